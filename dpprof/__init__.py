@@ -1,0 +1,5 @@
+"""dpprof: profiling and overlap analysis for pipeline-parallel MoE training."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

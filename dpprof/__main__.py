@@ -1,0 +1,5 @@
+"""``python -m dpprof``."""
+
+from dpprof.cli import main
+
+main()

@@ -1,0 +1,89 @@
+"""Shared output manners of the verbs: ``--format``, ``-o FILE``, ``--force``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dpprof.errors import DpprofError
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+_ENDINGS = {".json": "json", ".md": "markdown", ".txt": "table", ".html": "html"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a report goes and in what format; checked before the long work starts."""
+
+    path: Path | None
+    format: str
+
+    @property
+    def color(self) -> bool:
+        """Whether the text may hold colours: a terminal that has not asked for none."""
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+        return self.path is None and sys.stdout.isatty() and not plain
+
+    def write(self, text: str) -> None:
+        """Write the report, whole or not at all; says where on stderr."""
+        text = text if text.endswith("\n") else text + "\n"
+        if self.path is None:
+            click.echo(text, nl=False, color=self.color)
+            return
+        partial = self.path.with_name(self.path.name + ".partial")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, self.path)  # noqa: PTH105 - atomic on POSIX
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise DpprofError(f"{self.path}: cannot be written ({error.strerror})") from error
+        click.echo(f"Wrote {self.path}", err=True)
+
+
+def output_options(formats: Sequence[str]) -> Callable[[_Decorated], _Decorated]:
+    """Add ``--format``, ``-o`` and ``--force``; turn them into one `Output` with `make_output`."""
+
+    def decorate(function: _Decorated) -> _Decorated:
+        for option in (
+            click.option("--force", is_flag=True, help="Overwrite the output file."),
+            click.option(
+                "-o",
+                "--output",
+                "output_path",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Write to FILE ('-' is stdout); its ending picks the format.",
+            ),
+            click.option(
+                "--format",
+                "output_format",
+                type=click.Choice(list(formats)),
+                help=f"Format of the result [default: {formats[0]}, or by the ending of -o].",
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def make_output(
+    formats: Sequence[str], output_format: str | None, output_path: Path | None, force: bool
+) -> Output:
+    """Check the options of `output_options`; raises `DpprofError` before anything is computed."""
+    path = None if output_path is None or str(output_path) == "-" else output_path
+    if path is not None:
+        if path.exists() and not force:
+            raise DpprofError(f"{path}: exists already; choose another file or add --force")
+        if not path.parent.is_dir():
+            raise DpprofError(f"{path.parent}: no such folder; create it first")
+        if not os.access(path.parent, os.W_OK):
+            raise DpprofError(f"{path.parent}: not writable; choose another folder")
+    guess = _ENDINGS.get(path.suffix.lower(), "") if path is not None else ""
+    return Output(path, output_format or (guess if guess in formats else formats[0]))

@@ -1,0 +1,51 @@
+"""Cost profiles: how long the components and messages of one stage's chunk take, and its memory."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class MessageCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pipeline message between two stages: ``latency_ns + bytes / bytes_per_second``."""
+
+    bytes: int = 0
+    latency_ns: int = 0
+    bytes_per_second: float | None = None  # None: infinitely fast
+
+    @property
+    def duration_ns(self) -> int:
+        """Time that one message occupies its edge."""
+        transfer = self.bytes / self.bytes_per_second * 1e9 if self.bytes_per_second else 0.0
+        return self.latency_ns + round(transfer)
+
+
+class MemoryCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes per layer of one stage; activations are per layer and micro-batch in flight."""
+
+    parameter_bytes: int = 0
+    gradient_bytes: int = 0
+    optimizer_bytes: int = 0
+    activation_bytes: int = 0
+
+
+class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Costs of one stage's chunk of `layers` layers, the same on every stage.
+
+    Either by component, ``component_ns[part][component]`` per layer (parts F, I, W), where the
+    length of a slot follows from its program on two lanes; or by operation,
+    ``operation_ns["F" | "B" | "I" | "W" | "F&B"]`` for the whole chunk of `layers` layers, which
+    wins where both are given and is taken as compute. Missing: B = I + W, F&B = F + B,
+    any component = 0. ``pair_component_ns`` gives, in the form of `component_ns`, what components
+    cost inside an overlapped pair, where computing slows down because communication takes part of
+    the device; what it leaves out costs the same as outside.
+    """
+
+    name: str
+    source: str = ""
+    layers: int = 1
+    component_ns: dict[str, dict[str, int]] = {}
+    pair_component_ns: dict[str, dict[str, int]] = {}
+    operation_ns: dict[str, int] = {}
+    message: MessageCost = MessageCost()
+    memory: MemoryCost = MemoryCost()
+    tokens_per_micro_batch: int | None = None

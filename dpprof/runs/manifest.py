@@ -1,0 +1,98 @@
+"""``run.json``: the manifest of a run folder, read strictly and written atomically."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from dpprof.errors import DpprofError
+
+MANIFEST_NAME = "run.json"
+SCHEMA_VERSION = 1
+
+Source = Literal["captured", "emulated", "simulated"]
+
+
+class RankPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a global rank stands in the mesh, and what it holds."""
+
+    rank: int
+    pp_rank: int
+    ep_rank: int = 0
+    stages: list[int] = []  # by direction
+    parameter_bytes: int | None = None
+    gradient_bytes: int | None = None
+    optimizer_bytes: int | None = None
+    activation_bytes: int | None = None  # of one chunk in flight, where it is known beforehand
+    max_allocated_bytes: int | None = None  # torch's own peak over the profiled steps (CUDA)
+
+
+class Steps(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of the steps that the trace marks (``ProfilerStep#n``)."""
+
+    warmup: list[int] = []
+    measured: list[int] = []
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a run that its traces do not say.
+
+    `schedule` is the JSON form of a schedule, or null for a loop that has none. `sizes` is the
+    model's configuration, `costs` the cost profile of an emulated run (JSON form), `versions` of
+    Python, torch and dpprof.
+    """
+
+    schema_version: int
+    source: Source
+    schedule: dict[str, Any] | None
+    device: str
+    world_size: int
+    ranks: list[RankPlace]
+    mesh: dict[str, int] = {}  # pp, ep, dp
+    micro_batches: int | None = None
+    tokens_per_step: int | None = None
+    flops_per_step: float | None = None
+    sizes: dict[str, Any] = {}
+    costs: dict[str, Any] | None = None
+    steps: Steps = Steps()
+    seed: int | None = None
+    losses: list[float] = []  # one per step, warm-up steps included
+    versions: dict[str, str] = {}
+    device_name: str = ""
+    commit: str | None = None
+    created: str = ""  # ISO 8601, UTC
+    command: list[str] = []
+    notes: list[str] = []
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Path:
+    """Write ``folder/run.json``, whole or not at all."""
+    path = folder / MANIFEST_NAME
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    os.replace(partial, path)  # noqa: PTH105 - atomic on POSIX, unlike a rename over a file elsewhere
+    return path
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a ``run.json``; raises `DpprofError` that names the file and the field."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DpprofError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise DpprofError(
+            f"{path}: not a dpprof manifest ({error}); profile the run again, or delete this file "
+            "to analyze the traces without it"
+        ) from error
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise DpprofError(
+            f"{path}: written by a newer dpprof (schema {manifest.schema_version}, this one reads "
+            f"{SCHEMA_VERSION}); upgrade dpprof"
+        )
+    return manifest

@@ -1,0 +1,126 @@
+"""Names and types of the columns of every table; the only file that spells them.
+
+In integer columns -1 means "not known"; in text columns the empty string does.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+RANK = "rank"
+STAGE = "stage"
+LANE = "lane"
+START = "start_ns"
+END = "end_ns"
+KIND = "kind"
+NAME = "name"
+STEP = "step"
+SLOT = "slot"
+OPERATION = "operation"
+DIRECTION = "direction"
+MICRO_BATCH = "micro_batch"
+PART = "part"
+COMPONENT = "component"
+LAYER = "layer"
+GROUP = "group"
+PEER = "peer"
+BYTES = "bytes"
+SEQUENCE = "sequence"
+CORRELATION = "correlation"
+LAUNCH = "launch_ns"
+READY = "ready_ns"
+
+EVENTS: dict[str, str] = {
+    RANK: "int32",  # global rank
+    STAGE: "int32",  # pipeline stage
+    LANE: "category",  # "stream 7", or a thread's name on a CPU run
+    START: "int64",
+    END: "int64",
+    KIND: "category",  # one of dpprof.tables.kinds.KINDS
+    NAME: "category",  # the kernel's or the label's name
+    STEP: "int32",  # the step whose range launched it; -1 outside every step
+    SLOT: "category",  # text of the schedule slot: "F0.3&B1.2"
+    OPERATION: "category",  # operation of the slot: F, B, I, W, F&B
+    DIRECTION: "int32",  # of the action within the slot
+    MICRO_BATCH: "int32",  # of the action within the slot
+    PART: "category",  # F, I or W: which part of the action
+    COMPONENT: "category",  # attention, dispatch, mlp, combine, output, ...
+    LAYER: "int32",  # within the chunk
+    GROUP: "category",  # process group, or "0>1" for a pipeline edge between global ranks
+    PEER: "int32",  # the other global rank of a p2p message
+    BYTES: "int64",
+    SEQUENCE: "int64",  # number of the operation within its group and step
+    CORRELATION: "int64",  # ties GPU work to its launch
+    LAUNCH: "int64",  # start of the call that launched it
+    READY: "int64",  # communication: when the last participant had started; start where unsplit
+}
+"""One row per device activity; the same table for captured traces and simulated schedules."""
+
+SLOTS: dict[str, str] = {
+    RANK: "int32",
+    STEP: "int32",
+    START: "int64",
+    END: "int64",
+    SLOT: "category",
+    OPERATION: "category",
+}
+"""One row per schedule slot that ran: from its first component to its last, communication too."""
+
+AT = "at_ns"
+ALLOCATED = "allocated_bytes"
+RESERVED = "reserved_bytes"
+
+MEMORY: dict[str, str] = {
+    RANK: "int32",
+    STEP: "int32",
+    AT: "int64",
+    ALLOCATED: "int64",  # bytes allocated from this instant on
+    RESERVED: "int64",  # bytes reserved from the device from this instant on; -1 on a CPU
+}
+"""The memory curve: one row per change."""
+
+STEPS: dict[str, str] = {
+    RANK: "int32",
+    STEP: "int32",
+    START: "int64",  # the mark's range on the CPU, not the step window
+    END: "int64",
+}
+"""One row per rank and marked step."""
+
+STATE = "state"
+PHASE = "phase"
+CAUSE_RANK = "cause_rank"
+CAUSE = "cause"
+
+REGIONS: dict[str, str] = {
+    RANK: "int32",
+    STEP: "int32",
+    START: "int64",
+    END: "int64",
+    STATE: "category",  # one of the bubble states
+    PHASE: "category",  # warmup, steady, drain
+    CAUSE_RANK: "int32",  # the rank waited for
+    CAUSE: "string",  # the slot or operation waited for, in words
+    SLOT: "category",  # the slot that could not start
+}
+"""One row per bubble region: a maximal interval of one bubble state."""
+
+
+def empty_table(columns: dict[str, str]) -> pd.DataFrame:
+    """A table without rows that has the right columns and types."""
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
+
+
+def make_table(columns: dict[str, str], values: dict[str, object]) -> pd.DataFrame:
+    """Build a table from columns of values; columns that are left out are "not known".
+
+    Raises ValueError for a column that the table does not have.
+    """
+    unknown = values.keys() - columns.keys()
+    if unknown:
+        raise ValueError(f"no such column: {', '.join(sorted(unknown))}")
+    frame = pd.DataFrame(values)
+    for name, dtype in columns.items():
+        if name not in frame:
+            frame[name] = -1 if dtype.startswith("int") else ""
+    return frame[list(columns)].astype(columns)

@@ -1,0 +1,43 @@
+"""The kinds of device activity and the states of a rank, in the order that decides ties."""
+
+from __future__ import annotations
+
+COMPUTE = "compute"
+MEMORY = "memory"
+
+COMMUNICATION_KINDS = (
+    "p2p",
+    "dispatch",
+    "combine",
+    "all_to_all",
+    "all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "broadcast",
+    "comm_other",
+)
+"""Earlier kinds win where several transfers are under way at once."""
+
+KINDS = (COMPUTE, *COMMUNICATION_KINDS, MEMORY)
+
+OVERLAP = "overlap"
+EXPOSED_STATES = tuple(f"exposed.{kind}" for kind in COMMUNICATION_KINDS)
+
+BUBBLE_WARMUP = "bubble.warmup"
+BUBBLE_DRAIN = "bubble.drain"
+BUBBLE_DEPENDENCY = "bubble.dependency"
+BUBBLE_SKEW = "bubble.skew"
+BUBBLE_HOST = "bubble.host"
+BUBBLE_OTHER = "bubble.other"
+
+BUBBLE_STATES = (
+    BUBBLE_WARMUP,
+    BUBBLE_DRAIN,
+    BUBBLE_DEPENDENCY,
+    BUBBLE_SKEW,
+    BUBBLE_HOST,
+    BUBBLE_OTHER,
+)
+
+STATES = (COMPUTE, OVERLAP, *EXPOSED_STATES, MEMORY, *BUBBLE_STATES)
+"""Every instant of a rank's step window is in exactly one of these."""
