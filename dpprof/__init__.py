@@ -2,4 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "capture": "dpprof.instrument",
+    "label": "dpprof.instrument",
+    "slot_label": "dpprof.instrument",
+    "DpprofError": "dpprof.errors",
+}
+"""Public names and where they live; looked up on first use, so that importing stays cheap."""
+
+__all__ = ["DpprofError", "__version__", "capture", "label", "slot_label"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'dpprof' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

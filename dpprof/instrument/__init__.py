@@ -1,0 +1,6 @@
+"""Capture: torch.profiler around any training loop, with labels that the analyzers understand."""
+
+from dpprof.instrument.labels import label, slot_label
+from dpprof.instrument.session import Capture, capture
+
+__all__ = ["Capture", "capture", "label", "slot_label"]
