@@ -1,0 +1,104 @@
+"""What a cost profile may hold: known keys, and values that a step can be simulated with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
+from dpprof.errors import DpprofError
+from dpprof.schedules.actions import OVERLAPPED_PAIR, Operation
+from dpprof.schedules.components import Component
+
+LONGEST_NS = 10**12
+"""No component, operation or message takes longer than 1,000 seconds."""
+MOST_BYTES = 2**50
+MOST_LAYERS = 1000
+
+PARTS = ("F", "I", "W")
+COMPONENTS = tuple(component.value for component in Component)
+OPERATIONS = (*(operation.value for operation in Operation), OVERLAPPED_PAIR)
+
+
+def check_keys(data: object, where: str) -> None:
+    """Raise `DpprofError` for the first unknown key of a profile's plain form, listing the known.
+
+    Values of the wrong type are left to the typed conversion that follows.
+    """
+    _known(data, CostProfile.__struct_fields__, where, "")
+    if not isinstance(data, Mapping):
+        return
+    _known(data.get("message"), MessageCost.__struct_fields__, where, "message.")
+    _known(data.get("memory"), MemoryCost.__struct_fields__, where, "memory.")
+    _known(data.get("operation_ns"), OPERATIONS, where, "operation_ns.")
+    for field in ("component_ns", "pair_component_ns"):
+        parts = data.get(field)
+        _known(parts, PARTS, where, f"{field}.")
+        if isinstance(parts, Mapping):
+            for part, components in parts.items():
+                _known(components, COMPONENTS, where, f"{field}.{part}.")
+
+
+def _known(data: object, known: Iterable[str], where: str, prefix: str) -> None:
+    if not isinstance(data, Mapping):
+        return
+    known = tuple(known)
+    for key in data:
+        if key not in known:
+            raise DpprofError(
+                f"{where}: unknown key '{prefix}{key}'; known here are {', '.join(known)}"
+            )
+
+
+def check_values(profile: CostProfile, where: str) -> None:
+    """Raise `DpprofError` for a negative, absurd or missing value, naming the field."""
+    _in_range(profile.layers, 1, MOST_LAYERS, where, "layers")
+    for field, value in _times(profile):
+        _in_range(value, 0, LONGEST_NS, where, field)
+    for field, value in _byte_counts(profile):
+        _in_range(value, 0, MOST_BYTES, where, field)
+    _check_message(profile.message, where)
+    if profile.tokens_per_micro_batch is not None:
+        _in_range(profile.tokens_per_micro_batch, 1, MOST_BYTES, where, "tokens_per_micro_batch")
+    if not any(value for field, value in _times(profile) if not field.startswith("message.")):
+        raise DpprofError(
+            f"{where}: nothing in it takes any time; give operation_ns (for example "
+            '{"F": 10000000, "I": 10000000, "W": 10000000}) or component_ns'
+        )
+
+
+def _check_message(message: MessageCost, where: str) -> None:
+    rate = message.bytes_per_second
+    if rate is None:
+        return
+    if not (math.isfinite(rate) and rate > 0):
+        raise DpprofError(
+            f"{where}: message.bytes_per_second is {rate}; give a number above 0, or leave it out "
+            "for an infinitely fast edge"
+        )
+    if message.bytes / rate * 1e9 > LONGEST_NS:
+        raise DpprofError(
+            f"{where}: at message.bytes_per_second {rate} one message takes over "
+            f"{LONGEST_NS // 10**9} seconds; raise it or lower message.bytes"
+        )
+
+
+def _times(profile: CostProfile) -> list[tuple[str, int]]:
+    times = [(f"operation_ns.{key}", value) for key, value in profile.operation_ns.items()]
+    for field in ("component_ns", "pair_component_ns"):
+        for part, components in getattr(profile, field).items():
+            times += [(f"{field}.{part}.{key}", value) for key, value in components.items()]
+    return [*times, ("message.latency_ns", profile.message.latency_ns)]
+
+
+def _byte_counts(profile: CostProfile) -> list[tuple[str, int]]:
+    memory = [(f"memory.{key}", getattr(profile.memory, key)) for key in _MEMORY_FIELDS]
+    return [*memory, ("message.bytes", profile.message.bytes)]
+
+
+_MEMORY_FIELDS = MemoryCost.__struct_fields__
+
+
+def _in_range(value: int, lowest: int, highest: int, where: str, field: str) -> None:
+    if not lowest <= value <= highest:
+        raise DpprofError(f"{where}: {field} is {value}; give a number from {lowest} to {highest}")

@@ -1,0 +1,66 @@
+"""Loads a cost profile by name or from a JSON or TOML file, strictly."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from dpprof.costs.check import check_keys, check_values
+from dpprof.costs.profile import CostProfile
+from dpprof.errors import DpprofError
+
+
+def builtin_costs() -> tuple[str, ...]:
+    """Names of the cost profiles that come with dpprof, sorted."""
+    files = resources.files("dpprof.costs").iterdir()
+    return tuple(sorted(file.name[:-5] for file in files if file.name.endswith(".json")))
+
+
+def load_costs(text: str) -> CostProfile:
+    """The built-in profile of that name, or the one in that file (``.toml``, else JSON).
+
+    Raises `DpprofError` naming the file and the field for anything that is not a valid profile.
+    """
+    if text in builtin_costs():
+        data = resources.files("dpprof.costs").joinpath(f"{text}.json").read_bytes()
+        return read_costs(data, f"built-in costs {text}")
+    path = Path(text)
+    if path.is_dir():
+        raise DpprofError(f"{text}: a folder, not a cost profile; name a JSON or TOML file")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DpprofError(
+            f"{text}: no cost profile of that name and no such file; built in are "
+            f"{', '.join(builtin_costs())}"
+        ) from error
+    except OSError as error:
+        raise DpprofError(f"{text}: cannot be read ({error.strerror})") from error
+    return read_costs(data, text)
+
+
+def read_costs(data: bytes, where: str) -> CostProfile:
+    """Read the JSON form, or TOML where `where` ends so; `where` names the place in errors."""
+    form = "TOML" if where.lower().endswith(".toml") else "JSON"
+    try:
+        plain = (tomllib.loads if form == "TOML" else json.loads)(data.decode())
+    except ValueError as error:  # bad UTF-8, bad JSON and bad TOML are all ValueErrors
+        raise DpprofError(f"{where}: not {form} ({error}); correct or replace the file") from error
+    check_keys(plain, where)
+    try:
+        profile = msgspec.convert(plain, CostProfile)
+    except msgspec.ValidationError as error:
+        raise DpprofError(
+            f"{where}: not a cost profile ({error}); dpprof/costs/unit.json is an example"
+        ) from error
+    check_values(profile, where)
+    return profile
+
+
+def costs_to_json(profile: CostProfile) -> str:
+    """The JSON form of a profile, read back identically by `load_costs`."""
+    return msgspec.json.format(msgspec.json.encode(profile), indent=2).decode() + "\n"
