@@ -1,4 +1,4 @@
-"""Writes the profiler's export as a rank's trace: adds the side threads' labels and our metadata."""
+"""Writes a rank's trace: the profiler's export, the side threads' labels and our metadata."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _GZIP_LEVEL = 4  # a third of the time of level 9 for 5 % more bytes
 class _Export(msgspec.Struct):
     """The parts of an export that are looked at; events stay as they were written."""
 
-    traceEvents: list[msgspec.Raw]  # noqa: N815 - Kineto's name
-    baseTimeNanoseconds: int = 0  # noqa: N815
+    traceEvents: list[msgspec.Raw]
+    baseTimeNanoseconds: int = 0
 
 
 class _Event(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""``with dpprof.capture(folder) as capture: ... capture.step()``: a trace per rank, and run.json."""
+"""``with dpprof.capture(folder) as capture: ...``: a trace per rank, and ``run.json``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import dpprof
+from dpprof.errors import DpprofError
 from dpprof.instrument.labels import LabelRecorder, start_recording, stop_recording
 from dpprof.instrument.merge import write_rank_trace
-from dpprof.errors import DpprofError
 from dpprof.runs.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -85,11 +85,11 @@ class Capture:
         """Stop, and write this rank's trace and, on rank 0, ``run.json``."""
         stop_recording(self._recorder)
         self._profiler.stop()
-        if not self._export.exists():
+        if self._done <= self.options.warmup:
             raise DpprofError(
                 f"the capture saw {self._done} of {self.options.warmup + self.options.steps} "
-                "steps and has nothing to write; call capture.step() once per training step, or "
-                "ask for fewer steps"
+                f"steps, {self.options.warmup} of them warm-up, and has nothing to write; call "
+                "capture.step() once per training step, or ask for fewer steps"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         metadata = {
@@ -128,7 +128,7 @@ class Capture:
     def _manifest(self, places: list[RankPlace]) -> Manifest:
         import torch
 
-        steps = range(self.options.warmup + self.options.steps)
+        steps = range(self._done)
         fields: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "source": self.options.source,

@@ -1,0 +1,39 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := demo-run
+
+.PHONY: demo test lint golden clean
+
+demo: $(STAMP)
+	$(BIN)/dpprof profile --schedule dualpipe,1f1b --pp 8 --micro-batches 20 --device emulated \
+		--force -o $(DEMO)
+	@echo
+	$(BIN)/dpprof analyze $(DEMO)/dualpipe
+	@echo
+	$(BIN)/dpprof analyze $(DEMO)/1f1b
+	@echo
+	$(BIN)/dpprof analyze $(DEMO)/dualpipe $(DEMO)/1f1b
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Make the sample runs in traces/ anew, with their golden metrics.
+golden: $(STAMP)
+	$(BIN)/python traces/make.py
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info

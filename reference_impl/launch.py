@@ -1,0 +1,155 @@
+"""Starts one process per rank on this machine, watches them, and leaves nothing behind.
+
+The first rank to fail takes the others down and its error is the one shown. Ranks are forked
+from a server process that has imported torch once: eight of them start in a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dpprof.errors import EXIT_BUG, DpprofError
+from reference_impl.host import die_with_parent
+from reference_impl.job import Job
+
+_GRACE_SECONDS = 3.0
+"""Time for ranks to end by themselves after SIGTERM, before SIGKILL."""
+
+Progress = Callable[[int], None]
+"""Called with the number of finished steps."""
+
+
+class RankFailedError(DpprofError):
+    """A rank died; the message holds its own error."""
+
+    exit_code = EXIT_BUG
+
+
+class _Rank(NamedTuple):
+    number: int
+    process: Any
+    messages: Connection
+
+
+def launch(job: Job, progress: Progress = lambda _: None) -> None:
+    """Run `job` to its end; raises the first rank's error after taking down all the others."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["reference_impl.train"])
+    with tempfile.TemporaryDirectory(prefix="dpprof-") as folder, _sigterm_as_interrupt():
+        rendezvous = f"file://{Path(folder) / 'rendezvous'}"
+        ranks: list[_Rank] = []
+        try:
+            for number in range(job.world_size):
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_rank_main, args=(job, number, rendezvous, theirs), daemon=True
+                )
+                process.start()
+                theirs.close()
+                ranks.append(_Rank(number, process, ours))
+            _watch(ranks, progress)
+        finally:
+            _take_down(ranks)
+
+
+def _watch(ranks: list[_Rank], progress: Progress) -> None:
+    """Until every rank has ended well: pass on progress, raise the first failure."""
+    running = {rank.process.sentinel: rank for rank in ranks}
+    pipes = {rank.messages: rank for rank in ranks}
+    while running:
+        for ready in multiprocessing.connection.wait([*running, *pipes]):
+            if isinstance(ready, Connection):
+                if not _read(ready, pipes[ready].number, progress):
+                    del pipes[ready]
+                continue
+            rank = running.pop(ready)  # type: ignore[arg-type]
+            rank.process.join()
+            while rank.messages in pipes and rank.messages.poll():
+                if not _read(rank.messages, rank.number, progress):
+                    del pipes[rank.messages]
+            if rank.process.exitcode != 0:
+                raise RankFailedError(_death(rank))
+
+
+def _read(pipe: Connection, number: int, progress: Progress) -> bool:
+    """Handle one message of a rank; False at the end of its pipe."""
+    try:
+        kind, value = pipe.recv()
+    except (EOFError, OSError):
+        return False
+    if kind == "step":
+        progress(value)
+    elif kind == "wrong use":
+        raise DpprofError(value)
+    elif kind == "error":
+        raise RankFailedError(
+            f"rank {number} failed; the other ranks were stopped. Its own error:\n{value}"
+        )
+    return True
+
+
+def _death(rank: _Rank) -> str:
+    code = rank.process.exitcode
+    how = f"exit code {code}"
+    if code is not None and code < 0:
+        how = f"signal {signal.Signals(-code).name}"
+    hint = "; out of memory, or killed from outside" if code == -signal.SIGKILL else ""
+    return f"rank {rank.number} died without a word ({how}{hint}); the other ranks were stopped"
+
+
+def _take_down(ranks: list[_Rank]) -> None:
+    for rank in ranks:
+        if rank.process.is_alive():
+            rank.process.terminate()
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for rank in ranks:
+        rank.process.join(max(0.0, deadline - time.monotonic()))
+        if rank.process.is_alive():
+            rank.process.kill()
+            rank.process.join()
+        rank.messages.close()
+
+
+class _sigterm_as_interrupt:
+    """Make SIGTERM end the launch like Ctrl-C, so that the ranks are taken down."""
+
+    def __enter__(self) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        self._before = signal.signal(signal.SIGTERM, interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+
+def _rank_main(job: Job, number: int, rendezvous: str, messages: Connection) -> None:
+    """Body of a rank's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher ends the ranks, in order
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent(signal.SIGKILL)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    from reference_impl.train import train
+
+    def report(step: int) -> None:
+        if number == 0:
+            messages.send(("step", step))
+
+    try:
+        train(job, number, rendezvous, report)
+    except DpprofError as error:
+        messages.send(("wrong use", str(error)))
+        os._exit(1)
+    except BaseException:  # noqa: BLE001 - crosses to the launcher, which shows it
+        messages.send(("error", traceback.format_exc()))
+        os._exit(1)  # destructors of process groups would wait for ranks that are gone

@@ -1,0 +1,117 @@
+"""The runtime: walks a rank's list of slots, whatever the schedule and whatever runs the slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from dpprof.instrument.labels import slot_label, span
+from dpprof.schedules.actions import Action, Slot, slot_operation, slot_text
+from dpprof.schedules.components import ComponentStep, Lane, Program
+from dpprof.schedules.schedule import DependencyRule, Schedule
+from dpprof.tables.labels import Label
+from reference_impl.channels import Channels
+from reference_impl.executor import Executor
+from reference_impl.lanes import Completion, Done, compute_lane, side_lane
+from reference_impl.mesh import Mesh
+
+
+class Runtime:
+    """Runs training steps of one rank. Has state because lanes and channels outlive a step."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        mesh: Mesh,
+        executor: Executor,
+        channels: Channels,
+        device: torch.device,
+        program_of: Callable[[str], Program],
+    ) -> None:
+        self._schedule = schedule
+        self._mesh = mesh
+        self._executor = executor
+        self._channels = channels
+        self._program_of = program_of
+        self._rule = DependencyRule(schedule)
+        self._lanes = {
+            Lane.COMPUTE: compute_lane(device),
+            Lane.COMMUNICATION: side_lane(device, "communication"),
+        }
+        self._handed_over: dict[Action, torch.Tensor] = {}
+        self._exchanges = 0
+
+    def run_step(self, step: int) -> float | None:
+        """Run one training step; gives its loss on ranks that hold the last stage."""
+        self._exchanges = 0
+        self._executor.begin_step(step)
+        self._channels.begin_step()
+        for slot in self._schedule.ranks[self._mesh.pp_rank]:
+            self._run_slot(slot)
+        self._channels.end_step()
+        return self._executor.end_step()
+
+    def close(self) -> None:
+        """End the lanes."""
+        self._channels.close()
+        for lane in self._lanes.values():
+            lane.close()
+
+    def _run_slot(self, slot: Slot) -> None:
+        received = {action: self._input(action) for action in slot if self._needs_input(action)}
+        with slot_label(slot_text(slot)):
+            program = self._program_of(slot_operation(slot))
+            self._executor.begin_slot(slot, program, received)
+            received.clear()
+            finished = self._run_program(slot, program)
+            outputs = self._executor.finish_slot()
+        for action, tensor in outputs.items():
+            self._pass_on(action, tensor, finished)
+
+    def _run_program(self, slot: Slot, program: Program) -> Completion:
+        completions: list[Completion] = []
+        for index, step in enumerate(program):
+            after = [completions[position] for position in step.after]
+            text = self._step_label(slot, step, index)
+            work = partial(self._executor.run, index)
+            completions.append(self._lanes[step.lane].submit(partial(span, text), work, after))
+        for completion in completions:
+            completion.wait()
+        return completions[-1] if completions else Done()
+
+    def _needs_input(self, action: Action) -> bool:
+        return self._rule.upstream(self._mesh.pp_rank, action) is not None
+
+    def _input(self, action: Action) -> torch.Tensor:
+        if self._channels.expects(action):
+            return self._channels.receive(action)
+        return self._handed_over.pop(action)
+
+    def _pass_on(self, action: Action, tensor: torch.Tensor, ready: Completion) -> None:
+        if self._channels.sends(action):
+            self._channels.send(action, tensor, ready)
+            return
+        consumer = self._rule.downstream(self._mesh.pp_rank, action)
+        if consumer is None:
+            raise RuntimeError(f"{action} gave an output that no stage takes")
+        self._handed_over[consumer.action] = tensor
+
+    def _step_label(self, slot: Slot, step: ComponentStep, index: int) -> str:
+        exchange = step.lane is Lane.COMMUNICATION
+        member = slot[step.member] if step.member >= 0 else None  # None: the pair as a whole
+        label = Label(
+            kind=str(step.component) if exchange else "compute",
+            slot=slot_text(slot),
+            action=str(member or ""),
+            part=str(step.part),
+            component=str(step.component),
+            layer=step.layer,
+            stage=self._schedule.stage(self._mesh.pp_rank, member.direction) if member else -1,
+            group=f"ep.{self._mesh.pp_rank}" if exchange else "",
+            bytes=self._executor.communication_bytes(index) if exchange else -1,
+            sequence=self._exchanges if exchange else -1,
+        )
+        self._exchanges += exchange
+        return str(label)

@@ -1,0 +1,164 @@
+"""One rank's part of a job: set up, run instrumented training steps, write the trace.
+
+Read it top to bottom: it is the whole life of a training process.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import torch
+import torch.distributed as dist
+from dpprof.schedules.form import schedule_from_json
+
+import dpprof
+from dpprof.costs.profile import CostProfile
+from dpprof.runs.manifest import RankPlace
+from dpprof.schedules.components import Program, component_program
+from dpprof.schedules.schedule import Schedule
+from reference_impl.channels import Channels, ProcessGroupWire, Wire
+from reference_impl.executor import Executor
+from reference_impl.host import name_thread, pin_to_core, sharpen_sleep
+from reference_impl.job import Job
+from reference_impl.lanes import side_lane
+from reference_impl.mesh import Groups, Mesh, make_groups
+from reference_impl.runtime import Runtime
+
+
+class Workshop(NamedTuple):
+    """What a device brings: the executor, the wire, the programs, and what it says of itself."""
+
+    executor: Executor
+    wire: Wire
+    program_of: Callable[[str], Program]
+    place: RankPlace
+    manifest: dict[str, Any]
+
+
+def train(job: Job, rank: int, rendezvous: str, report: Callable[[int], None]) -> None:
+    """Run `job` as `rank`; `report` is told the number of finished steps."""
+    device = _prepare_process(job, rank)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rendezvous, rank=rank, world_size=job.world_size)
+    try:
+        schedule = schedule_from_json(job.schedule)
+        mesh = Mesh(job.pp, job.ep, rank)
+        groups = make_groups(mesh, schedule, backend)
+        build = _emulated_workshop if job.device == "emulated" else _model_workshop
+        workshop = build(job, schedule, mesh, groups, device)
+        channels = Channels(schedule, mesh, workshop.wire, partial(side_lane, device))
+        runtime = Runtime(schedule, mesh, workshop.executor, channels, device, workshop.program_of)
+        _run_steps(job, workshop, runtime, report)
+        runtime.close()
+    finally:
+        dist.destroy_process_group()
+
+
+def _prepare_process(job: Job, rank: int) -> torch.device:
+    torch.manual_seed(job.seed)
+    if job.device == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
+    # Ranks share the cores: threads within an operator would only fight each other.
+    torch.set_num_threads(1)
+    pin_to_core(rank)
+    sharpen_sleep()
+    name_thread("compute")
+    return torch.device("cpu")
+
+
+def _run_steps(
+    job: Job, workshop: Workshop, runtime: Runtime, report: Callable[[int], None]
+) -> None:
+    place = workshop.place
+    static = (place.parameter_bytes, place.gradient_bytes, place.optimizer_bytes)
+    emulated = job.device == "emulated"
+    with dpprof.capture(
+        Path(job.folder),
+        warmup=job.warmup,
+        steps=job.steps,
+        place=place,
+        source="emulated" if emulated else "captured",
+        device="cpu" if emulated else job.device,
+        allocated_before_bytes=sum(part or 0 for part in static),
+        manifest=workshop.manifest,
+    ) as capture:
+        gc.collect()
+        gc.disable()  # a collection in the middle of a step would look like a slow rank
+        for step in range(job.warmup + job.steps):
+            dist.barrier()
+            loss = runtime.run_step(step)
+            if job.device == "cuda":
+                torch.cuda.synchronize()
+            capture.step(loss)
+            report(step + 1)
+        gc.enable()
+        if job.device == "cuda":
+            capture.set_place(max_allocated_bytes=torch.cuda.max_memory_allocated())
+        capture.manifest_fields["losses"] = _share_losses(capture.losses)
+
+
+def _share_losses(losses: list[float]) -> list[float]:
+    """Losses as the lowest rank that knows them has them."""
+    everyone: list[list[float]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(everyone, losses)
+    return next((known for known in everyone if known), [])
+
+
+def _common_manifest(job: Job) -> dict[str, Any]:
+    return {
+        "schedule": job.schedule,
+        "micro_batches": job.schedule["micro_batches"],
+        "mesh": {"pp": job.pp, "ep": job.ep},
+        "seed": job.seed,
+    }
+
+
+def _emulated_workshop(
+    job: Job, schedule: Schedule, mesh: Mesh, groups: Groups, _: torch.device
+) -> Workshop:
+    from reference_impl.emulated_executor import EmulatedExecutor, EmulatedWire
+
+    costs = msgspec.convert(job.costs, CostProfile)
+    executor = EmulatedExecutor(costs, job.layers, schedule, mesh, groups)
+    memory, copies = costs.memory, len(schedule.placement.stages[mesh.pp_rank]) * job.layers
+    place = RankPlace(
+        rank=mesh.rank,
+        pp_rank=mesh.pp_rank,
+        ep_rank=mesh.ep_rank,
+        stages=list(schedule.placement.stages[mesh.pp_rank]),
+        parameter_bytes=memory.parameter_bytes * copies,
+        gradient_bytes=memory.gradient_bytes * copies,
+        optimizer_bytes=memory.optimizer_bytes * copies,
+        activation_bytes=memory.activation_bytes * job.layers,
+    )
+    tokens = costs.tokens_per_micro_batch
+    manifest = _common_manifest(job) | {
+        "costs": job.costs,
+        "sizes": {"layers_per_stage": job.layers},
+        "tokens_per_step": tokens and tokens * schedule.micro_batches * job.ep,
+        "notes": ["emulated: the time of every component and message is modelled, not measured"],
+    }
+    return Workshop(executor, EmulatedWire(executor), executor.program_of, place, manifest)
+
+
+def _model_workshop(
+    job: Job, schedule: Schedule, mesh: Mesh, groups: Groups, device: torch.device
+) -> Workshop:
+    from reference_impl.model_executor import make_model_executor
+
+    executor, place, manifest = make_model_executor(job, schedule, mesh, groups, device)
+    return Workshop(
+        executor,
+        ProcessGroupWire(executor.message, device, groups),
+        lambda operation: component_program(operation, job.layers),
+        place,
+        _common_manifest(job) | manifest,
+    )
