@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from dpprof.errors import DpprofError
@@ -35,6 +36,13 @@ class Action(NamedTuple):
 
 Slot = tuple[Action, ...]
 """One entry of a rank's list: a single action, or an overlapped ``(forward, backward)`` pair."""
+
+
+@lru_cache(maxsize=1 << 16)
+def single(operation: Operation, direction: int, micro_batch: int) -> Slot:
+    """A slot of one action; the same object for all ranks, as large schedules hold many."""
+    return (Action(operation, direction, micro_batch),)
+
 
 _ACTION = re.compile(r"([FBIW])(\d{1,9})\.(\d{1,9})", re.ASCII)
 

@@ -138,7 +138,7 @@ class DependencyRule:
             if action.operation is Operation.WEIGHT_GRADIENT
             else Operation.FORWARD
         )
-        return Dependency(pp_rank, action._replace(operation=before))
+        return Dependency(pp_rank, Action(before, action.direction, action.micro_batch))
 
     def _backward_of(self, place: Place, micro_batch: int) -> Operation:
         key = (place.pp_rank, place.direction, micro_batch)

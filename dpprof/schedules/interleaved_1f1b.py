@@ -1,0 +1,59 @@
+"""Interleaved 1F1B: several chunks per rank shorten the fill (Narayanan et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dpprof.schedules.actions import Operation, Slot, single
+from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.placements import two_chunks_in_turn
+from dpprof.schedules.registry import schedule
+
+CHUNKS = 2
+"""Chunks (stages) per rank."""
+
+
+def _forwards_ahead(pp_rank: int, pp: int, micro_batches: int) -> int:
+    """Megatron's warm-up: to the last rank and back, and a round of each chunk but the last."""
+    return min(2 * (pp - 1 - pp_rank) + (CHUNKS - 1) * pp, CHUNKS * micro_batches)
+
+
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+    idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
+    bubble = Bubble(idle_ns, (idle_ns,) * pp)
+    in_flight = min(_forwards_ahead(0, pp, micro_batches) + 1, CHUNKS * micro_batches)
+    return Promise("(PP/2-1)(F+B)", bubble, CHUNKS, in_flight, pp)
+
+
+def _size_rule(pp: int, micro_batches: int) -> str | None:
+    if micro_batches % pp:
+        return f"the micro-batches must be a multiple of the ranks; choose a multiple of {pp}"
+    return None
+
+
+def _turn(operation: Operation, count: int, pp: int) -> Slot:
+    """The `count`-th chunk: PP micro-batches on each chunk in turn, backwards in reverse."""
+    rounds, within = divmod(count, CHUNKS * pp)
+    chunk, micro_batch = divmod(within, pp)
+    if operation is Operation.BACKWARD:
+        chunk = CHUNKS - 1 - chunk
+    return single(operation, chunk, rounds * pp + micro_batch)
+
+
+@schedule(
+    "interleaved-1f1b",
+    "1F1B with two chunks per rank in turn (Megatron's order): half the bubble, more messages",
+    placement=two_chunks_in_turn,
+    promise=_promise,
+    size_rule=_size_rule,
+)
+def interleaved_1f1b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
+    """The slots of a rank; the direction of an action is the rank's chunk."""
+    total = CHUNKS * micro_batches
+    ahead = _forwards_ahead(pp_rank, pp, micro_batches)
+    for count in range(ahead):
+        yield _turn(Operation.FORWARD, count, pp)
+    for count in range(total):
+        if ahead + count < total:
+            yield _turn(Operation.FORWARD, ahead + count, pp)
+        yield _turn(Operation.BACKWARD, count, pp)

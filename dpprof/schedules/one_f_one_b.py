@@ -1,0 +1,33 @@
+"""1F1B: one forward, one backward in turn (PipeDream-Flush; Narayanan et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dpprof.schedules.actions import Operation, Slot, single
+from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.placements import one_stage
+from dpprof.schedules.registry import schedule
+
+
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+    idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
+    bubble = Bubble(idle_ns, (idle_ns,) * pp)
+    return Promise("(PP-1)(F+B)", bubble, 1, min(pp, micro_batches), pp)
+
+
+@schedule(
+    "1f1b",
+    "one forward, one backward in turn; at most PP micro-batches in flight",
+    placement=one_stage,
+    promise=_promise,
+)
+def one_f_one_b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
+    """The slots of a rank: PP-1-r forwards ahead, then F and B in turn, then the last backwards."""
+    ahead = min(pp - 1 - pp_rank, micro_batches)
+    for micro_batch in range(ahead):
+        yield single(Operation.FORWARD, 0, micro_batch)
+    for micro_batch in range(micro_batches):
+        if ahead + micro_batch < micro_batches:
+            yield single(Operation.FORWARD, 0, ahead + micro_batch)
+        yield single(Operation.BACKWARD, 0, micro_batch)

@@ -1,0 +1,75 @@
+"""ZB-V: two chunks per rank on a V, every backward split (Qi et al., 2024, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dpprof.schedules.actions import Operation, Slot, single
+from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.placements import two_arms_of_a_v
+from dpprof.schedules.registry import schedule
+
+
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+    return Promise("", _bubble(pp, micro_batches, costs), 2, min(2 * pp, 2 * micro_batches), pp)
+
+
+def _bubble(pp: int, micro_batches: int, costs: ChunkCosts) -> Bubble:
+    """With F = I = W only the way to the last rank and back is idle: (pp - 1) F on every rank."""
+    note = "ZB-V's authors give no closed form; it is made for F = I = W"
+    equal = costs.forward_ns == costs.input_gradient_ns == costs.weight_gradient_ns
+    if not equal or micro_batches < 2 * pp - 1:
+        return Bubble(None, None, note)
+    return Bubble(None, ((pp - 1) * costs.forward_ns,) * pp, note)
+
+
+@schedule(
+    "zbv",
+    "two chunks per rank on a V, weight gradients fill the gaps (ZB-V)",
+    placement=two_arms_of_a_v,
+    promise=_promise,
+)
+def zbv(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
+    """The slots of a rank; with fewer than 2 PP - 1 micro-batches, the order without the others."""
+    for slot in _full_pipeline(pp_rank, pp, max(2 * pp - 1, micro_batches)):
+        if slot[0].micro_batch < micro_batches:
+            yield slot
+
+
+def _full_pipeline(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
+    """The order for at least 2 PP - 1 micro-batches."""
+    to_turn = pp - pp_rank
+    for ahead in range(2 * to_turn - 1):  # until the first micro-batch is back from the turn
+        yield single(Operation.FORWARD, 0, ahead)
+    for back in range(pp_rank):
+        yield single(Operation.FORWARD, 1, back)
+        yield single(Operation.FORWARD, 0, 2 * to_turn - 1 + back)
+    for turn in range(to_turn):  # backwards come down from rank 0, which has the last stage
+        yield single(Operation.FORWARD, 1, pp_rank + turn)
+        yield from _split_backward(1, turn)
+    for turn in range(micro_batches - pp):  # steady: every stage once forwards and backwards
+        if pp + to_turn - 1 + turn < micro_batches:
+            yield single(Operation.FORWARD, 0, pp + to_turn - 1 + turn)
+        yield from _split_backward(0, turn)
+        yield single(Operation.FORWARD, 1, pp + turn)
+        yield from _split_backward(1, to_turn + turn)
+    yield from _drain(pp_rank, pp, micro_batches)
+
+
+def _drain(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
+    """Input gradients first, since other ranks wait for them; then the weight gradients left."""
+    last_0, last_1 = micro_batches - pp, micro_batches - pp_rank
+    for turn in range(pp_rank):
+        yield single(Operation.INPUT_GRADIENT, 0, last_0 + turn)
+        yield single(Operation.INPUT_GRADIENT, 1, last_1 + turn)
+    for turn in range(pp - pp_rank):
+        yield single(Operation.INPUT_GRADIENT, 0, last_0 + pp_rank + turn)
+        yield single(Operation.WEIGHT_GRADIENT, 0, last_0 + turn)
+    for direction in (1, 0):
+        for micro_batch in range(last_1, micro_batches):
+            yield single(Operation.WEIGHT_GRADIENT, direction, micro_batch)
+
+
+def _split_backward(direction: int, micro_batch: int) -> Iterator[Slot]:
+    yield single(Operation.INPUT_GRADIENT, direction, micro_batch)
+    yield single(Operation.WEIGHT_GRADIENT, direction, micro_batch)
