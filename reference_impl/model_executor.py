@@ -1,0 +1,220 @@
+"""The executor that really trains: a rank's stages, its micro-batches in flight, its step's end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from dpprof.runs.manifest import RankPlace
+from dpprof.schedules.actions import Action, Operation, Slot
+from dpprof.schedules.components import Component, Program
+from dpprof.schedules.schedule import Schedule
+from reference_impl.chunk import ChunkPass
+from reference_impl.config import ModelConfig
+from reference_impl.data import Batch, global_micro_batch, make_batch
+from reference_impl.executor import MessageSpec
+from reference_impl.job import Job
+from reference_impl.mesh import Groups, Mesh
+from reference_impl.reduction import reduce_gradients, reduce_loss
+from reference_impl.stage import make_stage
+from reference_impl.training import Optimizer, make_optimizer
+
+_F, _I, _W = Operation.FORWARD, Operation.INPUT_GRADIENT, Operation.WEIGHT_GRADIENT
+
+_COMPONENTS: dict[tuple[Operation, Component], Callable[[ChunkPass, int], None]] = {
+    (_F, Component.ATTENTION): ChunkPass.forward_attention,
+    (_F, Component.DISPATCH): ChunkPass.forward_dispatch,
+    (_F, Component.MLP): ChunkPass.forward_mlp,
+    (_F, Component.COMBINE): ChunkPass.forward_combine,
+    (_F, Component.OUTPUT): ChunkPass.forward_output,
+    (_I, Component.OUTPUT): ChunkPass.backward_output,
+    (_I, Component.COMBINE): ChunkPass.backward_combine,
+    (_I, Component.MLP): ChunkPass.backward_mlp,
+    (_I, Component.DISPATCH): ChunkPass.backward_dispatch,
+    (_I, Component.ATTENTION): ChunkPass.backward_attention,
+}
+
+
+class ModelExecutor:
+    """Computes a MoE transformer; an `Executor`.
+
+    Has state because training does: parameters and optimizer over steps, micro-batches in flight
+    within one, the program of the current slot. `config` must fit the schedule
+    (`ModelConfig.check_parallel`). The tensors it is given as `received` it keeps until the
+    backward, so they must not be written again.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        schedule: Schedule,
+        mesh: Mesh,
+        groups: Groups,
+        device: torch.device,
+    ) -> None:
+        stage_count = schedule.placement.stage_count
+        config.check_parallel(stage_count, mesh.ep)
+        self.layers = config.layers // stage_count
+        shape = (config.micro_batch, config.sequence, config.hidden)
+        self.message = MessageSpec(shape, getattr(torch, config.dtype))
+        self._config = config
+        self._schedule = schedule
+        self._mesh = mesh
+        self._groups = groups
+        self._device = device
+        self.stages = schedule.placement.stages[mesh.pp_rank]
+        """Stage number by direction."""
+        experts = config.ep_experts(mesh.ep_rank, mesh.ep)
+        self._models = [
+            make_stage(config, config.stage_layers(stage, stage_count), experts, groups.ep, device)
+            for stage in self.stages
+        ]
+        self._optimizer: Optimizer = make_optimizer(config, list(self.parameters().values()))
+        self._batches: dict[tuple[int, int], Batch] = {}
+        self._passes: dict[tuple[int, int], ChunkPass] = {}
+        self._slot: Slot = ()
+        self._program: Program = ()
+        self._loss = torch.zeros((), device=device)
+
+    # The Executor protocol.
+
+    def begin_step(self, step: int) -> None:
+        """Clear gradients and loss; make the tokens that this rank's first and last stages need."""
+        self._loss = torch.zeros((), dtype=torch.float64, device=self._device)
+        for model in self._models:
+            model.parameters.clear_gradients()
+        self._batches = {
+            (direction, micro_batch): self._make_batch(step, direction, micro_batch)
+            for direction, model in enumerate(self._models)
+            if model.is_first or model.is_last
+            for micro_batch in range(self._schedule.micro_batches_per_stream)
+        }
+
+    def begin_slot(
+        self, slot: Slot, program: Program, received: Mapping[Action, torch.Tensor]
+    ) -> None:
+        """Start a slot: hand each action's input to its micro-batch."""
+        self._slot, self._program = slot, program
+        for action in slot:
+            if action.operation is Operation.FORWARD:
+                self._passes[action[1:]] = self._new_pass(action)
+            if action in received:
+                chunk = self._passes[action[1:]]
+                forward = action.operation is Operation.FORWARD
+                (chunk.receive_input if forward else chunk.receive_gradient)(received[action])
+
+    def communication_bytes(self, index: int) -> int:
+        """Bytes that an all-to-all sends from this rank, what stays on it included.
+
+        To be asked once the steps that it comes after have run: how many rows this rank has
+        received by then decides how many it returns.
+        """
+        step = self._program[index]
+        rows = self._config.tokens_per_micro_batch * self._config.top_k
+        if (step.part is _F) == (step.component is Component.COMBINE):
+            rows = self._pass_of(index).rows_received(step.layer)
+        return rows * self._config.hidden * self.message.dtype.itemsize
+
+    def run(self, index: int) -> None:
+        """Run one component of the slot's program."""
+        step = self._program[index]
+        chunk = self._pass_of(index)
+        if step.part is _W:
+            chunk.weight_gradients(step.component, step.layer)
+        else:
+            _COMPONENTS[step.part, step.component](chunk, step.layer)
+
+    def finish_slot(self) -> dict[Action, torch.Tensor]:
+        """What the slot passes on; a micro-batch is forgotten after its weight gradients."""
+        results: dict[Action, torch.Tensor] = {}
+        for action in self._slot:
+            chunk = self._passes[action[1:]]
+            result = None
+            if action.operation is Operation.FORWARD:
+                result = chunk.take_output()
+                if chunk.loss is not None:
+                    self._loss += chunk.loss
+            elif action.operation is not Operation.WEIGHT_GRADIENT:
+                result = chunk.take_input_gradient()
+            if result is not None:
+                results[action] = result
+            if action.operation in (Operation.BACKWARD, Operation.WEIGHT_GRADIENT):
+                del self._passes[action[1:]]
+        return results
+
+    def end_step(self) -> float | None:
+        """Reduce, update; the mean loss of all tokens of the step on ranks of the last stage."""
+        self.reduce_gradients()
+        self._optimizer.step()
+        return self.reduced_loss()
+
+    # The parts of the step's end, and what a run says about a rank.
+
+    def reduce_gradients(self) -> None:
+        """Add up the gradients of everything that other ranks hold copies of."""
+        parameters = {
+            stage: model.parameters for stage, model in zip(self.stages, self._models, strict=True)
+        }
+        reduce_gradients(parameters, self._mesh, self._groups)
+
+    def reduced_loss(self) -> float | None:
+        """The step's loss, the same on every rank that holds the last stage; None elsewhere."""
+        if not any(model.is_last for model in self._models):
+            return None
+        return reduce_loss(self._loss, self._mesh, self._groups)
+
+    @property
+    def own_loss(self) -> float:
+        """This rank's share of the step's loss: the shares of all ranks add up to it."""
+        return self._loss.item()
+
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """This rank's parameters by name (`.grad` holds the gradient), both directions' stages.
+
+        Names are those of `make_parameters`; experts are this rank's share of them.
+        """
+        return {
+            name: value for model in self._models for name, value in model.parameters.named.items()
+        }
+
+    def place(self) -> RankPlace:
+        """Where this rank stands, and the bytes that it holds all the time."""
+        parameter_bytes = sum(model.parameters.parameter_bytes for model in self._models)
+        return RankPlace(
+            rank=self._mesh.rank,
+            pp_rank=self._mesh.pp_rank,
+            ep_rank=self._mesh.ep_rank,
+            stages=list(self.stages),
+            parameter_bytes=parameter_bytes,
+            gradient_bytes=parameter_bytes,
+            optimizer_bytes=self._optimizer.state_per_parameter * parameter_bytes,
+        )
+
+    def _pass_of(self, index: int) -> ChunkPass:
+        return self._passes[self._slot[self._program[index].member][1:]]
+
+    def _new_pass(self, action: Action) -> ChunkPass:
+        tokens = self._config.tokens_per_step(self._schedule.micro_batches, self._mesh.ep)
+        batch = self._batches.get(action[1:])
+        return ChunkPass(self._models[action.direction], batch, 1 / tokens)
+
+    def _make_batch(self, step: int, direction: int, micro_batch: int) -> Batch:
+        number = global_micro_batch(self._schedule, direction, micro_batch)
+        batch = make_batch(self._config, step, number, self._mesh.ep_rank)
+        return Batch(*(values.to(self._device) for values in batch))
+
+
+def make_model_executor(
+    job: Job, schedule: Schedule, mesh: Mesh, groups: Groups, device: torch.device
+) -> tuple[ModelExecutor, RankPlace, dict[str, Any]]:
+    """The executor of `job.sizes`, its place, and what the manifest says of the model."""
+    config = ModelConfig.from_json(job.sizes)
+    executor = ModelExecutor(config, schedule, mesh, groups, device)
+    manifest = {
+        "sizes": config.to_json(),
+        "tokens_per_step": config.tokens_per_step(schedule.micro_batches, mesh.ep),
+        "flops_per_step": config.flops_per_step(schedule.micro_batches, mesh.ep),
+    }
+    return executor, executor.place(), manifest

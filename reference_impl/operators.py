@@ -1,0 +1,127 @@
+"""Matrix products with weights, in the two ways a backward can be run: whole, or in two parts.
+
+Layers are written once against `Operators`. With `PLAIN` they are ordinary autograd. With
+`deferred(parts)` a backward computes input gradients only (part I) and leaves, in the list
+`parts`, a function for each weight gradient, to be called when part W is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WeightParts = list[Callable[[], None]]
+"""What part W has to call."""
+
+
+class Operators(NamedTuple):
+    """The operations that own weights."""
+
+    linear: Callable[[Tensor, Tensor], Tensor]
+    """``(x [..., inputs], weight [outputs, inputs]) -> [..., outputs]``."""
+    grouped_linear: Callable[[Tensor, Tensor, list[int]], Tensor]
+    """``(x [rows, inputs], weight [groups, outputs, inputs], rows per group) -> [rows, outputs]``:
+    consecutive rows share the weight of their group."""
+    embedding: Callable[[Tensor, Tensor], Tensor]
+    """``(tokens [...], weight [vocab, hidden]) -> [..., hidden]``."""
+
+
+def grouped_linear(x: Tensor, weight: Tensor, rows: list[int]) -> Tensor:
+    """Each group's product in turn; the counts are on the host, so nothing waits for the device."""
+    products = [F.linear(group, weight[g]) for g, group in enumerate(x.split(rows))]
+    return torch.cat(products)
+
+
+PLAIN = Operators(F.linear, grouped_linear, F.embedding)
+"""Ordinary autograd: one backward computes input and weight gradients."""
+
+
+def deferred(parts: WeightParts) -> Operators:
+    """Operators whose backward puts the weight gradients off into `parts`."""
+    return Operators(
+        partial(_call, _DeferredLinear, parts),
+        partial(_call, _DeferredGroupedLinear, parts),
+        partial(_call, _DeferredEmbedding, parts),
+    )
+
+
+def run_weight_parts(parts: WeightParts) -> None:
+    """Part W: add the weight gradients that were put off, and let go of what they needed."""
+    with torch.no_grad():
+        for part in parts:
+            part()
+    parts.clear()
+
+
+def _call(function: type[torch.autograd.Function], parts: WeightParts, *args: Any) -> Tensor:
+    return function.apply(parts, *args)
+
+
+# The weight is an input of each function, although its gradient is given as None, so that the
+# output needs a gradient even where the activations do not (the embedding).
+
+
+class _DeferredLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, parts: WeightParts, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.parts, ctx.weight = parts, weight
+        return F.linear(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+        (x,) = ctx.saved_tensors
+        ctx.parts.append(partial(_add_linear, ctx.weight, x, gradient))
+        return None, gradient @ ctx.weight, None
+
+
+class _DeferredGroupedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, parts: WeightParts, x: Tensor, weight: Tensor, rows: list[int]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.parts, ctx.weight, ctx.rows = parts, weight, rows
+        return grouped_linear(x, weight, rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        ctx.parts.append(partial(_add_grouped_linear, ctx.weight, x, gradient, ctx.rows))
+        groups = gradient.split(ctx.rows)
+        return None, torch.cat([g @ w for g, w in zip(groups, ctx.weight, strict=True)]), None, None
+
+
+class _DeferredEmbedding(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, parts: WeightParts, tokens: Tensor, weight: Tensor) -> Tensor:
+        ctx.parts, ctx.weight, ctx.tokens = parts, weight, tokens
+        return F.embedding(tokens, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        ctx.parts.append(partial(_add_embedding, ctx.weight, ctx.tokens, gradient))
+        return None, None, None
+
+
+def _add_linear(weight: Tensor, x: Tensor, gradient: Tensor) -> None:
+    _gradient_of(weight).addmm_(gradient.flatten(0, -2).t(), x.flatten(0, -2))
+
+
+def _add_grouped_linear(weight: Tensor, x: Tensor, gradient: Tensor, rows: list[int]) -> None:
+    groups = zip(_gradient_of(weight), gradient.split(rows), x.split(rows), strict=True)
+    for total, group_gradient, group in groups:
+        total.addmm_(group_gradient.t(), group)
+
+
+def _add_embedding(weight: Tensor, tokens: Tensor, gradient: Tensor) -> None:
+    _gradient_of(weight).index_add_(0, tokens.flatten(), gradient.flatten(0, -2))
+
+
+def _gradient_of(weight: Tensor) -> Tensor:
+    if weight.grad is None:
+        weight.grad = torch.zeros_like(weight)
+    return weight.grad

@@ -1,0 +1,117 @@
+"""Parameters of a run of layers: the same initial values however the model is cut up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from reference_impl.config import ModelConfig
+
+INITIAL_SPREAD = 0.5
+"""Weights start as normal values of deviation ``INITIAL_SPREAD / sqrt(inputs)``."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Named parameters of consecutive layers, and their gradients as views of two flat buffers.
+
+    `expert_gradients` belongs to the experts held here; `replicated_gradients` to everything
+    else, which each expert-parallel rank holds a copy of. Flat, so that a reduction is one message.
+    """
+
+    named: Mapping[str, torch.Tensor]
+    replicated_gradients: torch.Tensor
+    expert_gradients: torch.Tensor
+
+    def layer(self, layer: int) -> dict[str, torch.Tensor]:
+        """Parameters of one layer (global number) under their short names."""
+        prefix = f"layers.{layer}."
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.named.items()
+            if name.startswith(prefix)
+        }
+
+    def clear_gradients(self) -> None:
+        """Set every gradient to zero."""
+        self.replicated_gradients.zero_()
+        self.expert_gradients.zero_()
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the parameters; the gradients take as many."""
+        return sum(value.nbytes for value in self.named.values())
+
+
+def is_expert(name: str) -> bool:
+    """Whether a parameter is spread over the expert-parallel ranks."""
+    return ".expert_" in name
+
+
+def make_parameters(
+    config: ModelConfig, layers: range, experts: range, device: torch.device
+) -> Parameters:
+    """Initial parameters of these layers (global numbers) with these experts (global numbers).
+
+    The first layer brings the embedding along, the last one the final norm and the head. Every
+    value depends only on the seed and its global place, so all cuts start from the same model.
+    """
+    named = {
+        name: _initial(config, name, shape, experts).to(device).requires_grad_()
+        for name, shape in _shapes(config, layers).items()
+    }
+    return Parameters(
+        named,
+        _flat_gradients([value for name, value in named.items() if not is_expert(name)]),
+        _flat_gradients([value for name, value in named.items() if is_expert(name)]),
+    )
+
+
+def _shapes(config: ModelConfig, layers: range) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    if layers.start == 0:
+        shapes["embedding"] = (config.vocab, config.hidden)
+    for layer in layers:
+        shapes |= {f"layers.{layer}.{name}": shape for name, shape in config.shapes().items()}
+    if layers.stop == config.layers:
+        shapes |= {"final_norm": (config.hidden,), "head": (config.vocab, config.hidden)}
+    return shapes
+
+
+def _initial(
+    config: ModelConfig, name: str, shape: tuple[int, ...], experts: range
+) -> torch.Tensor:
+    dtype = getattr(torch, config.dtype)
+    if len(shape) == 1:
+        return torch.ones(shape, dtype=dtype)
+    if not is_expert(name):
+        return _normal(f"{config.seed}/{name}", shape).to(dtype)
+    each = [_normal(f"{config.seed}/{name}/{expert}", shape[1:]) for expert in experts]
+    return torch.stack(each).to(dtype)
+
+
+def _normal(seed_text: str, shape: tuple[int, ...]) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed_of(seed_text))
+    values = torch.randn(shape, generator=generator, dtype=torch.float32)
+    return values * (INITIAL_SPREAD / shape[-1] ** 0.5)
+
+
+def seed_of(text: str) -> int:
+    """A seed that depends on nothing but the text (Python's own hash differs by process)."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1  # torch takes 63 bits
+
+
+def _flat_gradients(values: list[torch.Tensor]) -> torch.Tensor:
+    """One zeroed buffer as long as all values, with each value's gradient a view of it."""
+    flat = torch.zeros(
+        sum(value.numel() for value in values), dtype=values[0].dtype, device=values[0].device
+    )
+    start = 0
+    for value in values:
+        value.grad = flat[start : start + value.numel()].view_as(value)
+        start += value.numel()
+    return flat

@@ -1,0 +1,50 @@
+"""What components hand each other, on *wires* named after the value and its layer.
+
+A component takes what it needs off the wires and puts its results on them, so every tensor is let
+go as soon as the last component that needs it has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def keep_for_current_stream(tensor: Tensor) -> Tensor:
+    """Have the allocator keep a GPU tensor until the current stream is done with it.
+
+    The tensor may be memory of another stream, which could be given away as soon as nobody on
+    the host holds it. No effect on a CPU.
+    """
+    if tensor.is_cuda:
+        tensor.record_stream(torch.cuda.current_stream(tensor.device))
+    return tensor
+
+
+class Wires:
+    """Values between components. Mutable because that is what makes tensors short-lived.
+
+    Lanes use different wires at the same time; taking and putting are atomic.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, int], Tensor] = {}
+
+    def put(self, name: str, layer: int, value: Tensor) -> None:
+        """Hand a value on."""
+        self._values[name, layer] = value
+
+    def put_all(self, layer: int, values: Mapping[str, Tensor]) -> None:
+        """Hand several values on."""
+        for name, value in values.items():
+            self.put(name, layer, value)
+
+    def take(self, name: str, layer: int) -> Tensor:
+        """Take a value off, for use on the current stream."""
+        return keep_for_current_stream(self._values.pop((name, layer)))
+
+    def take_all(self, layer: int, names: tuple[str, ...]) -> dict[str, Tensor]:
+        """Take several values off."""
+        return {name: self.take(name, layer) for name in names}
