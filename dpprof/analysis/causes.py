@@ -76,16 +76,15 @@ def _waiting(activity: Activity, chosen: npt.NDArray[np.bool_], state: str) -> C
 def _blocking(activity: Activity, chosen: npt.NDArray[np.intp]) -> Claims:
     """Waits that must have held up the computation that came next.
 
-    A message did so only if no computation began before it had ended, and only since the last
-    computation before it.
+    A message did so only if no computation was under way or began between its being ready and
+    its end, and only since the last computation before it.
     """
     rows, compute = activity.rows, activity.compute
-    ready, ends = rows.transfers_ns[chosen], rows.ends[chosen]
-    begun = np.searchsorted(compute.starts, ready, side="left")
-    chosen = chosen[np.searchsorted(compute.starts, ends, side="left") == begun]
-    ready = rows.transfers_ns[chosen]
-    computed = np.concatenate([[activity.start_ns], compute.ends])
-    since = computed[np.searchsorted(compute.ends, ready, side="right")]
+    finished = np.searchsorted(compute.ends, rows.transfers_ns[chosen], side="right")
+    begun = np.searchsorted(compute.starts, rows.ends[chosen], side="left")
+    held = begun == finished
+    chosen, ready = chosen[held], rows.transfers_ns[chosen[held]]
+    since = np.concatenate([[activity.start_ns], compute.ends])[finished[held]]
     spans = Intervals(np.maximum(rows.starts[chosen], since), ready)
     return make_claims(BUBBLE_DEPENDENCY, spans, rows.cause_ranks[chosen], rows.causes[chosen])
 

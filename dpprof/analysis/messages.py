@@ -65,8 +65,13 @@ def _action_text(part: str, operation: str, direction: int, micro_batch: int) ->
     return f"{letter}{direction}.{micro_batch}"
 
 
+def message_name(action: str) -> str:
+    """The action as all traces can name it: what I makes is called the output of B."""
+    return action.replace("I", "B")
+
+
 def received_ns(events: pd.DataFrame) -> dict[tuple[int, int, str], int]:
-    """(rank, step, producing action) -> when the sender joined a receive that waited for it.
+    """(rank, step, `message_name`) -> when the sender joined a receive that waited for it.
 
     Receives that did not wait are left out: their own rank came last.
     """
@@ -75,7 +80,7 @@ def received_ns(events: pd.DataFrame) -> dict[tuple[int, int, str], int]:
     keys = zip(
         messages[RANK].tolist(),
         messages[STEP].tolist(),
-        producing_actions(messages),
+        map(message_name, producing_actions(messages)),
         strict=True,
     )
     return dict(zip(keys, messages[READY].tolist(), strict=True))

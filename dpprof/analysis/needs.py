@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.messages import received_ns
+from dpprof.analysis.messages import message_name, received_ns
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import parse_slot
 from dpprof.schedules.schedule import DependencyRule
@@ -70,7 +70,7 @@ class _Lookup:
     twin: dict[tuple[int, int], int]  # (pp_rank, number among its equals) -> global rank
     number: dict[int, int]  # global rank -> its number among the ranks of its pp_rank
     made_ns: dict[tuple[int, int, str], int]  # (rank, step, action) -> end of its slot
-    received_ns: dict[tuple[int, int, str], int]  # (rank, step, action) -> ready of its message
+    received_ns: dict[tuple[int, int, str], int]  # (rank, step, message) -> ready
 
     @classmethod
     def build(cls, run: Run, groups: dict[_Place, pd.DataFrame]) -> _Lookup:
@@ -126,6 +126,6 @@ def _need(text: str, place: _Place, lookup: _Lookup) -> tuple[int, int, str] | N
         made = lookup.made_ns.get((producer, step, str(source.action)))
         if made is None:
             return None
-        received = lookup.received_ns.get((rank, step, str(source.action)), 0)
+        received = lookup.received_ns.get((rank, step, message_name(str(source.action))), 0)
         latest = max(latest, (max(made, received), producer, str(source.action)))
     return latest
