@@ -104,7 +104,8 @@ class SimulatedStep:
     def producer(self, message: int) -> Action:
         """The action whose result message number `message` carries."""
         messages = self.messages
-        slot = self.schedule.ranks[messages.source[message]][messages.producer_slot[message]]
+        slots = self.schedule.ranks[int(messages.source[message])]
+        slot = slots[int(messages.producer_slot[message])]
         return slot[int(messages.member[message])]
 
 

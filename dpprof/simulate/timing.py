@@ -37,6 +37,7 @@ class TemplateEvent(NamedTuple):
 class SlotTemplate:
     """What every slot of one operation looks like: its length and its events."""
 
+    operation: str
     length_ns: int
     events: tuple[TemplateEvent, ...]
 
@@ -108,12 +109,11 @@ def _with_sums(operation_ns: Mapping[str, int]) -> dict[str, int]:
 
 def _one_event(operation: str, length_ns: int) -> SlotTemplate:
     if length_ns == 0:
-        return SlotTemplate(0, ())
+        return SlotTemplate(operation, 0, ())
     member = WHOLE_SLOT if operation == OVERLAPPED_PAIR else 0
     part = operation if operation in ("F", "I", "W") else ""
-    return SlotTemplate(
-        length_ns, (TemplateEvent(member, part, "", -1, Lane.COMPUTE, 0, length_ns),)
-    )
+    event = TemplateEvent(member, part, "", -1, Lane.COMPUTE, 0, length_ns)
+    return SlotTemplate(operation, length_ns, (event,))
 
 
 def list_schedule(profile: CostProfile, operation: str, layers: int) -> SlotTemplate:
@@ -143,7 +143,7 @@ def list_schedule(profile: CostProfile, operation: str, layers: int) -> SlotTemp
                 start + cost,
             )
         )
-    return SlotTemplate(max(ends), tuple(events))
+    return SlotTemplate(operation, max(ends), tuple(events))
 
 
 def _component_ns(profile: CostProfile, operation: str, part: str, component: str) -> int:
