@@ -39,6 +39,7 @@ class _Rank(NamedTuple):
     number: int
     process: Any
     messages: Connection
+    log: Path
 
 
 def launch(job: Job, progress: Progress = lambda _: None) -> None:
@@ -51,12 +52,15 @@ def launch(job: Job, progress: Progress = lambda _: None) -> None:
         try:
             for number in range(job.world_size):
                 ours, theirs = context.Pipe(duplex=False)
+                log = Path(folder) / f"rank{number}.log"
                 process = context.Process(
-                    target=_rank_main, args=(job, number, rendezvous, theirs), daemon=True
+                    target=_rank_main,
+                    args=(_RankTask(job, number, rendezvous, log), theirs),
+                    daemon=True,
                 )
                 process.start()
                 theirs.close()
-                ranks.append(_Rank(number, process, ours))
+                ranks.append(_Rank(number, process, ours, log))
             _watch(ranks, progress)
         finally:
             _take_down(ranks)
@@ -69,12 +73,12 @@ def _watch(ranks: list[_Rank], progress: Progress) -> None:
     while running:
         for ready in multiprocessing.connection.wait([*running, *pipes]):
             if isinstance(ready, Connection):
-                if not _read(ready, pipes[ready].number, progress):
+                if ready in pipes and not _read(ready, pipes[ready].number, progress):
                     del pipes[ready]
                 continue
             rank = running.pop(ready)  # type: ignore[arg-type]
             rank.process.join()
-            while rank.messages in pipes and rank.messages.poll():
+            while rank.messages in pipes:  # its last words, up to the end of the pipe
                 if not _read(rank.messages, rank.number, progress):
                     del pipes[rank.messages]
             if rank.process.exitcode != 0:
@@ -104,7 +108,9 @@ def _death(rank: _Rank) -> str:
     if code is not None and code < 0:
         how = f"signal {signal.Signals(-code).name}"
     hint = "; out of memory, or killed from outside" if code == -signal.SIGKILL else ""
-    return f"rank {rank.number} died without a word ({how}{hint}); the other ranks were stopped"
+    last = rank.log.read_text(errors="replace").splitlines()[-20:] if rank.log.exists() else []
+    said = "\nThe last it printed:\n" + "\n".join(last) if last else ""
+    return f"rank {rank.number} died ({how}{hint}); the other ranks were stopped{said}"
 
 
 def _take_down(ranks: list[_Rank]) -> None:
@@ -133,23 +139,39 @@ class _sigterm_as_interrupt:
         signal.signal(signal.SIGTERM, self._before)
 
 
-def _rank_main(job: Job, number: int, rendezvous: str, messages: Connection) -> None:
+class _RankTask(NamedTuple):
+    job: Job
+    rank: int
+    rendezvous: str
+    log: Path
+
+
+def _rank_main(task: _RankTask, messages: Connection) -> None:
     """Body of a rank's process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher ends the ranks, in order
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent(signal.SIGKILL)
+    _print_to(task.log)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     from reference_impl.train import train
 
     def report(step: int) -> None:
-        if number == 0:
+        if task.rank == 0:
             messages.send(("step", step))
 
     try:
-        train(job, number, rendezvous, report)
+        train(task.job, task.rank, task.rendezvous, report)
     except DpprofError as error:
         messages.send(("wrong use", str(error)))
         os._exit(1)
     except BaseException:  # noqa: BLE001 - crosses to the launcher, which shows it
         messages.send(("error", traceback.format_exc()))
         os._exit(1)  # destructors of process groups would wait for ranks that are gone
+
+
+def _print_to(log: Path) -> None:
+    """Send stdout and stderr to a file: the profiler and gloo chat on both."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)

@@ -151,10 +151,12 @@ def _model_of(
 ) -> tuple[dict[str, Any] | None, dict[str, Any], int]:
     """Costs of the emulated device or sizes of the real model; and the layers of all stages."""
     if device == "emulated":
-        from dpprof.costs import costs_to_json, load_costs
+        import msgspec
+
+        from dpprof.costs import load_costs
 
         profile = load_costs(request.costs)
-        return costs_to_json(profile), {}, request.layers or profile.layers * max(stages)
+        return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
     from reference_impl.config import model_sizes
 
     sizes = model_sizes(request.model, request.layers or max(stages), request.ep)

@@ -1,0 +1,56 @@
+"""Lanes run work in order, beside the caller, and hand errors to whoever waits."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the reference implementation needs torch")
+
+from reference_impl.lanes import Done, compute_lane, side_lane  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def lane():
+    lane = side_lane(CPU, "communication")
+    yield lane
+    lane.close()
+
+
+def test_side_lane_runs_in_order_on_its_own_thread(lane):
+    seen = []
+    gate = threading.Event()
+    first = lane.submit(nullcontext, lambda: (gate.wait(), seen.append("first")))
+    second = lane.submit(nullcontext, lambda: seen.append(threading.current_thread().name))
+    assert seen == []
+    gate.set()
+    first.wait()
+    second.wait()
+    assert seen == ["first", "communication"]
+
+
+def test_work_waits_for_what_it_comes_after(lane):
+    other = side_lane(CPU, "other")
+    gate = threading.Event()
+    before = other.submit(nullcontext, gate.wait)
+    after = lane.submit(nullcontext, lambda: gate.is_set(), [before])
+    gate.set()
+    assert after.wait() is True
+    other.close()
+
+
+def test_an_error_reaches_whoever_waits_and_the_lane_goes_on(lane):
+    failed = lane.submit(nullcontext, lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        failed.wait()
+    assert lane.submit(nullcontext, lambda: 5).wait() == 5
+
+
+def test_compute_lane_of_a_cpu_is_the_caller():
+    lane = compute_lane(CPU)
+    done = lane.submit(nullcontext, threading.get_ident, [Done()])
+    assert done.wait() == threading.get_ident()

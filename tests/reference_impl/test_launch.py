@@ -1,0 +1,91 @@
+"""A failing rank takes the others down, with its own error, and nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the reference implementation needs torch")
+
+pytestmark = pytest.mark.slow
+
+BREAK_RANK = """
+    import os, signal, sys
+    from reference_impl import train as module
+    from reference_impl.train import train as real
+
+    def broken(job, rank, rendezvous, report):
+        def step(number):
+            report(number)
+            if rank == 1 and number == 1:
+                {how}
+        real(job, rank, rendezvous, step)
+
+    module.train = broken
+"""
+
+
+def _profile(folder, how, *arguments):
+    """Run `dpprof profile` with rank 1 broken in step 1; a module that ranks import breaks it."""
+    (folder / "breaker.py").write_text(textwrap.dedent(BREAK_RANK).format(how=how))
+    script = (
+        "import reference_impl.launch as launch, dpprof.cli\n"
+        "real = launch._rank_main\n"
+        "import breaking\n"
+        "launch._rank_main = breaking.rank_main\n"
+        "dpprof.cli.main()\n"
+    )
+    (folder / "breaking.py").write_text(
+        "def rank_main(*arguments):\n"
+        "    import breaker\n"
+        "    from reference_impl.launch import _rank_main\n"
+        "    _rank_main(*arguments)\n"
+    )
+    command = [sys.executable, "-c", script, "profile", "--device", "emulated", "--schedule"]
+    command += ["1f1b", "--pp", "2", "--micro-batches", "2", "--costs", "unit", *arguments]
+    environment = os.environ | {"PYTHONPATH": f"{folder}:{Path.cwd()}"}
+    return subprocess.Popen(
+        [*command, "-o", str(folder / "out")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _ranks_alive(folder):
+    found = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True)
+    return found.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("raise RuntimeError('out of luck')", ["rank 1 failed", "out of luck"]),
+        ("os.kill(os.getpid(), signal.SIGKILL)", ["rank 1 died", "SIGKILL"]),
+    ],
+)
+def test_a_rank_that_dies_takes_the_others_down(tmp_path, how, words):
+    process = _profile(tmp_path, how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3, errors
+    assert all(word in errors for word in words), errors
+    assert not (tmp_path / "out" / "1f1b").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_interrupt_stops_every_rank_and_leaves_nothing(tmp_path):
+    process = _profile(tmp_path, "pass", "--steps", "1000")
+    line = process.stderr.readline()
+    assert "profiling 1f1b" in line, line
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert list((tmp_path / "out").iterdir()) == []
+    assert not _ranks_alive(tmp_path)
