@@ -157,10 +157,18 @@ def _model_of(
 
         profile = load_costs(request.costs)
         return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
-    from reference_impl.config import model_sizes
+    import dataclasses
+    import math
 
-    sizes = model_sizes(request.model, request.layers or max(stages), request.ep)
-    return None, sizes, sizes["layers"]
+    from reference_impl.config import preset
+
+    config = preset(request.model)
+    whole = math.lcm(*stages)
+    layers = request.layers or -(-config.layers // whole) * whole
+    config = dataclasses.replace(config, layers=layers, seed=request.seed)
+    for count in stages:
+        config.check_parallel(count, request.ep)
+    return None, config.to_json(), layers
 
 
 def _layers_per_stage(layers: int, stages: int, schedule: str) -> int:
