@@ -1,0 +1,189 @@
+"""The shape of a report: what `dpprof analyze --format json` writes and every view reads.
+
+All times are integer nanoseconds and shares lie in 0..1. Sums run over the used steps, so that
+they add up exactly; what is per step says so. None is "not known" or "there is none".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from dpprof.runs.manifest import Source
+
+REPORT_SCHEMA_VERSION = 1
+
+
+class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Transfers of one communication kind: union over lanes, hidden + exposed = total."""
+
+    total_ns: int
+    hidden_ns: int
+    exposed_ns: int
+    wait_ns: int | None  # None: unsplit, waiting is counted as transfer
+
+
+class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Where time went; ``sum(states_ns.values()) == window_ns``.
+
+    `communication_ns` is the union of transfers of all kinds, hidden + exposed; `wait_ns` the
+    time in which at least one operation waited for its peers, computing or not.
+    """
+
+    window_ns: int
+    states_ns: dict[str, int]
+    bubble_ns: int
+    bubble_share: float | None
+    communication_ns: int
+    hidden_ns: int
+    exposed_ns: int
+    wait_ns: int | None
+    hidden_share: float | None
+    by_kind: dict[str, KindFigures]
+
+
+class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory peak of a rank over the used steps, and what it is made of.
+
+    `in_flight` counts the micro-batches per direction whose activations were held at the peak;
+    `predicted_in_flight` is the most, over both directions, that the schedule lets the rank hold,
+    `predicted_bytes` the peak that follows. `reasons` says why figures are missing.
+    """
+
+    peak_allocated_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
+    at_ns: int | None = None
+    step: int | None = None
+    slot: str | None = None
+    in_flight: dict[str, int] | None = None
+    parameter_bytes: int | None = None
+    gradient_bytes: int | None = None
+    optimizer_bytes: int | None = None
+    activation_bytes: int | None = None
+    predicted_in_flight: int | None = None
+    predicted_bytes: int | None = None
+    reasons: list[str] = []
+
+
+class RankFigures(TimeFigures, frozen=True, kw_only=True):
+    """One rank over the used steps."""
+
+    rank: int
+    pp_rank: int
+    stages: list[int]
+    memory: MemoryFigures
+
+
+class TotalMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest peak of any rank, and whose it is."""
+
+    peak_allocated_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
+    rank: int | None = None
+
+
+class TotalFigures(TimeFigures, frozen=True, kw_only=True):
+    """The same, added up over the ranks: `window_ns` is the sum of the ranks' windows."""
+
+    memory: TotalMemory
+
+
+class StepFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One used step; `states_ns` is over all ranks."""
+
+    step: int
+    start_ns: int
+    window_ns: int
+    states_ns: dict[str, int]
+
+
+class StageFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline stage: the ranks that hold it and the largest memory peak among them."""
+
+    stage: int
+    ranks: list[int]
+    peak_allocated_bytes: int | None
+    peak_reserved_bytes: int | None
+
+
+class IdealRank(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank in the ideal step, and where the measured one differs.
+
+    `difference_ns` goes from ideal to measured: ``slots`` is the change of the time inside
+    schedule slots, every other key a state of the time outside them; together they are the
+    difference of the windows exactly.
+    """
+
+    rank: int
+    pp_rank: int
+    bubble_ns: int
+    busy_ns: int
+    measured_outside_slots_ns: int
+    difference_ns: dict[str, int]
+
+
+class Ideal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the schedule allows with the measured chunk costs and free messages.
+
+    Times are over all used steps, as in the rest of the report; ``window_ns / steps`` is one
+    step. `bubble_ns` and `closed_form_ns` are of one rank: the most that any rank idles (its
+    window less its slots), and the published form of metrics.md section 7.
+    """
+
+    steps: int
+    window_ns: int
+    bubble_ns: int
+    closed_form_ns: int | None
+    closed_form: str
+    note: str
+    chunk_ns: list[dict[str, int]]  # per pipeline rank: operation -> median slot length
+    ranks: list[IdealRank]
+
+
+class RegionFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """A bubble region; `offset_ns` counts from the start of the step window."""
+
+    rank: int
+    step: int
+    start_ns: int
+    end_ns: int
+    offset_ns: int
+    length_ns: int
+    state: str
+    phase: Literal["warmup", "steady", "drain"]
+    cause_rank: int | None
+    cause: str | None
+    slot: str | None
+
+
+class StepCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many steps were accounted, and how many the profiler's warm-up took."""
+
+    used: int
+    dropped: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time and memory of a run went. `window_ns` is the sum of the step windows."""
+
+    schema_version: int = REPORT_SCHEMA_VERSION
+    name: str
+    source: Source
+    schedule: str | None
+    pp: int
+    micro_batches: int | None
+    world_size: int
+    device: str | None
+    steps: StepCounts
+    window_ns: int
+    step_ns: int | None  # mean window of a used step
+    tokens_per_second: float | None
+    model_flops_per_second: float | None
+    ranks: list[RankFigures]
+    total: TotalFigures
+    stages: list[StageFigures]
+    per_step: list[StepFigures]
+    ideal: Ideal | None
+    regions: list[RegionFigures]
+    warnings: list[str]

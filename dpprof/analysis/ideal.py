@@ -1,0 +1,138 @@
+"""Ideal beside measured: the least that the schedule allows with the run's own chunk costs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.figures import Ideal, IdealRank
+from dpprof.runs.manifest import RankPlace
+from dpprof.runs.run import Run
+from dpprof.schedules.actions import slot_operation
+from dpprof.schedules.promises import promise
+from dpprof.schedules.schedule import Schedule
+from dpprof.simulate.engine import SimulatedStep, simulate
+from dpprof.simulate.events import events_table
+from dpprof.simulate.slot_columns import slot_columns, slots_table
+from dpprof.simulate.timing import timing_from_measured
+from dpprof.tables.columns import END, OPERATION, RANK, START, STEP
+from dpprof.tables.kinds import STATES
+
+ChunkNs = dict[tuple[int, str], int]
+
+
+def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
+    """The ideal of a run whose schedule is known, or the reason why there is none.
+
+    Every rank's slots take the median of their measured lengths (by operation), messages take no
+    time, and the simulator lays them out by dependencies alone.
+    """
+    if run.schedule is None:
+        return "no ideal: the schedule of the run is not known"
+    chunks = measured_chunks_ns(run)
+    missing = sorted(_needed(run.schedule) - chunks.keys())
+    if missing or not len(accounting.states):
+        ranks = sorted({pp_rank for pp_rank, _ in missing})
+        return f"no ideal: no slots in the trace of pipeline ranks {ranks}; give all ranks' traces"
+    step = simulate(run.schedule, timing_from_measured(chunks))
+    operation_ns = _over_ranks(chunks)
+    promised = promise(run.schedule, operation_ns)
+    steps = accounting.states[STEP].nunique()
+    published = promised.bubble.published_ns
+    return Ideal(
+        steps=steps,
+        window_ns=step.makespan_ns * steps,
+        bubble_ns=max(step.idle_ns) * steps,
+        closed_form_ns=None if published is None else published * steps,
+        closed_form=promised.form,
+        note=promised.bubble.note,
+        chunk_ns=[
+            {operation: ns for (rank, operation), ns in sorted(chunks.items()) if rank == pp_rank}
+            for pp_rank in range(run.schedule.pp)
+        ],
+        ranks=_ranks(run.places, accounting, step, steps),
+    )
+
+
+def measured_chunks_ns(run: Run) -> ChunkNs:
+    """(pipeline rank, operation) -> median length of its slots over the used steps."""
+    slots = run.slots[run.slots[STEP].isin(run.used_steps)]
+    slots = slots[slots[RANK].isin(list(run.pp_rank))]
+    if slots.empty:
+        return {}
+    chunks = pd.DataFrame(
+        {
+            "pp_rank": slots[RANK].map(run.pp_rank),
+            "operation": slots[OPERATION].astype(str),
+            "length": slots[END] - slots[START],
+        }
+    )
+    medians = chunks.groupby(["pp_rank", "operation"], as_index=False).median()
+    return {
+        (int(pp_rank), str(operation)): round(length)
+        for pp_rank, operation, length in medians.itertuples(index=False)
+    }
+
+
+def _needed(schedule: Schedule) -> set[tuple[int, str]]:
+    return {
+        (pp_rank, slot_operation(slot))
+        for pp_rank, slots in enumerate(schedule.ranks)
+        for slot in slots
+    }
+
+
+def _over_ranks(chunks: ChunkNs) -> dict[str, int]:
+    """Operation -> median over pipeline ranks: the one set of costs that closed forms take."""
+    lengths = pd.Series([*chunks.values()], index=[operation for _, operation in chunks])
+    return {str(name): round(value) for name, value in lengths.groupby(level=0).median().items()}
+
+
+def _ranks(
+    places: tuple[RankPlace, ...], accounting: Accounting, step: SimulatedStep, steps: int
+) -> list[IdealRank]:
+    ideal = account(_as_run(step))
+    return [
+        _rank(place, accounting, (ideal, step, steps))
+        for place in sorted(places, key=lambda place: place.rank)
+    ]
+
+
+def _rank(
+    place: RankPlace, accounting: Accounting, ideal: tuple[Accounting, SimulatedStep, int]
+) -> IdealRank:
+    simulated, step, steps = ideal
+    inside, outside = _split(accounting, place.rank)
+    ideal_inside, ideal_outside = _split(simulated, place.pp_rank)
+    changes = {state: outside[state] - ideal_outside[state] * steps for state in STATES}
+    return IdealRank(
+        rank=place.rank,
+        pp_rank=place.pp_rank,
+        bubble_ns=step.idle_ns[place.pp_rank] * steps,
+        busy_ns=step.busy_ns[place.pp_rank] * steps,
+        measured_outside_slots_ns=sum(outside.values()),
+        difference_ns={
+            "slots": inside - ideal_inside * steps,
+            **{state: change for state, change in changes.items() if change},
+        },
+    )
+
+
+def _split(accounting: Accounting, rank: int) -> tuple[int, dict[str, int]]:
+    """Time of a rank inside its slots, and outside of them by state."""
+    table = accounting.outside[accounting.outside[RANK] == rank]
+    outside = {state: int(table[state].sum()) for state in STATES}
+    window = int((table[END] - table[START]).sum())
+    return window - sum(outside.values()), outside
+
+
+def _as_run(step: SimulatedStep) -> Run:
+    slots = slot_columns(step)
+    return Run(
+        name="ideal",
+        source="simulated",
+        events=events_table(step, slots),
+        places=tuple(RankPlace(rank=rank, pp_rank=rank) for rank in range(step.schedule.pp)),
+        schedule=step.schedule,
+        slots=slots_table(slots),
+    )

@@ -1,0 +1,194 @@
+"""Analyzes a run: tables in, a `Report` out, alike for captured, emulated and simulated runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from msgspec.structs import asdict
+
+from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.activity import Activity
+from dpprof.analysis.figures import (
+    Ideal,
+    KindFigures,
+    RankFigures,
+    RegionFigures,
+    Report,
+    StepCounts,
+    StepFigures,
+    TimeFigures,
+    TotalFigures,
+)
+from dpprof.analysis.ideal import ideal_figures
+from dpprof.analysis.memory import memory_figures, stage_figures, total_memory
+from dpprof.analysis.overlap import share, time_figures
+from dpprof.runs.manifest import RankPlace
+from dpprof.runs.run import Run
+from dpprof.tables.columns import CAUSE, CAUSE_RANK, END, PHASE, RANK, SLOT, START, STATE, STEP
+from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
+
+__all__ = ["Report", "analyze"]
+
+
+def analyze(run: Run) -> Report:
+    """Where the time and memory of a run went (metrics.md, sections 5 to 7).
+
+    Empty runs give a report without ranks' times rather than an error; what is not known is None
+    and said in `warnings`.
+    """
+    accounting = account(run)
+    places = sorted(run.places, key=lambda place: place.rank)
+    times = {place.rank: _rank_times(accounting, place) for place in places}
+    memory = memory_figures(run)
+    ideal = ideal_figures(run, accounting)
+    steps = _steps(accounting)
+    window = sum(step.window_ns for step in steps)
+    step_ns = round(window / len(steps)) if steps else None
+    manifest = run.manifest
+    return Report(
+        name=run.name,
+        source=run.source,
+        schedule=None if run.schedule is None else run.schedule.name,
+        pp=len({place.pp_rank for place in places}),
+        micro_batches=_micro_batches(run),
+        world_size=len(places) if manifest is None else manifest.world_size,
+        device=None if manifest is None else manifest.device_name or manifest.device,
+        steps=StepCounts(used=len(run.used_steps), dropped=len(run.dropped_steps)),
+        window_ns=window,
+        step_ns=step_ns,
+        tokens_per_second=_rate(manifest.tokens_per_step if manifest else None, step_ns),
+        model_flops_per_second=_rate(manifest.flops_per_step if manifest else None, step_ns),
+        ranks=[
+            RankFigures(
+                **asdict(times[place.rank]),
+                rank=place.rank,
+                pp_rank=place.pp_rank,
+                stages=list(place.stages),
+                memory=memory[place.rank],
+            )
+            for place in places
+        ],
+        total=TotalFigures(**asdict(_total(list(times.values()))), memory=total_memory(memory)),
+        stages=stage_figures(run, memory),
+        per_step=steps,
+        ideal=ideal if isinstance(ideal, Ideal) else None,
+        regions=_regions(accounting),
+        warnings=[*run.warnings, *_warnings(run, accounting, ideal)],
+    )
+
+
+def _micro_batches(run: Run) -> int | None:
+    if run.manifest is not None and run.manifest.micro_batches is not None:
+        return run.manifest.micro_batches
+    return None if run.schedule is None else run.schedule.micro_batches
+
+
+def _rate(per_step: float | None, step_ns: int | None) -> float | None:
+    return per_step / step_ns * 1e9 if per_step is not None and step_ns else None
+
+
+def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
+    table = accounting.states[accounting.states[RANK] == place.rank]
+    activities = [one for one in accounting.activities if one.rank == place.rank]
+    return time_figures(activities, _sums(table))
+
+
+def _sums(states: pd.DataFrame) -> dict[str, int]:
+    return {state: int(states[state].sum()) for state in STATES}
+
+
+def _total(ranks: Sequence[TimeFigures]) -> TimeFigures:
+    """Everything added up over ranks; shares from the sums."""
+    states = {state: sum(one.states_ns[state] for one in ranks) for state in STATES}
+    window, bubble = sum(states.values()), sum(one.bubble_ns for one in ranks)
+    hidden, exposed = sum(one.hidden_ns for one in ranks), sum(one.exposed_ns for one in ranks)
+    return TimeFigures(
+        window_ns=window,
+        states_ns=states,
+        bubble_ns=bubble,
+        bubble_share=share(bubble, window),
+        communication_ns=hidden + exposed,
+        hidden_ns=hidden,
+        exposed_ns=exposed,
+        wait_ns=_known_sum([one.wait_ns for one in ranks]),
+        hidden_share=share(hidden, hidden + exposed),
+        by_kind=_total_by_kind([one.by_kind for one in ranks]),
+    )
+
+
+def _total_by_kind(ranks: Sequence[dict[str, KindFigures]]) -> dict[str, KindFigures]:
+    having = {kind: [one[kind] for one in ranks if kind in one] for kind in COMMUNICATION_KINDS}
+    return {
+        kind: KindFigures(
+            total_ns=sum(one.total_ns for one in figures),
+            hidden_ns=sum(one.hidden_ns for one in figures),
+            exposed_ns=sum(one.exposed_ns for one in figures),
+            wait_ns=_known_sum([one.wait_ns for one in figures]),
+        )
+        for kind, figures in having.items()
+        if figures
+    }
+
+
+def _known_sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _steps(accounting: Accounting) -> list[StepFigures]:
+    return [
+        StepFigures(
+            step=int(table[STEP].iloc[0]),
+            start_ns=int(table[START].iloc[0]),
+            window_ns=int(table[END].iloc[0] - table[START].iloc[0]),
+            states_ns=_sums(table),
+        )
+        for _, table in accounting.states.groupby(STEP)
+    ]
+
+
+def _regions(accounting: Accounting) -> list[RegionFigures]:
+    first = accounting.states.groupby(STEP)[START].first().to_dict()
+    names = [RANK, STEP, START, END, STATE, PHASE, CAUSE_RANK, CAUSE, SLOT]
+    columns = [accounting.regions[name].tolist() for name in names]
+    return [
+        RegionFigures(
+            rank=rank,
+            step=step,
+            start_ns=start,
+            end_ns=end,
+            offset_ns=start - int(first[step]),
+            length_ns=end - start,
+            state=state,
+            phase=phase,
+            cause_rank=None if cause_rank < 0 else cause_rank,
+            cause=cause or None,
+            slot=slot or None,
+        )
+        for rank, step, start, end, state, phase, cause_rank, cause, slot in zip(
+            *columns, strict=True
+        )
+    ]
+
+
+def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]:
+    warnings = []
+    seen = {one.step for one in accounting.activities}
+    silent = [step for step in run.used_steps if step not in seen]
+    if silent:
+        warnings.append(f"no activity in steps {', '.join(map(str, silent))}: they count as 0 ns")
+    unsplit = _unsplit(accounting.activities)
+    if unsplit:
+        warnings.append(
+            f"unsplit: {', '.join(unsplit)}: the traces of the peers are not at hand, so waiting "
+            "counts as transfer and no bubble is claimed from it"
+        )
+    if isinstance(ideal, str) and run.schedule is not None:
+        warnings.append(ideal)
+    return warnings
+
+
+def _unsplit(activities: Sequence[Activity]) -> list[str]:
+    kinds = {kind for one in activities for kind in one.unsplit_kinds}
+    return [kind for kind in COMMUNICATION_KINDS if kind in kinds]
