@@ -1,0 +1,85 @@
+"""The command line's surface: verbs, options, exit codes, what `--help` imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from dpprof import cli as module
+from dpprof.errors import DpprofError
+
+OPTIONS = {
+    "analyze": {"--format", "--output", "--force", "--steps", "--whole-trace"},
+    "profile": {
+        *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
+        *("--warmup", "--model", "--layers", "--seed", "--output", "--force"),
+    },
+    "schedule": {"--pp", "--micro-batches", "--format", "--output", "--force"},
+    "simulate": {
+        *("--pp", "--micro-batches", "--costs", "--communication", "--layers"),
+        *("--format", "--output", "--force"),
+    },
+}
+
+
+def test_verbs_and_options_are_these():
+    context = click.Context(module.cli)
+    found = {
+        verb: {
+            option
+            for parameter in module.cli.get_command(context, verb).params
+            for option in parameter.opts
+            if option.startswith("--")
+        }
+        for verb in module.cli.list_commands(context)
+    }
+    assert found == OPTIONS
+
+
+def test_help_and_import_need_no_heavy_library():
+    script = (
+        "import sys, dpprof\n"
+        "from dpprof.cli import run\n"
+        "assert run(['--help']) == 0\n"
+        "heavy = {'torch', 'dash', 'plotly', 'hta', 'dask', 'pandas'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(verb in done.stdout for verb in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (DpprofError("run.json: broken; do this"), 2, "error: run.json: broken; do this"),
+        (click.UsageError("no such option"), 2, "no such option"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ZeroDivisionError("oops"), 3, "bug in dpprof"),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, raised, code, words):
+    def fail(**_):
+        raise raised
+
+    monkeypatch.setattr(module.cli, "main", fail)
+    assert module.run([]) == code
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["analyze", "--nonsense"], ["profile", "x"]])
+def test_wrong_use_is_exit_code_2(arguments, capsys):
+    assert module.run(arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_public_names_resolve():
+    import dpprof
+
+    assert dpprof.__version__
+    assert issubclass(dpprof.DpprofError, Exception)
+    with pytest.raises(AttributeError, match="nonsense"):
+        dpprof.nonsense  # noqa: B018 - the look-up is the test
