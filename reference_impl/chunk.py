@@ -59,7 +59,7 @@ class ChunkPass:
             x = self._layer_input(layer, inputs, operators)
             model = self._model
             parts, routing = before_dispatch(
-                x, model.weights(layer), model.rotary, model.config, operators
+                x, model.weights[layer], model.rotary, model.config, operators
             )
             self._routing[layer] = routing
             return parts
@@ -80,7 +80,7 @@ class ChunkPass:
         counts = self._plans[layer].counts
 
         def function(inputs: Tensors) -> Tensors:
-            weights = self._model.weights(layer)
+            weights = self._model.weights[layer]
             return mlp(inputs["received"], inputs["local"], counts, weights, operators)
 
         inputs = self._forward.take_all(layer, ("received", "local"))

@@ -170,7 +170,7 @@ def _product(shape: tuple[int, ...]) -> int:
 # rank) and PP=16 (one), so that runs of different schedules train the same model.
 PRESETS: Mapping[str, ModelConfig] = MappingProxyType(
     {
-        # For tests: a component takes well under a millisecond on one core.
+        # For tests: a component takes about a millisecond on one core.
         "tiny": ModelConfig(
             layers=16,
             hidden=32,
@@ -187,7 +187,7 @@ PRESETS: Mapping[str, ModelConfig] = MappingProxyType(
             sequence=16,
             micro_batch=1,
         ),
-        # For a laptop: a component takes milliseconds on one core.
+        # For a laptop: a component takes five to ten milliseconds on one core.
         "small": ModelConfig(
             layers=16,
             hidden=256,

@@ -22,6 +22,8 @@ class StageModel:
     layers: range
     """Global layer numbers."""
     parameters: Parameters
+    weights: tuple[Mapping[str, Tensor], ...]
+    """Parameters by short name of each layer, counted from 0 within the stage."""
     rotary: Tensor
     ep_group: dist.ProcessGroup | None
     """The ranks that hold the other experts; None where this one holds them all."""
@@ -36,10 +38,6 @@ class StageModel:
         """Whether this stage has the head and the loss."""
         return self.layers.stop == self.config.layers
 
-    def weights(self, layer: int) -> Mapping[str, Tensor]:
-        """Parameters of a layer by their short names; `layer` counts from 0 within the stage."""
-        return self.parameters.layer(self.layers[layer])
-
 
 def make_stage(
     config: ModelConfig,
@@ -50,4 +48,5 @@ def make_stage(
 ) -> StageModel:
     """A stage with its initial parameters; numbers of layers and experts are global."""
     parameters = make_parameters(config, layers, experts, device)
-    return StageModel(config, layers, parameters, rotary_table(config, device), ep_group)
+    weights = tuple(parameters.layer(layer) for layer in layers)
+    return StageModel(config, layers, parameters, weights, rotary_table(config, device), ep_group)

@@ -47,8 +47,7 @@ def unpipelined_step(
 
 def _loss(model: StageModel, batch: Batch) -> torch.Tensor:
     x = F.embedding(batch.tokens, model.parameters.named["embedding"])
-    for layer in model.layers:
-        weights = model.weights(layer)
+    for weights in model.weights:
         parts, routing = before_dispatch(x, weights, model.rotary, model.config, PLAIN)
         counts = [routing.counts.tolist()]  # one source, and every expert is here
         results = mlp(parts["rows"], parts["local"], counts, weights, PLAIN)
