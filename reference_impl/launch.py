@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dpprof.errors import EXIT_BUG, DpprofError
-from reference_impl.host import die_with_parent
+from reference_impl.host import die_with_parent, sigterm_as_interrupt
 from reference_impl.job import Job
 
 _GRACE_SECONDS = 3.0
@@ -46,7 +46,7 @@ def launch(job: Job, progress: Progress = lambda _: None) -> None:
     """Run `job` to its end; raises the first rank's error after taking down all the others."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["reference_impl.train"])
-    with tempfile.TemporaryDirectory(prefix="dpprof-") as folder, _sigterm_as_interrupt():
+    with tempfile.TemporaryDirectory(prefix="dpprof-") as folder, sigterm_as_interrupt():
         rendezvous = f"file://{Path(folder) / 'rendezvous'}"
         ranks: list[_Rank] = []
         try:
@@ -124,19 +124,6 @@ def _take_down(ranks: list[_Rank]) -> None:
             rank.process.kill()
             rank.process.join()
         rank.messages.close()
-
-
-class _sigterm_as_interrupt:
-    """Make SIGTERM end the launch like Ctrl-C, so that the ranks are taken down."""
-
-    def __enter__(self) -> None:
-        def interrupt(*_: object) -> None:
-            raise KeyboardInterrupt
-
-        self._before = signal.signal(signal.SIGTERM, interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
 
 
 class _RankTask(NamedTuple):

@@ -94,7 +94,7 @@ def command(**options: Any) -> None:
     jobs = _make_jobs(request)
     joined = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     run: Callable[[Job], None] = _join if joined else _launch
-    folders = [_run_into_place(job, run, request, joined) for job in jobs]
+    folders = [_run_into_place(job, run, request.force) for job in jobs]
     if int(os.environ.get("RANK", "0")) == 0:
         _report(folders)
 
@@ -188,7 +188,7 @@ def _run_into_place(job: Job, run: Callable[[Job], None], request: _Request, joi
     partial = folder.with_name(f".{folder.name}.partial")
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
-        if folder.exists() and not request.force:
+        if folder.exists() and not force:
             raise DpprofError(
                 f"{folder}: exists already; choose another folder with -o or add --force"
             )
@@ -199,7 +199,7 @@ def _run_into_place(job: Job, run: Callable[[Job], None], request: _Request, joi
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     finally:
-        if first and not joined:
+        if first:
             shutil.rmtree(partial, ignore_errors=True)
     return folder
 
@@ -220,9 +220,11 @@ def _launch(job: Job) -> None:
 
 
 def _join(job: Job) -> None:
+    from reference_impl.host import sigterm_as_interrupt
     from reference_impl.train import train
 
-    train(job, int(os.environ["RANK"]), "env://", lambda _: None)
+    with sigterm_as_interrupt():
+        train(job, int(os.environ["RANK"]), "env://", lambda _: None)
 
 
 @contextmanager
