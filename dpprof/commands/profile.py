@@ -180,7 +180,7 @@ def _layers_per_stage(layers: int, stages: int, schedule: str) -> int:
     return layers // stages
 
 
-def _run_into_place(job: Job, run: Callable[[Job], None], request: _Request, joined: bool) -> Path:
+def _run_into_place(job: Job, run: Callable[[Job], None], force: bool) -> Path:
     """Run the job in a folder beside its own, and put that in place when it is whole."""
     import dataclasses
 
