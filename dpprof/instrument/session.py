@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -147,6 +148,7 @@ class Capture:
                 "torch": str(torch.__version__),
                 "python": platform.python_version(),
             },
+            "commit": _commit(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": sys.argv,
         }
@@ -210,6 +212,16 @@ def _device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name() if device == "cuda" else platform.processor() or "CPU"
+
+
+def _commit() -> str | None:
+    """The commit of the code in the working folder; None where there is none."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
 
 
 def _own_place(options: CaptureOptions) -> RankPlace:
