@@ -63,7 +63,8 @@ def _call(function: type[torch.autograd.Function], parts: WeightParts, *args: An
 
 
 # The weight is an input of each function, although its gradient is given as None, so that the
-# output needs a gradient even where the activations do not (the embedding).
+# output needs a gradient even where the activations do not (the embedding). What is put off keeps
+# activations without their history, so that part I frees the graph.
 
 
 class _DeferredLinear(torch.autograd.Function):
@@ -76,7 +77,7 @@ class _DeferredLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         (x,) = ctx.saved_tensors
-        ctx.parts.append(partial(_add_linear, ctx.weight, x, gradient))
+        ctx.parts.append(partial(_add_linear, ctx.weight, x.detach(), gradient))
         return None, gradient @ ctx.weight, None
 
 
@@ -90,7 +91,7 @@ class _DeferredGroupedLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        ctx.parts.append(partial(_add_grouped_linear, ctx.weight, x, gradient, ctx.rows))
+        ctx.parts.append(partial(_add_grouped_linear, ctx.weight, x.detach(), gradient, ctx.rows))
         groups = gradient.split(ctx.rows)
         return None, torch.cat([g @ w for g, w in zip(groups, ctx.weight, strict=True)]), None, None
 
