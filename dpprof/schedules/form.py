@@ -9,6 +9,7 @@ import msgspec
 
 from dpprof.errors import DpprofError
 from dpprof.schedules.actions import Slot, parse_slot, slot_text
+from dpprof.schedules.placements import placement_fault
 from dpprof.schedules.registry import schedule_definition
 from dpprof.schedules.schedule import Placement, Schedule
 
@@ -89,4 +90,8 @@ def _read_placement(read: _Form) -> Placement:
         return schedule_definition(read.schedule).placement(read.pp)
     if read.stages is None or read.streams is None:
         raise DpprofError("only one of stages and streams is given; give both, or neither")
-    return Placement(tuple(map(tuple, read.stages)), tuple(read.streams))
+    placement = Placement(tuple(map(tuple, read.stages)), tuple(read.streams))
+    fault = placement_fault(placement, read.pp)
+    if fault is not None:
+        raise DpprofError(fault)
+    return placement

@@ -16,6 +16,9 @@ from dpprof.schedules.schedule import Placement, Schedule
 
 _RankSlots = Callable[[int, int, int], Iterator[Slot]]
 
+MOST_CHUNKS = 10_000_000
+"""Ranks times micro-batches; more would fill the memory of most machines."""
+
 _DEFINITIONS: dict[str, Definition] = {}
 
 
@@ -64,8 +67,8 @@ def schedule_definition(name: str) -> Definition:
     if name in names:
         return _DEFINITIONS[name]
     nearest = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1, cutoff=0.4)
-    meant = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise DpprofError(f"no schedule {name[:60]!r}{meant} Known: {', '.join(names)}")
+    meant = f" (did you mean {nearest[0]}?)" if nearest else ""
+    raise DpprofError(f"no schedule {name[:60]!r}{meant}; known: {', '.join(names)}")
 
 
 def make_schedule(name: str, pp: int, micro_batches: int) -> Schedule:
@@ -78,6 +81,8 @@ def make_schedule(name: str, pp: int, micro_batches: int) -> Schedule:
     sizes = f"{name} with {pp} ranks and {micro_batches} micro-batches"
     if pp < 1 or micro_batches < 1:
         raise DpprofError(f"{sizes}: both must be at least 1; choose other sizes")
+    if pp * micro_batches > MOST_CHUNKS:
+        raise DpprofError(f"{sizes}: more than {MOST_CHUNKS:,} chunks; choose smaller sizes")
     broken_rule = definition.size_rule(pp, micro_batches)
     if broken_rule is not None:
         raise DpprofError(f"{sizes}: {broken_rule}")
