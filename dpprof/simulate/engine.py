@@ -144,7 +144,9 @@ def _lengths(schedule: Schedule, timing: Timing) -> list[int]:
     lengths: list[int] = []
     for pp_rank, slots in enumerate(schedule.ranks):
         operations = [slot_operation(slot) for slot in slots]
-        known = {name: timing.template(pp_rank, name).length_ns for name in dict.fromkeys(operations)}
+        known = {
+            name: timing.template(pp_rank, name).length_ns for name in dict.fromkeys(operations)
+        }
         lengths += [known[name] for name in operations]
     return lengths
 

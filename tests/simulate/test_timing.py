@@ -121,3 +121,9 @@ def test_built_in_unit_costs():
     milliseconds = {"F": 16, "B": 21.5, "I": 16, "W": 10, "F&B": 30}  # as its source says
     components = timing_from_profile(load_costs("unit-components"))
     assert lengths(components) == {key: int(value * 10**6) for key, value in milliseconds.items()}
+
+
+def test_deepseek_costs_foretell_the_pair_they_were_measured_in():
+    # The published profile spans 129.01 ms; the rest is idle time between kernels.
+    pair = timing_from_profile(load_costs("deepseek-v3")).template(0, "F&B")
+    assert pair.length_ns == pytest.approx(129.01e6, rel=0.03)

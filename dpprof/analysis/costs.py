@@ -1,0 +1,179 @@
+"""A cost profile from a measured run: what its components, operations and messages took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
+from dpprof.errors import DpprofError
+from dpprof.runs.run import Run
+from dpprof.schedules.actions import OVERLAPPED_PAIR
+from dpprof.schedules.components import COMMUNICATION_COMPONENTS, Component
+from dpprof.tables.columns import (
+    BYTES,
+    COMPONENT,
+    DIRECTION,
+    END,
+    GROUP,
+    KIND,
+    LAYER,
+    MICRO_BATCH,
+    OPERATION,
+    PART,
+    PEER,
+    RANK,
+    READY,
+    SEQUENCE,
+    SLOT,
+    START,
+    STEP,
+)
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
+
+_ComponentNs = dict[str, dict[str, int]]
+
+_P2P = "p2p"
+_OCCURRENCE = [RANK, STEP, SLOT, OPERATION, DIRECTION, MICRO_BATCH, PART, COMPONENT, LAYER]
+
+
+def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
+    """The costs of the used steps of a run; every figure is a median over all occurrences.
+
+    A component's time is that in which its compute runs (union over lanes), that of dispatch and
+    combine the transfer time of their communication; per layer, inside overlapped pairs apart
+    from outside. What was seen only inside pairs is taken to cost the same outside. Operations
+    whose slots show no components cost the length of the slot, for a chunk of one layer where no
+    components tell the layers. A message costs the transfer time
+    of messages that both ranks show, as latency: its size is the same for all. Memory is that of
+    the manifest, where it says. Raises `DpprofError` for a run without slots or components.
+    """
+    events = run.events[run.events[STEP].isin(run.used_steps)]
+    work = _component_rows(events)
+    lengths = _occurrences(work)
+    paired = (lengths[OPERATION] == OVERLAPPED_PAIR).to_numpy(bool)
+    outside, inside = _medians(lengths[~paired]), _medians(lengths[paired])
+    layers = max(1, 1 + int(lengths[LAYER].max())) if len(lengths) else 1
+    operation_ns = _operation_ns(run, set(lengths[OPERATION]))
+    if not outside and not inside and not operation_ns:
+        raise DpprofError(
+            f"{run.name}: no costs in this run, as nothing in it is labelled with slots or "
+            "components; profile it with dpprof's labels, or give a cost profile"
+        )
+    return CostProfile(
+        name=name,
+        source=f"{run.source} run {run.name}",
+        layers=layers,
+        component_ns=_overlaid(inside, outside),
+        pair_component_ns=_both(inside, outside),
+        operation_ns=operation_ns,
+        message=_message_cost(events),
+        memory=_memory_cost(run, layers),
+        tokens_per_micro_batch=_tokens(run),
+    )
+
+
+def _component_rows(events: pd.DataFrame) -> pd.DataFrame:
+    """Rows that belong to a component: compute, or for dispatch and combine communication."""
+    names, kinds = events[COMPONENT].astype(str), events[KIND].astype(str)
+    transfers = names.isin([component.value for component in COMMUNICATION_COMPONENTS])
+    known = names.isin([component.value for component in Component])
+    counted = (transfers & kinds.isin(COMMUNICATION_KINDS)) | (~transfers & (kinds == COMPUTE))
+    rows = events[known & counted]
+    begin = rows[START].where(rows[KIND].astype(str) == COMPUTE, rows[[START, READY]].max(axis=1))
+    return rows.assign(**{START: begin})
+
+
+def _occurrences(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per occurrence of a component, with the time that its rows cover together."""
+    number = rows.groupby(_OCCURRENCE, observed=True, dropna=False).ngroup()
+    rows = rows.assign(number=number).sort_values(["number", START], kind="stable")
+    reach = rows.groupby("number")[END].cummax()
+    # Filled with a time, not NaN: a float64 does not hold the nanoseconds of an absolute clock.
+    before = reach.groupby(rows["number"]).shift(fill_value=0)
+    begin = rows[START].where(before < rows[START], before)
+    rows = rows.assign(length=(rows[END] - begin).clip(lower=0))
+    length = rows.groupby("number")["length"].sum()
+    first = rows.drop_duplicates("number").set_index("number")[_OCCURRENCE]
+    text = dict.fromkeys((SLOT, OPERATION, PART, COMPONENT), str)
+    return first.astype(text).assign(length=length).reset_index(drop=True)
+
+
+def _medians(lengths: pd.DataFrame) -> _ComponentNs:
+    costs: _ComponentNs = {}
+    for (part, component), values in lengths.groupby([PART, COMPONENT])["length"]:
+        costs.setdefault(str(part), {})[str(component)] = round(values.median())
+    return costs
+
+
+def _overlaid(base: _ComponentNs, top: _ComponentNs) -> _ComponentNs:
+    """Everything in either; `top` wins."""
+    parts = sorted({*base, *top})
+    return {part: {**base.get(part, {}), **top.get(part, {})} for part in parts}
+
+
+def _both(chosen: _ComponentNs, other: _ComponentNs) -> _ComponentNs:
+    """What is in both, with the figures of `chosen`."""
+    common = {
+        part: {key: value for key, value in costs.items() if key in other.get(part, {})}
+        for part, costs in chosen.items()
+    }
+    return {part: costs for part, costs in common.items() if costs}
+
+
+def _operation_ns(run: Run, with_components: set[str]) -> dict[str, int]:
+    slots = run.slots[run.slots[STEP].isin(run.used_steps)]
+    operation = slots[OPERATION].astype(str)
+    medians = (slots[END] - slots[START]).groupby(operation).median()
+    return {
+        str(key): round(value)
+        for key, value in medians.items()
+        if key and key not in with_components
+    }
+
+
+def _message_cost(events: pd.DataFrame) -> MessageCost:
+    messages = events[(events[KIND].astype(str) == _P2P) & (events[SEQUENCE] >= 0)]
+    messages = messages.assign(**{GROUP: messages[GROUP].astype(str)})
+    edge = messages[PEER].astype(str) + ">" + messages[RANK].astype(str)
+    sides = messages.groupby([GROUP, STEP, SEQUENCE])[RANK].transform("nunique")
+    matched = messages[(messages[GROUP] == edge) & (sides == 2)]
+    if matched.empty:
+        return MessageCost()
+    transfer = matched[END] - matched[[START, READY]].max(axis=1)
+    sizes = messages.loc[messages[BYTES] >= 0, BYTES]
+    return MessageCost(
+        bytes=_median(sizes) or 0, latency_ns=max(0, round(float(transfer.median())))
+    )
+
+
+def _memory_cost(run: Run, layers: int) -> MemoryCost:
+    """Per layer, the median over ranks; 0 where the manifest does not say."""
+    static = {
+        field: _median(
+            known / (layers * max(1, len(place.stages)))
+            for place in run.places
+            if (known := getattr(place, field)) is not None
+        )
+        for field in ("parameter_bytes", "gradient_bytes", "optimizer_bytes")
+    }
+    activations = _median(
+        place.activation_bytes / layers
+        for place in run.places
+        if place.activation_bytes is not None
+    )
+    known = {field: value for field, value in static.items() if value is not None}
+    return MemoryCost(**known, activation_bytes=activations or 0)
+
+
+def _median(values: Iterable[float]) -> int | None:
+    series = pd.Series(list(values), dtype="float64")
+    return None if series.empty else round(float(series.median()))
+
+
+def _tokens(run: Run) -> int | None:
+    manifest = run.manifest
+    if manifest is None or not manifest.tokens_per_step or not manifest.micro_batches:
+        return None
+    return manifest.tokens_per_step // manifest.micro_batches
