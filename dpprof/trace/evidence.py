@@ -1,0 +1,159 @@
+"""Gives every activity of a trace its kind, and says which rule decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.tables.columns import KIND, NAME
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS
+from dpprof.trace.context import HINT
+from dpprof.trace.kinds import (
+    AMBIGUOUS,
+    NOT_KNOWN,
+    Evidence,
+    KindRule,
+    Verdict,
+    classify,
+)
+from dpprof.trace.raw import Category, Codes, Rows, TraceColumns
+
+RULE = "rule"
+COUNT = "activities"
+TIME = "total_ns"
+_MOSTLY = 0.5
+
+SAME_NAME = "as all others of this name on its lane"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Kind and rule of each activity, and one row per distinct verdict for people to read.
+
+    `kinds` are positions in `dpprof.tables.kinds.KINDS`; the columns of `explained` are those of
+    `Evidence`, then kind, rule, activities (a count) and total_ns.
+    """
+
+    kinds: npt.NDArray[np.int8]
+    rules: npt.NDArray[np.object_]
+    explained: pd.DataFrame
+
+    @property
+    def communicates(self) -> npt.NDArray[np.bool_]:
+        """Which activities are communication."""
+        return np.isin(self.kinds, [KINDS.index(kind) for kind in COMMUNICATION_KINDS])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found around the activities `rows` of a trace, one entry each."""
+
+    rows: Rows
+    lane: Codes
+    context: pd.DataFrame
+    collective: Codes
+    call: Rows
+    labelled: bool
+
+
+def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Verdicts:
+    """The verdict on each activity; every distinct combination of evidence is judged once."""
+    hint = found.context[HINT].astype("category")
+    keys = pd.DataFrame(
+        {
+            "category": trace.category[found.rows],
+            "name": -1 if found.labelled else trace.name[found.rows],
+            "collective": found.collective,
+            "hint": hint.cat.codes.to_numpy(),
+            "call": np.append(trace.name, -1)[found.call],
+        }
+    )
+    number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
+    unique = keys.drop_duplicates().reset_index(drop=True)
+    hints = hint.cat.categories.tolist()
+    evidence = [_evidence(trace, row, hints) for row in unique.to_numpy().tolist()]
+    verdicts = [_judge_one(one, found.labelled, patterns) for one in evidence]
+    kinds = np.array([KINDS.index(one.kind) for one in verdicts], dtype=np.int8)[number]
+    rules = np.array([*(one.rule for one in verdicts), ""], dtype=object)[number]
+    kinds, rules = _by_namesakes(trace, found, kinds, rules)
+    frame = pd.DataFrame({"number": number, "code": kinds, RULE: rules})
+    frame[TIME] = trace.end_ns[found.rows] - trace.start_ns[found.rows]
+    return Verdicts(kinds, rules, _explain(evidence, frame))
+
+
+def _evidence(trace: TraceColumns, row: list[int], hints: Sequence[str]) -> Evidence:
+    category, name, collective, hint, call = row
+    said = trace.collectives[collective] if collective >= 0 else None
+    return Evidence(
+        category=Category(category),
+        name="" if name < 0 else trace.names[name],
+        collective="" if said is None else said.name,
+        group="" if said is None else said.description,
+        annotation=hints[hint],
+        call="" if call < 0 else trace.names[call],
+    )
+
+
+def _judge_one(evidence: Evidence, labelled: bool, patterns: Sequence[KindRule]) -> Verdict:
+    if not labelled:
+        return classify(evidence, patterns)
+    kind = evidence.annotation.rpartition(":")[2]
+    return Verdict(kind, "label") if kind in KINDS else Verdict(COMPUTE, "label, kind not known")
+
+
+def _by_namesakes(
+    trace: TraceColumns,
+    found: Found,
+    kinds: npt.NDArray[np.int8],
+    rules: npt.NDArray[np.object_],
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.object_]]:
+    """Decide names that fit several kinds (SendRecv) by those whose launch is in the trace.
+
+    Only where all others of the same name on the same lane are of one kind.
+    """
+    unsure = np.isin(rules.astype(str), list(AMBIGUOUS)) & (found.call < 0)
+    if not unsure.any() or unsure.all():
+        return kinds, rules
+    frame = pd.DataFrame({"name": trace.name[found.rows], "lane": found.lane, "kind": kinds})
+    known = frame[~unsure].groupby(["name", "lane"])["kind"].agg(["nunique", "first"])
+    clear = known.loc[known["nunique"] == 1, "first"]
+    wanted = pd.MultiIndex.from_frame(frame.loc[unsure, ["name", "lane"]])
+    by_others = clear.reindex(wanted).to_numpy(dtype=float)
+    decided = np.flatnonzero(unsure)[~np.isnan(by_others)]
+    kinds, rules = kinds.copy(), rules.copy()
+    kinds[decided] = by_others[~np.isnan(by_others)].astype(np.int8)
+    rules[decided] = SAME_NAME
+    return kinds, rules
+
+
+def _explain(evidence: Sequence[Evidence], judged: pd.DataFrame) -> pd.DataFrame:
+    keys = ["number", "code", RULE]
+    total = judged.groupby(keys, sort=False)[TIME].agg(["size", "sum"]).reset_index()
+    records = [
+        evidence[number]._asdict() | {KIND: KINDS[code], RULE: rule, COUNT: count, TIME: time}
+        for number, code, rule, count, time in total.itertuples(index=False)
+    ]
+    columns = [*Evidence._fields, KIND, RULE, COUNT, TIME]
+    return pd.DataFrame.from_records(records, columns=columns)
+
+
+def unknown_names(trace: TraceColumns, found: Found, verdicts: Verdicts) -> list[str]:
+    """Names that are taken for computation by default, on lanes that mostly communicate."""
+    frame = pd.DataFrame(
+        {
+            "lane": found.lane,
+            NAME: trace.name[found.rows],
+            "time": trace.end_ns[found.rows] - trace.start_ns[found.rows],
+            "communicates": verdicts.communicates,
+            "unknown": verdicts.rules == NOT_KNOWN,
+        }
+    )
+    frame["communication_time"] = frame["time"] * frame["communicates"]
+    lanes = frame.groupby("lane")[["time", "communication_time"]].sum()
+    mostly = lanes.index[lanes["communication_time"] > _MOSTLY * lanes["time"]]
+    names = frame.loc[frame["unknown"] & frame["lane"].isin(mostly), NAME].unique()
+    return [trace.names[code] for code in names]

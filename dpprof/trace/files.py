@@ -1,0 +1,124 @@
+"""Finds the trace files of a run and reads their bytes."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpprof.errors import DpprofError
+from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
+
+RunPath = str | os.PathLike[str]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ENDINGS = (".json", ".json.gz")
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The trace files of one run, sorted by name, and its manifest where there is one."""
+
+    name: str
+    traces: tuple[Path, ...]
+    manifest: Manifest | None = None
+
+
+def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
+    """The trace files that `path` names.
+
+    `path` is a run folder (``run.json`` and ``rank<r>.json.gz``), a folder or a glob of trace
+    files, one trace file, or several files. Raises `DpprofError` where there is nothing to read.
+    """
+    if not isinstance(path, str | os.PathLike):
+        traces = tuple(Path(one) for one in path)
+        if not traces:
+            raise DpprofError("no trace file given; give a run folder or trace files")
+        return RunFiles(_common_name(traces), traces)
+    place = Path(path)
+    if place.is_dir():
+        return _folder(place)
+    if place.exists():
+        return RunFiles(_stem(place), (place,))
+    traces = tuple(Path(match) for match in sorted(glob.glob(str(path))))  # noqa: PTH207
+    if not traces:
+        raise DpprofError(f"{path}: no such file or folder; give a run folder or trace files")
+    return RunFiles(_common_name(traces), traces)
+
+
+def _folder(folder: Path) -> RunFiles:
+    traces = tuple(
+        sorted(
+            file
+            for file in folder.iterdir()
+            if file.name.endswith(_ENDINGS) and file.name != MANIFEST_NAME and file.is_file()
+        )
+    )
+    manifest_path = folder / MANIFEST_NAME
+    has_manifest = manifest_path.exists()
+    if has_manifest:
+        traces = tuple(trace for trace in traces if trace.name.startswith("rank"))
+    if not traces:
+        raise DpprofError(_nothing_in(folder))
+    manifest = read_manifest(manifest_path) if has_manifest else None
+    return RunFiles(folder.resolve().name, traces, manifest)
+
+
+def _nothing_in(folder: Path) -> str:
+    runs = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_NAME}"))
+    if runs:
+        return f"{folder}: holds the runs {', '.join(runs)}; give one of them"
+    return f"{folder}: holds no trace files (*.json, *.json.gz); give a run folder or trace files"
+
+
+def _stem(file: Path) -> str:
+    for ending in (".gz", ".json", ".trace", ".pt"):
+        file = file.with_name(file.name.removesuffix(ending) or file.name)
+    return file.name
+
+
+def _common_name(traces: Sequence[Path]) -> str:
+    folders = {trace.resolve().parent for trace in traces}
+    if len(traces) == 1:
+        return _stem(traces[0])
+    return folders.pop().name if len(folders) == 1 else "traces"
+
+
+def read_bytes(file: Path) -> bytes:
+    """The file's content, unpacked where it is gzip, whatever its name says.
+
+    Raises `DpprofError` for a file that cannot be read or whose compression is damaged.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DpprofError(
+            f"{file}: cannot be read ({error.strerror}); give a trace file"
+        ) from error
+    if not data.startswith(_GZIP_MAGIC):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        good = _readable_bytes(file)
+        what = "is cut off" if isinstance(error, EOFError) else "is damaged"
+        raise DpprofError(
+            f"{file}: the gzip stream {what} ({error}) after {good} readable bytes; copy the file "
+            "again or profile the step again"
+        ) from error
+
+
+def _readable_bytes(file: Path) -> int:
+    count = 0
+    try:
+        with gzip.open(file) as stream:
+            while chunk := stream.read1(_CHUNK_BYTES):
+                count += len(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        pass
+    return count

@@ -1,0 +1,110 @@
+"""Which rank of which run a trace is: from Kineto's metadata, ours, or the file's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dpprof.runs.manifest import RankPlace, Source
+from dpprof.trace.raw import TraceColumns
+
+_RANK_IN_NAME = re.compile(r"(?<![a-z])(?:rank|worker)[-_]?(\d{1,6})(?!\d)", re.IGNORECASE)
+
+Ranks = tuple[int, ...]
+
+
+class _Group(msgspec.Struct):
+    pg_name: str = ""
+    pg_desc: str = ""
+    ranks: list[int] = []
+
+
+class _Distributed(msgspec.Struct):
+    rank: int | None = None
+    world_size: int | None = None
+    pg_config: list[_Group] = []
+
+
+class _Own(msgspec.Struct):
+    source: Source | None = None
+    device: str = ""
+    rank: int | None = None
+    pp_rank: int | None = None
+    ep_rank: int = 0
+    allocated_before_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a trace is from; None where neither the trace nor the file's name says.
+
+    `groups` maps the name and the description of each process group to its global ranks, as far
+    as Kineto lists them and they are unambiguous.
+    """
+
+    rank: int | None
+    world_size: int | None
+    source: Source | None
+    place: RankPlace | None
+    allocated_before_bytes: int = 0
+    groups: Mapping[str, Ranks] = field(default_factory=dict)
+
+
+def identify(trace: TraceColumns, file: Path) -> Identity:
+    """The identity of the trace read from `file`; metadata of the wrong form count as absent."""
+    distributed = _read(trace.distributed, _Distributed)
+    own = _read(trace.dpprof, _Own)
+    rank = distributed.rank if distributed.rank is not None else own.rank
+    if rank is None:
+        rank = rank_in_name(file)
+    place = None
+    if rank is not None and own.pp_rank is not None:
+        place = RankPlace(rank=rank, pp_rank=own.pp_rank, ep_rank=own.ep_rank)
+    return Identity(
+        rank=rank,
+        world_size=distributed.world_size,
+        source=own.source,
+        place=place,
+        allocated_before_bytes=own.allocated_before_bytes,
+        groups=_groups(trace, distributed),
+    )
+
+
+def rank_in_name(file: Path) -> int | None:
+    """The rank that a file's name gives (``rank3``, ``rank_3``, ``rank-3``, ``worker3``)."""
+    found = _RANK_IN_NAME.findall(file.name)
+    return int(found[-1]) if found else None
+
+
+def _read(value: Any, form: type[Any]) -> Any:
+    try:
+        return msgspec.convert(value if isinstance(value, dict) else {}, form, strict=False)
+    except msgspec.ValidationError:
+        return form()
+
+
+def _groups(trace: TraceColumns, distributed: _Distributed) -> dict[str, Ranks]:
+    found: dict[str, set[Ranks]] = {}
+    for group in distributed.pg_config:
+        for name in {group.pg_name, group.pg_desc} - {"", "undefined"}:
+            if group.ranks:
+                found.setdefault(name, set()).add(tuple(sorted(group.ranks)))
+    for collective in trace.collectives:
+        ranks = _listed(collective.ranks)
+        if ranks and collective.group:
+            found.setdefault(collective.group, set()).add(ranks)
+    return {name: choices.pop() for name, choices in found.items() if len(choices) == 1}
+
+
+def _listed(text: str) -> Ranks:
+    """The ranks in ``[0, 1, 2]``; none where the list was shortened."""
+    try:
+        ranks = msgspec.json.decode(text or "[]", type=list[int])
+    except msgspec.DecodeError:
+        return ()
+    return tuple(sorted(ranks))

@@ -1,0 +1,144 @@
+"""Loads a run: finds its traces, reads every rank, and joins them into one `Run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from dpprof.errors import DpprofError
+from dpprof.runs.manifest import Manifest, RankPlace, Source
+from dpprof.runs.run import Run
+from dpprof.schedules.form import schedule_from_json
+from dpprof.schedules.schedule import Schedule
+from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEP, STEPS, empty_table
+from dpprof.trace.files import RunPath, find_files
+from dpprof.trace.join import concat_tables, find_peers, join_events
+from dpprof.trace.kinds import KindRule
+from dpprof.trace.pool import read_ranks
+from dpprof.trace.rank import RankTables
+from dpprof.trace.steps import OUTSIDE, Choice, choose_steps
+
+_WORTH_A_PROCESS_BYTES = 4_000_000  # compressed; forking and passing tables costs about 0.1 s
+_MOST_PROCESSES = 16
+
+
+def load_run(
+    path: RunPath | Sequence[RunPath],
+    *,
+    steps: str | None = None,
+    whole_trace: bool = False,
+    patterns: Sequence[KindRule] = (),
+) -> Run:
+    """The run at `path`: a run folder, a folder or glob of traces, one trace, or several.
+
+    `steps` picks marked steps (``3-5``, ``2,4-6``); with `whole_trace`, or where the trace marks
+    no steps, everything is step 0. `patterns` are the user's own rules for kinds. Events are
+    sorted by rank, then as in the file. ``READY`` is -1 where a communication could not be
+    matched with all its participants (unsplit). Raises `DpprofError` that names the file.
+    """
+    if whole_trace and steps is not None:
+        raise DpprofError("--whole-trace takes every step; leave out --steps, or pick steps only")
+    files = find_files(path)
+    ranks = read_ranks(files.traces, patterns)
+    peers, warnings = find_peers(ranks, files.manifest)
+    events, matching_warnings = join_events(ranks, peers)
+    marked = [rank.marked for rank in ranks]
+    manifest = files.manifest
+    choice = Choice((0,), ())
+    if not whole_trace:
+        choice, step_warnings = _steps(events, marked, steps, manifest)
+        warnings += step_warnings
+    run = Run(
+        name=files.name,
+        source=_source(ranks, manifest),
+        events=events,
+        places=_places(ranks, manifest),
+        schedule=_schedule(manifest),
+        manifest=manifest,
+        slots=concat_tables(SLOTS, [rank.slots for rank in ranks]),
+        memory=concat_tables(MEMORY, [rank.memory for rank in ranks]),
+        steps=concat_tables(STEPS, [rank.steps for rank in ranks]),
+        used_steps=choice.used,
+        dropped_steps=choice.dropped,
+        warnings=(
+            *(warning for rank in ranks for warning in rank.warnings),
+            *warnings,
+            *matching_warnings,
+        ),
+    )
+    return _as_one_step(run) if whole_trace else run
+
+
+def explain_kinds(
+    path: RunPath | Sequence[RunPath], patterns: Sequence[KindRule] = ()
+) -> pd.DataFrame:
+    """Which rule gave which activities their kind: one row per distinct evidence and rank.
+
+    Columns: rank, category, name, collective, group, annotation, call, kind, rule, activities
+    (a count), total_ns.
+    """
+    ranks = read_ranks(find_files(path).traces, patterns)
+    tables = [rank.explained.assign(rank=rank.rank) for rank in ranks]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["rank", *(name for name in table.columns if name != "rank")]]
+
+
+def _steps(
+    events: pd.DataFrame,
+    marked: Sequence[Sequence[int]],
+    wanted: str | None,
+    manifest: Manifest | None,
+) -> tuple[Choice, list[str]]:
+    if not any(marked):
+        if wanted is not None:
+            raise DpprofError(f"--steps {wanted}: the trace marks no steps; leave --steps out")
+        warning = (
+            "the trace marks no steps (ProfilerStep): the whole trace is taken as one window, "
+            "with whatever warm-up it holds"
+        )
+        return Choice((0,), ()), [warning]
+    measured = manifest.steps.measured if manifest is not None else ()
+    warmup = manifest.steps.warmup if manifest is not None else ()
+    choice = choose_steps(marked, wanted, measured, warmup)
+    outside = int((events[STEP] == OUTSIDE).sum())
+    if not outside:
+        return choice, []
+    warning = (
+        f"{outside} of {len(events)} activities were launched outside the marked steps and belong "
+        "to none of them; --whole-trace takes them in"
+    )
+    return choice, [warning]
+
+
+def _as_one_step(run: Run) -> Run:
+    zero = {STEP: np.int32(0)}
+    return replace(
+        run,
+        events=run.events.assign(**zero).astype({STEP: EVENTS[STEP]}),
+        slots=run.slots.assign(**zero).astype({STEP: SLOTS[STEP]}),
+        memory=run.memory.assign(**zero).astype({STEP: MEMORY[STEP]}),
+        steps=empty_table(STEPS),
+    )
+
+
+def _source(ranks: Sequence[RankTables], manifest: Manifest | None) -> Source:
+    if manifest is not None:
+        return manifest.source
+    return next((one.identity.source for one in ranks if one.identity.source), "captured")
+
+
+def _schedule(manifest: Manifest | None) -> Schedule | None:
+    if manifest is None or manifest.schedule is None:
+        return None
+    return schedule_from_json(manifest.schedule)
+
+
+def _places(ranks: Sequence[RankTables], manifest: Manifest | None) -> tuple[RankPlace, ...]:
+    listed = {place.rank: place for place in manifest.ranks} if manifest is not None else {}
+    return tuple(
+        listed.get(one.rank) or one.identity.place or RankPlace(rank=one.rank, pp_rank=one.rank)
+        for one in ranks
+    )

@@ -1,0 +1,176 @@
+"""One trace file to the tables of one rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.errors import DpprofError
+from dpprof.tables import columns
+from dpprof.tables.kinds import KINDS
+from dpprof.trace.activities import Activities, find_activities
+from dpprof.trace.context import Issuer, find_calls, find_collectives, find_context, make_issuer
+from dpprof.trace.evidence import Found, Verdicts, judge, unknown_names
+from dpprof.trace.files import read_bytes
+from dpprof.trace.identity import Identity, identify
+from dpprof.trace.kinds import LOW_LATENCY, KindRule
+from dpprof.trace.memory import memory_table
+from dpprof.trace.messages import message_columns
+from dpprof.trace.parse import parse_trace
+from dpprof.trace.raw import Codes, TraceColumns
+from dpprof.trace.slots import slots_table
+from dpprof.trace.steps import Marks, bracketed, find_marks
+
+
+@dataclass(frozen=True)
+class RankTables:
+    """The tables of one rank, READY not yet filled; `explained` is `Verdicts.explained`.
+
+    `marked` are the steps that the trace marks: without any, everything is step 0. `no_wait`
+    says which rows of `events` need not wait for peers even where they are collective.
+    """
+
+    file: Path
+    rank: int
+    identity: Identity
+    events: pd.DataFrame
+    slots: pd.DataFrame
+    memory: pd.DataFrame
+    steps: pd.DataFrame
+    marked: tuple[int, ...]
+    no_wait: npt.NDArray[np.bool_]
+    explained: pd.DataFrame
+    warnings: tuple[str, ...]
+
+
+def read_rank(file: Path, rank: int | None, patterns: Sequence[KindRule] = ()) -> RankTables:
+    """Read one trace file; `rank` is used where neither the trace nor the file's name says one.
+
+    Raises `DpprofError` that names the file where it cannot be read or no rank is known.
+    """
+    trace = parse_trace(read_bytes(file), file)
+    identity = identify(trace, file)
+    rank = identity.rank if identity.rank is not None else rank
+    if rank is None:
+        raise DpprofError(
+            f"{file}: neither the trace nor its name says which rank it is; name the files "
+            "rank0.json.gz, rank1.json.gz, ..."
+        )
+    return make_tables(trace, replace(identity, rank=rank), file, patterns)
+
+
+def make_tables(
+    trace: TraceColumns, identity: Identity, file: Path, patterns: Sequence[KindRule] = ()
+) -> RankTables:
+    """The tables of a parsed trace; `identity` must have a rank."""
+    rank = identity.rank
+    assert rank is not None
+    marks, activities = find_marks(trace), find_activities(trace)
+    issuer = make_issuer(trace, activities, marks)
+    found = _search(issuer, marks)
+    verdicts = judge(trace, found, patterns)
+    step = _steps_of(trace, activities, marks)
+    values = _values(trace, activities, found, verdicts)
+    values |= {columns.RANK: rank, columns.STEP: step}
+    values |= message_columns(trace, found, verdicts, step, rank)
+    table = columns.make_table(columns.EVENTS, values)
+    return RankTables(
+        file=file,
+        rank=rank,
+        identity=identity,
+        events=table,
+        slots=slots_table(trace, activities, marks, table),
+        memory=memory_table(trace, activities.on_gpu, marks, identity),
+        steps=marks.table(rank),
+        marked=tuple(sorted(marks.step.tolist())),
+        no_wait=_low_latency(trace, found),
+        explained=verdicts.explained,
+        warnings=_warnings(trace, found, verdicts, file),
+    )
+
+
+def _search(issuer: Issuer, marks: Marks) -> Found:
+    activities = issuer.activities
+    return Found(
+        rows=activities.rows,
+        lane=activities.lane,
+        context=find_context(issuer, marks),
+        collective=find_collectives(issuer),
+        call=find_calls(issuer),
+        labelled=activities.labelled,
+    )
+
+
+def _steps_of(trace: TraceColumns, activities: Activities, marks: Marks) -> Codes:
+    if not len(marks.step):
+        return np.zeros(len(activities.rows), dtype=np.int32)
+    step = marks.step_at(activities.issue_ns)
+    launched = (activities.issue_ns != -1).astype(np.int32)
+    if launched.all():
+        return step
+    return bracketed(step, activities.lane, trace.start_ns[activities.rows], launched)
+
+
+_FROM_CONTEXT = (
+    columns.STAGE,
+    columns.SLOT,
+    columns.OPERATION,
+    columns.DIRECTION,
+    columns.MICRO_BATCH,
+    columns.PART,
+    columns.COMPONENT,
+    columns.LAYER,
+)
+
+
+def _values(
+    trace: TraceColumns, activities: Activities, found: Found, verdicts: Verdicts
+) -> dict[str, object]:
+    rows, context = activities.rows, found.context
+    values: dict[str, object] = {name: context[name] for name in _FROM_CONTEXT}
+    values[columns.LANE] = _coded(activities.lane, activities.lanes)
+    values[columns.START] = trace.start_ns[rows]
+    values[columns.END] = trace.end_ns[rows]
+    values[columns.KIND] = _coded(verdicts.kinds, KINDS)
+    values[columns.NAME] = context["title"] if found.labelled else _names(trace, found)
+    if activities.on_gpu:
+        values[columns.CORRELATION] = trace.correlation[rows]
+        values[columns.LAUNCH] = activities.issue_ns
+    return values
+
+
+def _coded(codes: npt.NDArray[np.integer], texts: Sequence[str]) -> object:
+    return pd.Categorical.from_codes(codes, pd.Index(list(texts), dtype="str"))
+
+
+def _names(trace: TraceColumns, found: Found) -> object:
+    used, code = np.unique(trace.name[found.rows], return_inverse=True)
+    return _coded(code, [trace.names[name] for name in used])
+
+
+def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
+    matches = pd.Series(trace.names, dtype=object).str.contains(LOW_LATENCY, regex=True)
+    return matches.to_numpy(dtype=bool)[trace.name[found.rows]]
+
+
+def _warnings(trace: TraceColumns, found: Found, verdicts: Verdicts, file: Path) -> tuple[str, ...]:
+    warnings = []
+    if trace.skipped:
+        warnings.append(
+            f"{file.name}: {trace.skipped} events have values of the wrong type and are left out"
+        )
+    names = unknown_names(trace, found, verdicts)
+    if names:
+        shown = "; ".join(name[:80] for name in names[:3]) + ("; ..." if len(names) > 3 else "")
+        warnings.append(
+            f"{file.name}: {len(names)} unknown names on lanes that mostly communicate are taken "
+            f"for computation ({shown}); give patterns for them if they communicate"
+        )
+    if not len(found.rows):
+        warnings.append(f"{file.name}: holds no device activity")
+    return tuple(warnings)

@@ -1,0 +1,117 @@
+"""What the parser makes of one trace file: plain columns, before anything is interpreted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Nanoseconds = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+
+class Category(IntEnum):
+    """The event categories that are read; all others are skipped by the parser."""
+
+    KERNEL = 0
+    MEMCPY = 1
+    MEMSET = 2
+    LAUNCH = 3
+    ANNOTATION = 4
+    OPERATOR = 5
+
+
+CATEGORIES: dict[str, Category] = {
+    "kernel": Category.KERNEL,
+    "gpu_memcpy": Category.MEMCPY,
+    "gpu_memset": Category.MEMSET,
+    "cuda_runtime": Category.LAUNCH,
+    "cuda_driver": Category.LAUNCH,
+    "hip_runtime": Category.LAUNCH,
+    "hip_driver": Category.LAUNCH,
+    "xpu_runtime": Category.LAUNCH,
+    "xpu_driver": Category.LAUNCH,
+    "mtia_runtime": Category.LAUNCH,
+    "privateuse1_runtime": Category.LAUNCH,
+    "privateuse1_driver": Category.LAUNCH,
+    "user_annotation": Category.ANNOTATION,
+    "cpu_op": Category.OPERATOR,
+    # PyTorch 1.8 and 1.9
+    "Kernel": Category.KERNEL,
+    "Memcpy": Category.MEMCPY,
+    "Memset": Category.MEMSET,
+    "Runtime": Category.LAUNCH,
+    "Driver": Category.LAUNCH,
+    "Operator": Category.OPERATOR,
+    "User Annotation": Category.ANNOTATION,
+}
+"""Kineto's text of a category, by version, to what it is."""
+
+DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
+
+
+@dataclass(frozen=True, slots=True)
+class Collective:
+    """What Kineto says about a collective; "" and -1 where it does not say."""
+
+    name: str
+    group: str
+    description: str
+    ranks: str  # as written: "[0, 1, 2]", shortened with "..." in large groups
+    dtype: str
+    elements: int  # that this rank sends
+    source: int
+    destination: int
+    sequence: int
+
+
+@dataclass(frozen=True)
+class MemoryColumns:
+    """The ``[memory]`` events, in file order; -1 where a total is not written."""
+
+    at_ns: Nanoseconds
+    change_bytes: npt.NDArray[np.int64]
+    allocated_bytes: npt.NDArray[np.int64]
+    reserved_bytes: npt.NDArray[np.int64]
+    device_type: Codes  # 0 CPU, 1 CUDA, 6 HIP
+    device: Codes
+
+
+@dataclass(frozen=True)
+class TraceColumns:
+    """One trace file as columns: one row per complete event of a known category, in file order.
+
+    `name`, `thread`, `stream` and `collective` are positions in the tuples `names`, `threads`
+    (pid and tid, as text), `streams` and `collectives`; -1 where the event has none. A thread may
+    have been named more than once. `start_ns`
+    and `end_ns` are exact and absolute. `skipped` counts events with values of the wrong type.
+    """
+
+    category: npt.NDArray[np.uint8]
+    name: Codes
+    thread: Codes
+    start_ns: Nanoseconds
+    end_ns: Nanoseconds
+    correlation: npt.NDArray[np.int64]
+    stream: Codes
+    device: Codes
+    bytes: npt.NDArray[np.int64]
+    collective: Codes
+    names: tuple[str, ...]
+    threads: tuple[tuple[str, str], ...]
+    streams: tuple[str, ...]
+    collectives: tuple[Collective, ...]
+    thread_names: dict[tuple[str, str], tuple[str, ...]]
+    memory: MemoryColumns
+    distributed: Any  # Kineto's "distributedInfo", unchecked
+    dpprof: Any  # our own metadata, unchecked
+    skipped: int
+
+    def rows(self, *categories: Category) -> Rows:
+        """Positions of the events of these categories, in file order."""
+        return np.flatnonzero(np.isin(self.category, categories))
