@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import msgspec
 import torch
 import torch.distributed as dist
-from dpprof.schedules.form import schedule_from_json
 
 import dpprof
 from dpprof.costs.profile import CostProfile
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.components import Program, component_program
+from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
 from reference_impl.channels import Channels, ProcessGroupWire, Wire
 from reference_impl.executor import Executor
