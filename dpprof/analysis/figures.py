@@ -171,7 +171,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     source: Source
     schedule: str | None
-    pp: int
+    pp: int | None
     micro_batches: int | None
     world_size: int
     device: str | None

@@ -50,7 +50,7 @@ def analyze(run: Run) -> Report:
         name=run.name,
         source=run.source,
         schedule=None if run.schedule is None else run.schedule.name,
-        pp=len({place.pp_rank for place in places}),
+        pp=_pp(run),
         micro_batches=_micro_batches(run),
         world_size=len(places) if manifest is None else manifest.world_size,
         device=None if manifest is None else manifest.device_name or manifest.device,
@@ -76,6 +76,16 @@ def analyze(run: Run) -> Report:
         regions=_regions(accounting),
         warnings=[*run.warnings, *_warnings(run, accounting, ideal)],
     )
+
+
+def _pp(run: Run) -> int | None:
+    """Pipeline ranks; without a schedule or stages, ranks need not form a pipeline at all."""
+    if run.schedule is not None:
+        return run.schedule.pp
+    if run.manifest is not None and "pp" in run.manifest.mesh:
+        return run.manifest.mesh["pp"]
+    staged = [place for place in run.places if place.stages]
+    return len({place.pp_rank for place in staged}) or None
 
 
 def _micro_batches(run: Run) -> int | None:

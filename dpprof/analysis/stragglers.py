@@ -30,7 +30,8 @@ def cause_ranks(events: pd.DataFrame, kinds: npt.NDArray[np.object_]) -> npt.NDA
 
 
 def _last_to_start(collectives: pd.DataFrame) -> npt.NDArray[np.int32]:
-    operation = [STEP, KIND, GROUP, SEQUENCE]
+    # The same name may stand for several groups; rows of one operation share READY.
+    operation = [STEP, KIND, GROUP, SEQUENCE, READY]
     keys = collectives.groupby(operation, observed=True, sort=False).ngroup().to_numpy()
     starts = collectives[START].to_numpy(np.int64)
     ranks = collectives[RANK].to_numpy(np.int32)

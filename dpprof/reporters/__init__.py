@@ -1,1 +1,48 @@
-"""PLACEHOLDER reporters"""
+"""Reports as text: `render` and `render_comparison` in any of `FORMATS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dpprof.analysis.compare import Comparison
+from dpprof.analysis.figures import Report
+from dpprof.reporters import json, markdown, table
+from dpprof.reporters.content import View
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """A format: how it writes one report, and several side by side."""
+
+    report: Callable[[Report, View], str]
+    comparison: Callable[[Comparison, View], str]
+
+
+_REPORTERS = {
+    "table": Reporter(table.report_text, table.comparison_text),
+    "json": Reporter(json.report_text, json.comparison_text),
+    "markdown": Reporter(markdown.report_text, markdown.comparison_text),
+}
+
+FORMATS = tuple(_REPORTERS)
+"""Names of the formats, the default first."""
+
+
+def render(
+    report: Report, format: str, *, color: bool = False, width: int = 100, unicode: bool = True
+) -> str:
+    """A report as text in one of `FORMATS`; `width`, `color` and `unicode` matter to tables."""
+    return _REPORTERS[format].report(report, View(color, width, unicode))
+
+
+def render_comparison(
+    comparison: Comparison,
+    format: str,
+    *,
+    color: bool = False,
+    width: int = 100,
+    unicode: bool = True,
+) -> str:
+    """Several reports side by side as text in one of `FORMATS`."""
+    return _REPORTERS[format].comparison(comparison, View(color, width, unicode))

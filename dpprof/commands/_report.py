@@ -1,0 +1,41 @@
+"""Writes reports the way every verb that reports does."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dpprof.commands._output import Output
+
+if TYPE_CHECKING:
+    from dpprof.analysis.figures import Report
+
+_FILE_WIDTH = 100
+_NARROWEST = 60
+
+
+def write_reports(reports: Sequence[Report], output: Output) -> None:
+    """One report, or several side by side with the last, in the format and place of `output`."""
+    from dpprof.analysis.compare import compare
+    from dpprof.reporters import render, render_comparison
+
+    width, unicode = _terminal(output)
+    if len(reports) == 1:
+        text = render(reports[0], output.format, color=output.color, width=width, unicode=unicode)
+    else:
+        text = render_comparison(
+            compare(reports), output.format, color=output.color, width=width, unicode=unicode
+        )
+    output.write(text)
+
+
+def _terminal(output: Output) -> tuple[int, bool]:
+    """Characters per line, and whether they may go beyond ASCII."""
+    if output.path is not None:
+        return _FILE_WIDTH, True
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    if not sys.stdout.isatty():
+        return _FILE_WIDTH, unicode
+    return max(shutil.get_terminal_size((_FILE_WIDTH, 24)).columns, _NARROWEST), unicode

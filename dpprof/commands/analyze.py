@@ -1,0 +1,63 @@
+"""``dpprof analyze``: where the time and memory of each rank of a run went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from dpprof.commands._output import Output, make_output, output_options
+from dpprof.commands._report import write_reports
+from dpprof.reporters import FORMATS
+from dpprof.runs.manifest import MANIFEST_NAME
+
+BASELINE_SCHEDULE = "1f1b"
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the trace.")
+@click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
+@output_options(FORMATS)
+def command(
+    runs: tuple[str, ...],
+    steps: str | None,
+    whole_trace: bool,
+    output_format: str | None,
+    output_path: Path | None,
+    force: bool,
+) -> None:
+    """Say where the time and memory of each rank of RUN went.
+
+    RUN is a run folder, a folder or glob of trace files, or one trace file. Several RUNs, or a
+    folder that holds several run folders, are compared with the last of them. Times and states
+    are sums over the used steps in JSON, and means per step in tables.
+    """
+    output = make_output(FORMATS, output_format, output_path, force)
+    paths = [path for run in runs for path in _run_folders(run)]
+    report_runs(paths, output, steps=steps, whole_trace=whole_trace)
+
+
+def report_runs(
+    paths: Sequence[str], output: Output, *, steps: str | None = None, whole_trace: bool = False
+) -> None:
+    """Load, analyze and write runs: one as a report, several side by side with the last."""
+    from dpprof.analysis.report import analyze
+    from dpprof.trace.load import load_run
+
+    runs = (load_run(path, steps=steps, whole_trace=whole_trace) for path in paths)
+    write_reports([analyze(run) for run in runs], output)
+
+
+def _run_folders(run: str) -> list[str]:
+    """The run itself, or the run folders in a folder that is none, the usual baseline last."""
+    folder = Path(run)
+    if not folder.is_dir() or (folder / MANIFEST_NAME).exists():
+        return [run]
+    inside = sorted(path.parent for path in folder.glob(f"*/{MANIFEST_NAME}"))
+    return [str(path) for path in sorted(inside, key=_is_baseline)] or [run]
+
+
+def _is_baseline(folder: Path) -> bool:
+    return folder.name == BASELINE_SCHEDULE

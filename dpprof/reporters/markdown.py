@@ -1,0 +1,84 @@
+"""Reports as Markdown, for pull requests and job summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dpprof.analysis.compare import Comparison
+from dpprof.analysis.figures import Report
+from dpprof.reporters.content import Cell, Section, View, unit_of
+from dpprof.reporters.sections import longest_regions, report_sections
+from dpprof.reporters.side_by_side import comparison_sections, run_names
+from dpprof.reporters.words import run_words, source_words, step_words
+
+
+def report_text(report: Report, view: View) -> str:
+    """A report as Markdown: headline, tables, longest bubbles, warnings."""
+    blocks = [f"# {_escape(report.name)}", _list(_headline(report))]
+    blocks += [_section(section) for section in report_sections(report)]
+    regions = longest_regions(report)
+    if regions:
+        blocks += ["## Longest bubbles", _list(regions)]
+    if report.warnings:
+        blocks += ["## Warnings", _list(report.warnings)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def comparison_text(comparison: Comparison, view: View) -> str:
+    """Runs side by side as Markdown."""
+    names = run_names(comparison)
+    lines = [
+        f"{name}: {run_words(report)}; {source_words(report)}; "
+        f"{step_words(report, unit_of(report))}"
+        for name, report in zip(names, comparison.reports, strict=True)
+    ]
+    blocks = ["# Comparison", _list([*lines, f"ratios are to {names[comparison.baseline]}"])]
+    blocks += [_section(section) for section in comparison_sections(comparison)]
+    warnings = [
+        f"{name}: {warning}"
+        for name, report in zip(names, comparison.reports, strict=True)
+        for warning in report.warnings
+    ]
+    if warnings:
+        blocks += ["## Warnings", _list(warnings)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _headline(report: Report) -> Iterator[str]:
+    yield run_words(report)
+    yield source_words(report)
+    yield step_words(report, unit_of(report))
+
+
+def _section(section: Section) -> str:
+    if not section.rows:
+        return f"## {section.title}\n\n{_list(section.notes)}"
+    lines = [
+        f"## {section.title}",
+        "",
+        _line([_escape(column) for column in section.columns]),
+        _line(["---", *("---:" for _ in section.columns[1:])]),
+        *(_line([_cell(cell) for cell in row]) for row in section.rows),
+    ]
+    if section.notes:
+        lines += ["", _list(section.notes)]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: Cell) -> str:
+    return _escape(f"{cell.text} ({cell.share})" if cell.share else cell.text)
+
+
+def _list(lines: Sequence[str] | Iterator[str]) -> str:
+    return "\n".join(f"- {_escape(line)}" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """Names of kernels hold ``|`` and ``<``, which Markdown would take for its own."""
+    for character in "\\|<*_`":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("\n", " ")
