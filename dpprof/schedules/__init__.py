@@ -1,1 +1,1 @@
-"""PLACEHOLDER schedules"""
+"""Pipeline schedules as plain data: pure generators, a checker, text and JSON forms."""
