@@ -1,0 +1,107 @@
+"""``dpprof simulate``: a schedule's step in simulated time, reported like a captured one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from dpprof.analysis.costs import costs_from_run
+from dpprof.analysis.report import analyze
+from dpprof.commands._output import make_output, output_options
+from dpprof.costs.load import builtin_costs, load_costs
+from dpprof.costs.profile import CostProfile
+from dpprof.reporters import FORMATS, render
+from dpprof.schedules.registry import make_schedule, schedule_names
+from dpprof.simulate.run import simulated_run
+from dpprof.simulate.walk import COMMUNICATIONS, Communication
+
+_FILE_WIDTH = 100
+_LARGEST_COSTS_BYTES = 1_000_000
+"""A larger JSON file is a trace."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """The command line's options, as given."""
+
+    name: str
+    pp: int
+    micro_batches: int
+    costs: str
+    communication: str
+    layers: int | None
+
+
+@click.command(
+    epilog=f"Schedules: {', '.join(schedule_names())}. Costs: {', '.join(builtin_costs())}."
+)
+@click.argument("name")
+@click.option("--pp", type=click.IntRange(1, 4096), required=True, help="Pipeline ranks.")
+@click.option(
+    "--micro-batches",
+    type=click.IntRange(1),
+    required=True,
+    help="Micro-batches of a step; for dualpipe of both directions together.",
+)
+@click.option(
+    "--costs",
+    default="unit",
+    show_default=True,
+    help="What everything takes: a built-in profile, a JSON or TOML file, or a RUN to measure.",
+)
+@click.option(
+    "--communication",
+    type=click.Choice(COMMUNICATIONS),
+    default=COMMUNICATIONS[0],
+    show_default=True,
+    help="Whether ranks compute while their messages travel, or wait for batched commits.",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(1, 1000),
+    help="Layers of one stage's chunk. [default: those of the costs]",
+)
+@output_options(FORMATS)
+def command(
+    output_format: str | None, output_path: Path | None, force: bool, **options: Any
+) -> None:
+    """Simulate one training step of schedule NAME and report it like `analyze`.
+
+    A simulated rank does what its schedule and costs say and nothing else: no host, no noise.
+    """
+    output = make_output(FORMATS, output_format, output_path, force)
+    request = _Request(**options)
+    schedule = make_schedule(request.name, request.pp, request.micro_batches)
+    run = simulated_run(
+        schedule,
+        find_costs(request.costs),
+        layers=request.layers,
+        communication=cast("Communication", request.communication),
+    )
+    terminal = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
+    width = _FILE_WIDTH if output.path else terminal
+    output.write(render(analyze(run), output.format, color=output.color, width=width))
+
+
+def find_costs(text: str) -> CostProfile:
+    """The costs called `text`, in the file `text`, or measured in the run at `text`."""
+    if text in builtin_costs() or not _is_run(text):
+        return load_costs(text)
+    from dpprof.trace.load import load_run
+
+    return costs_from_run(load_run(text), Path(text).name or "measured")
+
+
+def _is_run(text: str) -> bool:
+    path = Path(text)
+    if path.is_dir() or text.endswith(".gz") or any(mark in text for mark in "*?["):
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(_LARGEST_COSTS_BYTES)
+    return len(start) == _LARGEST_COSTS_BYTES or b'"traceEvents"' in start
