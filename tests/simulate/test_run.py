@@ -186,3 +186,18 @@ def test_no_memory_costs_no_curve():
     run = simulated_run(two_ranks(), CostProfile(name="x", operation_ns={"F": 1, "B": 1}))
     assert run.memory.empty
     assert run.places[0].parameter_bytes is None
+
+
+@pytest.mark.parametrize("name", schedule_names())
+def test_every_event_names_its_action_and_stage(name):
+    run = simulated_run(example(name), PROFILE)
+    shown = ["rank", "peer", "name", "slot", "part", "direction", "micro_batch", "stage"]
+    for rank, peer, title, slot, part, direction, micro_batch, stage in (
+        run.events[shown].astype({"slot": str}).itertuples(index=False)
+    ):
+        actions = parse_slot(slot)
+        action = actions[0] if part == "F" else actions[-1]
+        assert (action.direction, action.micro_batch) == (direction, micro_batch)
+        assert (action.operation == "F") == (part == "F")
+        maker = peer if title == "recv" else rank
+        assert stage == run.schedule.stage(maker, direction)
