@@ -79,6 +79,6 @@ def _list(lines: Sequence[str] | Iterator[str]) -> str:
 
 def _escape(text: str) -> str:
     """Names of kernels hold ``|`` and ``<``, which Markdown would take for its own."""
-    for character in "\\|<*_`":
+    for character in "\\|<*`":
         text = text.replace(character, f"\\{character}")
     return text.replace("\n", " ")

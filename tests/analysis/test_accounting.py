@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.analysis.accounting import account
@@ -174,6 +174,7 @@ def twin_state(instant: int, mine: list[dict[str, Any]]) -> str:
     return "bubble.dependency" if messages else "bubble.other"
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(rows, min_size=1, max_size=10))
 def test_states_agree_with_looking_at_every_nanosecond(
     make_run: Any, events: list[dict[str, Any]]
@@ -190,6 +191,7 @@ def test_states_agree_with_looking_at_every_nanosecond(
     assert states_of(run) == expected
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(rows, min_size=1, max_size=12))
 def test_states_fill_the_window_and_regions_are_its_bubbles(
     make_run: Any, events: list[dict[str, Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.tables.intervals import (
@@ -53,6 +53,7 @@ def test_nothing_gives_nothing() -> None:
     assert index_at(nothing, np.array([3])).tolist() == [-1]
 
 
+@settings(deadline=None)
 @given(pairs, pairs)
 def test_set_operations_agree_with_sets_of_instants(one: list, other: list) -> None:
     first, second = build(one), build(other)
@@ -63,12 +64,14 @@ def test_set_operations_agree_with_sets_of_instants(one: list, other: list) -> N
     assert total_length(union(first)) == len(instants(first))
 
 
+@settings(deadline=None)
 @given(pairs, st.integers(0, 20), st.integers(0, 20))
 def test_clip_keeps_the_instants_inside(spans: list, start: int, size: int) -> None:
     inside = set(range(start, start + size))
     assert instants(clip(build(spans), start, start + size)) == instants(build(spans)) & inside
 
 
+@settings(deadline=None)
 @given(pairs)
 def test_index_at_finds_the_interval(spans: list) -> None:
     joined = union(build(spans))
@@ -80,6 +83,7 @@ def test_index_at_finds_the_interval(spans: list) -> None:
             assert joined.starts[index] <= instant < joined.ends[index]
 
 
+@settings(deadline=None)
 @given(st.lists(pairs, max_size=3))
 def test_sweep_says_which_layers_cover_each_instant(many: list) -> None:
     layers = [union(build(spans)) for spans in many]
@@ -93,6 +97,7 @@ def test_sweep_says_which_layers_cover_each_instant(many: list) -> None:
             assert covered[row, column] == inside == bool(set(range(start, end)) & instants(layer))
 
 
+@settings(deadline=None)
 @given(pairs)
 def test_first_come_gives_each_instant_to_the_interval_that_began_first(spans: list) -> None:
     source = build(spans)

@@ -1,0 +1,103 @@
+"""``dpprof analyze`` from the command line, on traces of a few events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dpprof.cli import run
+
+
+def write_trace(file: Path, rank: int, kernels: list[tuple[str, int, int]]) -> Path:
+    events = [
+        {"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": start, "dur": length}
+        for name, start, length in kernels
+    ]
+    file.write_text(
+        json.dumps(
+            {
+                "schemaVersion": 1,
+                "distributedInfo": {"rank": rank, "world_size": 2},
+                "traceEvents": events,
+            }
+        )
+    )
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_trace(tmp_path / "rank0.json", 0, [("gemm", 0, 30)])
+    write_trace(tmp_path / "rank1.json", 1, [("gemm", 10, 30)])
+    return tmp_path
+
+
+def analyze(*arguments: object) -> int:
+    return run(["analyze", *map(str, arguments)])
+
+
+def test_json_on_stdout(folder: Path, capsys) -> None:
+    assert analyze(folder, "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["window_ns"] == 40_000
+    assert [rank["states_ns"]["compute"] for rank in report["ranks"]] == [30_000, 30_000]
+    assert report["ranks"][0]["states_ns"]["bubble.drain"] == 10_000
+    assert report["ranks"][1]["states_ns"]["bubble.warmup"] == 10_000
+
+
+def test_several_runs_are_compared(folder: Path, capsys) -> None:
+    assert analyze(folder / "rank0.json", folder / "rank1.json", "--format", "json") == 0
+    comparison = json.loads(capsys.readouterr().out)
+    assert comparison["schema_version"] == 1
+    assert [run["window_ns"] for run in comparison["runs"]] == [30_000, 30_000]
+    assert analyze(folder / "rank0.json", folder) == 0
+    assert "ratios are to" in capsys.readouterr().out
+
+
+def test_a_folder_of_run_folders_is_a_comparison_with_the_usual_baseline(
+    tmp_path: Path, capsys
+) -> None:
+    manifest = {
+        "schema_version": 1,
+        "source": "captured",
+        "schedule": None,
+        "device": "cpu",
+        "world_size": 1,
+        "ranks": [{"rank": 0, "pp_rank": 0}],
+    }
+    for number, name in enumerate(("1f1b", "dualpipe")):
+        place = tmp_path / name
+        place.mkdir()
+        (place / "run.json").write_text(json.dumps(manifest))
+        write_trace(place / "rank0.json", 0, [("gemm", 0, 10 + number)])
+    assert analyze(tmp_path, "--format", "json") == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [(run["name"], run["window_ns"]) for run in runs] == [
+        ("dualpipe", 11_000),
+        ("1f1b", 10_000),
+    ]
+
+
+def test_the_ending_of_the_file_picks_the_format_and_nothing_is_overwritten(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    target = tmp_path / "report.md"
+    assert analyze(folder, "-o", target) == 0
+    assert target.read_text().startswith(f"# {folder.name}")
+    assert "Wrote" in capsys.readouterr().err
+    assert analyze(folder, "-o", target) == 2
+    assert "add --force" in capsys.readouterr().err
+    assert analyze(folder, "-o", target, "--force") == 0
+
+
+@pytest.mark.parametrize("arguments", [["nowhere"], [], ["x", "--format", "xml"]])
+def test_wrong_use_is_exit_code_2(arguments: list[str], capsys) -> None:
+    assert analyze(*arguments) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_steps_need_marks(folder: Path, capsys) -> None:
+    assert analyze(folder, "--steps", "3-5") == 2
+    assert "--steps 3-5" in capsys.readouterr().err
