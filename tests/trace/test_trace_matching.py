@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.tables.columns import EVENTS, make_table
@@ -90,6 +90,7 @@ ROWS = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(ROWS, st.booleans())
 def test_matching_agrees_with_a_search_row_by_row(rows, complete) -> None:
     peers = Peers((0, 1, 2), 3 if complete else 4, {})

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dpprof.runs.run import Run
 from dpprof.tables.intervals import make_intervals, total_length, union
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.load import load_run
+
+
+@cache
+def load(file: Path) -> Run:
+    return load_run(file)
 
 
 def spans(events):
@@ -17,7 +24,7 @@ def spans(events):
 
 
 def test_deepseeks_profile(shared_data: Path) -> None:
-    run = load_run(shared_data / "deepseek_train.json.gz")
+    run = load(shared_data / "deepseek_train.json.gz")
     events = run.events
     assert (run.used_steps, set(events["step"])) == ((1,), {1})
     communication = union(spans(events[events["kind"].isin(COMMUNICATION_KINDS)]))
@@ -37,7 +44,7 @@ def test_deepseeks_profile(shared_data: Path) -> None:
 def test_torchrecs_sendrecv_are_all_to_all_and_three_ranks_wait_for_the_fourth(
     shared_data: Path,
 ) -> None:
-    events = load_run(shared_data / "torchrec_a2a_optimizer").events
+    events = load(shared_data / "torchrec_a2a_optimizer").events
     moved = events[events["kind"] == "all_to_all"]
     assert (len(moved), (events["kind"] == "p2p").sum()) == (51, 0)
     split = moved[moved["ready_ns"] >= 0]
@@ -47,7 +54,7 @@ def test_torchrecs_sendrecv_are_all_to_all_and_three_ranks_wait_for_the_fourth(
 
 
 def test_nanogpts_collectives_are_matched_on_eight_ranks(shared_data: Path) -> None:
-    run = load_run(shared_data / "nanogpt_8_h100")
+    run = load(shared_data / "nanogpt_8_h100")
     assert run.used_steps == (10, 11, 12, 13)
     inside = run.events[run.events["step"] >= 0]
     moved = inside[inside["kind"].isin(COMMUNICATION_KINDS)]
@@ -80,13 +87,13 @@ def test_nanogpts_collectives_are_matched_on_eight_ranks(shared_data: Path) -> N
     ],
 )
 def test_kinds(shared_data: Path, file: str, kinds: dict[str, int]) -> None:
-    run = load_run(shared_data / file)
+    run = load(shared_data / file)
     counts = run.events["kind"].value_counts()
     assert {kind: count for kind, count in counts.items() if count} == kinds
     assert (run.events["ready_ns"] == -1).all()
 
 
 def test_memory_curves(shared_data: Path) -> None:
-    run = load_run(shared_data / "hta/v100_comm_and_memory.json.gz")
+    run = load(shared_data / "hta/v100_comm_and_memory.json.gz")
     assert (run.memory["reserved_bytes"] >= run.memory["allocated_bytes"]).all()
     assert run.memory["allocated_bytes"].min() > 0
