@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -152,8 +152,8 @@ def _lengths(schedule: Schedule, timing: Timing) -> list[int]:
 
 
 def _message_table(plan: Plan, times: Times, ends: Nanoseconds) -> Messages:
-    fields = np.array(plan.messages, dtype=np.int64).reshape(-1, 5)
-    producer, member, consumer, source, target = fields.T
+    numbers = np.fromiter(chain.from_iterable(plan.messages), dtype=np.int64)
+    producer, member, consumer, source, target = numbers.reshape(-1, 5).T
     first = np.array(plan.offsets, dtype=np.int64)
     return Messages(
         source=source,
