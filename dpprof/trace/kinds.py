@@ -181,7 +181,7 @@ NOT_KNOWN = "no communication name"
 def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
     """The kind of one activity; `patterns`, the user's own rules, are asked first.
 
-    Source: the definitions of kinds in docs/metrics (section 2).
+    Source: section 2 of the definitions of the metrics.
     """
     verdict = _first(patterns, evidence)
     if verdict is not None:

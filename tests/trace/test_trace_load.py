@@ -169,10 +169,15 @@ def test_collectives_without_metadata_are_matched_by_order(build, tmp_path: Path
 
 def test_low_latency_kernels_are_never_split(build, tmp_path: Path) -> None:
     for rank in range(2):
-        kernels = [build.kernel("void deep_ep::internode_ll::dispatch<>", 1, 10 + rank, 20)]
+        kernels = [
+            build.kernel("void deep_ep::internode_ll::dispatch<>", 1, 10 + rank, 20),
+            build.annotation("dpprof:dispatch group=ep.0 sequence=0", 3, 2),
+            build.kernel("void deep_ep::internode_ll::dispatch<>", 4, 40 + rank, 20),
+        ]
         build.write(tmp_path / f"rank{rank}.json", [build.step(0, 0, 9), *kernels])
     run = load_run(tmp_path)
-    assert run.events["ready_ns"].tolist() == [-1, -1]
+    assert run.events["group"].tolist() == ["", "ep.0"] * 2
+    assert run.events["ready_ns"].tolist() == [-1] * 4
     assert run.warnings[0].startswith("DeepEP low-latency kernels only send, or only receive")
 
 
