@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
+from dpprof.analysis.slot_texts import read_slot
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
-from dpprof.schedules.actions import Operation, parse_slot
+from dpprof.schedules.actions import Operation
 from dpprof.schedules.in_flight import peak_in_flight
 from dpprof.tables.columns import ALLOCATED, AT, END, RANK, RESERVED, SLOT, START, STEP
 
@@ -51,7 +52,7 @@ def _rank_figures(run: Run, place: RankPlace, predicted: int | None) -> MemoryFi
         at_ns=at,
         step=step,
         slot=_slot_at(slots, at),
-        in_flight=None if slots.empty else _in_flight(slots, at),
+        in_flight=_in_flight(slots, at),
         activation_bytes=activations,
         reasons=reasons,
     )
@@ -105,12 +106,17 @@ def _slot_at(slots: pd.DataFrame, at: int) -> str | None:
     return None if running.empty else str(running[SLOT].iloc[0])
 
 
-def _in_flight(slots: pd.DataFrame, at: int) -> dict[str, int]:
-    """Direction -> chunks whose forward had started and whose last backward had not ended."""
+def _in_flight(slots: pd.DataFrame, at: int) -> dict[str, int] | None:
+    """Direction -> chunks whose forward had started and whose last backward had not ended.
+
+    None where there are no slots, or a training loop has named them in its own way.
+    """
+    read = [read_slot(text) for text in slots[SLOT].astype(str)]
+    if slots.empty or None in read:
+        return None
     held: Counter[int] = Counter()
-    columns = zip(slots[SLOT].astype(str), slots[START], slots[END], strict=True)
-    for text, start, end in columns:
-        for action in parse_slot(text):
+    for slot, start, end in zip(read, slots[START], slots[END], strict=True):
+        for action in slot or ():
             held[action.direction] += action.operation is Operation.FORWARD and start <= at
             frees = action.operation in (Operation.BACKWARD, Operation.WEIGHT_GRADIENT)
             held[action.direction] -= frees and end <= at

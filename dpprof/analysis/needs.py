@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.messages import message_name, received_ns
+from dpprof.analysis.slot_texts import read_slot
 from dpprof.runs.run import Run
-from dpprof.schedules.actions import parse_slot
 from dpprof.schedules.schedule import DependencyRule
 from dpprof.tables.columns import END, RANK, SLOT, START, STEP
 
@@ -115,10 +115,11 @@ def _needs(rows: pd.DataFrame, place: _Place, lookup: _Lookup) -> Needs:
 def _need(text: str, place: _Place, lookup: _Lookup) -> tuple[int, int, str] | None:
     """Arrival, rank and action of the input that came last; None where it cannot be known."""
     rank, step = place
-    if lookup.rule is None or rank not in lookup.pp_rank:
+    slot = read_slot(text)
+    if lookup.rule is None or rank not in lookup.pp_rank or slot is None:
         return None
     latest = (0, -1, "")
-    for action in parse_slot(text):
+    for action in slot:
         source = lookup.rule.upstream(lookup.pp_rank[rank], action)
         if source is None or source.pp_rank == lookup.pp_rank[rank]:
             continue

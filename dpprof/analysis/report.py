@@ -11,7 +11,7 @@ from dpprof.analysis.accounting import Accounting, account
 from dpprof.analysis.activity import Activity
 from dpprof.analysis.figures import (
     Ideal,
-    KindFigures,
+    MemoryFigures,
     RankFigures,
     RegionFigures,
     Report,
@@ -22,7 +22,8 @@ from dpprof.analysis.figures import (
 )
 from dpprof.analysis.ideal import ideal_figures
 from dpprof.analysis.memory import memory_figures, stage_figures, total_memory
-from dpprof.analysis.overlap import share, time_figures
+from dpprof.analysis.overlap import time_figures
+from dpprof.analysis.totals import total_figures
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import CAUSE, CAUSE_RANK, END, PHASE, RANK, SLOT, START, STATE, STEP
@@ -59,17 +60,10 @@ def analyze(run: Run) -> Report:
         step_ns=step_ns,
         tokens_per_second=_rate(manifest.tokens_per_step if manifest else None, step_ns),
         model_flops_per_second=_rate(manifest.flops_per_step if manifest else None, step_ns),
-        ranks=[
-            RankFigures(
-                **asdict(times[place.rank]),
-                rank=place.rank,
-                pp_rank=place.pp_rank,
-                stages=list(place.stages),
-                memory=memory[place.rank],
-            )
-            for place in places
-        ],
-        total=TotalFigures(**asdict(_total(list(times.values()))), memory=total_memory(memory)),
+        ranks=[_rank(place, times[place.rank], memory[place.rank]) for place in places],
+        total=TotalFigures(
+            **asdict(total_figures(list(times.values()))), memory=total_memory(memory)
+        ),
         stages=stage_figures(run, memory),
         per_step=steps,
         ideal=ideal if isinstance(ideal, Ideal) else None,
@@ -98,6 +92,20 @@ def _rate(per_step: float | None, step_ns: int | None) -> float | None:
     return per_step / step_ns * 1e9 if per_step is not None and step_ns else None
 
 
+def _rank(place: RankPlace, times: TimeFigures, memory: MemoryFigures) -> RankFigures:
+    return RankFigures(
+        **asdict(times),
+        rank=place.rank,
+        pp_rank=place.pp_rank,
+        stages=list(place.stages),
+        memory=memory,
+    )
+
+
+def _total(ranks: Sequence[TimeFigures], memory: dict[int, MemoryFigures]) -> TotalFigures:
+    return TotalFigures(**asdict(total_figures(ranks)), memory=total_memory(memory))
+
+
 def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
     table = accounting.states[accounting.states[RANK] == place.rank]
     activities = [one for one in accounting.activities if one.rank == place.rank]
@@ -106,44 +114,6 @@ def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
 
 def _sums(states: pd.DataFrame) -> dict[str, int]:
     return {state: int(states[state].sum()) for state in STATES}
-
-
-def _total(ranks: Sequence[TimeFigures]) -> TimeFigures:
-    """Everything added up over ranks; shares from the sums."""
-    states = {state: sum(one.states_ns[state] for one in ranks) for state in STATES}
-    window, bubble = sum(states.values()), sum(one.bubble_ns for one in ranks)
-    hidden, exposed = sum(one.hidden_ns for one in ranks), sum(one.exposed_ns for one in ranks)
-    return TimeFigures(
-        window_ns=window,
-        states_ns=states,
-        bubble_ns=bubble,
-        bubble_share=share(bubble, window),
-        communication_ns=hidden + exposed,
-        hidden_ns=hidden,
-        exposed_ns=exposed,
-        wait_ns=_known_sum([one.wait_ns for one in ranks]),
-        hidden_share=share(hidden, hidden + exposed),
-        by_kind=_total_by_kind([one.by_kind for one in ranks]),
-    )
-
-
-def _total_by_kind(ranks: Sequence[dict[str, KindFigures]]) -> dict[str, KindFigures]:
-    having = {kind: [one[kind] for one in ranks if kind in one] for kind in COMMUNICATION_KINDS}
-    return {
-        kind: KindFigures(
-            total_ns=sum(one.total_ns for one in figures),
-            hidden_ns=sum(one.hidden_ns for one in figures),
-            exposed_ns=sum(one.exposed_ns for one in figures),
-            wait_ns=_known_sum([one.wait_ns for one in figures]),
-        )
-        for kind, figures in having.items()
-        if figures
-    }
-
-
-def _known_sum(values: Sequence[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
 
 
 def _steps(accounting: Accounting) -> list[StepFigures]:

@@ -62,9 +62,12 @@ def ideal_section(report: Report, ideal: Ideal) -> Section:
     """Measured beside what the schedule allows, and where the difference comes from."""
     unit, steps = unit_of(report), ideal.steps
     worst = max((rank.bubble_ns for rank in report.ranks), default=0)
+    outside = max((rank.measured_outside_slots_ns for rank in ideal.ranks), default=0)
+    form_text = unit.text(_per(ideal.closed_form_ns, steps))
     rows = [
-        ("step time", report.window_ns, ideal.window_ns, None),
-        ("bubble of the worst rank", worst, ideal.bubble_ns, ideal.closed_form_ns),
+        ("step time", report.window_ns, ideal.window_ns, ""),
+        ("bubble of the worst rank", worst, ideal.bubble_ns, form_text),
+        ("most time outside slots", outside, ideal.bubble_ns, ""),
     ]
     cells = tuple(
         (
@@ -72,7 +75,7 @@ def ideal_section(report: Report, ideal: Ideal) -> Section:
             Cell(unit.text(measured / steps)),
             Cell(unit.text(least / steps)),
             Cell(_signed(unit, (measured - least) / steps)),
-            Cell("" if name == "step time" else unit.text(_per(form, steps))),
+            Cell(form),
         )
         for name, measured, least, form in rows
     )

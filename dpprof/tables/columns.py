@@ -52,7 +52,7 @@ EVENTS: dict[str, str] = {
     SEQUENCE: "int64",  # number of the operation within its group and step
     CORRELATION: "int64",  # ties GPU work to its launch
     LAUNCH: "int64",  # start of the call that launched it
-    READY: "int64",  # communication: when the last participant had started; start where unsplit
+    READY: "int64",  # communication: when the last participant had started; -1 where unsplit
 }
 """One row per device activity; the same table for captured traces and simulated schedules."""
 

@@ -139,3 +139,9 @@ def test_unlabelled_messages_and_collectives(make_run, event) -> None:
         (0, 10, 18, "bubble.dependency", 2, "", ""),
         (0, 20, 25, "bubble.skew", 1, "all_reduce", ""),
     ]
+
+
+def test_slots_that_a_loop_named_in_its_own_way_say_nothing_of_needs(labelled, event) -> None:
+    run = labelled(STEP)
+    run.slots["slot"] = run.slots["slot"].cat.rename_categories({"B0.0": "my backward"})
+    assert (0, 10, 45, "bubble.other", -1, "", "my backward") in regions(run)

@@ -42,6 +42,7 @@ def test_the_table_sets_ideal_beside_measured(report: Report) -> None:
     rows = table_rows(render(report, "table"), "Ideal beside measured")
     assert rows[0] == ["step", "time", "317.00", "317.00", "+0.00"]
     assert rows[1] == ["bubble", "of", "the", "worst", "rank", "30.50", "30.50", "+0.00", "21.50"]
+    assert rows[2] == ["most", "time", "outside", "slots", "30.50", "30.50", "+0.00"]
 
 
 def test_the_table_says_loudly_what_was_not_measured(report: Report) -> None:
