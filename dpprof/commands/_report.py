@@ -28,7 +28,8 @@ def write_reports(reports: Sequence[Report], output: Output) -> None:
         text = render_comparison(
             compare(reports), output.format, color=output.color, width=width, unicode=unicode
         )
-    output.write(text)
+    # Names of kernels and folders may hold anything; an odd name must not lose the report.
+    output.write(text if unicode else text.encode("ascii", "replace").decode())
 
 
 def _terminal(output: Output) -> tuple[int, bool]:
