@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
@@ -136,7 +136,7 @@ class Channels:
         target, number, message = self._target_of[producer]
         edge = (self._mesh.rank, self._mesh.rank_of(target))
         lane = self._send_lanes[target]
-        text = self._label(message, number, edge, "send", tensor.nbytes)
+        text = _label_text(message, number, edge, "send", tensor.nbytes)
         work = partial(self._wire.send, tensor, edge)
         self._sent.append(lane.submit(partial(span, text), work, (ready,)))
 
@@ -156,25 +156,26 @@ class Channels:
         first = self._posted[source]
         edge = (self._mesh.rank_of(source), self._mesh.rank)
         for number in range(first, min(first + count, len(messages))):
-            text = self._label(messages[number], number, edge, "recv", -1)
+            text = _label_text(messages[number], number, edge, "recv", -1)
             self._arrivals[messages[number].consumer] = self._receive_lanes[source].submit(
                 partial(span, text), partial(self._wire.receive, edge)
             )
             self._posted[source] = number + 1
 
-    def _label(
-        self, message: Message, number: int, edge: tuple[int, int], way: str, size: int
-    ) -> str:
-        return str(
-            Label(
-                kind="p2p",
-                action=str(message.producer),
-                part="F" if message.producer.operation.value == "F" else "I",
-                stage=message.stage,
-                way=way,
-                group=f"{edge[0]}>{edge[1]}",
-                peer=edge[1] if way == "send" else edge[0],
-                bytes=size,
-                sequence=number,
-            )
+
+@lru_cache(maxsize=2**14)
+def _label_text(message: Message, number: int, edge: tuple[int, int], way: str, size: int) -> str:
+    """A message's label; kept, because every training step has the same ones."""
+    return str(
+        Label(
+            kind="p2p",
+            action=str(message.producer),
+            part="F" if message.producer.operation.value == "F" else "I",
+            stage=message.stage,
+            way=way,
+            group=f"{edge[0]}>{edge[1]}",
+            peer=edge[1] if way == "send" else edge[0],
+            bytes=size,
+            sequence=number,
         )
+    )

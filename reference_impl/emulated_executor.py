@@ -2,8 +2,8 @@
 
 Every rank keeps a virtual clock. A slot starts at the later of the modelled end of the slot before
 it and the modelled arrival of its messages; its components lie at the offsets that the simulator's
-slot template gives; a message leaves at the modelled end of its slot and carries that time to the
-receiver, which adds the message's cost. Threads sleep until these absolute deadlines, so the
+slot template gives; a message carries the modelled end of its slot to the receiver, which adds
+the message's cost. Threads sleep until these absolute deadlines, so the
 overheads of a real host (waking, labelling, message passing) do not add up over a step: they
 show only where they exceed a component. All ranks must be on one machine, whose monotonic clock
 they share. The idle time that comes out is therefore modelled too, and everything is labelled so.
@@ -15,7 +15,8 @@ and the profiler sees them come and go.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,7 @@ from dpprof.costs.profile import CostProfile
 from dpprof.schedules.actions import Action, Operation, Slot
 from dpprof.schedules.components import Lane
 from dpprof.schedules.schedule import DependencyRule, Schedule
-from dpprof.simulate.timing import SlotTemplate, TemplateEvent, timing_from_profile
+from dpprof.simulate.timing import SlotTemplate, timing_from_profile
 from reference_impl.executor import MessageSpec
 from reference_impl.host import sleep_until
 from reference_impl.mesh import Groups, Mesh
@@ -33,43 +34,102 @@ from reference_impl.mesh import Groups, Mesh
 _START_MARGIN_NS = 20_000_000
 """From the agreement on a common start to the start: time for every rank to hear of it."""
 
+_FREEING_NS = 300_000
+"""Before the end of a slot's last component: time to free what the slot held."""
+
 _LARGEST_BLOCK = 2**30
 """Bytes of one allocation; Linux refuses a single block larger than its memory."""
 
 
 @dataclass(frozen=True)
 class EmulatedStep:
-    """A component of a slot template, as the runtime wants it."""
+    """A component of a slot template, as the runtime wants it.
+
+    It comes after nothing: its start is a deadline too, so no thread need wake another, and
+    the time that takes does not show as idle.
+    """
 
     member: int
     part: str
     component: str
     layer: int
     lane: Lane
-    after: tuple[int, ...]
+    start_ns: int
     end_ns: int
+    after: tuple[int, ...] = ()
 
 
 def _steps(template: SlotTemplate) -> tuple[EmulatedStep, ...]:
-    """Template events with what they wait for: the last event of the other lane that ended."""
-    steps = []
-    for event in template.events:
-        ended = [
-            (other.end_ns, index)
-            for index, other in enumerate(template.events)
-            if other.lane is not event.lane
-            and other.end_ns <= event.start_ns
-            and index < len(steps)
-        ]
-        after = (max(ended)[1],) if ended else ()
-        steps.append(_step(event, after))
-    return tuple(steps)
-
-
-def _step(event: TemplateEvent, after: tuple[int, ...]) -> EmulatedStep:
-    return EmulatedStep(
-        event.member, event.part, event.component, event.layer, event.lane, after, event.end_ns
+    """A template's events, communication first: computing blocks the thread that submits."""
+    events = sorted(template.events, key=lambda event: event.lane is Lane.COMPUTE)
+    return tuple(
+        EmulatedStep(
+            event.member,
+            event.part,
+            event.component,
+            event.layer,
+            event.lane,
+            event.start_ns,
+            event.end_ns,
+        )
+        for event in events
     )
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A completion that lies at a known time."""
+
+    at_ns: int
+
+    def wait(self) -> None:
+        """Sleep until then."""
+        sleep_until(self.at_ns)
+
+
+class EmulatedWire:
+    """Real messages that carry modelled times; an edge passes one message after the other.
+
+    A slot's modelled end is known when the slot starts, and the message that tells it leaves
+    then, so that it has long been received when its modelled arrival comes: what a real message
+    takes through this machine's sockets does not show. Has state because edges are busy.
+    """
+
+    def __init__(self, spec: MessageSpec, cost_ns: int) -> None:
+        self._spec = spec
+        self._cost_ns = cost_ns
+        self._edge_free_ns: dict[tuple[int, int], int] = {}
+        self._departing: dict[tuple[int, int], deque[int]] = {}
+        self._under_way: list[dist.Work] = []
+
+    def begin_step(self) -> None:
+        """Forget the messages of the step before."""
+        for work in self._under_way:
+            work.wait()
+        self._under_way.clear()
+
+    def announce(self, edge: tuple[int, int], ready_ns: int) -> None:
+        """Tell the receiver of `edge` that its next message is ready at `ready_ns`."""
+        work = dist.isend(torch.tensor([ready_ns]), edge[1], tag=1)
+        self._under_way.append(work)
+        self._departing.setdefault(edge, deque()).append(self._arrival_ns(edge, ready_ns))
+
+    def send(self, tensor: torch.Tensor, edge: tuple[int, int]) -> None:
+        """Stay busy until the message's modelled arrival; `announce` has sent it already."""
+        sleep_until(self._departing[edge].popleft())
+
+    def receive(self, edge: tuple[int, int]) -> Iterator[torch.Tensor]:
+        """Receive; gives the modelled arrival as soon as it is known, and lasts until then."""
+        tensor = torch.empty(self._spec.shape, dtype=self._spec.dtype)
+        dist.recv(tensor, edge[0], tag=1)
+        arrival_ns = self._arrival_ns(edge, int(tensor[0]))
+        yield torch.tensor([arrival_ns])
+        sleep_until(arrival_ns)
+
+    def _arrival_ns(self, edge: tuple[int, int], ready_ns: int) -> int:
+        start_ns = max(ready_ns, self._edge_free_ns.get(edge, 0))
+        self._edge_free_ns[edge] = start_ns + self._cost_ns
+        return start_ns + self._cost_ns
 
 
 class EmulatedExecutor:
@@ -84,7 +144,8 @@ class EmulatedExecutor:
         self.costs = costs
         self._ep = groups.ep
         self._rule = DependencyRule(schedule)
-        self._pp_rank = mesh.pp_rank
+        self._mesh = mesh
+        self.wire = EmulatedWire(self.message, costs.message.duration_ns)
         timing = timing_from_profile(costs, layers)
         self._programs = {
             operation: _steps(template) for (_, operation), template in timing.templates.items()
@@ -93,6 +154,7 @@ class EmulatedExecutor:
         self._free_ns = 0
         self._slot: Slot = ()
         self._slot_start_ns = 0
+        self._begun = False
         self._program: tuple[EmulatedStep, ...] = ()
 
     def program_of(self, operation: str) -> tuple[EmulatedStep, ...]:
@@ -101,6 +163,7 @@ class EmulatedExecutor:
 
     def begin_step(self, step: int) -> None:
         """Agree with all ranks on a common start on the machine's monotonic clock."""
+        self.wire.begin_step()
         start = torch.tensor([time.monotonic_ns() + _START_MARGIN_NS])
         dist.all_reduce(start, dist.ReduceOp.MAX)
         self._free_ns = int(start.item())
@@ -112,83 +175,84 @@ class EmulatedExecutor:
         program: tuple[EmulatedStep, ...],
         received: Mapping[Action, torch.Tensor],
     ) -> None:
-        """Set the slot's start on the virtual clock; allocate what its forward keeps."""
+        """Set the slot on the virtual clock."""
         self._slot = slot
         self._program = program
+        self._begun = False
         arrivals = [int(tensor[0]) for tensor in received.values()]
         self._slot_start_ns = max([self._free_ns, *arrivals])
-        for action in slot:
-            if action.operation is Operation.FORWARD:
-                self._activations[_chunk(action)] = self._allocate()
+        self._free_ns = self._slot_start_ns + max((step.end_ns for step in program), default=0)
+
+    def gate(self, index: int) -> tuple[Deadline]:
+        """The component's modelled start."""
+        return (Deadline(self._slot_start_ns + self._program[index].start_ns),)
 
     def communication_bytes(self, index: int) -> int:
         """Unknown: an emulated all-to-all has a duration and no size."""
         return -1
 
     def run(self, index: int) -> None:
-        """Exchange what is to be exchanged, then sleep until the component's modelled end."""
+        """Exchange what is to be exchanged, then sleep until the component's modelled end.
+
+        What the slot itself costs this machine (messages, allocating, freeing) happens within its
+        first and last computing component, so that it does not show as idle between slots.
+        """
         step = self._program[index]
-        if step.lane is Lane.COMMUNICATION and self._ep is not None:
-            sent = torch.full((dist.get_world_size(self._ep),), self._slot_start_ns)
-            dist.all_to_all_single(torch.empty_like(sent), sent, group=self._ep)
-        sleep_until(self._slot_start_ns + step.end_ns)
+        end_ns = self._slot_start_ns + step.end_ns
+        if step.lane is Lane.COMMUNICATION:
+            self._exchange()
+        elif not self._begun:
+            self._begun = True
+            self._announce()
+            self._allocate()
+        if index == len(self._program) - 1 and step.lane is Lane.COMPUTE:
+            sleep_until(end_ns - _FREEING_NS)
+            self._free()
+        sleep_until(end_ns)
 
     def finish_slot(self) -> dict[Action, torch.Tensor]:
-        """Advance the virtual clock; free activations; pass on the modelled end."""
-        end_ns = self._slot_start_ns + self._length_ns()
-        self._free_ns = end_ns
-        outputs = {}
-        for action in self._slot:
-            if action.operation in (Operation.BACKWARD, Operation.WEIGHT_GRADIENT):
-                del self._activations[_chunk(action)]
-            if self._rule.downstream(self._pp_rank, action) is not None:
-                outputs[action] = torch.tensor([end_ns])
-        return outputs
+        """Pass on the slot's modelled end."""
+        return {
+            action: torch.tensor([self._free_ns])
+            for action in self._slot
+            if self._rule.downstream(self._mesh.pp_rank, action) is not None
+        }
 
     def end_step(self) -> float | None:
         """Nothing to reduce, nothing learned."""
         return None
 
-    def _length_ns(self) -> int:
-        return max((step.end_ns for step in self._program), default=0)
+    def _exchange(self) -> None:
+        if self._ep is not None:
+            sent = torch.full((dist.get_world_size(self._ep),), self._slot_start_ns)
+            dist.all_to_all_single(torch.empty_like(sent), sent, group=self._ep)
 
-    def _allocate(self) -> list[torch.Tensor]:
-        """One layer after the other, in blocks that the kernel will grant."""
-        blocks = []
-        for _ in range(self.layers):
-            left = self.costs.memory.activation_bytes
-            while left > 0:
-                blocks.append(torch.empty(min(left, _LARGEST_BLOCK), dtype=torch.uint8))
-                left -= _LARGEST_BLOCK
-        return blocks
+    def _announce(self) -> None:
+        for action in self._slot:
+            consumer = self._rule.downstream(self._mesh.pp_rank, action)
+            if consumer is not None and consumer.pp_rank != self._mesh.pp_rank:
+                edge = (self._mesh.rank, self._mesh.rank_of(consumer.pp_rank))
+                self.wire.announce(edge, self._free_ns)
+
+    def _allocate(self) -> None:
+        """Activations one layer after the other, in blocks that the kernel will grant."""
+        for action in self._slot:
+            if action.operation is Operation.FORWARD:
+                self._activations[_chunk(action)] = [
+                    torch.empty(size, dtype=torch.uint8)
+                    for _ in range(self.layers)
+                    for size in _blocks(self.costs.memory.activation_bytes)
+                ]
+
+    def _free(self) -> None:
+        for action in self._slot:
+            if action.operation in (Operation.BACKWARD, Operation.WEIGHT_GRADIENT):
+                del self._activations[_chunk(action)]
+
+
+def _blocks(size: int) -> list[int]:
+    return [min(size - start, _LARGEST_BLOCK) for start in range(0, size, _LARGEST_BLOCK)]
 
 
 def _chunk(action: Action) -> tuple[int, int]:
     return action.direction, action.micro_batch
-
-
-class EmulatedWire:
-    """Real messages that carry modelled times; an edge passes one message after the other."""
-
-    def __init__(self, executor: EmulatedExecutor) -> None:
-        self._spec = executor.message
-        self._cost_ns = executor.costs.message.duration_ns
-        self._edge_free_ns: dict[tuple[int, int], int] = {}
-
-    def send(self, tensor: torch.Tensor, edge: tuple[int, int]) -> None:
-        """Send, and stay busy until the message's modelled arrival."""
-        dist.send(tensor, edge[1], tag=1)
-        sleep_until(self._arrival_ns(tensor, edge))
-
-    def receive(self, edge: tuple[int, int]) -> torch.Tensor:
-        """Receive; gives the modelled arrival, and gives it no earlier."""
-        tensor = torch.empty(self._spec.shape, dtype=self._spec.dtype)
-        dist.recv(tensor, edge[0], tag=1)
-        arrival_ns = self._arrival_ns(tensor, edge)
-        sleep_until(arrival_ns)
-        return torch.tensor([arrival_ns])
-
-    def _arrival_ns(self, tensor: torch.Tensor, edge: tuple[int, int]) -> int:
-        start_ns = max(int(tensor[0]), self._edge_free_ns.get(edge, 0))
-        self._edge_free_ns[edge] = start_ns + self._cost_ns
-        return start_ns + self._cost_ns

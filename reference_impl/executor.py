@@ -6,13 +6,14 @@ models how long it would take. The runtime owns lanes, labels and messages and k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 
 from dpprof.schedules.actions import Action, Slot
 from dpprof.schedules.components import Program
+from reference_impl.lanes import Completion
 
 
 class MessageSpec(NamedTuple):
@@ -40,6 +41,9 @@ class Executor(Protocol):
 
         A forward on stage 0 and a backward on the last stage receive nothing; nor does W.
         """
+
+    def gate(self, index: int) -> Sequence[Completion]:
+        """What step `index` waits for besides the steps of its `after`; most executors: nothing."""
 
     def communication_bytes(self, index: int) -> int:
         """Bytes that step `index` of the program, an all-to-all, sends from this rank."""

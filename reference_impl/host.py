@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -46,6 +46,17 @@ def pin_to_core(index: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[index % len(cores)]})
+
+
+def wake_first(priority: int) -> None:
+    """Ask for real-time priority for this thread and those it starts; a no-op where not allowed.
+
+    For processes that sleep nearly all the time and must wake when they said, on a machine whose
+    cores others use too. Of two, the one with the higher `priority` wakes first.
+    """
+    if hasattr(os, "sched_setscheduler"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
 
 
 def sleep_until(deadline_ns: int) -> None:

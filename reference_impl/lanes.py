@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -93,7 +94,11 @@ class InlineLane:
 
 
 class ThreadLane:
-    """A lane of its own on a CPU: one daemon thread and a queue."""
+    """A lane of its own on a CPU: one daemon thread and a queue.
+
+    Work may be a generator: what it yields is its result, at once; the rest of it still belongs
+    to the work and its label.
+    """
 
     def __init__(self, name: str) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -121,10 +126,15 @@ class ThreadLane:
                     completion.wait()
                 with label():
                     value = work()
+                    if isinstance(value, Generator):
+                        future.set_result(next(value))
+                        deque(value, maxlen=0)
             except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-                future.set_exception(error)
+                if not future.done():
+                    future.set_exception(error)
             else:
-                future.set_result(value)
+                if not future.done():
+                    future.set_result(value)
             del future, label, work, after, entry
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from reference_impl.config import ModelConfig
 from reference_impl.data import Batch, global_micro_batch, make_batch
 from reference_impl.executor import MessageSpec
 from reference_impl.job import Job
+from reference_impl.lanes import Completion
 from reference_impl.mesh import Groups, Mesh
 from reference_impl.reduction import reduce_gradients, reduce_loss
 from reference_impl.stage import make_stage
@@ -104,6 +105,10 @@ class ModelExecutor:
                 chunk = self._passes[action[1:]]
                 forward = action.operation is Operation.FORWARD
                 (chunk.receive_input if forward else chunk.receive_gradient)(received[action])
+
+    def gate(self, index: int) -> Sequence[Completion]:
+        """Nothing: data dependencies are all there are."""
+        return ()
 
     def communication_bytes(self, index: int) -> int:
         """Bytes that an all-to-all sends from this rank, what stays on it included.

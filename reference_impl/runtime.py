@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 
@@ -74,6 +74,7 @@ class Runtime:
         completions: list[Completion] = []
         for index, step in enumerate(program):
             after = [completions[position] for position in step.after]
+            after += self._executor.gate(index)
             text = self._step_label(slot, step, index)
             work = partial(self._executor.run, index)
             completions.append(self._lanes[step.lane].submit(partial(span, text), work, after))
@@ -99,19 +100,35 @@ class Runtime:
         self._handed_over[consumer.action] = tensor
 
     def _step_label(self, slot: Slot, step: ComponentStep, index: int) -> str:
-        exchange = step.lane is Lane.COMMUNICATION
-        member = slot[step.member] if step.member >= 0 else None  # None: the pair as a whole
-        label = Label(
-            kind=str(step.component) if exchange else "compute",
+        if step.lane is not Lane.COMMUNICATION:
+            return _label_text(slot, step, self._stage_of(slot, step), "", -1, -1)
+        size = self._executor.communication_bytes(index)
+        group, number = f"ep.{self._mesh.pp_rank}", self._exchanges
+        self._exchanges += 1
+        return _label_text(slot, step, self._stage_of(slot, step), group, size, number)
+
+    def _stage_of(self, slot: Slot, step: ComponentStep) -> int:
+        if step.member < 0:
+            return -1  # an overlapped pair as a whole
+        return self._schedule.stage(self._mesh.pp_rank, slot[step.member].direction)
+
+
+@lru_cache(maxsize=2**16)
+def _label_text(
+    slot: Slot, step: ComponentStep, stage: int, group: str, size: int, number: int
+) -> str:
+    """A component's label; kept, because every training step has the same ones."""
+    return str(
+        Label(
+            kind=str(step.component) if step.lane is Lane.COMMUNICATION else "compute",
             slot=slot_text(slot),
-            action=str(member or ""),
+            action=str(slot[step.member]) if step.member >= 0 else "",
             part=str(step.part),
             component=str(step.component),
             layer=step.layer,
-            stage=self._schedule.stage(self._mesh.pp_rank, member.direction) if member else -1,
-            group=f"ep.{self._mesh.pp_rank}" if exchange else "",
-            bytes=self._executor.communication_bytes(index) if exchange else -1,
-            sequence=self._exchanges if exchange else -1,
+            stage=stage,
+            group=group,
+            bytes=size,
+            sequence=number,
         )
-        self._exchanges += exchange
-        return str(label)
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
 from reference_impl.channels import Channels, ProcessGroupWire, Wire
 from reference_impl.executor import Executor
-from reference_impl.host import name_thread, pin_to_core, sharpen_sleep
+from reference_impl.host import name_thread, pin_to_core, sharpen_sleep, wake_first
 from reference_impl.job import Job
 from reference_impl.lanes import side_lane
 from reference_impl.mesh import Groups, Mesh, make_groups
@@ -70,6 +71,8 @@ def _prepare_process(job: Job, rank: int) -> torch.device:
     torch.set_num_threads(1)
     pin_to_core(rank)
     sharpen_sleep()
+    if job.device == "emulated":
+        wake_first(1)
     name_thread("compute")
     return torch.device("cpu")
 
@@ -90,6 +93,9 @@ def _run_steps(
         allocated_before_bytes=sum(part or 0 for part in static),
         manifest=workshop.manifest,
     ) as capture:
+        if emulated:
+            wake_first(2)  # before its own lanes: when they lag, no compute is delayed
+            sys.setswitchinterval(1e-4)
         gc.collect()
         gc.disable()  # a collection in the middle of a step would look like a slow rank
         for step in range(job.warmup + job.steps):
@@ -97,6 +103,7 @@ def _run_steps(
             loss = runtime.run_step(step)
             if job.device == "cuda":
                 torch.cuda.synchronize()
+            dist.barrier()  # no rank writes its trace while another is still in the step
             capture.step(loss)
             report(step + 1)
         gc.enable()
@@ -124,7 +131,7 @@ def _common_manifest(job: Job) -> dict[str, Any]:
 def _emulated_workshop(
     job: Job, schedule: Schedule, mesh: Mesh, groups: Groups, _: torch.device
 ) -> Workshop:
-    from reference_impl.emulated_executor import EmulatedExecutor, EmulatedWire
+    from reference_impl.emulated_executor import EmulatedExecutor
 
     costs = msgspec.convert(job.costs, CostProfile)
     executor = EmulatedExecutor(costs, job.layers, schedule, mesh, groups)
@@ -146,7 +153,7 @@ def _emulated_workshop(
         "tokens_per_step": tokens and tokens * schedule.micro_batches * job.ep,
         "notes": ["emulated: the time of every component and message is modelled, not measured"],
     }
-    return Workshop(executor, EmulatedWire(executor), executor.program_of, place, manifest)
+    return Workshop(executor, executor.wire, executor.program_of, place, manifest)
 
 
 def _model_workshop(

@@ -16,8 +16,8 @@ from dpprof import cli
 from dpprof.analysis.report import analyze
 from dpprof.costs import load_costs
 from dpprof.schedules.registry import make_schedule
-from dpprof.simulate import simulated_run
-from dpprof.trace import load_run
+from dpprof.simulate.run import simulated_run
+from dpprof.trace.load import load_run
 
 
 def _bubble(states: dict[str, int]) -> int:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="profiling needs torch")
 
 from dpprof import cli
-from dpprof.trace import load_run
+from dpprof.trace.load import load_run
 
 
 @pytest.mark.parametrize(
