@@ -19,9 +19,9 @@ import torch.distributed as dist
 from dpprof.instrument.labels import span
 from dpprof.schedules.actions import Action
 from dpprof.schedules.schedule import DependencyRule, Schedule
-from dpprof.tables.labels import Label
+from dpprof.tables.labels import Label as LabelText
 from reference_impl.executor import MessageSpec
-from reference_impl.lanes import Completion, Lane
+from reference_impl.lanes import Completion, Label, Lane
 from reference_impl.mesh import Groups, Mesh
 
 LOOKAHEAD = 2
@@ -29,13 +29,13 @@ LOOKAHEAD = 2
 
 
 class Wire(Protocol):
-    """Moves one tensor between two ranks; called on the lane of the edge."""
+    """Moves tensors between ranks, along edges of global ranks; each edge has its lanes."""
 
     def send(self, tensor: torch.Tensor, edge: tuple[int, int]) -> None:
-        """Send along `edge` (global ranks)."""
+        """Send along `edge`; called on the lane."""
 
-    def receive(self, edge: tuple[int, int]) -> torch.Tensor:
-        """Receive the next tensor of `edge`."""
+    def receive(self, edge: tuple[int, int], lane: Lane, label: Label) -> Completion:
+        """Post the receive of the next tensor of `edge`; waiting for it gives the tensor."""
 
 
 class ProcessGroupWire:
@@ -50,8 +50,11 @@ class ProcessGroupWire:
         """Send; on a GPU this only enqueues."""
         dist.send(tensor, edge[1], group=self._edges.get(edge))
 
-    def receive(self, edge: tuple[int, int]) -> torch.Tensor:
+    def receive(self, edge: tuple[int, int], lane: Lane, label: Label) -> Completion:
         """Receive into a new tensor."""
+        return lane.submit(label, partial(self._receive, edge))
+
+    def _receive(self, edge: tuple[int, int]) -> torch.Tensor:
         tensor = torch.empty(self._spec.shape, dtype=self._spec.dtype, device=self._device)
         dist.recv(tensor, edge[0], group=self._edges.get(edge))
         return tensor
@@ -84,8 +87,14 @@ class Channels:
     """This rank's edges. Has state because messages are under way while the rank computes."""
 
     def __init__(
-        self, schedule: Schedule, mesh: Mesh, wire: Wire, make_lane: Callable[[str], Lane]
+        self,
+        schedule: Schedule,
+        mesh: Mesh,
+        wire: Wire,
+        make_lane: Callable[[str], Lane],
+        lookahead: int = LOOKAHEAD,
     ) -> None:
+        self._lookahead = lookahead
         self._mesh = mesh
         self._wire = wire
         self._outgoing = outgoing(schedule, mesh.pp_rank)
@@ -111,7 +120,7 @@ class Channels:
         """Post the first receives of every edge."""
         self._posted = dict.fromkeys(self._incoming, 0)
         for source in self._incoming:
-            self._post(source, LOOKAHEAD)
+            self._post(source, self._lookahead)
 
     def expects(self, consumer: Action) -> bool:
         """Whether `consumer` takes its input from another rank."""
@@ -157,9 +166,9 @@ class Channels:
         edge = (self._mesh.rank_of(source), self._mesh.rank)
         for number in range(first, min(first + count, len(messages))):
             text = _label_text(messages[number], number, edge, "recv", -1)
-            self._arrivals[messages[number].consumer] = self._receive_lanes[source].submit(
-                partial(span, text), partial(self._wire.receive, edge)
-            )
+            lane = self._receive_lanes[source]
+            arrival = self._wire.receive(edge, lane, partial(span, text))
+            self._arrivals[messages[number].consumer] = arrival
             self._posted[source] = number + 1
 
 
@@ -167,7 +176,7 @@ class Channels:
 def _label_text(message: Message, number: int, edge: tuple[int, int], way: str, size: int) -> str:
     """A message's label; kept, because every training step has the same ones."""
     return str(
-        Label(
+        LabelText(
             kind="p2p",
             action=str(message.producer),
             part="F" if message.producer.operation.value == "F" else "I",

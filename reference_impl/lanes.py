@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -94,11 +93,7 @@ class InlineLane:
 
 
 class ThreadLane:
-    """A lane of its own on a CPU: one daemon thread and a queue.
-
-    Work may be a generator: what it yields is its result, at once; the rest of it still belongs
-    to the work and its label.
-    """
+    """A lane of its own on a CPU: one daemon thread and a queue."""
 
     def __init__(self, name: str) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -126,15 +121,10 @@ class ThreadLane:
                     completion.wait()
                 with label():
                     value = work()
-                    if isinstance(value, Generator):
-                        future.set_result(next(value))
-                        deque(value, maxlen=0)
             except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-                if not future.done():
-                    future.set_exception(error)
+                future.set_exception(error)
             else:
-                if not future.done():
-                    future.set_result(value)
+                future.set_result(value)
             del future, label, work, after, entry
 
 

@@ -7,11 +7,11 @@ from functools import lru_cache, partial
 
 import torch
 
-from dpprof.instrument.labels import slot_label, span
+from dpprof.instrument.labels import span
 from dpprof.schedules.actions import Action, Slot, slot_operation, slot_text
 from dpprof.schedules.components import ComponentStep, Lane, Program
 from dpprof.schedules.schedule import DependencyRule, Schedule
-from dpprof.tables.labels import Label
+from dpprof.tables.labels import SLOT_LABEL, Label
 from reference_impl.channels import Channels
 from reference_impl.executor import Executor
 from reference_impl.lanes import Completion, Done, compute_lane, side_lane
@@ -35,7 +35,13 @@ class Runtime:
         self._executor = executor
         self._channels = channels
         self._program_of = program_of
-        self._rule = DependencyRule(schedule)
+        rule, own = DependencyRule(schedule), mesh.pp_rank
+        actions = list(schedule.actions(own))
+        self._needs_input = {action for action in actions if rule.upstream(own, action)}
+        self._consumers = {action: rule.downstream(own, action) for action in actions}
+        self._slot_labels = {
+            slot: str(Label(kind=SLOT_LABEL, slot=slot_text(slot))) for slot in schedule.ranks[own]
+        }
         self._lanes = {
             Lane.COMPUTE: compute_lane(device),
             Lane.COMMUNICATION: side_lane(device, "communication"),
@@ -60,11 +66,11 @@ class Runtime:
             lane.close()
 
     def _run_slot(self, slot: Slot) -> None:
-        received = {action: self._input(action) for action in slot if self._needs_input(action)}
-        with slot_label(slot_text(slot)):
-            program = self._program_of(slot_operation(slot))
-            self._executor.begin_slot(slot, program, received)
-            received.clear()
+        received = {action: self._input(action) for action in slot if action in self._needs_input}
+        program = self._program_of(slot_operation(slot))
+        self._executor.begin_slot(slot, program, received)
+        received.clear()
+        with span(self._slot_labels[slot]):
             finished = self._run_program(slot, program)
             outputs = self._executor.finish_slot()
         for action, tensor in outputs.items():
@@ -82,9 +88,6 @@ class Runtime:
             completion.wait()
         return completions[-1] if completions else Done()
 
-    def _needs_input(self, action: Action) -> bool:
-        return self._rule.upstream(self._mesh.pp_rank, action) is not None
-
     def _input(self, action: Action) -> torch.Tensor:
         if self._channels.expects(action):
             return self._channels.receive(action)
@@ -94,7 +97,7 @@ class Runtime:
         if self._channels.sends(action):
             self._channels.send(action, tensor, ready)
             return
-        consumer = self._rule.downstream(self._mesh.pp_rank, action)
+        consumer = self._consumers[action]
         if consumer is None:
             raise RuntimeError(f"{action} gave an output that no stage takes")
         self._handed_over[consumer.action] = tensor

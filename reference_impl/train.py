@@ -23,7 +23,8 @@ from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.components import Program, component_program
 from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
-from reference_impl.channels import Channels, ProcessGroupWire, Wire
+from reference_impl.channels import LOOKAHEAD, Channels, ProcessGroupWire, Wire
+from reference_impl.emulated_executor import EmulatedExecutor
 from reference_impl.executor import Executor
 from reference_impl.host import name_thread, pin_to_core, sharpen_sleep, wake_first
 from reference_impl.job import Job
@@ -40,6 +41,7 @@ class Workshop(NamedTuple):
     program_of: Callable[[str], Program]
     place: RankPlace
     manifest: dict[str, Any]
+    lookahead: int = LOOKAHEAD
 
 
 def train(job: Job, rank: int, rendezvous: str, report: Callable[[int], None]) -> None:
@@ -53,7 +55,10 @@ def train(job: Job, rank: int, rendezvous: str, report: Callable[[int], None]) -
         groups = make_groups(mesh, schedule, backend)
         build = _emulated_workshop if job.device == "emulated" else _model_workshop
         workshop = build(job, schedule, mesh, groups, device)
-        channels = Channels(schedule, mesh, workshop.wire, partial(side_lane, device))
+        lane = partial(side_lane, device)
+        channels = Channels(schedule, mesh, workshop.wire, lane, workshop.lookahead)
+        if isinstance(workshop.executor, EmulatedExecutor):
+            workshop.executor.channels = channels
         runtime = Runtime(schedule, mesh, workshop.executor, channels, device, workshop.program_of)
         _run_steps(job, workshop, runtime, report)
         runtime.close()
@@ -131,8 +136,6 @@ def _common_manifest(job: Job) -> dict[str, Any]:
 def _emulated_workshop(
     job: Job, schedule: Schedule, mesh: Mesh, groups: Groups, _: torch.device
 ) -> Workshop:
-    from reference_impl.emulated_executor import EmulatedExecutor
-
     costs = msgspec.convert(job.costs, CostProfile)
     executor = EmulatedExecutor(costs, job.layers, schedule, mesh, groups)
     memory, copies = costs.memory, len(schedule.placement.stages[mesh.pp_rank]) * job.layers
@@ -153,7 +156,8 @@ def _emulated_workshop(
         "tokens_per_step": tokens and tokens * schedule.micro_batches * job.ep,
         "notes": ["emulated: the time of every component and message is modelled, not measured"],
     }
-    return Workshop(executor, executor.wire, executor.program_of, place, manifest)
+    wire, lookahead = executor.wire, executor.lookahead
+    return Workshop(executor, wire, executor.program_of, place, manifest, lookahead)
 
 
 def _model_workshop(
