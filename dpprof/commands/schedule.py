@@ -9,13 +9,11 @@ from pathlib import Path
 import click
 
 from dpprof.commands._output import Output, make_output, output_options
-from dpprof.errors import DpprofError
+from dpprof.commands._schedule import find_schedule, schedule_listing
 from dpprof.schedules.actions import OVERLAPPED_PAIR
-from dpprof.schedules.check import check_schedule
-from dpprof.schedules.form import read_schedule_file, schedule_to_json
+from dpprof.schedules.form import schedule_to_json
 from dpprof.schedules.grid import schedule_grid, unpainted
 from dpprof.schedules.in_flight import peak_in_flight
-from dpprof.schedules.registry import make_schedule, schedule_definition, schedule_summaries
 from dpprof.schedules.schedule import Schedule
 
 FORMATS = ("table", "json", "markdown")
@@ -25,13 +23,7 @@ FILE_WIDTH = 100
 _BACKGROUNDS = {"F": 222, "B": 71, "I": 116, "W": 75, OVERLAPPED_PAIR: 215}
 
 
-def _listing() -> str:
-    summaries = schedule_summaries()
-    width = max(map(len, summaries))
-    return "\n".join(f"  {name:<{width}}  {summary}" for name, summary in summaries.items())
-
-
-@click.command(name="schedule", epilog=f"\b\nSchedules:\n{_listing()}")
+@click.command(name="schedule", epilog=f"\b\nSchedules:\n{schedule_listing()}")
 @click.argument("name", required=False)
 @click.option("--pp", type=click.IntRange(min=1), help="Number of pipeline ranks.")
 @click.option(
@@ -53,37 +45,8 @@ def command(
     Without NAME the known schedules are listed.
     """
     output = make_output(FORMATS, output_format, output_path, force)
-    schedule = _find_schedule(name, pp, micro_batches)
+    schedule = find_schedule(name, pp, micro_batches)
     output.write(_render(schedule, output))
-
-
-def _find_schedule(name: str | None, pp: int | None, micro_batches: int | None) -> Schedule:
-    if name is None:
-        raise DpprofError(f"no schedule given; name one of these, or a JSON file:\n{_listing()}")
-    if name not in schedule_summaries() and (name.endswith(".json") or Path(name).is_file()):
-        return _read_checked(Path(name), pp, micro_batches)
-    try:
-        schedule_definition(name)
-    except DpprofError as error:
-        raise DpprofError(f"{error}\n{_listing()}") from error
-    if pp is None or micro_batches is None:
-        raise DpprofError(f"{name}: give --pp and --micro-batches, as in --pp 8 --micro-batches 20")
-    return make_schedule(name, pp, micro_batches)
-
-
-def _read_checked(path: Path, pp: int | None, micro_batches: int | None) -> Schedule:
-    schedule = read_schedule_file(path)
-    for option, asked, there in (
-        ("--pp", pp, schedule.pp),
-        ("--micro-batches", micro_batches, schedule.micro_batches),
-    ):
-        if asked not in (None, there):
-            raise DpprofError(f"{path}: has {option} {there}, not {asked}; leave {option} out")
-    try:
-        check_schedule(schedule)
-    except DpprofError as error:
-        raise DpprofError(f"{path}: {error}") from error
-    return schedule
 
 
 def _render(schedule: Schedule, output: Output) -> str:

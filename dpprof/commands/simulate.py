@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
-from dpprof.analysis.costs import costs_from_run
-from dpprof.analysis.report import analyze
 from dpprof.commands._output import make_output, output_options
+from dpprof.commands._report import write_reports
+from dpprof.commands._schedule import find_schedule
 from dpprof.costs.load import builtin_costs, load_costs
 from dpprof.costs.profile import CostProfile
-from dpprof.reporters import FORMATS, render
-from dpprof.schedules.registry import make_schedule, schedule_names
-from dpprof.simulate.run import simulated_run
+from dpprof.reporters import FORMATS
+from dpprof.schedules.registry import schedule_names
 from dpprof.simulate.walk import COMMUNICATIONS, Communication
 
-_FILE_WIDTH = 100
 _LARGEST_COSTS_BYTES = 1_000_000
 """A larger JSON file is a trace."""
 
@@ -29,8 +26,8 @@ class _Request:
     """The command line's options, as given."""
 
     name: str
-    pp: int
-    micro_batches: int
+    pp: int | None
+    micro_batches: int | None
     costs: str
     communication: str
     layers: int | None
@@ -40,11 +37,10 @@ class _Request:
     epilog=f"Schedules: {', '.join(schedule_names())}. Costs: {', '.join(builtin_costs())}."
 )
 @click.argument("name")
-@click.option("--pp", type=click.IntRange(1, 4096), required=True, help="Pipeline ranks.")
+@click.option("--pp", type=click.IntRange(1, 4096), help="Pipeline ranks.")
 @click.option(
     "--micro-batches",
     type=click.IntRange(1),
-    required=True,
     help="Micro-batches of a step; for dualpipe of both directions together.",
 )
 @click.option(
@@ -71,26 +67,31 @@ def command(
 ) -> None:
     """Simulate one training step of schedule NAME and report it like `analyze`.
 
+    NAME may also be a JSON file that holds a schedule, which then says its own sizes.
+
     A simulated rank does what its schedule and costs say and nothing else: no host, no noise.
     """
     output = make_output(FORMATS, output_format, output_path, force)
     request = _Request(**options)
-    schedule = make_schedule(request.name, request.pp, request.micro_batches)
+    schedule = find_schedule(request.name, request.pp, request.micro_batches)
+
+    from dpprof.analysis.report import analyze
+    from dpprof.simulate.run import simulated_run
+
     run = simulated_run(
         schedule,
         find_costs(request.costs),
         layers=request.layers,
         communication=cast("Communication", request.communication),
     )
-    terminal = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
-    width = _FILE_WIDTH if output.path else terminal
-    output.write(render(analyze(run), output.format, color=output.color, width=width))
+    write_reports([analyze(run)], output)
 
 
 def find_costs(text: str) -> CostProfile:
     """The costs called `text`, in the file `text`, or measured in the run at `text`."""
     if text in builtin_costs() or not _is_run(text):
         return load_costs(text)
+    from dpprof.analysis.costs import costs_from_run
     from dpprof.trace.load import load_run
 
     return costs_from_run(load_run(text), Path(text).name or "measured")

@@ -106,7 +106,8 @@ def clip(intervals: Intervals, start_ns: int, end_ns: int) -> Intervals:
 def first_come(intervals: Intervals) -> tuple[Intervals, npt.NDArray[np.intp]]:
     """Disjoint pieces that cover the same instants, each given to the interval that began first.
 
-    Intervals that hold no instant are welcome and get nothing. Gives the pieces, sorted, and for each the position of its interval in the input.
+    Intervals that hold no instant are welcome and get nothing. Gives the pieces, sorted, and for
+    each the position of its interval in the input.
     """
     order = np.lexsort((intervals.ends, intervals.starts))
     starts, ends = intervals.starts[order], intervals.ends[order]
