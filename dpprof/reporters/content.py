@@ -85,13 +85,12 @@ def _state_columns(report: Report, states: Sequence[str]) -> Iterator[_Column]:
 
 
 def time_section(report: Report) -> Section:
-    """A row per rank: computing, communicating hidden and exposed, idle, waiting."""
+    """A row per rank: computing, communicating hidden and exposed, idle."""
     columns = [
         _Column("compute", lambda figures: figures.states_ns[COMPUTE]),
         _Column("overlap", lambda figures: figures.states_ns[OVERLAP]),
         *_state_columns(report, (*EXPOSED_STATES, MEMORY)),
         _Column("bubble", lambda figures: figures.bubble_ns),
-        _Column("wait", lambda figures: figures.wait_ns),
     ]
     return _rank_section(report, "Time", columns, ("hidden", lambda f: share_text(f.hidden_share)))
 

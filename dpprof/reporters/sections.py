@@ -53,7 +53,7 @@ def kind_section(report: Report) -> Section:
         rows.append((Cell(kind), *cells, Cell(share_text(hidden))))
     return Section(
         f"Communication by kind ({unit.name} per step, mean of the ranks)",
-        ("kind", "transfer", "hidden", "exposed", "wait", "hidden share"),
+        ("kind", "transfer", "hidden", "exposed", "posted, waiting", "hidden share"),
         tuple(rows),
     )
 
