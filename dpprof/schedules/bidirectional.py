@@ -64,7 +64,9 @@ def bidirectional_bubble(half: int, costs: ChunkCosts) -> Bubble:
     forward, backward, inputs, weights, pair = costs
     published_ns = (half - 1) * (pair + backward - 3 * weights)
     if inputs > forward:
-        return Bubble(published_ns, None, "I > F: the form is too large, and no other known")
+        return Bubble(
+            published_ns, None, "the form is not exact where I > F, and no other is known"
+        )
     if backward != inputs + weights or not max(forward, backward) <= pair <= forward + backward:
         return Bubble(published_ns, None, "forms need B = I+W and max(F, B) <= F&B <= F+B")
     middle_ns = (half - 1) * (pair + forward - weights - min(weights, inputs))
