@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,7 +20,8 @@ class Run:
 
     `schedule` is None where it is neither known nor recognised. `places` has one entry per rank
     present, in rank order. `used_steps` are the steps to account, `dropped_steps` those of the
-    profiler's warm-up; with no marks, everything is step 0 of a whole-trace window.
+    profiler's warm-up; with no marks, everything is step 0 of a whole-trace window. `files` maps
+    each rank to the trace that it was read from.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Run:
     used_steps: tuple[int, ...] = (0,)
     dropped_steps: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
+    files: Mapping[int, Path] = field(default_factory=dict)
 
     @cached_property
     def pp_rank(self) -> dict[int, int]:

@@ -68,6 +68,7 @@ def load_run(
             *warnings,
             *matching_warnings,
         ),
+        files={rank.rank: rank.file for rank in ranks},
     )
     return _as_one_step(run) if whole_trace else run
 
