@@ -22,7 +22,7 @@ def main() -> None:
     """Profile, analyze, write ``golden.json``."""
     options = "--pp 4 --micro-batches 8 --steps 2 --device emulated --costs unit-components --force"
     command = [sys.executable, "-m", "dpprof", "profile", "--schedule", ",".join(SCHEDULES)]
-    subprocess.run([*command, *options.split(), "-o", str(HERE)], check=True)
+    subprocess.run([*command, *options.split(), "-o", "traces"], check=True, cwd=HERE.parent)
     metrics = {name: golden(HERE / name) for name in SCHEDULES}
     (HERE / "golden.json").write_text(json.dumps(metrics, indent=1) + "\n")
 

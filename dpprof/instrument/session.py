@@ -150,7 +150,7 @@ class Capture:
             },
             "commit": _commit(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": sys.argv,
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         }
         return Manifest(**(fields | self.manifest_fields))
 
