@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from dpprof.runs.events import HeldEvents, RankEvents
 from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.schedules.schedule import Schedule
-from dpprof.tables.columns import MEMORY, SLOTS, STEPS, empty_table
+from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Run:
     """The tables of one run (columns: `dpprof.tables.columns`).
 
@@ -22,21 +23,66 @@ class Run:
     present, in rank order. `used_steps` are the steps to account, `dropped_steps` those of the
     profiler's warm-up; with no marks, everything is step 0 of a whole-trace window. `files` maps
     each rank to the trace that it was read from.
+
+    A run is made with its table of `events`, or with `held`, which knows where they are. `events`
+    is the whole table, read when first asked for: of a big run, take `held` one rank at a time.
     """
 
     name: str
     source: Source
-    events: pd.DataFrame
+    held: RankEvents
     places: tuple[RankPlace, ...]
-    schedule: Schedule | None = None
-    manifest: Manifest | None = None
-    slots: pd.DataFrame = field(default_factory=lambda: empty_table(SLOTS))
-    memory: pd.DataFrame = field(default_factory=lambda: empty_table(MEMORY))
-    steps: pd.DataFrame = field(default_factory=lambda: empty_table(STEPS))
-    used_steps: tuple[int, ...] = (0,)
-    dropped_steps: tuple[int, ...] = ()
-    warnings: tuple[str, ...] = ()
-    files: Mapping[int, Path] = field(default_factory=dict)
+    schedule: Schedule | None
+    manifest: Manifest | None
+    slots: pd.DataFrame
+    memory: pd.DataFrame
+    steps: pd.DataFrame
+    used_steps: tuple[int, ...]
+    dropped_steps: tuple[int, ...]
+    warnings: tuple[str, ...]
+    files: Mapping[int, Path]
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        events: pd.DataFrame | None = None,
+        places: tuple[RankPlace, ...] = (),
+        schedule: Schedule | None = None,
+        manifest: Manifest | None = None,
+        slots: pd.DataFrame | None = None,
+        memory: pd.DataFrame | None = None,
+        steps: pd.DataFrame | None = None,
+        used_steps: tuple[int, ...] = (0,),
+        dropped_steps: tuple[int, ...] = (),
+        warnings: tuple[str, ...] = (),
+        files: Mapping[int, Path] | None = None,
+        held: RankEvents | None = None,
+    ) -> None:
+        if events is not None or held is None:
+            held = HeldEvents(empty_table(EVENTS) if events is None else events)
+        values = {
+            "name": name,
+            "source": source,
+            "held": held,
+            "places": places,
+            "schedule": schedule,
+            "manifest": manifest,
+            "slots": empty_table(SLOTS) if slots is None else slots,
+            "memory": empty_table(MEMORY) if memory is None else memory,
+            "steps": empty_table(STEPS) if steps is None else steps,
+            "used_steps": used_steps,
+            "dropped_steps": dropped_steps,
+            "warnings": warnings,
+            "files": {} if files is None else files,
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """All events of all ranks, one row per device activity."""
+        return self.held.whole()
 
     @cached_property
     def pp_rank(self) -> dict[int, int]:

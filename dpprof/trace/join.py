@@ -5,30 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-from pandas.api.types import union_categoricals
 
 from dpprof.runs.manifest import Manifest
-from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE, empty_table
+from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE
+from dpprof.tables.concat import concat_tables
 from dpprof.trace.matching import ALL_RANKS, Peers, match_by_order, match_groups
-from dpprof.trace.rank import RankTables
+from dpprof.trace.parts import PartedEvents, RankPart
 
 
-def concat_tables(columns: dict[str, str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One table of several, category columns kept as categories."""
-    if not tables:
-        return empty_table(columns)
-    joined: dict[str, object] = {}
-    for name, dtype in columns.items():
-        parts = [table[name] for table in tables]
-        if dtype == "category":
-            joined[name] = union_categoricals([part.cat.rename_categories(str) for part in parts])
-        else:
-            joined[name] = np.concatenate([part.to_numpy() for part in parts])
-    return pd.DataFrame(joined).astype(columns)
-
-
-def find_peers(ranks: Sequence[RankTables], manifest: Manifest | None) -> tuple[Peers, list[str]]:
+def find_peers(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[Peers, list[str]]:
     """Who takes part in the run, and a warning where ranks are missing."""
     present = tuple(one.rank for one in ranks)
     if manifest is not None:
@@ -48,9 +33,9 @@ def find_peers(ranks: Sequence[RankTables], manifest: Manifest | None) -> tuple[
     ]
 
 
-def join_events(ranks: Sequence[RankTables], peers: Peers) -> tuple[pd.DataFrame, list[str]]:
+def join_events(ranks: Sequence[RankPart], peers: Peers) -> tuple[PartedEvents, list[str]]:
     """All events with READY, and warnings on what the matching rests on."""
-    events = concat_tables(EVENTS, [one.events for one in ranks])
+    events = concat_tables(EVENTS, [one.communications for one in ranks])
     no_wait = np.concatenate([one.no_wait for one in ranks])
     ready = match_groups(events, peers)
     warnings = []
@@ -75,4 +60,4 @@ def join_events(ranks: Sequence[RankTables], peers: Peers) -> tuple[pd.DataFrame
             "order, as operations over all ranks"
         )
     events[READY] = ready
-    return events, warnings
+    return PartedEvents(ranks, events), warnings

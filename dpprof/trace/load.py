@@ -13,13 +13,14 @@ from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.runs.run import Run
 from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
-from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEP, STEPS, empty_table
+from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
+from dpprof.tables.concat import concat_tables
 from dpprof.trace.files import RunPath, find_files
-from dpprof.trace.join import concat_tables, find_peers, join_events
+from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.kinds import KindRule
+from dpprof.trace.parts import RankPart, make_part
 from dpprof.trace.pool import read_ranks
-from dpprof.trace.rank import RankTables
-from dpprof.trace.steps import OUTSIDE, Choice, choose_steps
+from dpprof.trace.steps import Choice, choose_steps
 
 _WORTH_A_PROCESS_BYTES = 4_000_000  # compressed; forking and passing tables costs about 0.1 s
 _MOST_PROCESSES = 16
@@ -42,19 +43,18 @@ def load_run(
     if whole_trace and steps is not None:
         raise DpprofError("--whole-trace takes every step; leave out --steps, or pick steps only")
     files = find_files(path)
-    ranks = read_ranks(files.traces, patterns)
+    ranks = [make_part(tables) for tables in read_ranks(files.traces, patterns)]
     peers, warnings = find_peers(ranks, files.manifest)
     events, matching_warnings = join_events(ranks, peers)
-    marked = [rank.marked for rank in ranks]
     manifest = files.manifest
     choice = Choice((0,), ())
     if not whole_trace:
-        choice, step_warnings = _steps(events, marked, steps, manifest)
+        choice, step_warnings = _steps(ranks, steps, manifest)
         warnings += step_warnings
     run = Run(
         name=files.name,
         source=_source(ranks, manifest),
-        events=events,
+        held=events.as_one_step() if whole_trace else events,
         places=_places(ranks, manifest),
         schedule=_schedule(manifest),
         manifest=manifest,
@@ -88,11 +88,11 @@ def explain_kinds(
 
 
 def _steps(
-    events: pd.DataFrame,
-    marked: Sequence[Sequence[int]],
+    ranks: Sequence[RankPart],
     wanted: str | None,
     manifest: Manifest | None,
 ) -> tuple[Choice, list[str]]:
+    marked = [rank.marked for rank in ranks]
     if not any(marked):
         if wanted is not None:
             raise DpprofError(f"--steps {wanted}: the trace marks no steps; leave --steps out")
@@ -104,11 +104,11 @@ def _steps(
     measured = manifest.steps.measured if manifest is not None else ()
     warmup = manifest.steps.warmup if manifest is not None else ()
     choice = choose_steps(marked, wanted, measured, warmup)
-    outside = int((events[STEP] == OUTSIDE).sum())
+    outside, count = (sum(one.outside for one in ranks), sum(one.count for one in ranks))
     if not outside:
         return choice, []
     warning = (
-        f"{outside} of {len(events)} activities were launched outside the marked steps and belong "
+        f"{outside} of {count} activities were launched outside the marked steps and belong "
         "to none of them; --whole-trace takes them in"
     )
     return choice, [warning]
@@ -118,14 +118,13 @@ def _as_one_step(run: Run) -> Run:
     zero = {STEP: np.int32(0)}
     return replace(
         run,
-        events=run.events.assign(**zero).astype({STEP: EVENTS[STEP]}),
         slots=run.slots.assign(**zero).astype({STEP: SLOTS[STEP]}),
         memory=run.memory.assign(**zero).astype({STEP: MEMORY[STEP]}),
         steps=empty_table(STEPS),
     )
 
 
-def _source(ranks: Sequence[RankTables], manifest: Manifest | None) -> Source:
+def _source(ranks: Sequence[RankPart], manifest: Manifest | None) -> Source:
     if manifest is not None:
         return manifest.source
     return next((one.identity.source for one in ranks if one.identity.source), "captured")
@@ -137,7 +136,7 @@ def _schedule(manifest: Manifest | None) -> Schedule | None:
     return schedule_from_json(manifest.schedule)
 
 
-def _places(ranks: Sequence[RankTables], manifest: Manifest | None) -> tuple[RankPlace, ...]:
+def _places(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[RankPlace, ...]:
     listed = {place.rank: place for place in manifest.ranks} if manifest is not None else {}
     return tuple(
         listed.get(one.rank) or one.identity.place or RankPlace(rank=one.rank, pp_rank=one.rank)

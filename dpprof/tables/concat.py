@@ -1,0 +1,25 @@
+"""Joins tables of the same columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import union_categoricals
+
+from dpprof.tables.columns import empty_table
+
+
+def concat_tables(columns: dict[str, str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One table of several, category columns kept as categories."""
+    if not tables:
+        return empty_table(columns)
+    joined: dict[str, object] = {}
+    for name, dtype in columns.items():
+        parts = [table[name] for table in tables]
+        if dtype == "category":
+            joined[name] = union_categoricals([part.cat.rename_categories(str) for part in parts])
+        else:
+            joined[name] = np.concatenate([part.to_numpy() for part in parts])
+    return pd.DataFrame(joined).astype(columns)
