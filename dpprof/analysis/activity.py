@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
+from dpprof.analysis.messages import texts
 from dpprof.analysis.rows import COMMUNICATION_CODES, Rows, make_rows
+from dpprof.analysis.stragglers import cause_ranks
 from dpprof.runs.run import Run
-from dpprof.tables.columns import END, RANK, START, STEP
+from dpprof.tables.columns import END, KIND, RANK, START, STEP
 from dpprof.tables.intervals import Intervals, make_intervals, union
-from dpprof.tables.kinds import COMPUTE, KINDS, MEMORY
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS, MEMORY
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def step_windows(run: Run) -> dict[int, tuple[int, int]]:
 
     Steps without any activity are left out.
     """
-    used = run.events[run.events[STEP].isin(run.used_steps)]
+    spans = run.held.spans
+    used = spans[spans[STEP].isin(run.used_steps)]
     limits = used.groupby(STEP).agg({START: "min", END: "max"})
     return {
         int(step): (int(start), max(int(start), int(end)))
@@ -92,15 +96,39 @@ def step_windows(run: Run) -> dict[int, tuple[int, int]]:
     }
 
 
-def activities(run: Run) -> Iterator[Activity]:
-    """The activity of every rank of the run in every used step, by step, then by rank."""
-    windows = step_windows(run)
-    events = run.events[run.events[STEP].isin(list(windows))]
-    events = events.sort_values([STEP, RANK, START], kind="stable", ignore_index=True)
-    rows = make_rows(events)
-    steps, ranks = events[STEP].to_numpy(np.int64), events[RANK].to_numpy(np.int64)
+@dataclass(frozen=True)
+class Stragglers:
+    """Whom the communications of each rank wait for, in the order of its events."""
+
+    ranks: npt.NDArray[np.int32]
+    causes: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, run: Run) -> Stragglers:
+        """Those of a run, from the communications of all its ranks."""
+        communications = run.held.communications
+        causes = cause_ranks(communications, texts(communications[KIND]))
+        return cls(communications[RANK].to_numpy(np.int32), causes)
+
+    def of_rank(self, rank: int) -> npt.NDArray[np.int32]:
+        """One entry per communication of the rank: a rank, or -1 where none is known."""
+        low, high = np.searchsorted(self.ranks, [rank, rank + 1])
+        return self.causes[low:high]
+
+
+def rank_activities(
+    run: Run, rank: int, windows: dict[int, tuple[int, int]], stragglers: Stragglers
+) -> Iterator[Activity]:
+    """The activity of one rank in each step of `windows`, in order of step."""
+    events = run.held.of_rank(rank)
+    causes = np.full(len(events), -1, dtype=np.int32)
+    communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(dtype=bool)
+    causes[communicates] = stragglers.of_rank(rank)
+    used = np.flatnonzero(events[STEP].isin(list(windows)))
+    events, causes = events.iloc[used], causes[used]
+    order = np.lexsort((events[START], events[STEP]))
+    events, causes = events.iloc[order], causes[order]
+    rows, steps = make_rows(events, causes), events[STEP].to_numpy(np.int64)
     for step, (start, end) in windows.items():
-        first, last = np.searchsorted(steps, [step, step + 1])
-        for rank in sorted(place.rank for place in run.places):
-            low, high = first + np.searchsorted(ranks[first:last], [rank, rank + 1])
-            yield Activity(rank, step, start, end, rows.part(low, high))
+        low, high = np.searchsorted(steps, [step, step + 1])
+        yield Activity(rank, step, start, end, rows.part(int(low), int(high)))

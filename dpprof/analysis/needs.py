@@ -88,7 +88,7 @@ class _Lookup:
             twin=twin,
             number={rank: number for (_, number), rank in twin.items()},
             made_ns={key: end for place, rows in groups.items() for key, end in _made(place, rows)},
-            received_ns=received_ns(run.events) if run.schedule is not None else {},
+            received_ns=received_ns(run.held.communications) if run.schedule is not None else {},
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +78,33 @@ def bubble_regions(
         causes=causes,
         slots=_held_up(NO_NEEDS if needs is None else needs, starts),
     )
+
+
+class LeftOut(NamedTuple):
+    """Regions that are not listed: how many, and how long they are together."""
+
+    regions: int
+    total_ns: int
+
+
+def longest_regions(regions: Regions, most: int) -> tuple[Regions, LeftOut]:
+    """At most so many regions, the longest, still in order of time; and what that leaves out."""
+    count = len(regions.starts)
+    if count <= most:
+        return regions, LeftOut(0, 0)
+    lengths = regions.ends - regions.starts
+    by_length = np.argsort(-lengths, kind="stable")
+    kept = np.sort(by_length[:most])
+    shorter = replace(
+        regions,
+        starts=regions.starts[kept],
+        ends=regions.ends[kept],
+        codes=regions.codes[kept],
+        cause_ranks=[regions.cause_ranks[i] for i in kept],
+        causes=[regions.causes[i] for i in kept],
+        slots=[regions.slots[i] for i in kept],
+    )
+    return shorter, LeftOut(count - most, int(lengths[by_length[most:]].sum()))
 
 
 def regions_table(many: Sequence[Regions]) -> pd.DataFrame:

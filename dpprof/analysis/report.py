@@ -8,7 +8,6 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from dpprof.analysis.accounting import Accounting, account
-from dpprof.analysis.activity import Activity
 from dpprof.analysis.figures import (
     Ideal,
     MemoryFigures,
@@ -22,7 +21,7 @@ from dpprof.analysis.figures import (
 )
 from dpprof.analysis.ideal import ideal_figures
 from dpprof.analysis.memory import memory_figures, stage_figures, total_memory
-from dpprof.analysis.overlap import time_figures
+from dpprof.analysis.overlap import Transfers, time_figures
 from dpprof.analysis.totals import total_figures
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
@@ -108,8 +107,8 @@ def _total(ranks: Sequence[TimeFigures], memory: dict[int, MemoryFigures]) -> To
 
 def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
     table = accounting.states[accounting.states[RANK] == place.rank]
-    activities = [one for one in accounting.activities if one.rank == place.rank]
-    return time_figures(activities, _sums(table))
+    transfers = [one for one in accounting.transfers if one.rank == place.rank]
+    return time_figures(transfers, _sums(table))
 
 
 def _sums(states: pd.DataFrame) -> dict[str, int]:
@@ -154,21 +153,31 @@ def _regions(accounting: Accounting) -> list[RegionFigures]:
 
 def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]:
     warnings = []
-    seen = {one.step for one in accounting.activities}
+    seen = {one.step for one in accounting.transfers}
     silent = [step for step in run.used_steps if step not in seen]
     if silent:
         warnings.append(f"no activity in steps {', '.join(map(str, silent))}: they count as 0 ns")
-    unsplit = _unsplit(accounting.activities)
+    unsplit = _unsplit(accounting.transfers)
     if unsplit:
         warnings.append(
             f"unsplit: {', '.join(unsplit)}: the traces of the peers are not at hand, so waiting "
             "counts as transfer and no bubble is claimed from it"
+        )
+    if accounting.left_out.regions:
+        warnings.append(
+            f"{accounting.left_out.regions} bubble regions, the shortest of each rank, are not "
+            f"listed ({accounting.left_out.total_ns / 1e6:.1f} ms together); the sums count them"
         )
     if isinstance(ideal, str) and run.schedule is not None:
         warnings.append(ideal)
     return warnings
 
 
-def _unsplit(activities: Sequence[Activity]) -> list[str]:
-    kinds = {kind for one in activities for kind in one.unsplit_kinds}
+def _unsplit(transfers: Sequence[Transfers]) -> list[str]:
+    kinds = {
+        kind
+        for one in transfers
+        for kind, figures in one.by_kind.items()
+        if figures.wait_ns is None
+    }
     return [kind for kind in COMMUNICATION_KINDS if kind in kinds]

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.messages import P2P, producing_actions, sends, texts
-from dpprof.analysis.stragglers import cause_ranks
 from dpprof.tables.columns import END, KIND, LAUNCH, NAME, READY, START
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
 
@@ -42,8 +41,11 @@ class Rows:
         return Rows(*(getattr(self, field.name)[low:high] for field in fields(self)))
 
 
-def make_rows(events: pd.DataFrame) -> Rows:
-    """Turn events (columns `EVENTS`) into `Rows`, in the same order."""
+def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
+    """Turn events (columns `EVENTS`) into `Rows`, in the same order.
+
+    `cause_ranks` has the rank that each event may wait for (`stragglers.cause_ranks`).
+    """
     kind_texts = texts(events[KIND])
     kinds = pd.Index(KINDS).get_indexer(pd.Index(kind_texts)).astype(np.int64)
     starts, ends = events[START].to_numpy(np.int64), events[END].to_numpy(np.int64)
@@ -62,7 +64,7 @@ def make_rows(events: pd.DataFrame) -> Rows:
         unsplit=communicates & ~splits,
         sending=sending,
         launches_ns=events[LAUNCH].to_numpy(np.int64),
-        cause_ranks=cause_ranks(events, kind_texts),
+        cause_ranks=cause_ranks,
         causes=_causes(events, message, sending, kind_texts),
         names=texts(events[NAME]),
     )

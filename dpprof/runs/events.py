@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from dpprof.tables.columns import KIND, RANK
+from dpprof.tables.columns import END, KIND, RANK, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 
@@ -28,9 +28,25 @@ class RankEvents(Protocol):
         """All events of a communication kind, by rank, then in the order of `of_rank`."""
         ...
 
+    @property
+    def spans(self) -> pd.DataFrame:
+        """Rank, step, earliest start and latest end of its events; one row per rank and step."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many events all ranks have."""
+        ...
+
     def whole(self) -> pd.DataFrame:
         """All events of all ranks."""
         ...
+
+
+def event_spans(events: pd.DataFrame) -> pd.DataFrame:
+    """Rank, step, earliest start and latest end; one row per rank and step."""
+    grouped = events.groupby([RANK, STEP], as_index=False)
+    return grouped.agg({START: "min", END: "max"})
 
 
 class HeldEvents:
@@ -55,6 +71,16 @@ class HeldEvents:
         """All events of a communication kind, by rank, then in the order of the table."""
         found = self._table[self._table[KIND].isin(COMMUNICATION_KINDS)]
         return found.sort_values(RANK, kind="stable", ignore_index=True)
+
+    @cached_property
+    def spans(self) -> pd.DataFrame:
+        """Rank, step, earliest start and latest end of its events."""
+        return event_spans(self._table)
+
+    @property
+    def count(self) -> int:
+        """Rows of the table."""
+        return len(self._table)
 
     def whole(self) -> pd.DataFrame:
         """The table."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.runs.events import event_spans
 from dpprof.tables.columns import (
     EVENTS,
     GROUP,
@@ -29,14 +30,17 @@ from dpprof.trace.identity import Identity
 from dpprof.trace.rank import RankTables
 from dpprof.trace.steps import OUTSIDE
 
+NO_SPANS = event_spans(empty_table(EVENTS))
+
 
 @dataclass(frozen=True)
 class RankPart:
     """One rank without its events, but for the communications.
 
     ``communications.iloc[i]`` is row ``positions[i]`` of the table that `load` gives, and need not
-    wait for peers where ``no_wait[i]``. `count` is the number of all events, `outside` of those
-    that belong to no step. The other fields are those of `RankTables`.
+    wait for peers where ``no_wait[i]``. `spans` says from when to when each step goes
+    (`event_spans`), `count` how many events there are, `outside` how many belong to no step. The
+    other fields are those of `RankTables`.
     """
 
     file: Path
@@ -45,6 +49,7 @@ class RankPart:
     communications: pd.DataFrame
     positions: npt.NDArray[np.intp]
     no_wait: npt.NDArray[np.bool_]
+    spans: pd.DataFrame
     count: int
     outside: int
     slots: pd.DataFrame
@@ -78,6 +83,7 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         communications=events.iloc[positions].reset_index(drop=True),
         positions=positions,
         no_wait=tables.no_wait[positions],
+        spans=event_spans(events),
         count=len(events),
         outside=int((events[STEP] == OUTSIDE).sum()),
         slots=tables.slots,
@@ -119,6 +125,18 @@ class PartedEvents:
         end = self._end_of[rank]
         matched = self._matched.iloc[end - len(part.positions) : end]
         return self._in_steps(_with_matched(part.load(), part.positions, matched))
+
+    @property
+    def spans(self) -> pd.DataFrame:
+        """Rank, step, earliest start and latest end; one row per rank and step."""
+        parts = [part.spans for part in self._parts.values() if len(part.spans)]
+        spans = self._in_steps(pd.concat(parts, ignore_index=True)) if parts else NO_SPANS
+        return event_spans(spans) if self._one_step else spans
+
+    @property
+    def count(self) -> int:
+        """How many events all ranks have."""
+        return sum(part.count for part in self._parts.values())
 
     def whole(self) -> pd.DataFrame:
         """All events of all ranks, in rank order."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.analysis.accounting import account
+from dpprof.analysis.report import analyze
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, STATES
 
 
@@ -207,3 +209,19 @@ def test_states_fill_the_window_and_regions_are_its_bubbles(
         columns = ["start_ns", "end_ns", "state"]
         for before, after in pairwise(regions[columns].itertuples(index=False)):
             assert (before.end_ns, before.state) != (after.start_ns, after.state)
+
+
+def test_of_too_many_regions_the_longest_are_listed_and_the_rest_said(
+    make_run, event, monkeypatch
+) -> None:
+    starts = [0, 2, 5, 9, 10]  # computing 1 each: gaps of 1, 2, 3 and 0
+    run = make_run([event(0, start, start + 1) for start in starts])
+    whole = account(run)
+    monkeypatch.setattr("dpprof.analysis.accounting.MOST_REGIONS", 2)
+    some = account(run)
+    assert some.regions[["start_ns", "end_ns"]].to_numpy().tolist() == [[3, 5], [6, 9]]
+    assert (some.left_out, whole.left_out) == ((1, 1), (0, 0))
+    pd.testing.assert_frame_equal(some.states, whole.states)
+    assert (
+        "1 bubble regions, the shortest of each rank, are not listed" in analyze(run).warnings[-1]
+    )
