@@ -96,18 +96,29 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
     )
 
 
+Correction = Callable[[pd.DataFrame], pd.DataFrame]
+"""Puts the time columns of a table with a RANK column, whichever it has, on another clock."""
+
+
 class PartedEvents:
     """The events of a run in parts; `RankEvents` says what it gives.
 
     `communications` are those of all parts in order, with what matching has found: it counts
-    before the parts' own. With `one_step`, everything is step 0.
+    before the parts' own. `correct` is what has been done to their times already, and is done to
+    the events of the parts too. With `one_step`, everything is step 0.
     """
 
     def __init__(
-        self, parts: Sequence[RankPart], communications: pd.DataFrame, *, one_step: bool = False
+        self,
+        parts: Sequence[RankPart],
+        communications: pd.DataFrame,
+        *,
+        correct: Correction = lambda table: table,
+        one_step: bool = False,
     ) -> None:
         self._parts = {part.rank: part for part in parts}
         self._matched = communications
+        self._correct = correct
         self._one_step = one_step
         ends = np.cumsum([len(part.positions) for part in parts])
         self._end_of = dict(zip(self._parts, ends.tolist(), strict=True))
@@ -124,14 +135,16 @@ class PartedEvents:
             return empty_table(EVENTS)
         end = self._end_of[rank]
         matched = self._matched.iloc[end - len(part.positions) : end]
-        return self._in_steps(_with_matched(part.load(), part.positions, matched))
+        return self._in_steps(_with_matched(self._correct(part.load()), part.positions, matched))
 
     @property
     def spans(self) -> pd.DataFrame:
         """Rank, step, earliest start and latest end; one row per rank and step."""
         parts = [part.spans for part in self._parts.values() if len(part.spans)]
-        spans = self._in_steps(pd.concat(parts, ignore_index=True)) if parts else NO_SPANS
-        return event_spans(spans) if self._one_step else spans
+        if not parts:
+            return NO_SPANS
+        spans = self._correct(pd.concat(parts, ignore_index=True))
+        return event_spans(self._in_steps(spans)) if self._one_step else spans
 
     @property
     def count(self) -> int:
@@ -144,7 +157,8 @@ class PartedEvents:
 
     def as_one_step(self) -> PartedEvents:
         """The same with everything in step 0."""
-        return PartedEvents(tuple(self._parts.values()), self._matched, one_step=True)
+        parts = tuple(self._parts.values())
+        return PartedEvents(parts, self._matched, correct=self._correct, one_step=True)
 
     def _in_steps(self, events: pd.DataFrame) -> pd.DataFrame:
         if not self._one_step:
