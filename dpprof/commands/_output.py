@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from dpprof.config.load import load_config
 from dpprof.errors import DpprofError
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -24,6 +25,7 @@ class Output:
 
     path: Path | None
     format: str
+    width: int | None = None  # characters per line, where it is configured
 
     @property
     def color(self) -> bool:
@@ -64,7 +66,8 @@ def output_options(formats: Sequence[str]) -> Callable[[_Decorated], _Decorated]
                 "--format",
                 "output_format",
                 type=click.Choice(list(formats)),
-                help=f"Format of the result [default: {formats[0]}, or by the ending of -o].",
+                help=f"Format of the result [default: by the ending of -o, configured, or "
+                f"{formats[0]}].",
             ),
         ):
             function = option(function)
@@ -76,7 +79,11 @@ def output_options(formats: Sequence[str]) -> Callable[[_Decorated], _Decorated]
 def make_output(
     formats: Sequence[str], output_format: str | None, output_path: Path | None, force: bool
 ) -> Output:
-    """Check the options of `output_options`; raises `DpprofError` before anything is computed."""
+    """Check the options of `output_options`; raises `DpprofError` before anything is computed.
+
+    What no option says, the configuration may; a format that this verb does not have is left.
+    """
+    configured = load_config().output
     path = None if output_path is None or str(output_path) == "-" else output_path
     if path is not None:
         if path.exists() and not force:
@@ -86,4 +93,6 @@ def make_output(
         if not os.access(path.parent, os.W_OK):
             raise DpprofError(f"{path.parent}: not writable; choose another folder")
     guess = _ENDINGS.get(path.suffix.lower(), "") if path is not None else ""
-    return Output(path, output_format or (guess if guess in formats else formats[0]))
+    said = (output_format, guess, configured.format)
+    chosen = next((choice for choice in said if choice and choice in formats), formats[0])
+    return Output(path, chosen, configured.width)

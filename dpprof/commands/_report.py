@@ -35,8 +35,8 @@ def write_reports(reports: Sequence[Report], output: Output) -> None:
 def _terminal(output: Output) -> tuple[int, bool]:
     """Characters per line, and whether they may go beyond ASCII."""
     if output.path is not None:
-        return _FILE_WIDTH, True
+        return output.width or _FILE_WIDTH, True
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    if not sys.stdout.isatty():
-        return _FILE_WIDTH, unicode
+    if output.width is not None or not sys.stdout.isatty():
+        return output.width or _FILE_WIDTH, unicode
     return max(shutil.get_terminal_size((_FILE_WIDTH, 24)).columns, _NARROWEST), unicode

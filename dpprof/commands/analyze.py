@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dpprof.commands._config import user_patterns
 from dpprof.commands._output import Output, make_output, output_options
 from dpprof.commands._report import write_reports
 from dpprof.reporters import FORMATS
@@ -46,7 +47,10 @@ def report_runs(
     from dpprof.analysis.report import analyze
     from dpprof.trace.load import load_run
 
-    runs = (load_run(path, steps=steps, whole_trace=whole_trace) for path in paths)
+    patterns = user_patterns()
+    runs = (
+        load_run(path, steps=steps, whole_trace=whole_trace, patterns=patterns) for path in paths
+    )
     write_reports([analyze(run) for run in runs], output)
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import click
 
+from dpprof.commands._config import user_patterns
 from dpprof.commands._output import make_output, output_options
 from dpprof.commands._report import write_reports
 from dpprof.commands._schedule import find_schedule
@@ -94,7 +95,7 @@ def find_costs(text: str) -> CostProfile:
     from dpprof.analysis.costs import costs_from_run
     from dpprof.trace.load import load_run
 
-    return costs_from_run(load_run(text), Path(text).name or "measured")
+    return costs_from_run(load_run(text, patterns=user_patterns()), Path(text).name or "measured")
 
 
 def _is_run(text: str) -> bool:

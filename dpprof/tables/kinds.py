@@ -20,6 +20,9 @@ COMMUNICATION_KINDS = (
 
 KINDS = (COMPUTE, *COMMUNICATION_KINDS, MEMORY)
 
+EVIDENCE_FIELDS = ("name", "collective", "group", "annotation", "call")
+"""What a rule for kinds can look at: the activity's name, or what is known of its launch."""
+
 OVERLAP = "overlap"
 EXPOSED_STATES = tuple(f"exposed.{kind}" for kind in COMMUNICATION_KINDS)
 

@@ -20,8 +20,10 @@ from dpprof.trace.kinds import (
     Verdict,
     classify,
 )
+from dpprof.trace.patterns import ask_patterns
 from dpprof.trace.raw import Category, Codes, Rows, TraceColumns
 
+TITLE = "title"
 RULE = "rule"
 COUNT = "activities"
 TIME = "total_ns"
@@ -63,10 +65,11 @@ class Found:
 def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Verdicts:
     """The verdict on each activity; every distinct combination of evidence is judged once."""
     hint = found.context[HINT].astype("category")
+    name, names = _names(trace, found)
     keys = pd.DataFrame(
         {
             "category": trace.category[found.rows],
-            "name": -1 if found.labelled else trace.name[found.rows],
+            "name": name,
             "collective": found.collective,
             "hint": hint.cat.codes.to_numpy(),
             "call": np.append(trace.name, -1)[found.call],
@@ -75,8 +78,11 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
     number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
     unique = keys.drop_duplicates().reset_index(drop=True)
     hints = hint.cat.categories.tolist()
-    evidence = [_evidence(trace, row, hints) for row in unique.to_numpy().tolist()]
-    verdicts = [_judge_one(one, found.labelled, patterns) for one in evidence]
+    evidence = [_evidence(trace, row, names, hints) for row in unique.to_numpy().tolist()]
+    asked = ask_patterns(patterns, evidence)
+    verdicts = [
+        mine or _judge_one(one, found.labelled) for mine, one in zip(asked, evidence, strict=True)
+    ]
     kinds = np.array([KINDS.index(one.kind) for one in verdicts], dtype=np.int8)[number]
     rules = np.array([*(one.rule for one in verdicts), ""], dtype=object)[number]
     kinds, rules = _by_namesakes(trace, found, kinds, rules)
@@ -85,12 +91,22 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
     return Verdicts(kinds, rules, _explain(evidence, frame))
 
 
-def _evidence(trace: TraceColumns, row: list[int], hints: Sequence[str]) -> Evidence:
+def _names(trace: TraceColumns, found: Found) -> tuple[npt.NDArray[np.integer], Sequence[str]]:
+    """The names to judge by, as codes: of labels the short ones, as in the events table."""
+    if not found.labelled:
+        return trace.name[found.rows], trace.names
+    title = found.context[TITLE].astype("category")
+    return title.cat.codes.to_numpy(), title.cat.categories.tolist()
+
+
+def _evidence(
+    trace: TraceColumns, row: list[int], names: Sequence[str], hints: Sequence[str]
+) -> Evidence:
     category, name, collective, hint, call = row
     said = trace.collectives[collective] if collective >= 0 else None
     return Evidence(
         category=Category(category),
-        name="" if name < 0 else trace.names[name],
+        name="" if name < 0 else names[name],
         collective="" if said is None else said.name,
         group="" if said is None else said.description,
         annotation=hints[hint],
@@ -98,9 +114,9 @@ def _evidence(trace: TraceColumns, row: list[int], hints: Sequence[str]) -> Evid
     )
 
 
-def _judge_one(evidence: Evidence, labelled: bool, patterns: Sequence[KindRule]) -> Verdict:
+def _judge_one(evidence: Evidence, labelled: bool) -> Verdict:
     if not labelled:
-        return classify(evidence, patterns)
+        return classify(evidence)
     kind = evidence.annotation.rpartition(":")[2]
     return Verdict(kind, "label") if kind in KINDS else Verdict(COMPUTE, "label, kind not known")
 

@@ -12,14 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from dpprof.errors import DpprofError
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS, MEMORY
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, EVIDENCE_FIELDS, KINDS, MEMORY
 from dpprof.tables.labels import PREFIX
 from dpprof.trace.raw import Category
-
-Where = Literal["name", "collective", "group", "annotation", "call"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class KindRule:
     """
 
     name: str
-    where: Where
+    where: str  # one of EVIDENCE_FIELDS
     pattern: str
     kind: str
 
@@ -41,9 +39,14 @@ class KindRule:
             raise DpprofError(
                 f"kind rule {self.name!r}: no kind {self.kind!r}; the kinds are {', '.join(KINDS)}"
             )
+        if self.where not in EVIDENCE_FIELDS:
+            raise DpprofError(
+                f"kind rule {self.name!r}: nowhere called {self.where!r}; "
+                f"rules can look at {', '.join(EVIDENCE_FIELDS)}"
+            )
         try:
             re.compile(self.pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise DpprofError(
                 f"kind rule {self.name!r}: {self.pattern!r} is not a regular expression ({error})"
             ) from error
@@ -68,7 +71,7 @@ _DEEPEP = r"\b(?:(?:deep_?ep|ep)::(?:\w+::)*|(?:internode|internode_ll|intranode
 _DEEPEP_MANGLED = r"(?:9internode|12internode_ll|9intranode)"
 
 
-def _operations(source: str, where: Where, before: str) -> Iterator[KindRule]:
+def _operations(source: str, where: str, before: str) -> Iterator[KindRule]:
     for kind, word in _OPERATIONS:
         yield KindRule(f"{source} {kind}", where, f"(?i){before}{word}", kind)
 

@@ -1,0 +1,1 @@
+"""Configuration: ``dpprof.toml`` or ``[tool.dpprof]``, and the environment."""

@@ -1,0 +1,85 @@
+"""Reads single configured values, alike from TOML and from the text of the environment."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from dpprof.errors import DpprofError
+
+FORMATS = ("table", "json", "markdown")
+"""Formats of reports that every verb that reports has."""
+
+_NARROWEST, _WIDEST = 40, 1000
+_SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def wrong(origin: str, problem: str) -> DpprofError:
+    """An error at `origin`, which names the file and the key, or the variable."""
+    return DpprofError(f"{origin}: {problem}")
+
+
+def check_known(keys: Collection[str], known: Collection[str], origin: str, what: str) -> None:
+    """Raise `DpprofError` for the first key that is not known; it lists those that are."""
+    for key in sorted(set(keys) - set(known)):
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise wrong(origin, f"unknown {what} {key!r}{hint} known: {', '.join(sorted(known))}")
+
+
+def one_of(choices: Collection[str], value: Any, origin: str) -> str:
+    """A text that is one of `choices`."""
+    text = a_text(value, origin)
+    if text not in choices:
+        near = difflib.get_close_matches(text, choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise wrong(origin, f"no {text!r}{hint} choose from {', '.join(choices)}")
+    return text
+
+
+def a_text(value: Any, origin: str) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise wrong(origin, f"{value!r} is not a text; write it in quotes")
+    return value
+
+
+def _format(value: Any, origin: str, base: Path) -> str:
+    return one_of(FORMATS, value, origin)
+
+
+def _width(value: Any, origin: str, base: Path) -> int:
+    text = str(value) if type(value) is int else value
+    if isinstance(text, str) and re.fullmatch(r"[0-9]{1,6}", text):
+        width = int(text)
+        if _NARROWEST <= width <= _WIDEST:
+            return width
+    raise wrong(origin, f"{value!r} is not a width; give characters, {_NARROWEST} to {_WIDEST}")
+
+
+def _folder(value: Any, origin: str, base: Path) -> Path:
+    try:
+        return base / Path(a_text(value, origin)).expanduser()
+    except RuntimeError as error:
+        raise wrong(origin, f"{value!r}: {error}; give the whole path") from error
+
+
+def _size(value: Any, origin: str, base: Path) -> int:
+    if type(value) is int and value >= 0:
+        return int(value)
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise wrong(origin, f"{value!r} is not a size; write bytes, or text such as '20 GiB'")
+    unit = 1024 if match[3] else 1000
+    return int(match[1]) * unit ** _POWERS[match[2].upper()]
+
+
+READERS: Mapping[str, Mapping[str, Callable[[Any, str, Path], Any]]] = {
+    "output": {"format": _format, "width": _width},
+    "cache": {"folder": _folder, "limit": _size},
+}
+"""Section -> key -> reader of its value: (value, origin, folder that paths are relative to)."""

@@ -1,0 +1,103 @@
+"""The user's own patterns: asked first, of labels too, and never for longer than the limit."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpprof.config.settings import KindPattern
+from dpprof.errors import DpprofError
+from dpprof.trace.kinds import Evidence, KindRule, Verdict, classify
+from dpprof.trace.patterns import LONGEST_TEXT, ask_patterns, is_quick, kind_rules
+from dpprof.trace.raw import Category
+
+EXPONENTIAL = "(a+)+$"
+
+
+def kernel(name: str, **found: str) -> Evidence:
+    return Evidence(Category.KERNEL, name, **found)
+
+
+def test_the_first_pattern_that_matches_decides() -> None:
+    rules = kind_rules(
+        [
+            KindPattern(name="mine", pattern="^my_exchange", kind="dispatch"),
+            KindPattern(name="slow", pattern=r"(?:ex)+(?:change)+", kind="combine"),
+            KindPattern(name="group", pattern="", kind="p2p", where="group"),
+        ]
+    )
+    evidence = [
+        kernel("my_exchange"),
+        kernel("an exchange", group="x"),
+        kernel("gemm", group="x"),
+        kernel("gemm"),
+    ]
+    assert ask_patterns(rules, evidence) == [
+        Verdict("dispatch", "mine"),
+        Verdict("combine", "slow"),
+        Verdict("p2p", "group"),
+        None,
+    ]
+
+
+def test_a_pattern_that_takes_for_ever_is_named() -> None:
+    rules = [
+        KindRule("fine", "name", "(?:b+)+$", "p2p"),
+        KindRule("ever", "name", EXPONENTIAL, "p2p"),
+    ]
+    with pytest.raises(DpprofError, match=r"'ever'.*longer than 0\.5 s.*repetitions within"):
+        ask_patterns(rules, [kernel("a" * 60 + "b!")], limit_seconds=0.5)
+
+
+def test_only_the_start_of_a_very_long_name_is_asked() -> None:
+    rule = KindRule("end", "name", "end$", "p2p")
+    far = kernel("x" * LONGEST_TEXT + "end")
+    assert ask_patterns([rule], [far, kernel("end")]) == [None, Verdict("p2p", "end")]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "quick"),
+    [
+        ("nccl", True),
+        (r"(?i)^my_\w+_kernel", True),
+        ("a|b|(?:c|d)", True),
+        (r"\*\+\?", True),
+        ("a.*b.*c", False),
+        (EXPONENTIAL, False),
+        ("(?:a|a)*b", False),
+        ("(?P<x>a*)(?P=x)", False),
+        (r"(a*)\1", False),
+        ("a?a?", False),
+    ],
+)
+def test_patterns_that_may_be_slow_are_seen(pattern: str, quick: bool) -> None:
+    assert is_quick(pattern) == quick
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.text(alphabet="ab\ud800é\n", max_size=5), max_size=4))
+def test_here_and_in_a_process_of_its_own_is_the_same(names: list[str]) -> None:
+    evidence = [kernel(name) for name in names]
+    quick, slow = KindRule("quick", "name", "a+b", "p2p"), KindRule("slow", "name", "(a+)b", "p2p")
+    assert is_quick(quick.pattern)
+    assert is_quick(slow.pattern)
+    kinds = [None if found is None else found.kind for found in ask_patterns([slow], evidence)]
+    wanted = [classify(one, [quick]).rule == "quick" for one in evidence]
+    assert [kind is not None for kind in kinds] == wanted
+
+
+def test_labels_are_asked_by_their_short_names(build) -> None:
+    events = [
+        build.annotation(
+            "dpprof:compute slot=F0.0 action=F0.0 part=F component=mlp layer=0", 0, 10
+        ),
+        build.annotation("dpprof:compute slot=F0.0 action=F0.0 part=F component=attention", 10, 10),
+    ]
+    mine = KindRule("mine", "name", r"^mlp\(F\)$", "all_reduce")
+    found = build.tables(events, [mine])
+    assert found.events["kind"].tolist() == ["all_reduce", "compute"]
+    assert found.explained["rule"].tolist() == ["mine", "label"]
+    assert found.explained["name"].tolist() == ["mlp(F)", "attention(F)"]
+    everything = KindRule("labels", "annotation", "^dpprof:compute$", "broadcast")
+    assert build.tables(events, [everything]).events["kind"].tolist() == ["broadcast"] * 2
