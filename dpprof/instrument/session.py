@@ -150,7 +150,7 @@ class Capture:
             },
             "commit": _commit(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": ["dpprof" if _is_dpprof() else Path(sys.argv[0]).name, *sys.argv[1:]],
         }
         return Manifest(**(fields | self.manifest_fields))
 
@@ -212,6 +212,12 @@ def _device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name() if device == "cuda" else platform.processor() or "CPU"
+
+
+def _is_dpprof() -> bool:
+    """Whether this is the command line's own process, or a rank that it started."""
+    path = Path(sys.argv[0])
+    return path.name == "dpprof" or path.parts[-2:] == ("dpprof", "__main__.py")
 
 
 def _commit() -> str | None:
