@@ -12,7 +12,9 @@ from dpprof import cli as module
 from dpprof.errors import DpprofError
 
 OPTIONS = {
-    "analyze": {"--format", "--output", "--force", "--steps", "--whole-trace"},
+    "analyze": {
+        *("--format", "--output", "--force", "--steps", "--whole-trace", "--explain-kinds"),
+    },
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
         *("--warmup", "--model", "--layers", "--seed", "--output", "--force"),

@@ -11,6 +11,7 @@ from dpprof.commands._output import Output
 
 if TYPE_CHECKING:
     from dpprof.analysis.figures import Report
+    from dpprof.analysis.kind_figures import KindReport
 
 _FILE_WIDTH = 100
 _NARROWEST = 60
@@ -28,7 +29,20 @@ def write_reports(reports: Sequence[Report], output: Output) -> None:
         text = render_comparison(
             compare(reports), output.format, color=output.color, width=width, unicode=unicode
         )
-    # Names of kernels and folders may hold anything; an odd name must not lose the report.
+    _write(text, output, unicode=unicode)
+
+
+def write_kinds(report: KindReport, output: Output) -> None:
+    """Which rule gave which activities their kind, in the format and place of `output`."""
+    from dpprof.reporters import render_kinds
+
+    width, unicode = _terminal(output)
+    text = render_kinds(report, output.format, color=output.color, width=width, unicode=unicode)
+    _write(text, output, unicode=unicode)
+
+
+def _write(text: str, output: Output, *, unicode: bool) -> None:
+    """Names of kernels and folders may hold anything; an odd name must not lose the report."""
     output.write(text if unicode else text.encode("ascii", "replace").decode())
 
 

@@ -9,7 +9,8 @@ import click
 
 from dpprof.commands._config import user_patterns
 from dpprof.commands._output import Output, make_output, output_options
-from dpprof.commands._report import write_reports
+from dpprof.commands._report import write_kinds, write_reports
+from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS
 from dpprof.runs.manifest import MANIFEST_NAME
 
@@ -20,11 +21,15 @@ BASELINE_SCHEDULE = "1f1b"
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the trace.")
 @click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
+@click.option(
+    "--explain-kinds", is_flag=True, help="List which rule gave which activities their kind."
+)
 @output_options(FORMATS)
 def command(
     runs: tuple[str, ...],
     steps: str | None,
     whole_trace: bool,
+    explain_kinds: bool,
     output_format: str | None,
     output_path: Path | None,
     force: bool,
@@ -37,6 +42,13 @@ def command(
     """
     output = make_output(FORMATS, output_format, output_path, force)
     paths = [path for run in runs for path in _run_folders(run)]
+    if explain_kinds:
+        if steps is not None or len(paths) > 1:
+            raise DpprofError(
+                "--explain-kinds takes one RUN, and all of it; leave out --steps and other runs"
+            )
+        report_kinds(paths[0], output)
+        return
     report_runs(paths, output, steps=steps, whole_trace=whole_trace)
 
 
@@ -52,6 +64,15 @@ def report_runs(
         load_run(path, steps=steps, whole_trace=whole_trace, patterns=patterns) for path in paths
     )
     write_reports([analyze(run) for run in runs], output)
+
+
+def report_kinds(path: str, output: Output) -> None:
+    """Write which rule gave which activities of the run their kind, and which no rule knew."""
+    from dpprof.analysis.explain import explain
+    from dpprof.trace.load import explain_kinds
+
+    table = explain_kinds(path, user_patterns())
+    write_kinds(explain(table, Path(path).resolve().name), output)
 
 
 def _run_folders(run: str) -> list[str]:

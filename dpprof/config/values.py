@@ -75,7 +75,7 @@ def _size(value: Any, origin: str, base: Path) -> int:
     if match is None:
         raise wrong(origin, f"{value!r} is not a size; write bytes, or text such as '20 GiB'")
     unit = 1024 if match[3] else 1000
-    return int(match[1]) * unit ** _POWERS[match[2].upper()]
+    return int(match[1]) * int(unit ** _POWERS[match[2].upper()])
 
 
 READERS: Mapping[str, Mapping[str, Callable[[Any, str, Path], Any]]] = {

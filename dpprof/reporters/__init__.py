@@ -7,22 +7,24 @@ from dataclasses import dataclass
 
 from dpprof.analysis.compare import Comparison
 from dpprof.analysis.figures import Report
+from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters import json, markdown, table
 from dpprof.reporters.content import View
 
 
 @dataclass(frozen=True)
 class Reporter:
-    """A format: how it writes one report, and several side by side."""
+    """A format: how it writes one report, several side by side, and the kinds explained."""
 
     report: Callable[[Report, View], str]
     comparison: Callable[[Comparison, View], str]
+    kinds: Callable[[KindReport, View], str]
 
 
 _REPORTERS = {
-    "table": Reporter(table.report_text, table.comparison_text),
-    "json": Reporter(json.report_text, json.comparison_text),
-    "markdown": Reporter(markdown.report_text, markdown.comparison_text),
+    "table": Reporter(table.report_text, table.comparison_text, table.kinds_text),
+    "json": Reporter(json.report_text, json.comparison_text, json.kinds_text),
+    "markdown": Reporter(markdown.report_text, markdown.comparison_text, markdown.kinds_text),
 }
 
 FORMATS = tuple(_REPORTERS)
@@ -46,3 +48,10 @@ def render_comparison(
 ) -> str:
     """Several reports side by side as text in one of `FORMATS`."""
     return _REPORTERS[format].comparison(comparison, View(color, width, unicode))
+
+
+def render_kinds(
+    report: KindReport, format: str, *, color: bool = False, width: int = 100, unicode: bool = True
+) -> str:
+    """Which rule gave which activities their kind, as text in one of `FORMATS`."""
+    return _REPORTERS[format].kinds(report, View(color, width, unicode))

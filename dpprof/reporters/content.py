@@ -32,12 +32,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Section:
-    """A table with its title; the first column is text, the others are numbers."""
+    """A table with its title; the first columns are text, the others are numbers."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    text_columns: int = 1
 
 
 def known_columns(section: Section) -> Section:

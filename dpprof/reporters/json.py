@@ -6,6 +6,7 @@ import msgspec
 
 from dpprof.analysis.compare import Comparison
 from dpprof.analysis.figures import Report
+from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters.content import View
 
 
@@ -17,6 +18,11 @@ def report_text(report: Report, view: View) -> str:
 def comparison_text(comparison: Comparison, view: View) -> str:
     """``{"schema_version": 1, "runs": [report, ...]}`` in the given order."""
     return _text(comparison.json_form())
+
+
+def kinds_text(report: KindReport, view: View) -> str:
+    """Kinds with their rules as JSON; keys as in `dpprof.analysis.explain`."""
+    return _text(report)
 
 
 def _text(value: object) -> str:

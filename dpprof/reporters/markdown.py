@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from dpprof.analysis.compare import Comparison
 from dpprof.analysis.figures import Report
+from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters.content import Cell, Section, View, unit_of
+from dpprof.reporters.kinds import kind_sections, kind_warnings
 from dpprof.reporters.sections import longest_regions, report_sections
 from dpprof.reporters.side_by_side import comparison_sections, run_names
 from dpprof.reporters.words import run_words, source_words, step_words
+
+_WIDE = 160  # characters for a table of names, which has no width of its own here
 
 
 def report_text(report: Report, view: View) -> str:
@@ -44,6 +48,15 @@ def comparison_text(comparison: Comparison, view: View) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def kinds_text(report: KindReport, view: View) -> str:
+    """Rules, the names they matched and the others, as Markdown."""
+    blocks = [f"# Kinds of {_escape(report.name)}"]
+    blocks += [_section(section) for section in kind_sections(report, _WIDE)]
+    if warnings := kind_warnings(report):
+        blocks += ["## Warnings", _list(warnings)]
+    return "\n\n".join(blocks) + "\n"
+
+
 def _headline(report: Report) -> Iterator[str]:
     yield run_words(report)
     yield source_words(report)
@@ -57,12 +70,17 @@ def _section(section: Section) -> str:
         f"## {section.title}",
         "",
         _line([_escape(column) for column in section.columns]),
-        _line(["---", *("---:" for _ in section.columns[1:])]),
+        _line(_alignments(section)),
         *(_line([_cell(cell) for cell in row]) for row in section.rows),
     ]
     if section.notes:
         lines += ["", _list(section.notes)]
     return "\n".join(lines)
+
+
+def _alignments(section: Section) -> list[str]:
+    text = section.text_columns
+    return ["---"] * text + ["---:"] * (len(section.columns) - text)
 
 
 def _line(cells: Sequence[str]) -> str:

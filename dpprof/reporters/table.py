@@ -13,8 +13,10 @@ from rich.text import Text
 
 from dpprof.analysis.compare import Comparison
 from dpprof.analysis.figures import Report
+from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters.bars import PAINTS, bars
 from dpprof.reporters.content import Cell, Section, View, unit_of
+from dpprof.reporters.kinds import kind_sections, kind_warnings
 from dpprof.reporters.sections import longest_regions, report_sections
 from dpprof.reporters.side_by_side import comparison_sections, run_names
 from dpprof.reporters.words import run_words, source_words, step_words
@@ -31,6 +33,17 @@ def report_text(report: Report, view: View) -> str:
 def comparison_text(comparison: Comparison, view: View) -> str:
     """Runs side by side; each value with its ratio to the baseline."""
     return _to_text(_comparison_parts(comparison, view), view)
+
+
+def kinds_text(report: KindReport, view: View) -> str:
+    """Rules, the names they matched and the others."""
+    return _to_text(_kinds_parts(report, view), view)
+
+
+def _kinds_parts(report: KindReport, view: View) -> Iterator[Text | Table]:
+    for section in kind_sections(report, view.width):
+        yield from _section(section, view)
+    yield from _warnings(kind_warnings(report), view)
 
 
 def _report_parts(report: Report, view: View) -> Iterator[Text | Table]:
@@ -102,7 +115,9 @@ def _table(section: Section, view: View) -> Table:
     )
     for position, column in enumerate(section.columns):
         table.add_column(
-            column.replace(" ", "\n"), justify="right" if position else "left", vertical="top"
+            column.replace(" ", "\n"),
+            justify="left" if position < section.text_columns else "right",
+            vertical="top",
         )
     for row in section.rows:
         table.add_row(*(_cell(cell, one_line=one_line) for cell in row))

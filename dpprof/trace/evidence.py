@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.tables.columns import KIND, NAME
+from dpprof.tables.columns import KIND
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS
 from dpprof.trace.context import HINT
 from dpprof.trace.kinds import (
@@ -27,8 +27,10 @@ TITLE = "title"
 RULE = "rule"
 COUNT = "activities"
 TIME = "total_ns"
+SUSPECT = "suspect"
 _MOSTLY = 0.5
 
+LABEL_NOT_KNOWN = "label, kind not known"
 SAME_NAME = "as all others of this name on its lane"
 
 
@@ -37,17 +39,19 @@ class Verdicts:
     """Kind and rule of each activity, and one row per distinct verdict for people to read.
 
     `kinds` are positions in `dpprof.tables.kinds.KINDS`; the columns of `explained` are those of
-    `Evidence`, then kind, rule, activities (a count) and total_ns.
+    `Evidence`, then kind, rule, activities (a count), total_ns, and suspect: whether any of them
+    is `suspect`, taken for computation by default on a lane that mostly communicates.
     """
 
     kinds: npt.NDArray[np.int8]
     rules: npt.NDArray[np.object_]
+    suspect: npt.NDArray[np.bool_]
     explained: pd.DataFrame
 
     @property
     def communicates(self) -> npt.NDArray[np.bool_]:
         """Which activities are communication."""
-        return np.isin(self.kinds, [KINDS.index(kind) for kind in COMMUNICATION_KINDS])
+        return _communicates(self.kinds)
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,10 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
     kinds = np.array([KINDS.index(one.kind) for one in verdicts], dtype=np.int8)[number]
     rules = np.array([*(one.rule for one in verdicts), ""], dtype=object)[number]
     kinds, rules = _by_namesakes(trace, found, kinds, rules)
-    frame = pd.DataFrame({"number": number, "code": kinds, RULE: rules})
+    suspect = _suspect(trace, found, kinds, rules)
+    frame = pd.DataFrame({"number": number, "code": kinds, RULE: rules, SUSPECT: suspect})
     frame[TIME] = trace.end_ns[found.rows] - trace.start_ns[found.rows]
-    return Verdicts(kinds, rules, _explain(evidence, frame))
+    return Verdicts(kinds, rules, suspect, _explain(evidence, frame))
 
 
 def _names(trace: TraceColumns, found: Found) -> tuple[npt.NDArray[np.integer], Sequence[str]]:
@@ -118,7 +123,7 @@ def _judge_one(evidence: Evidence, labelled: bool) -> Verdict:
     if not labelled:
         return classify(evidence)
     kind = evidence.annotation.rpartition(":")[2]
-    return Verdict(kind, "label") if kind in KINDS else Verdict(COMPUTE, "label, kind not known")
+    return Verdict(kind, "label") if kind in KINDS else Verdict(COMPUTE, LABEL_NOT_KNOWN)
 
 
 def _by_namesakes(
@@ -147,29 +152,40 @@ def _by_namesakes(
 
 
 def _explain(evidence: Sequence[Evidence], judged: pd.DataFrame) -> pd.DataFrame:
-    keys = ["number", "code", RULE]
-    total = judged.groupby(keys, sort=False)[TIME].agg(["size", "sum"]).reset_index()
+    by_verdict = judged.groupby(["number", "code", RULE], sort=False)
+    total = by_verdict.agg(
+        count=(TIME, "size"), time=(TIME, "sum"), suspect=(SUSPECT, "any")
+    ).reset_index()
     records = [
-        evidence[number]._asdict() | {KIND: KINDS[code], RULE: rule, COUNT: count, TIME: time}
-        for number, code, rule, count, time in total.itertuples(index=False)
+        evidence[number]._asdict()
+        | {KIND: KINDS[code], RULE: rule, COUNT: count, TIME: time, SUSPECT: suspect}
+        for number, code, rule, count, time, suspect in total.itertuples(index=False)
     ]
-    columns = [*Evidence._fields, KIND, RULE, COUNT, TIME]
+    columns = [*Evidence._fields, KIND, RULE, COUNT, TIME, SUSPECT]
     return pd.DataFrame.from_records(records, columns=columns)
 
 
+def _communicates(kinds: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    return np.isin(kinds, [KINDS.index(kind) for kind in COMMUNICATION_KINDS])
+
+
+def _suspect(
+    trace: TraceColumns,
+    found: Found,
+    kinds: npt.NDArray[np.int8],
+    rules: npt.NDArray[np.object_],
+) -> npt.NDArray[np.bool_]:
+    """What is taken for computation by default, on lanes that communicate most of their time."""
+    time = (trace.end_ns[found.rows] - trace.start_ns[found.rows]).astype(float)
+    lanes = int(found.lane.max(initial=-1)) + 1
+    whole = np.bincount(found.lane, weights=time, minlength=lanes)
+    communicating = np.bincount(found.lane, weights=time * _communicates(kinds), minlength=lanes)
+    mostly = communicating > _MOSTLY * whole
+    suspect: npt.NDArray[np.bool_] = (rules == NOT_KNOWN) & mostly[found.lane]
+    return suspect
+
+
 def unknown_names(trace: TraceColumns, found: Found, verdicts: Verdicts) -> list[str]:
-    """Names that are taken for computation by default, on lanes that mostly communicate."""
-    frame = pd.DataFrame(
-        {
-            "lane": found.lane,
-            NAME: trace.name[found.rows],
-            "time": trace.end_ns[found.rows] - trace.start_ns[found.rows],
-            "communicates": verdicts.communicates,
-            "unknown": verdicts.rules == NOT_KNOWN,
-        }
-    )
-    frame["communication_time"] = frame["time"] * frame["communicates"]
-    lanes = frame.groupby("lane")[["time", "communication_time"]].sum()
-    mostly = lanes.index[lanes["communication_time"] > _MOSTLY * lanes["time"]]
-    names = frame.loc[frame["unknown"] & frame["lane"].isin(mostly), NAME].unique()
+    """Names of suspect activities."""
+    names = pd.unique(trace.name[found.rows[verdicts.suspect]])
     return [trace.names[code] for code in names]
