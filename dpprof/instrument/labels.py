@@ -8,11 +8,12 @@ when it is written (`dpprof.instrument.merge`).
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import current_thread, get_ident
+from time import time_ns
 
 from dpprof.tables.labels import SLOT_LABEL, Label
 
@@ -48,25 +49,41 @@ def stop_recording(recorder: LabelRecorder) -> None:
         _active.remove(recorder)
 
 
-@contextmanager
-def span(text: str) -> Iterator[None]:
-    """A named span of the current thread; costs next to nothing where nothing is captured."""
-    if not _active:
-        yield
-        return
-    recorder = _active[-1]
-    if threading.get_ident() == recorder.profiled_thread:
-        before = time.time_ns()
-        with recorder.range_of(text):
-            recorder.readings.append((text, before, time.time_ns()))
-            yield
-        return
-    start_ns = time.time_ns()
-    try:
-        yield
-    finally:
-        thread = threading.current_thread()
-        recorder.spans.append((thread.name, thread.native_id or 0, text, start_ns, time.time_ns()))
+class span:
+    """A named span of the current thread; costs next to nothing where nothing is captured.
+
+    A class rather than a generator, and as little as can be in it: labels stand in the way of
+    what they measure.
+    """
+
+    __slots__ = ("_range", "_recorder", "_start_ns", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._recorder: LabelRecorder | None = None
+        self._range: AbstractContextManager[object] | None = None
+
+    def __enter__(self) -> None:
+        if not _active:
+            return
+        recorder = self._recorder = _active[-1]
+        if get_ident() == recorder.profiled_thread:
+            self._range = recorder.range_of(self._text)
+            before_ns = time_ns()
+            self._range.__enter__()
+            recorder.readings.append((self._text, before_ns, time_ns()))
+        else:
+            self._start_ns = time_ns()
+
+    def __exit__(self, *error: object) -> None:
+        if self._range is not None:
+            self._range.__exit__(None, None, None)
+        elif self._recorder is not None:
+            end_ns = time_ns()
+            thread = current_thread()
+            self._recorder.spans.append(
+                (thread.name, thread.native_id or 0, self._text, self._start_ns, end_ns)
+            )
 
 
 def label(kind: str, **fields: str | int) -> AbstractContextManager[None]:
@@ -76,9 +93,15 @@ def label(kind: str, **fields: str | int) -> AbstractContextManager[None]:
     `dpprof.tables.labels.Label`. On a GPU the work launched in the block gets the fields; on a
     CPU the block itself is the activity.
     """
-    return span(str(Label(kind=kind, **fields)))  # type: ignore[arg-type]
+    return span(_label_text(kind, tuple(fields.items())))
 
 
 def slot_label(slot: str) -> AbstractContextManager[None]:
     """Label the block as one schedule slot: ``with slot_label("F0.3&B1.2"): ...``."""
-    return span(str(Label(kind=SLOT_LABEL, slot=slot)))
+    return span(_label_text(SLOT_LABEL, (("slot", slot),)))
+
+
+@lru_cache(maxsize=2**14)
+def _label_text(kind: str, fields: tuple[tuple[str, str | int], ...]) -> str:
+    """The text of a label; kept, because every training step has the same ones."""
+    return str(Label(kind=kind, **dict(fields)))  # type: ignore[arg-type]
