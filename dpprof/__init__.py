@@ -8,6 +8,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "load": "dpprof.api",
+    "LoadedRun": "dpprof.api",
     "capture": "dpprof.instrument",
     "label": "dpprof.instrument",
     "slot_label": "dpprof.instrument",
@@ -15,10 +17,14 @@ _PUBLIC = {
 }
 """Public names and where they live; looked up on first use, so that importing stays cheap."""
 
-__all__ = ["DpprofError", "__version__", "capture", "label", "slot_label"]
+_MODULES = ("hta",)
+
+__all__ = ["DpprofError", "LoadedRun", "__version__", "capture", "label", "load", "slot_label"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"dpprof.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'dpprof' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -15,6 +15,7 @@ OPTIONS = {
     "analyze": {
         *("--format", "--output", "--force", "--steps", "--whole-trace", "--explain-kinds"),
     },
+    "export": {"--to", "--output", "--steps", "--whole-trace", "--force"},
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
         *("--warmup", "--model", "--layers", "--seed", "--output", "--force"),

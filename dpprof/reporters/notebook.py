@@ -1,0 +1,54 @@
+"""A report as an HTML fragment: what a notebook shows for a run. Plain tables, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from dpprof.analysis.figures import Report
+from dpprof.reporters.content import Cell, Section, unit_of
+from dpprof.reporters.sections import longest_regions, report_sections
+from dpprof.reporters.words import run_words, source_words, step_words
+
+_LEFT = ' style="text-align:left"'
+
+
+def report_html(report: Report) -> str:
+    """The report in one ``<div>``: headline, tables, longest bubbles, warnings."""
+    return f"<div>{''.join(_blocks(report))}</div>"
+
+
+def _blocks(report: Report) -> Iterator[str]:
+    headline = (run_words(report), source_words(report), step_words(report, unit_of(report)))
+    yield f"<p><b>{escape(report.name)}</b><br>{'<br>'.join(map(escape, headline))}</p>"
+    for section in report_sections(report):
+        yield _section(section)
+    yield _list("Longest bubbles", longest_regions(report))
+    yield _list("Warnings", report.warnings)
+
+
+def _section(section: Section) -> str:
+    if not section.rows:
+        return _list(section.title, section.notes)
+    head = "".join(f"<th>{escape(column)}</th>" for column in section.columns)
+    rows = "".join(f"<tr>{_row(row)}</tr>" for row in section.rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<p><b>{escape(section.title)}</b></p>{table}{_list('', section.notes)}"
+
+
+def _row(cells: Sequence[Cell]) -> str:
+    return "".join(
+        f"<td{'' if column else _LEFT}>{escape(_text(cell))}</td>"
+        for column, cell in enumerate(cells)
+    )
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell.text} ({cell.share})" if cell.share else cell.text
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<p><b>{escape(title)}</b></p><ul>{items}</ul>" if title else f"<ul>{items}</ul>"

@@ -1,0 +1,34 @@
+"""Times exact to the nanosecond and rows without overlap, against their definitions."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpprof.export.chrome import disjoint_rows, microseconds
+
+
+@given(st.lists(st.integers(0, 2**52), max_size=30))
+def test_a_reader_that_cuts_off_and_one_that_rounds_get_the_same_nanosecond(times):
+    written = microseconds(np.array(times, dtype=np.int64))
+    read = json.loads(msgspec.json.encode(written))
+    assert [int(value * 1000.0) for value in read] == times
+    assert [round(value * 1000.0) for value in read] == times
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=25))
+def test_spans_of_one_row_never_overlap_and_rows_are_as_few_as_can_be(spans):
+    starts = np.array([start for start, _ in spans], dtype=np.int64)
+    ends = starts + np.array([length for _, length in spans], dtype=np.int64)
+    rows = disjoint_rows(starts, ends)
+    for row in set(rows.tolist()):
+        chosen = sorted(zip(starts[rows == row], ends[rows == row], strict=True))
+        assert all(before[1] <= after[0] for before, after in pairwise(chosen))
+    deepest = max((sum((starts <= at) & (at < ends)) for at in range(40)), default=0)
+    if (ends > starts).all():
+        assert rows.max(initial=-1) + 1 == deepest
