@@ -12,7 +12,7 @@ import pandas as pd
 from dpprof.runs.events import HeldEvents, RankEvents
 from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.schedules.schedule import Schedule
-from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table
+from dpprof.tables.columns import CLOCKS, EVENTS, MEMORY, SLOTS, STEPS, empty_table
 
 
 @dataclass(frozen=True, init=False)
@@ -22,7 +22,8 @@ class Run:
     `schedule` is None where it is neither known nor recognised. `places` has one entry per rank
     present, in rank order. `used_steps` are the steps to account, `dropped_steps` those of the
     profiler's warm-up; with no marks, everything is step 0 of a whole-trace window. `files` maps
-    each rank to the trace that it was read from.
+    each rank to the trace that it was read from. All times are on one clock: `clocks` says whose
+    times were corrected for that, and by how much.
 
     A run is made with its table of `events`, or with `held`, which knows where they are. `events`
     is the whole table, read when first asked for: of a big run, take `held` one rank at a time.
@@ -41,6 +42,7 @@ class Run:
     dropped_steps: tuple[int, ...]
     warnings: tuple[str, ...]
     files: Mapping[int, Path]
+    clocks: pd.DataFrame
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Run:
         warnings: tuple[str, ...] = (),
         files: Mapping[int, Path] | None = None,
         held: RankEvents | None = None,
+        clocks: pd.DataFrame | None = None,
     ) -> None:
         if events is not None or held is None:
             held = HeldEvents(empty_table(EVENTS) if events is None else events)
@@ -75,6 +78,7 @@ class Run:
             "dropped_steps": dropped_steps,
             "warnings": warnings,
             "files": {} if files is None else files,
+            "clocks": empty_table(CLOCKS) if clocks is None else clocks,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

@@ -87,6 +87,24 @@ STEPS: dict[str, str] = {
 }
 """One row per rank and marked step."""
 
+SHIFT = "shift_ns"
+DRIFT = "drift_ppm"
+FROM = "from_ns"
+RESIDUAL = "residual_ns"
+MATCHED = "matched"
+CONTRADICTED = "contradicted"
+
+CLOCKS: dict[str, str] = {
+    RANK: "int32",
+    SHIFT: "int64",  # added to the rank's time FROM
+    DRIFT: "float64",  # parts per million added on top for each nanosecond since FROM
+    FROM: "int64",
+    RESIDUAL: "int64",  # the clock is right to plus or minus this; -1 where nothing bounds it
+    MATCHED: "int64",  # communications of the rank that were compared
+    CONTRADICTED: "int64",  # of these, how many contradicted causality before the correction
+}
+"""One row per rank whose clock was checked against others that contradict it."""
+
 STATE = "state"
 PHASE = "phase"
 CAUSE_RANK = "cause_rank"

@@ -15,6 +15,7 @@ from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
+from dpprof.trace.align import align_parts
 from dpprof.trace.files import RunPath, find_files
 from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.kinds import KindRule
@@ -45,6 +46,7 @@ def load_run(
     files = find_files(path)
     ranks = [make_part(tables) for tables in read_ranks(files.traces, patterns)]
     peers, warnings = find_peers(ranks, files.manifest)
+    ranks, clocks, clock_warnings = align_parts(ranks, peers)
     events, matching_warnings = join_events(ranks, peers)
     manifest = files.manifest
     choice = Choice((0,), ())
@@ -66,9 +68,11 @@ def load_run(
         warnings=(
             *(warning for rank in ranks for warning in rank.warnings),
             *warnings,
+            *clock_warnings,
             *matching_warnings,
         ),
         files={rank.rank: rank.file for rank in ranks},
+        clocks=clocks,
     )
     return _as_one_step(run) if whole_trace else run
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,35 +46,71 @@ class Peers:
 
         `users` are the ranks whose traces use the group: all of them, if no rank is missing.
         """
-        source, arrow, target = group.partition(">")
-        if arrow and source.isdecimal() and target.isdecimal():
-            return tuple(sorted({int(source), int(target)}))
+        edge = edge_of(group)
+        if edge is not None:
+            return tuple(sorted(set(edge)))
         listed = self.groups.get(rank, {}).get(group, ())
         return listed or (users if self.complete else ())
 
 
-def match_groups(events: pd.DataFrame, peers: Peers) -> npt.NDArray[np.int64]:
-    """READY of every event: the latest start among the participants, -1 where it is not known.
+def edge_of(group: str) -> tuple[int, int] | None:
+    """Sender and receiver of a pipeline edge ``0>1``, or ``0>1@name`` of several between the two.
 
-    Operations are the same if step, group, its participants, kind and sequence number are; they
-    count as matched only if every participant is present. Events that are no communication, or
-    of unknown group or number, are `UNSPLIT`.
+    None for any other group.
     """
-    ready = np.full(len(events), UNSPLIT, dtype=np.int64)
+    source, arrow, rest = group.partition(">")
+    target = rest.partition("@")[0]
+    if arrow and source.isdecimal() and target.isdecimal():
+        return int(source), int(target)
+    return None
+
+
+class Matched(NamedTuple):
+    """Events that are of the same operation as others: positions in the table, and which one.
+
+    Only operations of which every participant is present.
+    """
+
+    rows: npt.NDArray[np.intp]
+    operation: npt.NDArray[np.int64]
+
+
+def match_operations(events: pd.DataFrame, peers: Peers) -> Matched:
+    """The communications of which all participants are found, whatever their clocks say.
+
+    Operations are the same if step, group, its participants, kind and sequence number are. Events
+    that are no communication, or of unknown group or number, match nothing.
+    """
     rows = _candidates(events)
     if not len(rows):
-        return ready
-    keys = events.iloc[rows][[STEP, GROUP, KIND, SEQUENCE, RANK, START]].reset_index(drop=True)
+        return Matched(rows, np.zeros(0, dtype=np.int64))
+    keys = events.iloc[rows][[STEP, GROUP, KIND, SEQUENCE, RANK]].reset_index(drop=True)
     members, size = _participants(keys, peers)
-    keys["members"], keys["size"] = members, size
+    keys["members"] = members
     same = keys.groupby([STEP, GROUP, KIND, SEQUENCE, "members"], observed=True, sort=False)
     operation = same.ngroup().to_numpy()
-    starts = keys.assign(operation=operation).groupby(["operation", RANK], as_index=False)
-    by_operation = starts.agg({START: "min"}).groupby("operation")[START].agg(["max", "size"])
-    latest = by_operation["max"].to_numpy()[operation]
-    seen = by_operation["size"].to_numpy()[operation]
-    matched = (size > 0) & (seen == size)
-    ready[rows[matched]] = latest[matched]
+    present = keys.assign(operation=operation)[["operation", RANK]].drop_duplicates()
+    seen = np.bincount(present["operation"])[operation]
+    whole = (size > 0) & (seen == size)
+    return Matched(rows[whole], operation[whole])
+
+
+def match_groups(events: pd.DataFrame, peers: Peers) -> npt.NDArray[np.int64]:
+    """READY of every event: the latest start among the participants, `UNSPLIT` where not known."""
+    return ready_of(events, match_operations(events, peers))
+
+
+def ready_of(events: pd.DataFrame, matched: Matched) -> npt.NDArray[np.int64]:
+    """READY of every event, given what is matched.
+
+    A participant with several events in an operation has started with the first of them.
+    """
+    ready = np.full(len(events), UNSPLIT, dtype=np.int64)
+    if not len(matched.rows):
+        return ready
+    keys = events.iloc[matched.rows][[RANK, START]].assign(operation=matched.operation)
+    starts = keys.groupby(["operation", RANK])[START].min().groupby("operation").max()
+    ready[matched.rows] = starts.reindex(matched.operation).to_numpy(np.int64)
     return ready
 
 
@@ -108,27 +145,45 @@ def match_by_order(
 ) -> npt.NDArray[np.int64]:
     """Sequence numbers for collectives without metadata, -1 for all other events.
 
+    Those of `number_by_order`, unless they contradict causality for one operation of the step
+    and kind (a collective cannot end before its last participant has started).
+    """
+    sequence = number_by_order(events, peers, no_wait)
+    rows = np.flatnonzero(sequence >= 0)
+    if not len(rows):
+        return sequence
+    keys = events.iloc[rows][[STEP, KIND, START, END]].assign(number=sequence[rows])
+    keys = keys.astype({KIND: object})
+    latest = keys.groupby([STEP, KIND, "number"])[START].transform("max")
+    usable = (latest < keys[END]).groupby([keys[STEP], keys[KIND]]).transform("all")
+    sequence[rows[~usable.to_numpy()]] = -1
+    return sequence
+
+
+def number_by_order(
+    events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Sequence numbers for collectives without metadata by order alone, -1 for all other events.
+
     Older traces do not name groups. Where every rank of the world is present and does equally
     many operations of a kind in a step, the n-th of each are taken for one operation over all
-    ranks, unless that contradicts causality for one of them (a collective cannot end before its
-    last participant has started). `no_wait` marks events that are not to be matched.
+    ranks. Between two ranks this holds for messages too. `no_wait` marks events that are not to
+    be matched.
     """
     sequence = np.full(len(events), -1, dtype=np.int64)
     if not peers.complete or len(peers.present) < 2:
         return sequence
-    kinds = [kind for kind in COMMUNICATION_KINDS if kind != _POINT_TO_POINT]
+    pair = len(peers.present) == 2
+    kinds = [kind for kind in COMMUNICATION_KINDS if pair or kind != _POINT_TO_POINT]
     bare = (events[GROUP] == "") & events[KIND].isin(kinds) & (events[STEP] != OUTSIDE)
     rows = np.flatnonzero(bare & ~no_wait)
     if not len(rows):
         return sequence
-    keys = events.iloc[rows][[STEP, KIND, RANK, START, END]].assign(row=rows)
+    keys = events.iloc[rows][[STEP, KIND, RANK, START]].assign(row=rows)
     keys = keys.sort_values(START, kind="stable").astype({KIND: object})
     keys["number"] = keys.groupby([STEP, KIND, RANK]).cumcount()
-    operations = keys.groupby([STEP, KIND, "number"])
-    keys["count"] = operations[RANK].transform("size")
-    keys["latest"] = operations[START].transform("max")
-    sound = (keys["count"] == len(peers.present)) & (keys["latest"] < keys[END])
-    usable = sound.groupby([keys[STEP], keys[KIND]]).transform("all")
+    count = keys.groupby([STEP, KIND, "number"])[RANK].transform("size")
+    usable = (count == len(peers.present)).groupby([keys[STEP], keys[KIND]]).transform("all")
     chosen = keys[usable]
     sequence[chosen["row"]] = chosen["number"]
     return sequence

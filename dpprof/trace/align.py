@@ -1,0 +1,103 @@
+"""Puts the ranks of a run on one clock before they are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from dpprof.tables.columns import (
+    AT,
+    END,
+    EVENTS,
+    GROUP,
+    LAUNCH,
+    RANK,
+    SEQUENCE,
+    START,
+    empty_table,
+)
+from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
+from dpprof.tables.concat import concat_tables
+from dpprof.trace.clock import clock_warnings, corrected, estimate_clocks
+from dpprof.trace.clock_evidence import clock_bounds
+from dpprof.trace.matching import ALL_RANKS, Peers, match_operations, number_by_order
+from dpprof.trace.parts import RankPart
+
+_TIMES = (START, END, LAUNCH, AT)
+
+
+def align_parts(
+    parts: Sequence[RankPart], peers: Peers
+) -> tuple[list[RankPart], pd.DataFrame, list[str]]:
+    """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
+
+    Parts whose clock needs no correction are given back as they are; where causality holds
+    everywhere, that is all of them.
+    """
+    clocks = _clocks(parts, peers)
+    wrong = set(clocks.loc[(clocks["shift_ns"] != 0) | (clocks["drift_ppm"] != 0), RANK])
+    aligned = [_shifted(part, clocks) if part.rank in wrong else part for part in parts]
+    return aligned, clocks, clock_warnings(clocks)
+
+
+def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
+    if len(parts) < 2:
+        return empty_table(CLOCK_COLUMNS)
+    events = concat_tables(EVENTS, [part.communications for part in parts])
+    no_wait = np.concatenate([part.no_wait for part in parts])
+    named = match_operations(events[~no_wait], peers)
+    spans = pd.concat([part.spans for part in parts])
+    window = (int(spans[START].min()), int(spans[END].max()))
+    if len(named.rows):
+        return estimate_clocks(clock_bounds(events[~no_wait], named), window)
+    number = number_by_order(events, peers, no_wait)
+    if not (number >= 0).any():
+        return empty_table(CLOCK_COLUMNS)
+    bare = events[number >= 0].assign(**{SEQUENCE: number[number >= 0]})
+    bare[GROUP] = pd.Categorical([ALL_RANKS] * len(bare))
+    return _if_explained(bare, peers, window)
+
+
+def _if_explained(bare: pd.DataFrame, peers: Peers, window: tuple[int, int]) -> pd.DataFrame:
+    """Order is a guess: clocks are corrected by it only if nothing contradicts it any more."""
+    matched = match_operations(bare, peers)
+    clocks = estimate_clocks(clock_bounds(bare, matched), window)
+    again = estimate_clocks(clock_bounds(_on_common_clock(bare, clocks), matched))
+    return clocks if again.empty else empty_table(CLOCK_COLUMNS)
+
+
+def _shifted(part: RankPart, clocks: pd.DataFrame) -> RankPart:
+    own = clocks[clocks[RANK] == part.rank]
+    return replace(
+        part,
+        communications=_on_common_clock(part.communications, own),
+        spans=_on_common_clock(part.spans, own),
+        slots=_on_common_clock(part.slots, own),
+        memory=_on_common_clock(part.memory, own),
+        steps=_on_common_clock(part.steps, own),
+        load=_Shifted(part.load, own),
+    )
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    """Loads a rank's events onto the common clock; can be passed to another process."""
+
+    load: Callable[[], pd.DataFrame]
+    clocks: pd.DataFrame
+
+    def __call__(self) -> pd.DataFrame:
+        return _on_common_clock(self.load(), self.clocks)
+
+
+def _on_common_clock(table: pd.DataFrame, clocks: pd.DataFrame) -> pd.DataFrame:
+    ranks = table[RANK].to_numpy()
+    times = {
+        name: corrected(table[name].to_numpy(np.int64), ranks, clocks)
+        for name in _TIMES
+        if name in table
+    }
+    return table.assign(**times)
