@@ -117,6 +117,16 @@ class EmulatedExecutor:
         self._begun = False
         self._program: tuple[EmulatedStep, ...] = ()
 
+    @property
+    def clock_ns(self) -> int:
+        """The virtual clock: the modelled end of the latest slot, on the monotonic clock."""
+        return self._free_ns
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the activations that are in flight."""
+        return sum(block.nbytes for blocks in self._activations.values() for block in blocks)
+
     def program_of(self, operation: str) -> tuple[EmulatedStep, ...]:
         """The components of a slot of `operation` that take time."""
         return self._programs[operation]

@@ -1,0 +1,82 @@
+"""The emulated device: its virtual clock is the simulator's, its allocations come and go."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the reference implementation needs torch")
+
+import torch.distributed as dist  # noqa: E402
+
+from dpprof.costs.profile import CostProfile, MemoryCost  # noqa: E402
+from dpprof.schedules.registry import make_schedule  # noqa: E402
+from dpprof.simulate.engine import simulate  # noqa: E402
+from dpprof.simulate.timing import timing_from_profile  # noqa: E402
+from reference_impl.channels import Channels  # noqa: E402
+from reference_impl.emulated_executor import EmulatedExecutor  # noqa: E402
+from reference_impl.emulated_wire import Edge  # noqa: E402
+from reference_impl.lanes import side_lane  # noqa: E402
+from reference_impl.mesh import Groups, Mesh  # noqa: E402
+from reference_impl.runtime import Runtime  # noqa: E402
+
+CPU = torch.device("cpu")
+COSTS = CostProfile(
+    name="short",
+    layers=1,
+    component_ns={
+        "F": {"attention": 40_000, "dispatch": 30_000, "mlp": 20_000, "combine": 30_000},
+        "I": {"attention": 50_000, "dispatch": 30_000, "mlp": 30_000, "combine": 30_000},
+        "W": {"attention": 20_000, "mlp": 10_000},
+    },
+    memory=MemoryCost(activation_bytes=3 * 2**20),
+)
+
+
+@pytest.fixture
+def one_rank(tmp_path):
+    dist.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def _runtime(schedule):
+    mesh, groups = Mesh(1, 1, 0), Groups(None, None, {})
+    executor = EmulatedExecutor(COSTS, 1, schedule, mesh, groups)
+    channels = Channels(schedule, mesh, executor.wire, partial(side_lane, CPU))
+    executor.channels = channels
+    return Runtime(schedule, mesh, executor, channels, CPU, executor.program_of), executor
+
+
+@pytest.mark.parametrize("name", ["gpipe", "1f1b", "dualpipev", "zbv"])
+def test_the_virtual_clock_is_the_simulators(one_rank, name):
+    schedule = make_schedule(name, 1, 4)
+    runtime, executor = _runtime(schedule)
+    executor.begin_step(0)
+    start_ns = executor.clock_ns
+    executor.begin_step = lambda step: None
+    runtime.run_step(0)
+    runtime.close()
+    simulated = simulate(schedule, timing_from_profile(COSTS, 1))
+    assert executor.clock_ns - start_ns == simulated.makespan_ns
+
+
+def test_activations_are_all_freed_at_the_end_of_a_step(one_rank):
+    runtime, executor = _runtime(make_schedule("dualpipev", 1, 4))
+    runtime.run_step(0)
+    runtime.close()
+    assert executor.held_bytes == 0
+
+
+def test_a_large_activation_is_split_into_blocks_that_linux_grants():
+    from reference_impl.emulated_executor import _blocks
+
+    assert _blocks(0) == []
+    assert _blocks(5) == [5]
+    assert _blocks(2**31 + 1) == [2**30, 2**30, 1]
+
+
+def test_an_edge_carries_one_message_after_the_other():
+    edge = Edge(cost_ns=10)
+    assert [edge.arrival_ns(ready) for ready in (0, 5, 30)] == [10, 20, 40]
