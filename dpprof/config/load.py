@@ -23,6 +23,10 @@ VARIABLES = {
     for section, keys in READERS.items()
     for key in keys
 }
+VARIABLES |= {
+    f"{PREFIX}CACHE": ("cache", "enabled"),
+    f"{PREFIX}CACHE_DIR": ("cache", "folder"),
+}
 """Variable -> the section and key that it sets. Patterns are set in a file only."""
 
 NOT_YET = {"gate": "gate rules cannot be configured yet; give them to the verb"}
@@ -58,7 +62,9 @@ def load_config(folder: Path | None = None, environment: Mapping[str, str] | Non
             format=values.get(("output", "format")), width=values.get(("output", "width"))
         ),
         cache=CacheSettings(
-            folder=values.get(("cache", "folder")), limit_bytes=values.get(("cache", "limit"))
+            enabled=values.get(("cache", "enabled"), True),
+            folder=values.get(("cache", "folder")),
+            limit_bytes=values.get(("cache", "limit")),
         ),
         file=None if found is None else found.file,
     )

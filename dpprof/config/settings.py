@@ -33,6 +33,7 @@ class OutputSettings:
 class CacheSettings:
     """Where parsed traces are kept, and how much of them; None: the cache's own default."""
 
+    enabled: bool = True
     folder: Path | None = None
     limit_bytes: int | None = None
 

@@ -78,8 +78,17 @@ def _size(value: Any, origin: str, base: Path) -> int:
     return int(match[1]) * int(unit ** _POWERS[match[2].upper()])
 
 
+def _switch(value: Any, origin: str, base: Path) -> bool:
+    text = value.strip().lower() if isinstance(value, str) else value
+    if text in (True, "on", "true", "yes", "1"):
+        return True
+    if text in (False, "off", "false", "no", "0"):
+        return False
+    raise wrong(origin, f"{value!r} is neither on nor off")
+
+
 READERS: Mapping[str, Mapping[str, Callable[[Any, str, Path], Any]]] = {
     "output": {"format": _format, "width": _width},
-    "cache": {"folder": _folder, "limit": _size},
+    "cache": {"enabled": _switch, "folder": _folder, "limit": _size},
 }
 """Section -> key -> reader of its value: (value, origin, folder that paths are relative to)."""

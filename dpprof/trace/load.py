@@ -19,12 +19,10 @@ from dpprof.trace.align import align_parts
 from dpprof.trace.files import RunPath, find_files
 from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.kinds import KindRule
-from dpprof.trace.parts import RankPart, make_part
-from dpprof.trace.pool import read_ranks
+from dpprof.trace.parts import RankPart
+from dpprof.trace.pool import read_parts
+from dpprof.trace.reading import HERE, Reading
 from dpprof.trace.steps import Choice, choose_steps
-
-_WORTH_A_PROCESS_BYTES = 4_000_000  # compressed; forking and passing tables costs about 0.1 s
-_MOST_PROCESSES = 16
 
 
 def load_run(
@@ -33,18 +31,20 @@ def load_run(
     steps: str | None = None,
     whole_trace: bool = False,
     patterns: Sequence[KindRule] = (),
+    reading: Reading = HERE,
 ) -> Run:
     """The run at `path`: a run folder, a folder or glob of traces, one trace, or several.
 
     `steps` picks marked steps (``3-5``, ``2,4-6``); with `whole_trace`, or where the trace marks
     no steps, everything is step 0. `patterns` are the user's own rules for kinds. Events are
     sorted by rank, then as in the file. ``READY`` is -1 where a communication could not be
-    matched with all its participants (unsplit). Raises `DpprofError` that names the file.
+    matched with all its participants (unsplit).
+    `reading` says where the work is done. Raises `DpprofError` that names the file.
     """
     if whole_trace and steps is not None:
         raise DpprofError("--whole-trace takes every step; leave out --steps, or pick steps only")
     files = find_files(path)
-    ranks = [make_part(tables) for tables in read_ranks(files.traces, patterns)]
+    ranks, reading_warnings = read_parts(files.traces, patterns, reading)
     peers, warnings = find_peers(ranks, files.manifest)
     ranks, clocks, clock_warnings = align_parts(ranks, peers)
     events, matching_warnings = join_events(ranks, peers)
@@ -66,6 +66,7 @@ def load_run(
         used_steps=choice.used,
         dropped_steps=choice.dropped,
         warnings=(
+            *reading_warnings,
             *(warning for rank in ranks for warning in rank.warnings),
             *warnings,
             *clock_warnings,
@@ -78,14 +79,16 @@ def load_run(
 
 
 def explain_kinds(
-    path: RunPath | Sequence[RunPath], patterns: Sequence[KindRule] = ()
+    path: RunPath | Sequence[RunPath],
+    patterns: Sequence[KindRule] = (),
+    reading: Reading = HERE,
 ) -> pd.DataFrame:
     """Which rule gave which activities their kind: one row per distinct evidence and rank.
 
     Columns: rank, category, name, collective, group, annotation, call, kind, rule, activities
     (a count), total_ns.
     """
-    ranks = read_ranks(find_files(path).traces, patterns)
+    ranks, _ = read_parts(find_files(path).traces, patterns, reading)
     tables = [rank.explained.assign(rank=rank.rank) for rank in ranks]
     table = pd.concat(tables, ignore_index=True)
     return table[["rank", *(name for name in table.columns if name != "rank")]]

@@ -88,6 +88,9 @@ def test_the_environment_beats_the_file_key_by_key(tmp_path: Path) -> None:
 
 def test_the_variables_are_named_after_section_and_key() -> None:
     assert sorted(VARIABLES) == [
+        "DPPROF_CACHE",
+        "DPPROF_CACHE_DIR",
+        "DPPROF_CACHE_ENABLED",
         "DPPROF_CACHE_FOLDER",
         "DPPROF_CACHE_LIMIT",
         "DPPROF_OUTPUT_FORMAT",

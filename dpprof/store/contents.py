@@ -1,0 +1,82 @@
+"""What a file holds, told without reading all of it where that is safe.
+
+The key of an entry is made of the file's size and of samples of its content. That does not prove
+that the rest is the same, so an entry also remembers the `Stamp`s of the files that it was found
+right for. A file with a known stamp has not been written to since; any other is read once and its
+`digest` compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+_SAMPLE_BYTES = 4096
+_SAMPLES = 64
+_CHUNK_BYTES = 1 << 20
+_SETTLED_NS = 2_000_000_000
+"""File times are coarse: a file written this recently may be written again unseen."""
+
+
+class Stamp(NamedTuple):
+    """Which file this is and when it was last written or replaced."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether a later change is sure to be seen in the stamp."""
+        return time.time_ns() - max(self.modified_ns, self.changed_ns) > _SETTLED_NS
+
+
+def stamp(file: Path) -> Stamp:
+    """The stamp of a file; raises OSError where there is none."""
+    found = file.stat()
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def sample(file: Path) -> bytes:
+    """A hash of the size and of samples all over the content; of all of a small file."""
+    result = hashlib.sha256()
+    with file.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        result.update(str(size).encode())
+        step = max(_SAMPLE_BYTES, (size - _SAMPLE_BYTES) // _SAMPLES)
+        for at in (*range(0, size, step), max(0, size - _SAMPLE_BYTES)):
+            stream.seek(at)
+            result.update(stream.read(_SAMPLE_BYTES))
+    return result.digest()
+
+
+def digest(file: Path) -> int:
+    """A checksum of the whole content."""
+    value = 0
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            value = zlib.crc32(chunk, value)
+    return value
+
+
+@lru_cache(maxsize=8)
+def code_digest(*packages: str) -> str:
+    """A checksum of the code of packages: what another version of it has made is stale.
+
+    `packages` are names below `dpprof`, with all that is in them.
+    """
+    root = Path(__file__).parents[1]
+    value = 0
+    for package in packages:
+        for file in sorted((root / package).rglob("*")):
+            if file.suffix in (".py", ".so", ".pyd", ".c", ".cpp") and file.is_file():
+                name = str(file.relative_to(root)).encode()
+                value = zlib.crc32(file.read_bytes(), zlib.crc32(name, value))
+    return f"{value:08x}"

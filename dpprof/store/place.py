@@ -1,0 +1,55 @@
+"""Where the cache is and how big it may grow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpprof.config.load import load_config
+
+DEFAULT_LIMIT_BYTES = 20 * 1024**3
+FORMAT = "1"
+"""Of the folder's layout; another number is another folder."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cache folder (which need not exist yet) and the size that it is kept below."""
+
+    folder: Path
+    limit_bytes: int = DEFAULT_LIMIT_BYTES
+
+    @property
+    def entries(self) -> Path:
+        """The folder that holds one folder per entry."""
+        return self.folder / f"ranks-{FORMAT}"
+
+
+def find_place() -> Place | None:
+    """The cache that is configured, or the user's; None where it is switched off.
+
+    ``DPPROF_CACHE=off`` switches it off, ``DPPROF_CACHE_DIR`` moves it, ``DPPROF_CACHE_LIMIT``
+    bounds it (20 GiB); the same keys are in the file (``[cache]``).
+    """
+    settings = load_config().cache
+    return any_place() if settings.enabled else None
+
+
+def any_place() -> Place:
+    """The cache that is configured, or the user's, whether switched on or not."""
+    settings = load_config().cache
+    limit = DEFAULT_LIMIT_BYTES if settings.limit_bytes is None else settings.limit_bytes
+    return Place(settings.folder or _user_folder(), limit)
+
+
+def _user_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if base and Path(base).is_absolute():  # the XDG standard: others are to be ignored
+        return Path(base) / "dpprof"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "dpprof" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dpprof"
+    return Path.home() / ".cache" / "dpprof"

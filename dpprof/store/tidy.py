@@ -1,0 +1,101 @@
+"""Keeps the cache small: what is in it, throwing out what was not used for longest, clearing."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpprof.store.entries import ABOUT, PARTIAL, open_entry, remove
+from dpprof.store.place import Place
+
+_LEFT_BEHIND_SECONDS = 3600
+"""What was begun so long ago and is not whole was left behind by a process that was killed."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An entry: its key, size, when it was last used (seconds since 1970)."""
+
+    key: str
+    folder: Path
+    size_bytes: int
+    used_at: float
+
+
+def list_entries(place: Place) -> list[Kept]:
+    """All entries, the longest unused first; those that vanish meanwhile are left out."""
+    return sorted(_entries(place), key=lambda kept: (kept.used_at, kept.key))
+
+
+def source_of(place: Place, key: str) -> str | None:
+    """The file that the entry was first made from; None where it is damaged."""
+    entry = open_entry(place, key)
+    return None if entry is None else entry.about.source
+
+
+def evict(place: Place, keep: Collection[str] = ()) -> list[Kept]:
+    """Throw out entries, the longest unused first, until the limit holds; gives those.
+
+    Those of the keys `keep` stay, whatever the limit. What killed processes left goes too.
+    """
+    _remove_left_behind(place)
+    entries = list_entries(place)
+    excess = sum(kept.size_bytes for kept in entries) - place.limit_bytes
+    gone = []
+    for kept in entries:
+        if excess <= 0:
+            break
+        if kept.key not in keep:
+            _remove(kept)
+            excess -= kept.size_bytes
+            gone.append(kept)
+    return gone
+
+
+def clear(place: Place, older_than_seconds: float = 0) -> list[Kept]:
+    """Throw out all entries that were not used for so long; gives those."""
+    latest = time.time() - older_than_seconds
+    gone = [k for k in list_entries(place) if k.used_at <= latest or not older_than_seconds]
+    for kept in gone:
+        _remove(kept)
+    _remove_left_behind(place)
+    return gone
+
+
+def _remove(kept: Kept) -> None:
+    try:
+        remove(kept.folder)
+    except OSError:  # we may not; it counts as before
+        return
+
+
+def _entries(place: Place) -> Iterator[Kept]:
+    for folder in _folders(place):
+        if folder.name.startswith(PARTIAL):
+            continue
+        try:
+            files = [file.stat() for file in folder.iterdir()]
+            used = (folder / ABOUT).stat().st_mtime
+        except OSError:
+            continue
+        yield Kept(folder.name, folder, sum(file.st_size for file in files), used)
+
+
+def _remove_left_behind(place: Place) -> None:
+    for folder in _folders(place):
+        try:
+            old = time.time() - folder.stat().st_mtime > _LEFT_BEHIND_SECONDS
+            if old and (folder.name.startswith(PARTIAL) or not (folder / ABOUT).exists()):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _folders(place: Place) -> list[Path]:
+    try:
+        return list(place.entries.iterdir())
+    except OSError:
+        return []

@@ -1,0 +1,194 @@
+"""Parts of a run to entries of the cache, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from dpprof.store.contents import Stamp, code_digest, digest, sample, stamp
+from dpprof.store.entries import About, Damaged, Entry, open_entry, write_entry
+from dpprof.store.parquet import from_parquet, to_parquet
+from dpprof.store.place import Place
+from dpprof.trace.identity import Identity
+from dpprof.trace.kinds import KindRule
+from dpprof.trace.parts import RankPart, make_part
+from dpprof.trace.rank import RankTables, read_rank
+
+_TABLES = ("communications", "spans", "slots", "memory", "steps", "explained")
+_EVENTS = "events"
+_POSITION, _NO_WAIT = "position", "no_wait"
+_READER = ("trace", "tables", "runs", "schedules", "store")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A trace to read: `rank` is used where nothing says one, `patterns` are the user's rules."""
+
+    file: Path
+    rank: int | None = None
+    patterns: Sequence[KindRule] = ()
+
+    def read(self) -> RankTables:
+        """Read the trace; raises `DpprofError`."""
+        return read_rank(self.file, self.rank, self.patterns)
+
+    def key(self) -> str:
+        """The key of its entry: what is in the file, and how it is read. Raises OSError."""
+        how = (self.file.name, self.rank, [repr(one) for one in self.patterns])
+        about = f"{how!r} {code_digest(*_READER)}".encode()
+        return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
+
+
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a part has besides tables."""
+
+    rank: int
+    identity: Identity
+    count: int
+    outside: int
+    marked: tuple[int, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A rank that was read, as an entry would hold it: `contents` are Parquet files.
+
+    `digest` is of the trace, `stamp` None where the trace changed while it was read.
+    """
+
+    contents: Mapping[str, bytes]
+    rest: Rest
+    digest: int
+    stamp: Stamp | None
+
+
+def pack(request: Request) -> Packed:
+    """Read a trace and pack its tables; raises `DpprofError`."""
+    before = _stamp(request.file)
+    tables = request.read()
+    return pack_tables(request, tables, before)
+
+
+def pack_tables(request: Request, tables: RankTables, before: Stamp | None) -> Packed:
+    """Pack the tables of a trace that had the stamp `before` when reading it began."""
+    part = make_part(tables)
+    frames = {name: getattr(part, name) for name in _TABLES}
+    frames["communications"] = part.communications.copy(deep=False)
+    frames["communications"][_POSITION] = part.positions
+    frames["communications"][_NO_WAIT] = part.no_wait.astype(np.int8)
+    frames[_EVENTS] = tables.events
+    rest = Rest(**{name: getattr(part, name) for name in Rest.__struct_fields__})
+    contents = {name: to_parquet(frame) for name, frame in frames.items()}
+    try:
+        checksum = digest(request.file)
+    except OSError:
+        before, checksum = None, 0
+    same = before is not None and before == _stamp(request.file)
+    return Packed(contents, rest, checksum, before if same else None)
+
+
+def unpack(request: Request, packed: Packed) -> RankPart:
+    """The part of a packed rank; its events stay packed until they are asked for."""
+    tables = {name: from_parquet(packed.contents[name]) for name in _TABLES}
+    return _part(request, tables, packed.rest, _PackedEvents(packed.contents[_EVENTS]))
+
+
+def keep(place: Place, request: Request, packed: Packed) -> bool:
+    """Store a packed rank; False where its trace changed meanwhile. Raises OSError."""
+    if packed.stamp is None:
+        return False
+    about = About(
+        source=str(request.file.absolute()),
+        digest=packed.digest,
+        stamps=[packed.stamp] if packed.stamp.settled else [],
+        files={},
+        rest=msgspec.to_builtins(packed.rest),
+    )
+    write_entry(place, request.key(), packed.contents, about)
+    return True
+
+
+def find_part(place: Place, request: Request) -> RankPart | None:
+    """The part that is stored for this very content; None where none is, or it is damaged."""
+    try:
+        key = request.key()
+        entry = open_entry(place, key)
+        if entry is None or not _is_right(entry, request.file):
+            return None
+        tables = {name: entry.table(name) for name in _TABLES}
+        rest = msgspec.convert(entry.about.rest, Rest)
+        entry.check(_EVENTS)
+    except (OSError, Damaged, msgspec.ValidationError):
+        return None
+    entry.touch()
+    return _part(request, tables, rest, StoredEvents(place, key, request))
+
+
+def _is_right(entry: Entry, file: Path) -> bool:
+    now = stamp(file)
+    if entry.knows(now):
+        return True
+    if digest(file) != entry.about.digest:
+        return False
+    entry.remember(now)
+    return True
+
+
+def _stamp(file: Path) -> Stamp | None:
+    try:
+        return stamp(file)
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True)
+class StoredEvents:
+    """Gets the events of a rank from its entry, or once more from the trace where that is gone."""
+
+    place: Place
+    key: str
+    request: Request
+
+    def __call__(self) -> pd.DataFrame:
+        """The events of the rank."""
+        entry = open_entry(self.place, self.key)
+        try:
+            return self.request.read().events if entry is None else entry.table(_EVENTS)
+        except Damaged:
+            return self.request.read().events
+
+
+@dataclass(frozen=True)
+class _PackedEvents:
+    content: bytes = field(repr=False)
+
+    def __call__(self) -> pd.DataFrame:
+        return from_parquet(self.content)
+
+
+def _part(
+    request: Request,
+    tables: dict[str, pd.DataFrame],
+    rest: Rest,
+    load: StoredEvents | _PackedEvents,
+) -> RankPart:
+    communications = tables.pop("communications")
+    positions = communications.pop(_POSITION).to_numpy(np.intp)
+    no_wait = communications.pop(_NO_WAIT).to_numpy(bool)
+    fields: dict[str, Any] = {name: getattr(rest, name) for name in Rest.__struct_fields__}
+    return RankPart(
+        file=request.file,
+        communications=communications,
+        positions=positions,
+        no_wait=no_wait,
+        load=load,
+        **fields | tables,
+    )
