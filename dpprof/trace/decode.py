@@ -1,144 +1,253 @@
-"""Decodes the JSON of a trace into typed events, tolerating single events that are damaged."""
+"""Events decoded by msgspec to the rows that the compiled engine makes."""
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from dpprof.errors import DpprofError
 from dpprof.trace.raw import CATEGORIES
+from dpprof.trace.scan import COLLECTIVE, MAX_TEXT_BYTES, MEMORY, PAIR, SPAN, Block
+from dpprof.trace.values import (
+    Token,
+    integer,
+    is_label,
+    is_wording,
+    nanoseconds,
+    small_integer,
+)
 
-MEMORY_EVENT = "[memory]"
+_ABSENT = msgspec.Raw()
+_CATEGORY_TOKENS = {f'"{text}"'.encode(): int(code) for text, code in CATEGORIES.items()}
+_SPAN, _INSTANT, _METADATA = b'"X"', b'"i"', b'"M"'
+_MEMORY, _THREAD_NAME = b'"[memory]"', b'"thread_name"'
+_NO_TEXT = b'""'
 
 
 def _key(name: str) -> Any:
-    return msgspec.field(name=name, default=None)
-
-
-# ROCm writes some numbers as text.
-Integer = int | str | None
-
-
-class Arguments(msgspec.Struct, gc=False):
-    """The arguments that are read; None where the event does not have one."""
-
-    name: str | None = None
-    stream: int | str | None = None
-    device: Integer = None
-    correlation: Integer = None
-    bytes: Integer = None
-    dtype: str | None = None
-    collective: str | None = _key("Collective name")
-    group: str | None = _key("Process Group Name")
-    description: str | None = _key("Process Group Description")
-    ranks: str | None = _key("Process Group Ranks")
-    elements: Integer = _key("In msg nelems")
-    source: Integer = _key("Src Rank")
-    destination: Integer = _key("Dst Rank")
-    sequence: Integer = _key("Seq")
-    change: Integer = _key("Bytes")
-    allocated: Integer = _key("Total Allocated")
-    reserved: Integer = _key("Total Reserved")
-    device_type: Integer = _key("Device Type")
-    device_id: Integer = _key("Device Id")
-
-
-NO_ARGUMENTS = Arguments()
+    return msgspec.field(name=name, default=_ABSENT)
 
 
 class Event(msgspec.Struct, gc=False):
-    """One event; times in microseconds, with all their digits."""
+    """One event, its values as written."""
 
-    ph: str = ""
-    cat: str = ""
-    name: str = ""
-    pid: int | str | None = None
-    tid: int | str | None = None
-    ts: Decimal | None = None
-    dur: Decimal | None = None
-    args: Arguments | None = None
-
-
-class Trace(msgspec.Struct):
-    """The keys of a trace that are read, under Kineto's names."""
-
-    traceEvents: list[Event]
-    baseTimeNanoseconds: Any = 0
-    distributedInfo: Any = None
-    dpprof: Any = None
+    ph: msgspec.Raw = _ABSENT
+    cat: msgspec.Raw = _ABSENT
+    name: msgspec.Raw = _ABSENT
+    pid: msgspec.Raw = _ABSENT
+    tid: msgspec.Raw = _ABSENT
+    ts: msgspec.Raw = _ABSENT
+    dur: msgspec.Raw = _ABSENT
+    args: msgspec.Raw = _ABSENT
 
 
-class _LooseTrace(Trace):
-    traceEvents: list[msgspec.Raw]  # type: ignore[assignment]
+class Arguments(msgspec.Struct, gc=False):
+    """The arguments that are read, as written."""
+
+    name: msgspec.Raw = _ABSENT
+    stream: msgspec.Raw = _ABSENT
+    device: msgspec.Raw = _ABSENT
+    correlation: msgspec.Raw = _ABSENT
+    bytes: msgspec.Raw = _ABSENT
+    dtype: msgspec.Raw = _ABSENT
+    collective: msgspec.Raw = _key("Collective name")
+    group: msgspec.Raw = _key("Process Group Name")
+    description: msgspec.Raw = _key("Process Group Description")
+    ranks: msgspec.Raw = _key("Process Group Ranks")
+    elements: msgspec.Raw = _key("In msg nelems")
+    source: msgspec.Raw = _key("Src Rank")
+    destination: msgspec.Raw = _key("Dst Rank")
+    sequence: msgspec.Raw = _key("Seq")
+    change: msgspec.Raw = _key("Bytes")
+    allocated: msgspec.Raw = _key("Total Allocated")
+    reserved: msgspec.Raw = _key("Total Reserved")
+    device_type: msgspec.Raw = _key("Device Type")
+    device_id: msgspec.Raw = _key("Device Id")
 
 
-class _Glance(msgspec.Struct):
-    ph: Any = None
-    cat: Any = None
-    name: Any = None
+_ARGUMENTS = msgspec.json.Decoder(Arguments)
+_NO_ARGUMENTS = Arguments()
 
 
-def decode_trace(data: bytes, file: Path) -> tuple[Trace, int]:
-    """The decoded trace, and how many events that matter were left out as damaged.
-
-    Takes an object with ``traceEvents`` and a bare list of events. Raises `DpprofError` that
-    names `file`, and the byte where it goes wrong where that is known.
-    """
-    first = re.match(rb"\s*(.?)", data)
-    if first is None or not first[1]:
-        raise DpprofError(f"{file}: is empty; the profiler wrote nothing, profile the step again")
-    is_list = first[1] == b"["
-    try:
-        if is_list:
-            return Trace(traceEvents=msgspec.json.decode(data, type=list[Event])), 0
-        return msgspec.json.decode(data, type=Trace), 0
-    except msgspec.ValidationError:
-        return _decode_event_by_event(data, file, is_list)
-    except msgspec.DecodeError as error:
-        raise DpprofError(_broken(file, data, error)) from error
+class _WrongError(Exception):
+    """A value has the wrong type."""
 
 
-def _decode_event_by_event(data: bytes, file: Path, is_list: bool) -> tuple[Trace, int]:
-    try:
-        if is_list:
-            loose = _LooseTrace(traceEvents=msgspec.json.decode(data, type=list[msgspec.Raw]))
-        else:
-            loose = msgspec.json.decode(data, type=_LooseTrace)
-    except msgspec.ValidationError as error:
-        raise DpprofError(
-            f"{file}: not a profiler trace ({error}); give a Chrome-trace JSON of torch.profiler, "
-            "which has a list of 'traceEvents'"
-        ) from error
-    except msgspec.DecodeError as error:
-        raise DpprofError(_broken(file, data, error)) from error
-    events, skipped = [], 0
-    decoder = msgspec.json.Decoder(Event)
-    for raw in loose.traceEvents:
+class EventRows:
+    """Takes events one by one and gives their rows; has state while filling up."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.events = 0
+        self._spans: list[tuple[int, ...]] = []
+        self._memory: list[tuple[int, ...]] = []
+        self._thread_names: list[tuple[int, int]] = []
+        self._names: dict[Token, int] = {}
+        self._texts: dict[Token, int] = {}
+        self._streams: dict[Token, int] = {}
+        self._threads: dict[tuple[int, int], int] = {}
+        self._collectives: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take these events, in file order."""
+        for event in events:
+            self.events += 1
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
+        kind, name = bytes(event.ph), bytes(event.name)
+        category = _CATEGORY_TOKENS.get(bytes(event.cat))
+        has_kind = _is_text(kind)
+        if kind == _METADATA:
+            if name == _THREAD_NAME and _is_sound(event):
+                self._add_thread_name(event)
+            return
+        if has_kind and kind not in (_SPAN, _INSTANT):
+            return
+        if category is None and name != _MEMORY:
+            return
         try:
-            events.append(decoder.decode(raw))
-        except msgspec.ValidationError:
-            skipped += _matters(raw)
-    header = (loose.baseTimeNanoseconds, loose.distributedInfo, loose.dpprof)
-    return Trace(events, *header), skipped
+            if not has_kind or not _is_sound(event):
+                raise _WrongError
+            if kind == _SPAN and category is not None:
+                self._add_span(event, category)
+            elif kind == _INSTANT and name == _MEMORY:
+                self._add_memory(event)
+        except _WrongError:
+            self.skipped += 1
 
-
-def _matters(raw: msgspec.Raw) -> bool:
-    try:
-        glance = msgspec.json.decode(raw, type=_Glance)
-    except msgspec.ValidationError:
-        return True
-    category = glance.cat
-    return glance.name == MEMORY_EVENT or (isinstance(category, str) and category in CATEGORIES)
-
-
-def _broken(file: Path, data: bytes, error: msgspec.DecodeError) -> str:
-    if "truncated" in str(error):
-        return (
-            f"{file}: ends in the middle of the JSON, at byte {len(data)}; the profiler was cut "
-            "off while writing, profile the step again"
+    def _add_span(self, event: Event, category: int) -> None:
+        start_ns, duration_ns = nanoseconds(bytes(event.ts)), nanoseconds(bytes(event.dur))
+        if start_ns is None or duration_ns is None or duration_ns < 0:
+            raise _WrongError
+        arguments = _arguments(event)
+        stream = bytes(arguments.stream)
+        numbers = (_integer(arguments.correlation), _integer(arguments.bytes))
+        device = _small(arguments.device)
+        if not is_label(stream):
+            raise _WrongError
+        collective = self._collective(arguments)
+        self._spans.append(
+            (
+                start_ns,
+                duration_ns,
+                *numbers,
+                _number(self._names, bytes(event.name) or _NO_TEXT),
+                self._thread(event),
+                -1 if stream in (b"", b"null") else _number(self._streams, stream),
+                device,
+                collective,
+                category,
+            )
         )
-    return f"{file}: not valid JSON ({error}); give a trace that torch.profiler wrote"
+
+    def _collective(self, arguments: Arguments) -> int:
+        texts = [
+            bytes(one)
+            for one in (
+                arguments.collective,
+                arguments.group,
+                arguments.description,
+                arguments.ranks,
+                arguments.dtype,
+            )
+        ]
+        if not all(is_wording(text) for text in texts):
+            raise _WrongError
+        numbers = tuple(
+            _integer(one)
+            for one in (
+                arguments.elements,
+                arguments.source,
+                arguments.destination,
+                arguments.sequence,
+            )
+        )
+        if texts[0] in (b"", b"null"):
+            return -1
+        codes = tuple(_number(self._texts, text or b"null") for text in texts)
+        return _number(self._collectives, (numbers, codes))
+
+    def _add_memory(self, event: Event) -> None:
+        at_ns = nanoseconds(bytes(event.ts))
+        if at_ns is None:
+            raise _WrongError
+        arguments = _arguments(event)
+        self._memory.append(
+            (
+                at_ns,
+                _integer(arguments.change),
+                _integer(arguments.allocated),
+                _integer(arguments.reserved),
+                _small(arguments.device_type),
+                _small(arguments.device_id),
+            )
+        )
+
+    def _add_thread_name(self, event: Event) -> None:
+        name = bytes(_arguments(event).name)
+        if _is_text(name) and 2 < len(name) <= MAX_TEXT_BYTES:
+            self._thread_names.append((self._thread(event), _number(self._texts, name)))
+
+    def _thread(self, event: Event) -> int:
+        pid = _number(self._texts, bytes(event.pid) or b"null")
+        tid = _number(self._texts, bytes(event.tid) or b"null")
+        return _number(self._threads, (pid, tid))
+
+    def block(self, **where: Any) -> Block:
+        """The rows so far, with `where` the scan stands."""
+        collectives = [(*key, 0) for key in self._collectives]
+        return Block(
+            skipped=self.skipped,
+            events=self.events,
+            spans=np.array(self._spans, SPAN).tobytes(),
+            memory=np.array(self._memory, MEMORY).tobytes(),
+            thread_names=np.array(self._thread_names, PAIR).tobytes(),
+            names=list(self._names),
+            texts=list(self._texts),
+            streams=list(self._streams),
+            threads=np.array(list(self._threads), PAIR).tobytes(),
+            collectives=np.array(collectives, COLLECTIVE).tobytes(),
+            **where,
+        )
+
+
+def _number(table: dict[Any, int], key: Any) -> int:
+    return table.setdefault(key, len(table))
+
+
+def _is_text(token: Token) -> bool:
+    return not token or token.startswith(b'"')
+
+
+def _is_sound(event: Event) -> bool:
+    arguments = bytes(event.args)
+    return (
+        _is_text(bytes(event.cat))
+        and _is_text(bytes(event.name))
+        and len(event.name) <= MAX_TEXT_BYTES
+        and is_label(bytes(event.pid))
+        and is_label(bytes(event.tid))
+        and (arguments.startswith(b"{") or arguments in (b"", b"null"))
+    )
+
+
+def _arguments(event: Event) -> Arguments:
+    raw = event.args
+    return _ARGUMENTS.decode(raw) if bytes(raw).startswith(b"{") else _NO_ARGUMENTS
+
+
+def _integer(token: msgspec.Raw) -> int:
+    value = integer(bytes(token))
+    if value is None:
+        raise _WrongError
+    return value
+
+
+def _small(token: msgspec.Raw) -> int:
+    value = small_integer(bytes(token))
+    if value is None:
+        raise _WrongError
+    return value

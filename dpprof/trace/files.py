@@ -1,11 +1,9 @@
-"""Finds the trace files of a run and reads their bytes."""
+"""Finds the trace files of a run."""
 
 from __future__ import annotations
 
 import glob
-import gzip
 import os
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,7 @@ from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 
 RunPath = str | os.PathLike[str]
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_ENDINGS = (".json", ".json.gz")
-_CHUNK_BYTES = 1 << 20
+_ENDINGS = (".json", ".json.gz", ".json.zst")
 
 
 @dataclass(frozen=True)
@@ -73,11 +69,14 @@ def _nothing_in(folder: Path) -> str:
     runs = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_NAME}"))
     if runs:
         return f"{folder}: holds the runs {', '.join(runs)}; give one of them"
-    return f"{folder}: holds no trace files (*.json, *.json.gz); give a run folder or trace files"
+    return (
+        f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst); give a run folder or "
+        "trace files"
+    )
 
 
 def _stem(file: Path) -> str:
-    for ending in (".gz", ".json", ".trace", ".pt"):
+    for ending in (".gz", ".zst", ".json", ".trace", ".pt"):
         file = file.with_name(file.name.removesuffix(ending) or file.name)
     return file.name
 
@@ -87,38 +86,3 @@ def _common_name(traces: Sequence[Path]) -> str:
     if len(traces) == 1:
         return _stem(traces[0])
     return folders.pop().name if len(folders) == 1 else "traces"
-
-
-def read_bytes(file: Path) -> bytes:
-    """The file's content, unpacked where it is gzip, whatever its name says.
-
-    Raises `DpprofError` for a file that cannot be read or whose compression is damaged.
-    """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise DpprofError(
-            f"{file}: cannot be read ({error.strerror}); give a trace file"
-        ) from error
-    if not data.startswith(_GZIP_MAGIC):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        good = _readable_bytes(file)
-        what = "is cut off" if isinstance(error, EOFError) else "is damaged"
-        raise DpprofError(
-            f"{file}: the gzip stream {what} ({error}) after {good} readable bytes; copy the file "
-            "again or profile the step again"
-        ) from error
-
-
-def _readable_bytes(file: Path) -> int:
-    count = 0
-    try:
-        with gzip.open(file) as stream:
-            while chunk := stream.read1(_CHUNK_BYTES):
-                count += len(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        pass
-    return count

@@ -2,189 +2,191 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from decimal import Decimal
+import mmap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-import numpy as np
+from dpprof.errors import DpprofError
+from dpprof.trace.collect import Collector
+from dpprof.trace.raw import TraceColumns
+from dpprof.trace.repair import Fault, repair
+from dpprof.trace.scan import Block, Engine, Place, State, Stop, has_compiled, scan_compiled
+from dpprof.trace.scan_parallel import scan_pieces
+from dpprof.trace.scan_python import scan_python
+from dpprof.trace.stream import Stream
 
-from dpprof.trace.decode import (
-    MEMORY_EVENT,
-    NO_ARGUMENTS,
-    Arguments,
-    Event,
-    Integer,
-    Trace,
-    decode_trace,
-)
-from dpprof.trace.raw import CATEGORIES, Codes, Collective, MemoryColumns, Nanoseconds, TraceColumns
-
-_ZERO = Decimal(0)
-_TIME_LIMIT = Decimal(2**62) / 1000
-
-_T = TypeVar("_T")
+_PIECE_BYTES = 8 << 20
+_MOST_EVENT_BYTES = 256 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_TRACE_HINT = "give a Chrome-trace JSON of torch.profiler, which has a list of 'traceEvents'"
 
 
-def parse_trace(data: bytes, file: Path) -> TraceColumns:
-    """Read an uncompressed trace; `file` is only named in errors.
+def read_trace(file: Path) -> TraceColumns:
+    """Read a trace file, unpacked where it is gzip or zstd, whatever its name says.
+
+    Holds little more than the columns in memory. Raises `DpprofError` as `parse_trace` does, and
+    for a file that cannot be read or unpacks to more than ``DPPROF_MAX_TRACE_BYTES``.
+    """
+    with Stream(file) as stream:
+        if stream.is_packed:
+            reading = _Reading(file)
+            reading.read_all(stream.read)
+            return reading.columns(stream.damage)
+        try:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except (ValueError, OSError):  # empty, or no regular file
+            return parse_trace(stream.read(-1), file)
+        with data:
+            return parse_trace(data, file)
+
+
+def parse_trace(data: Any, file: Path) -> TraceColumns:
+    """Read an uncompressed trace from a buffer; `file` is only named in errors.
 
     Takes both forms, an object with ``traceEvents`` and a bare list of events. An event of a
-    known category whose values have the wrong type is left out and counted. Raises `DpprofError`
-    for anything that is not a whole trace, with the byte where it goes wrong where that is known.
+    known category whose values have the wrong type is left out and counted. What is unsound is
+    repaired where that loses nothing else; else the events before it are read; `damage` names
+    the byte. Raises `DpprofError` for anything without events that can be read.
     """
-    with _no_garbage_collection():
-        trace, skipped = decode_trace(data, file)
-        return _columns(trace, skipped)
+    reading = _Reading(file)
+    if has_compiled():
+        reading.take_pieces(data)
+    reading.read_all(_reader(data, reading.offset))
+    return reading.columns()
 
 
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Millions of small objects without cycles are made here: collecting them doubles the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+def _reader(data: Any, start: int) -> Callable[[int], bytes]:
+    position = start
+
+    def read(count: int) -> bytes:
+        nonlocal position
+        chunk = bytes(data[position : position + count])
+        position += len(chunk)
+        return chunk
+
+    return read
 
 
-class _Encoder:
-    """Gives each distinct value a number, in order of appearance; has state while filling up."""
+class _Reading:
+    """One trace being read; has state: the bytes not yet read and where the document stands."""
 
-    def __init__(self) -> None:
-        self.values: dict[Any, int] = {}
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.offset = 0  # of the first byte of the buffer, in the unpacked trace
+        self._buffer = bytearray()
+        self._state = State()
+        self._collector = Collector()
+        self._faults: dict[str, Fault] = {}
+        self._damage: list[str] = []
+        self._engine: Engine = scan_compiled if has_compiled() else scan_python
 
-    def encode(self, values: Sequence[Any]) -> Codes:
-        table = self.values
-        return np.fromiter(
-            (-1 if value is None else table.setdefault(value, len(table)) for value in values),
-            dtype=np.int32,
-            count=len(values),
+    def take_pieces(self, data: Any) -> None:
+        """Take as much as can be read in parallel."""
+        self.offset, self._state = scan_pieces(data, self._collector)
+
+    def read_all(self, read: Callable[[int], bytes]) -> None:
+        """Read the rest, in pieces as big as the biggest event needs."""
+        size, is_over = _PIECE_BYTES, False
+        while not is_over:
+            chunk = read(size)
+            self._buffer += chunk
+            if self.offset == 0 and self._buffer.startswith(_BYTE_ORDER_MARK):
+                self._drop(len(_BYTE_ORDER_MARK))
+            before = self.offset
+            is_over = self._go_on(is_last=not chunk)
+            size = _PIECE_BYTES if self.offset > before else 2 * size
+            if not is_over and len(self._buffer) > _MOST_EVENT_BYTES:
+                self._cut(f"holds one value of more than {_MOST_EVENT_BYTES} bytes", 0)
+                is_over = True
+
+    def _go_on(self, is_last: bool) -> bool:
+        """Scan the buffer; whether that was all that can be read."""
+        is_repaired = False
+        while True:
+            block = self._scan()
+            at = block.stop_at - block.position
+            if block.stop == Stop.NO_TRACE:
+                raise DpprofError(self._no_trace(at))
+            if block.stop != Stop.UNSOUND:
+                if block.stop == Stop.NEEDS_MORE and is_last:
+                    self._truncated()
+                return is_last
+            if is_repaired or not self._repair(is_last):
+                self._cut("is not valid JSON", at)
+                return True
+            is_repaired = True
+
+    def _scan(self) -> Block:
+        """Scan once, take what was found and drop it from the buffer."""
+        buffer = self._buffer
+        block = self._engine(buffer, 0, len(buffer), self._state)
+        if block.stop == Stop.DECLINED:
+            self._take(block)
+            block = scan_python(buffer, 0, len(buffer), self._state)
+        self._take(block)
+        return block
+
+    def _take(self, block: Block) -> None:
+        self._collector.add(block)
+        self._state = block.state
+        self._drop(block.position)
+
+    def _drop(self, count: int) -> None:
+        del self._buffer[:count]
+        self.offset += count
+
+    def _repair(self, is_last: bool) -> bool:
+        faults = repair(self._buffer, is_last)
+        for fault in faults:
+            known = self._faults.get(fault.what)
+            first = known.byte if known else self.offset + fault.byte
+            count = fault.count + (known.count if known else 0)
+            self._faults[fault.what] = Fault(fault.what, first, count)
+        return bool(faults)
+
+    def _no_trace(self, at: int) -> str:
+        here = bytes(self._buffer[at : at + 1])
+        is_first = self._state.place == Place.START and not self._buffer[:at].strip()
+        if is_first and here not in b'"-0123456789':
+            return (
+                f"{self.file}: not valid JSON (byte {self.offset + at}); give a trace that "
+                "torch.profiler wrote"
+            )
+        return f"{self.file}: not a profiler trace; {_TRACE_HINT}"
+
+    def _cut(self, what: str, at: int) -> None:
+        """Nothing after this can be read: an error without any event, else damage."""
+        byte = self.offset + at
+        if not self._collector.events:
+            raise DpprofError(
+                f"{self.file}: {what} (byte {byte}); give a trace that torch.profiler wrote"
+            )
+        self._faults = {name: fault for name, fault in self._faults.items() if fault.byte < byte}
+        self._damage.append(
+            f"{what} at byte {byte}: the {self._collector.events} events before it are read"
         )
 
+    def _truncated(self) -> None:
+        end = self.offset + len(self._buffer)
+        if self._state.place == Place.START and not self._buffer.strip():
+            raise DpprofError(
+                f"{self.file}: is empty; the profiler wrote nothing, profile the step again"
+            )
+        what = f"ends in the middle of the JSON, at byte {end}"
+        if not self._collector.events:
+            raise DpprofError(
+                f"{self.file}: {what}; the profiler was cut off while writing, profile the step "
+                "again"
+            )
+        self._damage.append(f"{what}: the {self._collector.events} whole events are read")
 
-class _Timed(NamedTuple):
-    events: list[Event]
-    start_ns: Nanoseconds
-    duration_ns: Nanoseconds
-
-
-def _timed(events: list[Event], has_duration: bool) -> _Timed:
-    """The events that have sound times, with these; instants have no duration."""
-    try:
-        start_ns = _nanoseconds([event.ts for event in events])
-        duration_ns = _nanoseconds([event.dur if has_duration else _ZERO for event in events])
-    except (AttributeError, ArithmeticError, ValueError, OverflowError):
-        sound = [event for event in events if _is_sound(event, has_duration)]
-        return _timed(sound, has_duration)
-    if (duration_ns >= 0).all():
-        return _Timed(events, start_ns, duration_ns)
-    keep = np.flatnonzero(duration_ns >= 0)
-    return _Timed([events[row] for row in keep], start_ns[keep], duration_ns[keep])
-
-
-def _is_sound(event: Event, has_duration: bool) -> bool:
-    times = (event.ts, event.dur if has_duration else _ZERO)
-    return all(time is not None and time.is_finite() and abs(time) < _TIME_LIMIT for time in times)
-
-
-def _nanoseconds(times: list[Decimal | None]) -> Nanoseconds:
-    # A missing time raises AttributeError here, which is cheaper than asking for each event.
-    return np.array([int(time.scaleb(3)) for time in times], dtype=np.int64)  # type: ignore[union-attr]
-
-
-def _columns(trace: Trace, skipped: int) -> TraceColumns:
-    base = trace.baseTimeNanoseconds
-    base_ns = base if isinstance(base, int) and abs(base) < 2**62 else 0
-    events = trace.traceEvents
-    wanted = [event for event in events if event.ph == "X" and event.cat in CATEGORIES]
-    instants = [event for event in events if event.ph == "i" and event.name == MEMORY_EVENT]
-    spans, start_ns, duration_ns = _timed(wanted, has_duration=True)
-    memory = _timed(instants, has_duration=False)
-    skipped += len(wanted) - len(spans) + len(instants) - len(memory.events)
-    start_ns += base_ns
-    arguments = [event.args or NO_ARGUMENTS for event in spans]
-    names, threads, streams, collectives = _Encoder(), _Encoder(), _Encoder(), _Encoder()
-    name = names.encode([event.name for event in spans])
-    thread = threads.encode([(str(event.pid), str(event.tid)) for event in spans])
-    stream = streams.encode(
-        [None if one.stream is None else str(one.stream) for one in arguments],
-    )
-    collective = collectives.encode([_collective(one) for one in arguments])
-    return TraceColumns(
-        category=np.array([CATEGORIES[event.cat] for event in spans], dtype=np.uint8),
-        name=name,
-        thread=thread,
-        start_ns=start_ns,
-        end_ns=start_ns + duration_ns,
-        correlation=_integers(arguments, lambda one: one.correlation),
-        stream=stream,
-        device=_integers(arguments, lambda one: one.device).astype(np.int32),
-        bytes=_integers(arguments, lambda one: one.bytes),
-        collective=collective,
-        names=tuple(names.values),
-        threads=tuple(threads.values),
-        streams=tuple(streams.values),
-        collectives=tuple(collectives.values),
-        thread_names=_thread_names(events),
-        memory=_memory(memory.events, memory.start_ns + base_ns),
-        distributed=trace.distributedInfo,
-        dpprof=trace.dpprof,
-        skipped=skipped,
-    )
-
-
-def _integers(values: list[_T], get: Callable[[_T], Integer]) -> Nanoseconds:
-    found = (get(value) for value in values)
-    whole = [value if type(value) is int else _integer(value) for value in found]
-    try:
-        return np.array(whole, dtype=np.int64)
-    except OverflowError:
-        return np.array([value if abs(value) < 2**63 else -1 for value in whole], dtype=np.int64)
-
-
-def _integer(value: Integer) -> int:
-    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():
-        return int(value)
-    return value if isinstance(value, int) else -1
-
-
-def _collective(one: Arguments) -> Collective | None:
-    if one.collective is None:
-        return None
-    return Collective(
-        name=one.collective,
-        group=one.group or "",
-        description=one.description or "",
-        ranks=one.ranks or "",
-        dtype=one.dtype or "",
-        elements=_integer(one.elements),
-        source=_integer(one.source),
-        destination=_integer(one.destination),
-        sequence=_integer(one.sequence),
-    )
-
-
-def _thread_names(events: list[Event]) -> dict[tuple[str, str], tuple[str, ...]]:
-    names: dict[tuple[str, str], tuple[str, ...]] = {}
-    for event in events:
-        if event.ph == "M" and event.name == "thread_name" and event.args and event.args.name:
-            thread = (str(event.pid), str(event.tid))
-            names[thread] = (*names.get(thread, ()), event.args.name)
-    return names
-
-
-def _memory(events: list[Event], at_ns: Nanoseconds) -> MemoryColumns:
-    arguments = [event.args or NO_ARGUMENTS for event in events]
-    return MemoryColumns(
-        at_ns=at_ns,
-        change_bytes=_integers(arguments, lambda one: one.change),
-        allocated_bytes=_integers(arguments, lambda one: one.allocated),
-        reserved_bytes=_integers(arguments, lambda one: one.reserved),
-        device_type=_integers(arguments, lambda one: one.device_type).astype(np.int32),
-        device=_integers(arguments, lambda one: one.device_id).astype(np.int32),
-    )
+    def columns(self, damage: list[str] | None = None) -> TraceColumns:
+        """What was read. Raises `DpprofError` where there was no list of events."""
+        if not self._collector.lists:
+            raise DpprofError(f"{self.file}: not a profiler trace; {_TRACE_HINT}")
+        faults = [
+            f"{fault.what}, first at byte {fault.byte}, {fault.count} in all: read as missing"
+            for fault in self._faults.values()
+        ]
+        return self._collector.columns((*(damage or []), *faults, *self._damage))

@@ -16,12 +16,11 @@ from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities import Activities, find_activities
 from dpprof.trace.context import Issuer, find_calls, find_collectives, find_context, make_issuer
 from dpprof.trace.evidence import Found, Verdicts, judge, unknown_names
-from dpprof.trace.files import read_bytes
 from dpprof.trace.identity import Identity, identify
 from dpprof.trace.kinds import LOW_LATENCY, KindRule
 from dpprof.trace.memory import memory_table
 from dpprof.trace.messages import message_columns
-from dpprof.trace.parse import parse_trace
+from dpprof.trace.parse import read_trace
 from dpprof.trace.raw import Codes, TraceColumns
 from dpprof.trace.slots import slots_table
 from dpprof.trace.steps import Marks, bracketed, find_marks
@@ -53,7 +52,7 @@ def read_rank(file: Path, rank: int | None, patterns: Sequence[KindRule] = ()) -
 
     Raises `DpprofError` that names the file where it cannot be read or no rank is known.
     """
-    trace = parse_trace(read_bytes(file), file)
+    trace = read_trace(file)
     identity = identify(trace, file)
     rank = identity.rank if identity.rank is not None else rank
     if rank is None:
@@ -159,7 +158,7 @@ def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
 
 
 def _warnings(trace: TraceColumns, found: Found, verdicts: Verdicts, file: Path) -> tuple[str, ...]:
-    warnings = []
+    warnings = [f"{file.name}: {what}" for what in trace.damage]
     if trace.skipped:
         warnings.append(
             f"{file.name}: {trace.skipped} events have values of the wrong type and are left out"

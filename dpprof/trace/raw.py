@@ -89,7 +89,8 @@ class TraceColumns:
     `name`, `thread`, `stream` and `collective` are positions in the tuples `names`, `threads`
     (pid and tid, as text), `streams` and `collectives`; -1 where the event has none. A thread may
     have been named more than once. `start_ns`
-    and `end_ns` are exact and absolute. `skipped` counts events with values of the wrong type.
+    and `end_ns` are exact and absolute. `skipped` counts events with values of the wrong type;
+    `damage` says what is wrong with the file, with the byte where it is.
     """
 
     category: npt.NDArray[np.uint8]
@@ -111,6 +112,7 @@ class TraceColumns:
     distributed: Any  # Kineto's "distributedInfo", unchecked
     dpprof: Any  # our own metadata, unchecked
     skipped: int
+    damage: tuple[str, ...] = ()
 
     def rows(self, *categories: Category) -> Rows:
         """Positions of the events of these categories, in file order."""

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import gzip
-import re
 from pathlib import Path
 
 import pytest
 
 from dpprof.errors import DpprofError
-from dpprof.trace.files import find_files, read_bytes
+from dpprof.trace.files import find_files
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -50,29 +48,3 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "1f1b/run.json", "dualpipe/run.json")
     with pytest.raises(DpprofError, match="holds the runs 1f1b, dualpipe; give one of them"):
         find_files(tmp_path)
-
-
-def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
-    packed, plain = tmp_path / "a.json", tmp_path / "b.json.gz"
-    packed.write_bytes(gzip.compress(b"[1]") + gzip.compress(b"[2]"))
-    plain.write_bytes(b"[3]")
-    assert (read_bytes(packed), read_bytes(plain)) == (b"[1][2]", b"[3]")
-
-
-def test_damaged_gzip_says_how_far_it_could_be_read(tmp_path: Path) -> None:
-    file = tmp_path / "rank0.json.gz"
-    whole = gzip.compress(bytes(range(256)) * 4000)
-    file.write_bytes(whole[:-40])
-    with pytest.raises(DpprofError, match=re.escape(str(file)) + ".*is cut off") as raised:
-        read_bytes(file)
-    found = re.search(r"after (\d+) readable bytes", str(raised.value))
-    assert found is not None
-    assert 0 < int(found[1]) <= 1_024_000
-    file.write_bytes(whole[:100] + b"\xff" * 50 + whole[150:])
-    with pytest.raises(DpprofError, match="is damaged"):
-        read_bytes(file)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DpprofError, match=r"gone\.json: cannot be read"):
-        read_bytes(tmp_path / "gone.json")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from dpprof.errors import DpprofError
+from dpprof.trace.parse import read_trace
+from dpprof.trace.stream import LIMIT_VARIABLE, Stream
+
+EVENT = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}
+
+
+def trace_bytes(count: int) -> bytes:
+    events = [EVENT | {"ts": number, "name": f"k{number}"} for number in range(count)]
+    return json.dumps({"traceEvents": events}).encode()
+
+
+def read_all(file: Path) -> tuple[bytes, list[str]]:
+    with Stream(file) as stream:
+        pieces = []
+        while piece := stream.read(1000):
+            assert len(piece) <= 1000
+            pieces.append(piece)
+        return b"".join(pieces), stream.damage
+
+
+def test_packing_is_known_by_its_content(tmp_path: Path) -> None:
+    packed, plain = tmp_path / "a.json", tmp_path / "b.json.gz"
+    packed.write_bytes(gzip.compress(b"[1]" * 5000) + gzip.compress(b"[2]") + b"\0" * 300_000)
+    plain.write_bytes(b"[3]")
+    assert read_all(packed) == (b"[1]" * 5000 + b"[2]", [])
+    assert read_all(plain) == (b"[3]", [])
+
+
+def test_zstd(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    file = tmp_path / "rank0.json.zst"
+    whole = zstandard.compress(trace_bytes(1000)) + zstandard.compress(b"  \n")
+    file.write_bytes(whole)
+    assert len(read_trace(file).names) == 1000
+    whole = zstandard.compress(trace_bytes(100_000))
+    file.write_bytes(whole[: len(whole) * 2 // 3])
+    trace = read_trace(file)
+    assert 0 < len(trace.names) < 100_000
+    assert "ends in the middle of the JSON" in trace.damage[-1]
+
+
+def test_zstd_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    file = tmp_path / "rank0.json.zst"
+    file.write_bytes(b"\x28\xb5\x2f\xfd rest")
+    with pytest.raises(DpprofError, match=r"packed with zstd; pip install 'dpprof\[zstd\]'"):
+        read_trace(file)
+
+
+@pytest.mark.parametrize("cut", [40, 2000, 9])
+def test_a_cut_off_gzip_is_read_as_far_as_it_goes(tmp_path: Path, cut: int) -> None:
+    file = tmp_path / "rank0.json.gz"
+    whole = gzip.compress(trace_bytes(20_000))
+    file.write_bytes(whole[:-cut])
+    trace = read_trace(file)
+    assert 10_000 < len(trace.names) <= 20_000
+    assert trace.start_ns.tolist() == [1000 * number for number in range(len(trace.names))]
+    assert "the packed stream is cut off after" in trace.damage[0]
+
+
+def test_a_damaged_gzip_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    file = tmp_path / "rank0.json.gz"
+    whole = bytearray(gzip.compress(trace_bytes(300_000)))
+    whole[-1000:-900] = b"\xff" * 100
+    file.write_bytes(whole)
+    trace = read_trace(file)
+    assert 0 < len(trace.names) < 300_000
+    assert "at byte" in trace.damage[-1]
+    file.write_bytes(gzip.compress(trace_bytes(5)) + b"else")
+    trace = read_trace(file)
+    assert (len(trace.names), len(trace.damage)) == (5, 1)
+    assert "other bytes behind its end" in trace.damage[0]
+
+
+def test_what_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rank0.json.gz"
+    file.write_bytes(gzip.compress(trace_bytes(1000) + b" " * 1_000_000))
+    assert len(read_trace(file).names) == 1000
+    monkeypatch.setenv(LIMIT_VARIABLE, "1000000")
+    with pytest.raises(DpprofError, match=f"more than 1000000 bytes.*{LIMIT_VARIABLE}"):
+        read_trace(file)
+    monkeypatch.setenv(LIMIT_VARIABLE, "lots")
+    with pytest.raises(DpprofError, match="not a number of bytes"):
+        read_trace(file)
+
+
+def test_a_missing_or_empty_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DpprofError, match=r"gone\.json: cannot be read"):
+        read_trace(tmp_path / "gone.json")
+    (tmp_path / "empty.json").touch()
+    with pytest.raises(DpprofError, match=r"empty\.json: is empty"):
+        read_trace(tmp_path / "empty.json")
+    (tmp_path / "empty.json.gz").write_bytes(gzip.compress(b""))
+    with pytest.raises(DpprofError, match="is empty"):
+        read_trace(tmp_path / "empty.json.gz")
+    with pytest.raises(DpprofError, match="cannot be read"):
+        read_trace(tmp_path)
