@@ -9,6 +9,7 @@ import click
 
 from dpprof.commands._config import user_patterns
 from dpprof.commands._output import Output, make_output, output_options
+from dpprof.commands._reading import LOCAL, ReadingOptions, reading_options
 from dpprof.commands._report import write_kinds, write_reports
 from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS
@@ -24,12 +25,23 @@ BASELINE_SCHEDULE = "1f1b"
 @click.option(
     "--explain-kinds", is_flag=True, help="List which rule gave which activities their kind."
 )
+@reading_options
+@click.option(
+    "--memory-snapshot",
+    "snapshots",
+    metavar="[RANK=]FILE",
+    multiple=True,
+    help="CUDA memory snapshot of a rank, beside those that lie with the traces.",
+)
 @output_options(FORMATS)
 def command(
     runs: tuple[str, ...],
     steps: str | None,
     whole_trace: bool,
     explain_kinds: bool,
+    snapshots: tuple[str, ...],
+    executor: str,
+    scheduler: str | None,
     output_format: str | None,
     output_path: Path | None,
     force: bool,
@@ -42,36 +54,46 @@ def command(
     """
     output = make_output(FORMATS, output_format, output_path, force)
     paths = [path for run in runs for path in _run_folders(run)]
+    reading = ReadingOptions(executor, scheduler)
     if explain_kinds:
         if steps is not None or len(paths) > 1:
             raise DpprofError(
                 "--explain-kinds takes one RUN, and all of it; leave out --steps and other runs"
             )
-        report_kinds(paths[0], output)
+        report_kinds(paths[0], output, reading)
         return
-    report_runs(paths, output, steps=steps, whole_trace=whole_trace)
+    report_runs(paths, output, reading, steps=steps, whole_trace=whole_trace)
 
 
 def report_runs(
-    paths: Sequence[str], output: Output, *, steps: str | None = None, whole_trace: bool = False
+    paths: Sequence[str],
+    output: Output,
+    reading: ReadingOptions = LOCAL,
+    *,
+    steps: str | None = None,
+    whole_trace: bool = False,
 ) -> None:
     """Load, analyze and write runs: one as a report, several side by side with the last."""
     from dpprof.analysis.report import analyze
     from dpprof.trace.load import load_run
 
-    patterns = user_patterns()
-    runs = (
-        load_run(path, steps=steps, whole_trace=whole_trace, patterns=patterns) for path in paths
-    )
-    write_reports([analyze(run) for run in runs], output)
+    patterns, reports = user_patterns(), []
+    for path in paths:
+        with reading.shown() as how:
+            run = load_run(
+                path, steps=steps, whole_trace=whole_trace, patterns=patterns, reading=how
+            )
+        reports.append(analyze(run))
+    write_reports(reports, output)
 
 
-def report_kinds(path: str, output: Output) -> None:
+def report_kinds(path: str, output: Output, reading: ReadingOptions = LOCAL) -> None:
     """Write which rule gave which activities of the run their kind, and which no rule knew."""
     from dpprof.analysis.explain import explain
     from dpprof.trace.load import explain_kinds
 
-    table = explain_kinds(path, user_patterns())
+    with reading.shown() as how:
+        table = explain_kinds(path, user_patterns(), how)
     write_kinds(explain(table, Path(path).resolve().name), output)
 
 

@@ -1,0 +1,74 @@
+"""The options on how traces are read, and the progress of it, for verbs that read runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dpprof.errors import DpprofError
+
+if TYPE_CHECKING:
+    from dpprof.trace.reading import Reading
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+EXECUTORS = ("local", "dask")
+
+
+def reading_options(function: _Decorated) -> _Decorated:
+    """Add ``--executor`` and ``--scheduler``; what they say goes into `ReadingOptions`."""
+    for option in (
+        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://HOST:8786"),
+        click.option(
+            "--executor",
+            type=click.Choice(EXECUTORS),
+            default=EXECUTORS[0],
+            show_default=True,
+            help="Read traces in processes here, or on a Dask cluster that sees the same files.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What the options of `reading_options` say, checked."""
+
+    executor: str = EXECUTORS[0]
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.executor == "dask" and self.scheduler is None:
+            raise DpprofError("--executor dask: say where; add --scheduler tcp://HOST:8786")
+        if self.executor != "dask" and self.scheduler is not None:
+            raise DpprofError("--scheduler is of a Dask cluster; add --executor dask")
+
+    @contextmanager
+    def shown(self) -> Iterator[Reading]:
+        """How to read; while it is open, the progress is shown, on a terminal only."""
+        from dpprof.trace.reading import Reading
+
+        if not sys.stderr.isatty():
+            yield Reading(scheduler=self.scheduler)
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        # Refreshed by no thread of its own: what has threads must not fork to read.
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, auto_refresh=False) as bar:
+            task = bar.add_task("Reading ranks", total=None)
+
+            def show(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total, refresh=True)
+
+            yield Reading(scheduler=self.scheduler, progress=show)
+
+
+LOCAL = ReadingOptions()
