@@ -48,7 +48,9 @@ class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     `in_flight` counts the micro-batches per direction whose activations were held at the peak;
     `predicted_in_flight` is the most, over both directions, that the schedule lets the rank hold,
-    `predicted_bytes` the peak that follows. `reasons` says why figures are missing.
+    `predicted_bytes` the peak that follows. The parts add up to the peak where all are known;
+    without a memory snapshot, activations are all that is not static. `torch_peak_bytes` is
+    torch's own ``max_memory_allocated``. `reasons` says why figures are missing.
     """
 
     peak_allocated_bytes: int | None = None
@@ -61,6 +63,9 @@ class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
     gradient_bytes: int | None = None
     optimizer_bytes: int | None = None
     activation_bytes: int | None = None
+    communication_bytes: int | None = None
+    rest_bytes: int | None = None
+    torch_peak_bytes: int | None = None
     predicted_in_flight: int | None = None
     predicted_bytes: int | None = None
     reasons: list[str] = []

@@ -9,12 +9,24 @@ from typing import Any
 import pandas as pd
 
 from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
+from dpprof.analysis.memory_parts import parts_at_peak
 from dpprof.analysis.slot_texts import read_slot
+from dpprof.runs.host_slots import host_slots
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import Operation
 from dpprof.schedules.in_flight import peak_in_flight
-from dpprof.tables.columns import ALLOCATED, AT, END, RANK, RESERVED, SLOT, START, STEP
+from dpprof.tables.columns import (
+    ALLOCATED,
+    AT,
+    END,
+    MEMORY,
+    RANK,
+    RESERVED,
+    SLOT,
+    START,
+    STEP,
+)
 
 
 def memory_figures(run: Run) -> dict[int, MemoryFigures]:
@@ -29,9 +41,7 @@ def memory_figures(run: Run) -> dict[int, MemoryFigures]:
 def _rank_figures(run: Run, place: RankPlace, predicted: int | None) -> MemoryFigures:
     curve = run.memory[(run.memory[RANK] == place.rank) & run.memory[STEP].isin(run.used_steps)]
     known: dict[str, Any] = {
-        "parameter_bytes": place.parameter_bytes,
-        "gradient_bytes": place.gradient_bytes,
-        "optimizer_bytes": place.optimizer_bytes,
+        "torch_peak_bytes": place.max_allocated_bytes,
         "predicted_in_flight": predicted,
         "predicted_bytes": _predicted_bytes(place, predicted),
     }
@@ -39,23 +49,56 @@ def _rank_figures(run: Run, place: RankPlace, predicted: int | None) -> MemoryFi
         return MemoryFigures(
             **known,
             peak_allocated_bytes=place.max_allocated_bytes,
-            reasons=["memory: the trace has no memory events; profile with profile_memory=True"],
+            parameter_bytes=place.parameter_bytes,
+            gradient_bytes=place.gradient_bytes,
+            optimizer_bytes=place.optimizer_bytes,
+            reasons=[
+                "memory: the trace has no memory events of the device; profile with "
+                "profile_memory=True, or give a memory snapshot"
+            ],
         )
-    top = int(curve[ALLOCATED].to_numpy().argmax())
-    allocated, at, step = (int(curve[name].iloc[top]) for name in (ALLOCATED, AT, STEP))
-    slots = run.slots[(run.slots[RANK] == place.rank) & (run.slots[STEP] == step)]
-    activations, reasons = _activations(allocated, place)
+    top = {name: int(curve[name].iloc[_peak(curve)]) for name in MEMORY}
+    allocated, at = top[ALLOCATED], top[AT]
+    slots = host_slots(run, place.rank)
+    slots = slots[slots[STEP] == top[STEP]]
+    parts = parts_at_peak(allocated, top, place)
     return MemoryFigures(
         **known,
         peak_allocated_bytes=allocated,
         peak_reserved_bytes=_reserved(curve),
         at_ns=at,
-        step=step,
+        step=top[STEP],
         slot=_slot_at(slots, at),
         in_flight=_in_flight(slots, at),
-        activation_bytes=activations,
-        reasons=reasons,
+        parameter_bytes=parts.parameters,
+        gradient_bytes=parts.gradients,
+        optimizer_bytes=parts.optimizer,
+        activation_bytes=parts.activations,
+        communication_bytes=parts.communication,
+        rest_bytes=parts.rest,
+        reasons=parts.reasons,
     )
+
+
+def _peak(curve: pd.DataFrame) -> int:
+    return int(curve[ALLOCATED].to_numpy().argmax())
+
+
+def memory_warnings(run: Run, peaks: dict[int, MemoryFigures]) -> list[str]:
+    """Ranks whose curve does not reach the peak that torch itself has counted."""
+    warnings = []
+    for rank, figures in peaks.items():
+        peak, counted = figures.peak_allocated_bytes, figures.torch_peak_bytes
+        if peak is None or counted is None or peak == counted:
+            continue
+        curve = run.memory.loc[run.memory[RANK] == rank, ALLOCATED]
+        if counted != curve.max():  # torch's count may be of a step that is not used
+            warnings.append(
+                f"rank {rank}: memory: the curve's peak is {peak} bytes, torch's "
+                f"max_memory_allocated {counted} ({peak - counted:+d}); the curve misses "
+                "allocations, or rounds them differently"
+            )
+    return warnings
 
 
 def stage_figures(run: Run, peaks: dict[int, MemoryFigures]) -> list[StageFigures]:
@@ -127,15 +170,6 @@ def _static_bytes(place: RankPlace) -> int | None:
     parts = (place.parameter_bytes, place.gradient_bytes, place.optimizer_bytes)
     known = [part for part in parts if part is not None]
     return sum(known) if len(known) == len(parts) else None
-
-
-def _activations(allocated: int, place: RankPlace) -> tuple[int | None, list[str]]:
-    static = _static_bytes(place)
-    if static is None:
-        return None, ["activations: the manifest does not say what parameters and optimizer take"]
-    if static > allocated:
-        return None, ["activations: the memory curve leaves out what was allocated before it began"]
-    return allocated - static, []
 
 
 def _predicted_bytes(place: RankPlace, in_flight: int | None) -> int | None:

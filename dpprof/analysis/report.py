@@ -20,7 +20,12 @@ from dpprof.analysis.figures import (
     TotalFigures,
 )
 from dpprof.analysis.ideal import ideal_figures
-from dpprof.analysis.memory import memory_figures, stage_figures, total_memory
+from dpprof.analysis.memory import (
+    memory_figures,
+    memory_warnings,
+    stage_figures,
+    total_memory,
+)
 from dpprof.analysis.overlap import Transfers, time_figures
 from dpprof.analysis.totals import total_figures
 from dpprof.runs.manifest import RankPlace
@@ -67,7 +72,11 @@ def analyze(run: Run) -> Report:
         per_step=steps,
         ideal=ideal if isinstance(ideal, Ideal) else None,
         regions=_regions(accounting),
-        warnings=[*run.warnings, *_warnings(run, accounting, ideal)],
+        warnings=[
+            *run.warnings,
+            *_warnings(run, accounting, ideal),
+            *memory_warnings(run, memory),
+        ],
     )
 
 

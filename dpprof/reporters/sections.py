@@ -135,6 +135,8 @@ _MEMORY_TITLES: tuple[str, ...] = (
     "in flight",
     "static",
     "activations",
+    "communication",
+    "rest",
     "predicted",
 )
 
@@ -150,6 +152,8 @@ def _memory_row(rank: RankFigures, report: Report, unit: ByteUnit) -> tuple[Cell
         _in_flight(memory),
         unit.text(_static(memory)),
         unit.text(memory.activation_bytes),
+        unit.text(memory.communication_bytes),
+        unit.text(memory.rest_bytes),
         unit.text(memory.predicted_bytes),
     )
     return tuple(map(Cell, texts))

@@ -28,6 +28,7 @@ class RankPlace(msgspec.Struct, frozen=True, kw_only=True):
     optimizer_bytes: int | None = None
     activation_bytes: int | None = None  # of one chunk in flight, where it is known beforehand
     max_allocated_bytes: int | None = None  # torch's own peak over the profiled steps (CUDA)
+    memory_snapshot: str | None = None  # file in the run folder
 
 
 class Steps(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,6 +69,11 @@ SLOTS: dict[str, str] = {
 AT = "at_ns"
 ALLOCATED = "allocated_bytes"
 RESERVED = "reserved_bytes"
+PARAMETERS = "parameter_bytes"
+GRADIENTS = "gradient_bytes"
+OPTIMIZER_STATE = "optimizer_bytes"
+ACTIVATIONS = "activation_bytes"
+COMMUNICATION_BUFFERS = "communication_bytes"
 
 MEMORY: dict[str, str] = {
     RANK: "int32",
@@ -76,6 +81,12 @@ MEMORY: dict[str, str] = {
     AT: "int64",
     ALLOCATED: "int64",  # bytes allocated from this instant on
     RESERVED: "int64",  # bytes reserved from the device from this instant on; -1 on a CPU
+    # What the allocated bytes are for, from a memory snapshot; what is left is anything else.
+    PARAMETERS: "int64",
+    GRADIENTS: "int64",
+    OPTIMIZER_STATE: "int64",
+    ACTIVATIONS: "int64",
+    COMMUNICATION_BUFFERS: "int64",
 }
 """The memory curve: one row per change."""
 

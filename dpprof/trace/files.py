@@ -13,6 +13,9 @@ from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 
 RunPath = str | os.PathLike[str]
 
+SNAPSHOT_ENDING = ".snapshot.json"
+"""Of a memory snapshot as JSON, which lies beside the traces."""
+
 _ENDINGS = (".json", ".json.gz", ".json.zst")
 
 
@@ -52,7 +55,7 @@ def _folder(folder: Path) -> RunFiles:
         sorted(
             file
             for file in folder.iterdir()
-            if file.name.endswith(_ENDINGS) and file.name != MANIFEST_NAME and file.is_file()
+            if file.name.endswith(_ENDINGS) and not _is_other(file.name) and file.is_file()
         )
     )
     manifest_path = folder / MANIFEST_NAME
@@ -63,6 +66,11 @@ def _folder(folder: Path) -> RunFiles:
         raise DpprofError(_nothing_in(folder))
     manifest = read_manifest(manifest_path) if has_manifest else None
     return RunFiles(folder.resolve().name, traces, manifest)
+
+
+def _is_other(name: str) -> bool:
+    """Whether a JSON file beside traces is none: a manifest, a memory snapshot."""
+    return name == MANIFEST_NAME or name.endswith(SNAPSHOT_ENDING)
 
 
 def _nothing_in(folder: Path) -> str:

@@ -19,6 +19,8 @@ from dpprof.trace.align import align_parts
 from dpprof.trace.files import RunPath, find_files
 from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.kinds import KindRule
+from dpprof.trace.memory_files import ranks_of
+from dpprof.trace.memory_join import with_snapshots
 from dpprof.trace.parts import RankPart
 from dpprof.trace.pool import read_parts
 from dpprof.trace.reading import HERE, Reading
@@ -31,6 +33,7 @@ def load_run(
     steps: str | None = None,
     whole_trace: bool = False,
     patterns: Sequence[KindRule] = (),
+    snapshots: Sequence[str] = (),
     reading: Reading = HERE,
 ) -> Run:
     """The run at `path`: a run folder, a folder or glob of traces, one trace, or several.
@@ -38,7 +41,8 @@ def load_run(
     `steps` picks marked steps (``3-5``, ``2,4-6``); with `whole_trace`, or where the trace marks
     no steps, everything is step 0. `patterns` are the user's own rules for kinds. Events are
     sorted by rank, then as in the file. ``READY`` is -1 where a communication could not be
-    matched with all its participants (unsplit).
+    matched with all its participants (unsplit). `snapshots` are CUDA memory snapshots, as FILE or
+    RANK=FILE, beside those that lie with the traces.
     `reading` says where the work is done. Raises `DpprofError` that names the file.
     """
     if whole_trace and steps is not None:
@@ -75,7 +79,8 @@ def load_run(
         files={rank.rank: rank.file for rank in ranks},
         clocks=clocks,
     )
-    return _as_one_step(run) if whole_trace else run
+    run = _as_one_step(run) if whole_trace else run
+    return with_snapshots(run, ranks_of(snapshots, [rank.rank for rank in ranks]))
 
 
 def explain_kinds(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -16,10 +18,11 @@ from dpprof.tables.columns import (
     make_table,
 )
 from dpprof.trace.identity import Identity
-from dpprof.trace.raw import TraceColumns
+from dpprof.trace.raw import MemoryColumns, Rows, TraceColumns
 from dpprof.trace.steps import Marks
 
 _HOST = 0
+"""Kineto's device type; 1 is CUDA, 6 HIP, and everything else a device of another make."""
 
 
 def memory_table(
@@ -32,14 +35,9 @@ def memory_table(
     summed, and counted from their lowest point, so the curve is a lower bound.
     """
     memory = trace.memory
-    kept = (memory.device_type != _HOST) if on_gpu else (memory.device_type == _HOST)
-    if on_gpu and kept.any():
-        devices, counts = np.unique(memory.device[kept], return_counts=True)
-        kept &= memory.device == devices[np.argmax(counts)]
-    rows = np.flatnonzero(kept)
+    rows = _rows(memory, on_gpu)
     if not len(rows):
         return empty_table(MEMORY)
-    rows = rows[np.argsort(memory.at_ns[rows], kind="stable")]
     at = memory.at_ns[rows]
     allocated = memory.allocated_bytes[rows]
     if (allocated < 0).any():
@@ -57,3 +55,27 @@ def memory_table(
             RESERVED: reserved,
         },
     )
+
+
+def memory_doubts(trace: TraceColumns, on_gpu: bool, file: Path) -> list[str]:
+    """What the curve of `memory_table` does not say, as warnings."""
+    rows = _rows(trace.memory, on_gpu)
+    if (trace.memory.allocated_bytes[rows] >= 0).all():
+        return []
+    return [
+        f"{file.name}: the memory events give changes, not totals: the memory curve leaves out "
+        "what was allocated before them, and its peak is a lower bound"
+    ]
+
+
+def _rows(memory: MemoryColumns, on_gpu: bool) -> Rows:
+    """The events of the one device with the most, by time; on a CPU run of the host."""
+    kept = (memory.device_type != _HOST) if on_gpu else (memory.device_type == _HOST)
+    rows = np.flatnonzero(kept)
+    if not len(rows):
+        return rows
+    device = np.stack((memory.device_type[rows], memory.device[rows]), axis=1)
+    _, which, counts = np.unique(device, axis=0, return_inverse=True, return_counts=True)
+    rows = rows[which.reshape(-1) == np.argmax(counts)]
+    in_time: Rows = rows[np.argsort(memory.at_ns[rows], kind="stable")]
+    return in_time

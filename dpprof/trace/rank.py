@@ -18,7 +18,7 @@ from dpprof.trace.context import Issuer, find_calls, find_collectives, find_cont
 from dpprof.trace.evidence import Found, Verdicts, judge, unknown_names
 from dpprof.trace.identity import Identity, identify
 from dpprof.trace.kinds import LOW_LATENCY, KindRule
-from dpprof.trace.memory import memory_table
+from dpprof.trace.memory import memory_doubts, memory_table
 from dpprof.trace.messages import message_columns
 from dpprof.trace.parse import read_trace
 from dpprof.trace.raw import Codes, TraceColumns
@@ -89,7 +89,10 @@ def make_tables(
         marked=tuple(sorted(marks.step.tolist())),
         no_wait=_low_latency(trace, found),
         explained=verdicts.explained,
-        warnings=_warnings(trace, found, verdicts, file),
+        warnings=(
+            *_warnings(trace, found, verdicts, file),
+            *memory_doubts(trace, activities.on_gpu, file),
+        ),
     )
 
 
@@ -168,7 +171,8 @@ def _warnings(trace: TraceColumns, found: Found, verdicts: Verdicts, file: Path)
         shown = "; ".join(name[:80] for name in names[:3]) + ("; ..." if len(names) > 3 else "")
         warnings.append(
             f"{file.name}: {len(names)} unknown names on lanes that mostly communicate are taken "
-            f"for computation ({shown}); give patterns for them if they communicate"
+            f"for computation ({shown}); give patterns for them under [[kinds]] in dpprof.toml if "
+            "they communicate"
         )
     if not len(found.rows):
         warnings.append(f"{file.name}: holds no device activity")

@@ -62,7 +62,10 @@ def test_the_peak_is_taken_apart_and_set_beside_the_prediction(report) -> None:
 def test_what_is_not_known_has_a_reason(report) -> None:
     assert report.ranks[1].memory == MemoryFigures(
         predicted_in_flight=1,
-        reasons=["memory: the trace has no memory events; profile with profile_memory=True"],
+        reasons=[
+            "memory: the trace has no memory events of the device; profile with "
+            "profile_memory=True, or give a memory snapshot"
+        ],
     )
 
 
