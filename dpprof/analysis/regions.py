@@ -150,13 +150,14 @@ def _longest_claim(
 def _explained(
     timeline: Timeline, claims: Sequence[Claims], segments: npt.NDArray[np.intp]
 ) -> tuple[list[int], list[str]]:
-    ranks, causes = [], []
-    for segment in segments:
-        claim = int(timeline.claims[segment])
-        piece = int(timeline.pieces[segment])
-        ranks.append(-1 if claim < 0 else int(claims[claim].ranks[piece]))
-        causes.append("" if claim < 0 else str(claims[claim].causes[piece]))
-    return ranks, causes
+    claim, piece = timeline.claims[segments], timeline.pieces[segments]
+    ranks = np.full(len(segments), -1, dtype=np.int64)
+    causes = np.full(len(segments), "", dtype=object)
+    for number, one in enumerate(claims):
+        rows = np.flatnonzero(claim == number)
+        ranks[rows] = np.asarray(one.ranks)[piece[rows]]
+        causes[rows] = np.asarray(one.causes, dtype=object)[piece[rows]]
+    return ranks.tolist(), causes.tolist()
 
 
 def _held_up(needs: Needs, instants: npt.NDArray[np.int64]) -> list[str]:

@@ -93,17 +93,22 @@ def _on_gpu(trace: TraceColumns, rows: Rows) -> Activities:
 
 def _gpu_lanes(trace: TraceColumns, rows: Rows) -> tuple[Codes, tuple[str, ...]]:
     """``stream 7``, with the device before it where the trace has several."""
-    key = np.stack((trace.device[rows], trace.stream[rows], trace.thread[rows]), axis=1)
-    key[key[:, 1] >= 0, 2] = -1  # the thread only stands in for a stream that is not written
-    unique, lane = np.unique(key, axis=0, return_inverse=True)
-    several = len(np.unique(unique[:, 0])) > 1
+    devices, device = np.unique(trace.device[rows], return_inverse=True)
+    # The thread only stands in for a stream that is not written.
+    thread = np.where(trace.stream[rows] >= 0, -1, trace.thread[rows])
+    streams, threads = len(trace.streams) + 1, len(trace.threads) + 1
+    key = (device * streams + trace.stream[rows] + 1) * threads + thread + 1
+    lane, unique = pd.factorize(key, sort=True)
+    several = len(devices) > 1
     lanes = []
-    for device, stream, thread in unique:
+    for one in unique.tolist():
+        device, stream = devices[one // threads // streams], one // threads % streams - 1
+        thread = one % threads - 1
         text = trace.streams[stream] if stream >= 0 else trace.threads[thread][1]
         text = "stream " + text.removeprefix("stream ").strip()
         lanes.append(f"device {device} {text}" if several else text)
     codes, texts = pd.factorize(np.array(lanes, dtype=object))
-    return codes[lane.reshape(-1)].astype(np.int32), tuple(texts)
+    return codes[lane].astype(np.int32), tuple(texts)
 
 
 def _on_cpu(trace: TraceColumns, rows: Rows, *, labelled: bool) -> Activities:
