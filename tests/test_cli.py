@@ -14,7 +14,9 @@ from dpprof.errors import DpprofError
 OPTIONS = {
     "analyze": {
         *("--format", "--output", "--force", "--steps", "--whole-trace", "--explain-kinds"),
+        *("--executor", "--scheduler", "--memory-snapshot"),
     },
+    "cache": {"--format", "--output", "--force"},
     "export": {"--to", "--output", "--steps", "--whole-trace", "--force"},
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -62,27 +63,29 @@ def command(
             )
         report_kinds(paths[0], output, reading)
         return
-    report_runs(paths, output, reading, steps=steps, whole_trace=whole_trace)
+    if snapshots and len(paths) > 1:
+        raise DpprofError("--memory-snapshot is for one RUN; analyze the others on their own")
+    wanted = {"steps": steps, "whole_trace": whole_trace, "snapshots": snapshots}
+    report_runs(paths, output, reading, **wanted)
 
 
 def report_runs(
     paths: Sequence[str],
     output: Output,
     reading: ReadingOptions = LOCAL,
-    *,
-    steps: str | None = None,
-    whole_trace: bool = False,
+    **wanted: Any,
 ) -> None:
-    """Load, analyze and write runs: one as a report, several side by side with the last."""
+    """Load, analyze and write runs: one as a report, several side by side with the last.
+
+    `wanted` are the further arguments of `dpprof.trace.load.load_run`.
+    """
     from dpprof.analysis.report import analyze
     from dpprof.trace.load import load_run
 
     patterns, reports = user_patterns(), []
     for path in paths:
         with reading.shown() as how:
-            run = load_run(
-                path, steps=steps, whole_trace=whole_trace, patterns=patterns, reading=how
-            )
+            run = load_run(path, patterns=patterns, reading=how, **wanted)
         reports.append(analyze(run))
     write_reports(reports, output)
 

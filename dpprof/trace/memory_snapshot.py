@@ -26,6 +26,7 @@ MOST_ENTRIES = 20_000_000
 
 _Integers = npt.NDArray[np.int64]
 _LIMIT = 2**62
+_MOST_DEVICES = 1024
 
 
 class Action(IntEnum):
@@ -103,7 +104,10 @@ def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> Snapshot:
         raise DpprofError(f"{file}: {count} entries are too many; record with max_entries")
     reader = OriginReader()
     held = _segments_by_device(segments)
-    devices = sorted(held.keys() | {device for device, trace in enumerate(traces) if trace})
+    devices = sorted(
+        held.keys()
+        | {device for device, trace in enumerate(traces) if trace and isinstance(trace, list)}
+    )
     found = [
         _device(
             device, traces[device] if device < len(traces) else [], held.get(device, []), reader
@@ -136,9 +140,9 @@ def _load(file: Path, most_bytes: int) -> Any:
 def _segments_by_device(segments: list[Any]) -> dict[int, list[dict[str, Any]]]:
     found: dict[int, list[dict[str, Any]]] = {}
     for segment in segments:
-        if isinstance(segment, dict):
-            device = segment.get("device", 0)
-            found.setdefault(device if type(device) is int else 0, []).append(segment)
+        device = segment.get("device", 0) if isinstance(segment, dict) else None
+        if type(device) is int and 0 <= device < _MOST_DEVICES:
+            found.setdefault(device, []).append(segment)
     return found
 
 
