@@ -22,6 +22,7 @@ from dpprof.tables.kinds import STATES
 from dpprof.trace.kinds import KindRule
 from dpprof.trace.load import load_run
 from dpprof.trace.patterns import kind_rules
+from dpprof.trace.reading import Reading
 
 if TYPE_CHECKING:
     from dpprof.simulate.walk import Communication
@@ -40,15 +41,26 @@ def load(
     steps: str | None = None,
     whole_trace: bool = False,
     patterns: Sequence[KindRule] | None = None,
+    snapshots: Sequence[str] = (),
+    scheduler: str | None = None,
 ) -> LoadedRun:
     """The run at `path`: a run folder, a folder or glob of traces, one trace, or several.
 
     `steps` picks marked steps (``"3-5"``, ``"2,4-6"``), `whole_trace` takes everything as one
     window. `patterns` are rules for the kinds of activities, those of the configuration in force
-    (``dpprof.toml``) where left out. Raises `DpprofError` that names the file.
+    (``dpprof.toml``) where left out. `snapshots` are CUDA memory snapshots (FILE or RANK=FILE)
+    beside those that lie with the traces. `scheduler` is a Dask cluster (``tcp://host:8786``) to
+    read on. Raises `DpprofError` that names the file.
     """
-    rules = kind_rules(load_config().kinds) if patterns is None else tuple(patterns)
-    return LoadedRun(load_run(path, steps=steps, whole_trace=whole_trace, patterns=rules))
+    run = load_run(
+        path,
+        steps=steps,
+        whole_trace=whole_trace,
+        patterns=kind_rules(load_config().kinds) if patterns is None else tuple(patterns),
+        snapshots=snapshots,
+        reading=Reading(scheduler=scheduler),
+    )
+    return LoadedRun(run)
 
 
 @dataclass(frozen=True, eq=False)

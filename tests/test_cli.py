@@ -17,7 +17,10 @@ OPTIONS = {
         *("--executor", "--scheduler", "--memory-snapshot"),
     },
     "cache": {"--format", "--output", "--force"},
-    "export": {"--to", "--output", "--steps", "--whole-trace", "--force"},
+    "export": {
+        *("--to", "--output", "--force", "--steps", "--whole-trace", "--memory-snapshot"),
+        *("--executor", "--scheduler"),
+    },
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
         *("--warmup", "--model", "--layers", "--seed", "--output", "--force"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dpprof.commands._config import user_patterns
+from dpprof.commands._reading import ReadingOptions, reading_options
 
 FORMS = ("perfetto", "parquet", "csv")
 
@@ -32,9 +34,23 @@ FORMS = ("perfetto", "parquet", "csv")
 )
 @click.option("--steps", metavar="N[-M],...", help="Steps to account, by their numbers.")
 @click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
+@reading_options
+@click.option(
+    "--memory-snapshot",
+    "snapshots",
+    metavar="[RANK=]FILE",
+    multiple=True,
+    help="CUDA memory snapshot of a rank, beside those that lie with the traces.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an export of before.")
 def command(
-    run: str, form: str, path: Path, steps: str | None, whole_trace: bool, force: bool
+    run: str,
+    form: str,
+    path: Path,
+    executor: str,
+    scheduler: str | None,
+    force: bool,
+    **wanted: Any,
 ) -> None:
     """Write RUN for Perfetto (one clock, bubbles, arrows) or as tables.
 
@@ -44,7 +60,7 @@ def command(
     from dpprof.trace.load import load_run
 
     check_export(form, path, force=force)
-    patterns = user_patterns()
-    loaded = load_run(run, steps=steps, whole_trace=whole_trace, patterns=patterns)
+    with ReadingOptions(executor, scheduler).shown() as reading:
+        loaded = load_run(run, patterns=user_patterns(), reading=reading, **wanted)
     next_step = export(loaded, form, path, force=force)
     click.echo(f"Wrote {path}; {next_step}", err=True)
