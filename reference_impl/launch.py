@@ -139,6 +139,7 @@ def _rank_main(task: _RankTask, messages: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent(signal.SIGKILL)
     _print_to(task.log)
+    tempfile.tempdir = str(task.log.parent)  # what this rank leaves behind goes with the launcher
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     from reference_impl.train import train
 
@@ -158,7 +159,10 @@ def _rank_main(task: _RankTask, messages: Connection) -> None:
 
 def _print_to(log: Path) -> None:
     """Send stdout and stderr to a file: the profiler and gloo chat on both."""
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    except FileNotFoundError:
+        os._exit(1)  # the launcher was interrupted and has gone, and its folder with it
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)

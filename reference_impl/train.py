@@ -45,28 +45,42 @@ class Workshop(NamedTuple):
 
 
 def train(job: Job, rank: int, rendezvous: str, report: Callable[[int], None]) -> None:
-    """Run `job` as `rank`; `report` is told the number of finished steps."""
-    device = _prepare_process(job, rank)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, rendezvous, rank=rank, world_size=job.world_size)
+    """Run `job` as `rank` of a world of its own; `report` is told the number of finished steps."""
+    device = prepare_process(job, rank)
+    join_world(device, rendezvous, rank, job.world_size)
     try:
-        schedule = schedule_from_json(job.schedule)
-        mesh = Mesh(job.pp, job.ep, rank)
-        groups = make_groups(mesh, schedule, backend)
-        build = _emulated_workshop if job.device == "emulated" else _model_workshop
-        workshop = build(job, schedule, mesh, groups, device)
-        lane = partial(side_lane, device)
-        channels = Channels(schedule, mesh, workshop.wire, lane, workshop.lookahead)
-        if isinstance(workshop.executor, EmulatedExecutor):
-            workshop.executor.channels = channels
-        runtime = Runtime(schedule, mesh, workshop.executor, channels, device, workshop.program_of)
-        _run_steps(job, workshop, runtime, report)
-        runtime.close()
+        train_in_world(job, rank, device, report)
     finally:
         dist.destroy_process_group()
 
 
-def _prepare_process(job: Job, rank: int) -> torch.device:
+def join_world(device: torch.device, rendezvous: str, rank: int, world_size: int) -> None:
+    """Initialise torch.distributed: NCCL on GPUs, gloo on CPUs."""
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rendezvous, rank=rank, world_size=world_size)
+
+
+def train_in_world(
+    job: Job, rank: int, device: torch.device, report: Callable[[int], None]
+) -> None:
+    """Run `job` as `rank` of the world that this process has joined."""
+    schedule = schedule_from_json(job.schedule)
+    mesh = Mesh(job.pp, job.ep, rank)
+    groups = make_groups(mesh, schedule, dist.get_backend())
+    build = _emulated_workshop if job.device == "emulated" else _model_workshop
+    workshop = build(job, schedule, mesh, groups, device)
+    lane = partial(side_lane, device)
+    channels = Channels(schedule, mesh, workshop.wire, lane, workshop.lookahead)
+    if isinstance(workshop.executor, EmulatedExecutor):
+        workshop.executor.channels = channels
+    runtime = Runtime(schedule, mesh, workshop.executor, channels, device, workshop.program_of)
+    _run_steps(job, workshop, runtime, report)
+    runtime.close()
+    dist.barrier()  # nobody goes on while another still writes
+
+
+def prepare_process(job: Job, rank: int) -> torch.device:
+    """Seed and tune this process for the job's device; gives the device."""
     torch.manual_seed(job.seed)
     if job.device == "cuda":
         index = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))

@@ -41,6 +41,9 @@ class Output:
             return
         partial = self.path.with_name(self.path.name + ".partial")
         try:
+            if self.path.exists() and not self.path.is_file():  # a device or a pipe is written to
+                self.path.write_text(text, encoding="utf-8")
+                return
             partial.write_text(text, encoding="utf-8")
             os.replace(partial, self.path)  # noqa: PTH105 - atomic on POSIX
         except OSError as error:
@@ -85,7 +88,7 @@ def make_output(
     """
     configured = load_config().output
     path = None if output_path is None or str(output_path) == "-" else output_path
-    if path is not None:
+    if path is not None and (path.is_file() or not path.exists()):
         if path.exists() and not force:
             raise DpprofError(f"{path}: exists already; choose another file or add --force")
         if not path.parent.is_dir():

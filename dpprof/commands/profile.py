@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dpprof.commands._jobs import Request, make_jobs
 from dpprof.commands._output import Output
-from dpprof.errors import DpprofError
+from dpprof.commands._place import check_targets, make_empty, partial_of, put_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,25 +25,6 @@ if TYPE_CHECKING:
 _DEVICES = ("auto", "cuda", "cpu", "emulated")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    """The command line's options, as given."""
-
-    schedule: str
-    pp: int
-    ep: int
-    micro_batches: int | None
-    device: str
-    costs: str
-    model: str
-    layers: int | None
-    steps: int
-    warmup: int
-    seed: int
-    output: Path
-    force: bool
-
-
 @click.command()
 @click.option(
     "--schedule",
@@ -50,7 +32,11 @@ class _Request:
     show_default=True,
     help="Schedules to profile, one after the other (`dpprof schedule` lists them).",
 )
-@click.option("--pp", type=click.IntRange(1, 1024), default=4, show_default=True, help="Ranks.")
+@click.option(
+    "--pp",
+    type=click.IntRange(1, 1024),
+    help="Pipeline ranks. [default: 4, or what torchrun's world holds]",
+)
 @click.option("--ep", type=click.IntRange(1, 1024), default=1, show_default=True)
 @click.option(
     "--micro-batches",
@@ -90,126 +76,46 @@ def command(**options: Any) -> None:
     every component and message from a cost profile, over real processes and messages. Under
     torchrun the ranks join its world.
     """
-    request = _Request(**options)
-    jobs = _make_jobs(request)
-    joined = "RANK" in os.environ and "WORLD_SIZE" in os.environ
-    run: Callable[[Job], None] = _join if joined else _launch
-    folders = [_run_into_place(job, run, request.force) for job in jobs]
-    if int(os.environ.get("RANK", "0")) == 0:
+    jobs = make_jobs(Request(**options))
+    folders = [Path(job.folder) for job in jobs]
+    first = int(os.environ.get("RANK", "0")) == 0
+    if first:
+        check_targets(folders, options["force"])
+    with _runner(jobs[0], folders) as run:
+        for job, folder in zip(jobs, folders, strict=True):
+            _run_into_place(job, folder, run, first)
+    if first:
         _report(folders)
 
 
-def _make_jobs(request: _Request) -> list[Job]:
-    """Every job of the request, checked before the first one starts."""
-    from dpprof.schedules.form import schedule_to_json
-    from dpprof.schedules.registry import make_schedule
-    from reference_impl.job import Job, resolve_device
+@contextmanager
+def _runner(job: Job, folders: list[Path]) -> Iterator[Callable[[Job], None]]:
+    """What runs a job: a launcher of processes, or, under torchrun, this process as one rank."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        yield _launch
+        return
+    from reference_impl.join import joined_world
 
-    names = [name.strip() for name in request.schedule.split(",") if name.strip()]
-    if not names or len(set(names)) < len(names):
-        raise DpprofError(f"--schedule {request.schedule}: give every schedule once")
-    micro_batches = request.micro_batches or _default_micro_batches(request.pp)
-    schedules = [make_schedule(name, request.pp, micro_batches) for name in names]
-    world_size = request.pp * request.ep
-    _check_world(world_size)
-    device = resolve_device(request.device, world_size)
-    stages = [schedule.placement.stage_count for schedule in schedules]
-    costs, sizes, layers = _model_of(request, device, stages)
-    return [
-        Job(
-            schedule=schedule_to_json(schedule),
-            pp=request.pp,
-            ep=request.ep,
-            device=device,
-            folder=str(request.output / schedule.name),
-            layers=_layers_per_stage(layers, count, schedule.name),
-            steps=request.steps,
-            warmup=request.warmup,
-            seed=request.seed,
-            sizes=sizes,
-            costs=costs,
-        )
-        for schedule, count in zip(schedules, stages, strict=True)
-    ]
+    def clean_up() -> None:
+        for folder in folders:
+            shutil.rmtree(partial_of(folder), ignore_errors=True)
+
+    with joined_world(job, clean_up) as run:
+        yield run
 
 
-def _default_micro_batches(pp: int) -> int:
-    """DualPipe's paper shows 20 micro-batches on 8 ranks: 2.5 a rank."""
-    return max(2, 2 * -(-5 * pp // 4))
-
-
-def _check_world(world_size: int) -> None:
-    given = os.environ.get("WORLD_SIZE") if "RANK" in os.environ else None
-    if given is not None and given != str(world_size):
-        raise DpprofError(
-            f"--pp x --ep is {world_size}, but torchrun started {given} processes; make them equal"
-        )
-
-
-def _model_of(
-    request: _Request, device: str, stages: list[int]
-) -> tuple[dict[str, Any] | None, dict[str, Any], int]:
-    """Costs of the emulated device or sizes of the real model; and the layers of all stages."""
-    if device == "emulated":
-        import msgspec
-
-        from dpprof.costs import load_costs
-
-        profile = load_costs(request.costs)
-        return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
-    import dataclasses
-    import math
-
-    from reference_impl.config import preset
-
-    config = preset(request.model)
-    whole = math.lcm(*stages)
-    layers = request.layers or -(-config.layers // whole) * whole
-    config = dataclasses.replace(config, layers=layers, seed=request.seed)
-    for count in stages:
-        config.check_parallel(count, request.ep)
-    return None, config.to_json(), layers
-
-
-def _layers_per_stage(layers: int, stages: int, schedule: str) -> int:
-    if layers % stages:
-        raise DpprofError(
-            f"{layers} layers do not divide by the {stages} stages of {schedule}; "
-            f"choose --layers as a multiple of {stages}"
-        )
-    return layers // stages
-
-
-def _run_into_place(job: Job, run: Callable[[Job], None], force: bool) -> Path:
+def _run_into_place(job: Job, folder: Path, run: Callable[[Job], None], first: bool) -> None:
     """Run the job in a folder beside its own, and put that in place when it is whole."""
-    import dataclasses
-
-    folder = Path(job.folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    first = int(os.environ.get("RANK", "0")) == 0
+    partial = partial_of(folder)
     if first:
-        if folder.exists() and not force:
-            raise DpprofError(
-                f"{folder}: exists already; choose another folder with -o or add --force"
-            )
-        _make_empty(partial)
+        make_empty(partial)
     try:
         run(dataclasses.replace(job, folder=str(partial)))
         if first:
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
+            put_in_place(folder)
     finally:
         if first:
             shutil.rmtree(partial, ignore_errors=True)
-    return folder
-
-
-def _make_empty(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise DpprofError(f"{folder.parent}: cannot be written ({error.strerror})") from error
 
 
 def _launch(job: Job) -> None:
@@ -217,14 +123,6 @@ def _launch(job: Job) -> None:
 
     with _progress(job) as advance:
         launch(job, advance)
-
-
-def _join(job: Job) -> None:
-    from reference_impl.host import sigterm_as_interrupt
-    from reference_impl.train import train
-
-    with sigterm_as_interrupt():
-        train(job, int(os.environ["RANK"]), "env://", lambda _: None)
 
 
 @contextmanager

@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from threading import current_thread, get_ident
 from time import time_ns
 
-from dpprof.tables.labels import SLOT_LABEL, Label
+from dpprof.errors import DpprofError
+from dpprof.tables.kinds import KINDS
+from dpprof.tables.labels import SLOT_LABEL, Label, parse_label
+
+_LABEL_KINDS = (SLOT_LABEL, *KINDS)
 
 
 @dataclass
@@ -91,7 +96,7 @@ def label(kind: str, **fields: str | int) -> AbstractContextManager[None]:
 
     `kind` is one of `dpprof.tables.kinds.KINDS`; `fields` are those of
     `dpprof.tables.labels.Label`. On a GPU the work launched in the block gets the fields; on a
-    CPU the block itself is the activity.
+    CPU the block itself is the activity. Raises `DpprofError` for an unknown kind or field.
     """
     return span(_label_text(kind, tuple(fields.items())))
 
@@ -103,5 +108,17 @@ def slot_label(slot: str) -> AbstractContextManager[None]:
 
 @lru_cache(maxsize=2**14)
 def _label_text(kind: str, fields: tuple[tuple[str, str | int], ...]) -> str:
-    """The text of a label; kept, because every training step has the same ones."""
-    return str(Label(kind=kind, **dict(fields)))  # type: ignore[arg-type]
+    """The text of a label, checked; kept, because every training step has the same ones."""
+    if kind not in _LABEL_KINDS:
+        nearest = get_close_matches(kind, _LABEL_KINDS, n=1)
+        meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise DpprofError(f"label({kind!r}): no such kind{meant} Known: {', '.join(_LABEL_KINDS)}")
+    try:
+        text = str(Label(kind=kind, **dict(fields)))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise DpprofError(
+            f"label({kind!r}): {error}; the fields are those of dpprof.tables.labels.Label"
+        ) from error
+    if parse_label(text) is None:
+        raise DpprofError(f"{text!r} would not be read back; values may hold no blanks")
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -27,6 +28,7 @@ from dpprof.runs.manifest import (
     RankPlace,
     Source,
     Steps,
+    check_manifest_fields,
     write_manifest,
 )
 
@@ -47,6 +49,14 @@ class CaptureOptions:
     device: str = ""
     allocated_before_bytes: int = 0
     manifest: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.warmup < 1 or self.steps < 1:
+            raise DpprofError(
+                f"capture(warmup={self.warmup}, steps={self.steps}): both must be at least 1; the "
+                "profiler's first step is never a fair one"
+            )
+        check_manifest_fields(self.manifest)
 
 
 class Capture:
@@ -178,6 +188,8 @@ def capture(folder: str | os.PathLike[str], **options: Any) -> Iterator[Capture]
     rank, ``run.json``; where torch.distributed is initialised every rank must leave the block.
     Nothing is written if the block raises. Raises `DpprofError` if `folder` already holds a run.
     """
+    if importlib.util.find_spec("torch") is None:
+        raise DpprofError("capturing needs torch: pip install 'dpprof[profile]'")
     target = Path(folder)
     if (target / MANIFEST_NAME).exists():
         raise DpprofError(f"{target}: already holds a run; choose another folder or remove it")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +70,27 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created: str = ""  # ISO 8601, UTC
     command: list[str] = []
     notes: list[str] = []
+
+
+def check_manifest_fields(fields: Mapping[str, Any]) -> None:
+    """Raise `DpprofError` for a field that a manifest does not have or a value it cannot hold."""
+    known = Manifest.__struct_fields__
+    unknown = sorted(fields.keys() - set(known))
+    if unknown:
+        nearest = difflib.get_close_matches(unknown[0], known, n=1)
+        meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise DpprofError(
+            f"run.json has no field {unknown[0]!r}{meant} The fields are {', '.join(known)}"
+        )
+    for name, value in fields.items():
+        type_of = Manifest.__annotations__[name]
+        try:
+            msgspec.convert(msgspec.to_builtins(value), _FIELD_TYPES[name])
+        except (msgspec.ValidationError, TypeError) as error:
+            raise DpprofError(f"run.json field {name!r}: {error}; give it as {type_of}") from error
+
+
+_FIELD_TYPES = typing.get_type_hints(Manifest)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:

@@ -1,0 +1,131 @@
+"""Turns the options of ``dpprof profile`` into jobs, and checks them before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dpprof.commands._schedule import find_schedule
+from dpprof.costs.load import load_costs
+from dpprof.errors import DpprofError
+from dpprof.schedules.form import schedule_to_json
+from dpprof.schedules.schedule import Schedule
+
+if TYPE_CHECKING:
+    from reference_impl.job import Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The command line's options, as given."""
+
+    schedule: str
+    pp: int | None
+    ep: int
+    micro_batches: int | None
+    device: str
+    costs: str
+    model: str
+    layers: int | None
+    steps: int
+    warmup: int
+    seed: int
+    output: Path
+    force: bool
+
+
+def make_jobs(request: Request) -> list[Job]:
+    """Every job of the request, checked before the first one starts."""
+    if importlib.util.find_spec("torch") is None:
+        raise DpprofError("profiling needs torch: pip install 'dpprof[profile]'")
+    from reference_impl.job import Job, resolve_device
+
+    pp = request.pp or _default_pp(request.ep)
+    schedules = _schedules(request, pp)
+    world_size = pp * request.ep
+    _check_world(world_size)
+    device = resolve_device(request.device, world_size)
+    stages = [schedule.placement.stage_count for schedule in schedules]
+    costs, sizes, layers = _model_of(request, device, stages)
+    return [
+        Job(
+            schedule=schedule_to_json(schedule),
+            pp=pp,
+            ep=request.ep,
+            device=device,
+            folder=str(request.output / schedule.name),
+            layers=_layers_per_stage(layers, count, schedule.name),
+            steps=request.steps,
+            warmup=request.warmup,
+            seed=request.seed,
+            sizes=sizes,
+            costs=costs,
+        )
+        for schedule, count in zip(schedules, stages, strict=True)
+    ]
+
+
+def _schedules(request: Request, pp: int) -> list[Schedule]:
+    micro_batches = request.micro_batches or _default_micro_batches(pp)
+    words = [word.strip() for word in request.schedule.split(",") if word.strip()]
+    schedules = [find_schedule(word, pp, micro_batches) for word in words]
+    names = {schedule.name for schedule in schedules}
+    if not names or len(names) < len(schedules):
+        raise DpprofError(f"--schedule {request.schedule}: give every schedule once")
+    for name in names:
+        if Path(name).name != name:
+            raise DpprofError(f"a schedule called {name!r} cannot name a folder; rename it")
+    return schedules
+
+
+def _default_pp(ep: int) -> int:
+    """What torchrun's world holds, else 4."""
+    world_size = os.environ.get("WORLD_SIZE", "") if "RANK" in os.environ else ""
+    return max(int(world_size) // ep, 1) if world_size.isdigit() else 4
+
+
+def _default_micro_batches(pp: int) -> int:
+    """DualPipe's paper shows 20 micro-batches on 8 ranks: 2.5 a rank."""
+    return max(2, 2 * -(-5 * pp // 4))
+
+
+def _check_world(world_size: int) -> None:
+    given = os.environ.get("WORLD_SIZE") if "RANK" in os.environ else None
+    if given is not None and given != str(world_size):
+        raise DpprofError(
+            f"--pp x --ep is {world_size}, but torchrun started {given} processes; make them equal"
+        )
+
+
+def _model_of(
+    request: Request, device: str, stages: list[int]
+) -> tuple[dict[str, Any] | None, dict[str, Any], int]:
+    """Costs of the emulated device or sizes of the real model; and the layers of all stages."""
+    if device == "emulated":
+        profile = load_costs(request.costs)
+        return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
+    from reference_impl.config import preset
+
+    config = preset(request.model)
+    whole = math.lcm(*stages)
+    layers = request.layers or -(-config.layers // whole) * whole
+    config = dataclasses.replace(config, layers=layers, seed=request.seed)
+    for count in stages:
+        config.check_parallel(count, request.ep)
+    return None, config.to_json(), layers
+
+
+def _layers_per_stage(layers: int, stages: int, schedule: str) -> int:
+    if layers % stages:
+        raise DpprofError(
+            f"{layers} layers do not divide by the {stages} stages of {schedule}; "
+            f"choose --layers as a multiple of {stages}"
+        )
+    return layers // stages
