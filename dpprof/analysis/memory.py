@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
-from dpprof.analysis.memory_parts import parts_at_peak
+from dpprof.analysis.memory_parts import TOGETHER, parts_at_peak
 from dpprof.analysis.slot_texts import read_slot
 from dpprof.runs.host_slots import host_slots
 from dpprof.runs.manifest import RankPlace
@@ -76,7 +76,8 @@ def _rank_figures(run: Run, place: RankPlace, predicted: int | None) -> MemoryFi
         activation_bytes=parts.activations,
         communication_bytes=parts.communication,
         rest_bytes=parts.rest,
-        reasons=parts.reasons,
+        # A model has no communication buffers to tell apart.
+        reasons=[one for one in parts.reasons if one != TOGETHER or run.source == "captured"],
     )
 
 

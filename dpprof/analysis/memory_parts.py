@@ -55,6 +55,8 @@ def parts_at_peak(allocated: int, measured: dict[str, int], place: RankPlace) ->
     return Parts(*parts, rest if rest >= 0 else None, reasons)
 
 
+TOGETHER = "communication buffers, rest: counted as activations; a memory snapshot tells them apart"
+
 _NAMES = ("parameters", "gradients", "optimizer state", "activations", "communication buffers")
 
 
@@ -70,4 +72,4 @@ def _left_over(allocated: int, static: tuple[int | None, ...]) -> tuple[int | No
         return None, ["activations: the manifest does not say what parameters and optimizer take"]
     if sum(known) > allocated:
         return None, ["activations: the memory curve leaves out what was allocated before it began"]
-    return allocated - sum(known), []
+    return allocated - sum(known), [TOGETHER]

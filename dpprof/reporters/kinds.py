@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from msgspec import structs
+
 from dpprof.analysis.kind_figures import ExplainedKind, KindReport
 from dpprof.reporters.content import Cell, Section
 from dpprof.reporters.units import TimeUnit, time_unit
@@ -16,6 +18,9 @@ MOST_NAMES = 30
 _SHORTEST_NAME = 24
 _OTHER_COLUMNS = 72  # characters that the columns beside the name take at most
 _LONGEST_CONTEXT = 22
+_LONGEST_READ = 2000
+_NO_CONTEXT = dict.fromkeys(("collective", "annotation", "call", "group"), "")
+_RETURN_TYPE = re.compile(r"(?:void|std::enable_if<.*?>::type) ")
 _ARGUMENTS = re.compile(r"(?<=\w)[<(]")
 
 
@@ -51,7 +56,9 @@ def kind_warnings(report: KindReport) -> list[str]:
 
 def short_name(name: str, longest: int) -> str:
     """A kernel's name without C++ arguments; of a long qualified one the end, which says most."""
-    text = name.removeprefix("void ").replace("(anonymous namespace)::", "")
+    start = _RETURN_TYPE.match(name, 0, _LONGEST_READ)
+    text = name[start.end() :] if start else name
+    text = text.replace("(anonymous namespace)::", "")
     text = _ARGUMENTS.split(text, maxsplit=1)[0] or name
     if len(text) <= longest:
         return text
@@ -105,9 +112,9 @@ def _matched(kinds: Sequence[ExplainedKind], unit: TimeUnit, longest: int) -> Se
 
 
 def _others(kinds: Sequence[ExplainedKind], unit: TimeUnit, longest: int) -> Section:
-    rows = _alike(kinds, longest)
+    rows = _alike([structs.replace(one, **_NO_CONTEXT) for one in kinds], longest)
     cells = tuple(
-        (Cell(row.name), Cell("communication" if row.suspect else "any"), *_sums(found, unit))
+        (Cell(row.name), Cell("communication" if row.suspect else "other"), *_sums(found, unit))
         for row, found in rows[:MOST_NAMES]
     )
     return Section(

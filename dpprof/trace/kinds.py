@@ -149,7 +149,8 @@ HELPERS = KindRule(
     "name",
     r"(?i)get_dispatch_layout|cast|cutlass|gemm|\bat::native|\bcub::|flash|elementwise|reduce_"
     r"|transpose|layer_?norm|rms_?norm|^triton_|permute|swiglu|silu|scatter_gather|copy_kernel"
-    r"|CatArray|memset|fill",
+    r"|CatArray|memset|fill|nvjet_|Cijk_|cudnn|gemv|winograd|dgrad|wgrad|multi_tensor_apply|softmax"
+    r"|rotary",
     COMPUTE,
 )
 """Computation that is often found on a stream of communication, and need not be warned of."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
+from dpprof.analysis.memory_parts import TOGETHER
 from dpprof.analysis.report import analyze
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.registry import make_schedule
@@ -56,6 +57,7 @@ def test_the_peak_is_taken_apart_and_set_beside_the_prediction(report) -> None:
         activation_bytes=120,
         predicted_in_flight=2,
         predicted_bytes=500,
+        reasons=[TOGETHER],
     )
 
 

@@ -103,6 +103,7 @@ def test_long_tables_say_how_much_is_left_out(tmp_path: Path, capsys) -> None:
         ("ncclDevKernel_Generic(ncclArgs<4096ul>)", "ncclDevKernel_Generic"),
         ("Memcpy DtoD (Device -> Device)", "Memcpy DtoD (Device..."),
         ("void a::very::long::space::of::names::combine<8>", "...e::of::names::combine"[-22:]),
+        ("std::enable_if<!(1), void>::type gemvx::kernel<int>(int)", "gemvx::kernel"),
         ("<<>>", "<<>>"),
     ],
 )
