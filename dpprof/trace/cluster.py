@@ -26,7 +26,7 @@ def read_on_cluster(
         tasks = {
             client.submit(pack, request, pure=False): number for number, request in requests.items()
         }
-        for task in as_completed(list(tasks)):
+        for task in as_completed(list(tasks), loop=client.loop):
             number = tasks.pop(task)
             yield number, _result(task, requests[number])
             task.release()

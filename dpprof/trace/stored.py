@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dpprof.store.contents import Stamp, code_digest, digest, sample, stamp
 from dpprof.store.entries import About, Damaged, Entry, open_entry, write_entry
 from dpprof.store.parquet import from_parquet, to_parquet
 from dpprof.store.place import Place
-from dpprof.trace.identity import Identity
+from dpprof.trace.identity import Identity, rank_in_name
 from dpprof.trace.kinds import KindRule
 from dpprof.trace.parts import RankPart, make_part
 from dpprof.trace.rank import RankTables, read_rank
@@ -41,7 +42,8 @@ class Request:
 
     def key(self) -> str:
         """The key of its entry: what is in the file, and how it is read. Raises OSError."""
-        how = (self.file.name, self.rank, [repr(one) for one in self.patterns])
+        rank = None if rank_in_name(self.file) is not None else self.rank
+        how = (self.file.name, rank, [repr(one) for one in self.patterns])
         about = f"{how!r} {code_digest(*_READER)}".encode()
         return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
 
@@ -160,10 +162,13 @@ class StoredEvents:
     def __call__(self) -> pd.DataFrame:
         """The events of the rank."""
         entry = open_entry(self.place, self.key)
-        try:
-            return self.request.read().events if entry is None else entry.table(_EVENTS)
-        except Damaged:
-            return self.request.read().events
+        if entry is not None:
+            with suppress(Damaged):
+                return entry.table(_EVENTS)
+        packed = pack(self.request)
+        with suppress(OSError):
+            keep(self.place, self.request, packed)
+        return from_parquet(packed.contents[_EVENTS])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,218 @@
+"""Many ranks: read in parallel, on a cluster, and analyzed one at a time, with the same result."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpprof.analysis.report import analyze
+from dpprof.errors import DpprofError
+from dpprof.runs.manifest import RankPlace
+from dpprof.runs.run import Run
+from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table, make_table
+from dpprof.trace import processes
+from dpprof.trace.identity import Identity
+from dpprof.trace.join import find_peers, join_events
+from dpprof.trace.load import load_run
+from dpprof.trace.need import available_bytes, need_bytes
+from dpprof.trace.parts import RankPart, make_part
+from dpprof.trace.rank import RankTables
+from dpprof.trace.reading import Reading
+from dpprof.trace.stored import Request, pack
+
+GROUP = 8
+
+
+@pytest.fixture
+def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dpprof.trace.pool._WORTH_A_PROCESS_BYTES", 0)
+    monkeypatch.setattr("dpprof.trace.pool.usable_cores", lambda: 2)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_processes_and_progress(
+    tmp_path, cache, make_run, without_cache, assert_same, parallel, monkeypatch, cached
+) -> None:
+    folder = make_run(tmp_path / "run", 5)
+    plain = without_cache(lambda: load_run(folder, reading=Reading(processes=1)))
+    if not cached:
+        monkeypatch.setenv("DPPROF_CACHE", "off")
+    monkeypatch.setattr("dpprof.trace.pool._HELD_EVENTS", 0)
+    monkeypatch.setattr("dpprof.analysis.accounting._WORTH_PROCESSES", 0)
+    seen: list[tuple[int, int]] = []
+    for _ in range(2):
+        run = load_run(folder, reading=Reading(progress=lambda *one: seen.append(one)))
+        assert_same(run, plain)
+    assert seen == [(number, 5) for number in range(1, 6)] * 2
+
+
+def test_an_error_of_one_rank_is_told_as_ever(tmp_path, cache, make_run, parallel) -> None:
+    folder = make_run(tmp_path / "run", 3)
+    (folder / "rank1.json").write_text("no trace")
+    with pytest.raises(DpprofError, match=r"rank1\.json"):
+        load_run(folder)
+
+
+def _killing(times: int, marks: Path) -> Any:
+    def read(request: Request) -> Any:
+        if request.file.name == "rank1.json" and len(list(marks.iterdir())) < times:
+            (marks / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return pack(request)
+
+    return read
+
+
+def test_what_a_killed_process_was_reading_is_read_again(
+    tmp_path, cache, make_run, without_cache, assert_same, parallel, monkeypatch
+) -> None:
+    (tmp_path / "marks").mkdir()
+    folder = make_run(tmp_path / "run", 4)
+    plain = without_cache(lambda: load_run(folder, reading=Reading(processes=1)))
+    monkeypatch.setattr(processes, "pack", _killing(1, tmp_path / "marks"))
+    assert_same(load_run(folder), plain)
+
+
+def test_a_rank_whose_readers_are_killed_is_named(
+    tmp_path, cache, make_run, parallel, monkeypatch
+) -> None:
+    (tmp_path / "marks").mkdir()
+    monkeypatch.setattr(processes, "pack", _killing(9, tmp_path / "marks"))
+    with pytest.raises(DpprofError, match=r"rank1\.json: the process that read it was killed"):
+        load_run(make_run(tmp_path / "run", 4))
+
+
+def test_no_more_is_read_at_once_than_memory_allows(monkeypatch, tmp_path) -> None:
+    """Needs of 5, 4, 3, 2 and 1 in a memory of 6: the biggest first, and whatever fits beside."""
+    running: list[int] = []
+    most: list[list[int]] = []
+
+    class Pool:
+        def __init__(self, *_: Any) -> None: ...
+
+        def __enter__(self) -> Pool:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def submit(self, _: Any, __: Any, request: Request) -> Future[Any]:
+            running.append(int(request.file.name))
+            most.append(sorted(running))
+            return Future()
+
+    def first_done(futures: Any, **_: Any) -> Any:
+        future = next(iter(futures))
+        future.set_result(None)
+        del running[0]
+        return type("Done", (), {"done": {future}})
+
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(processes, "wait", first_done)
+    monkeypatch.setattr(processes, "need_bytes", lambda file: int(file.name))
+    monkeypatch.setattr(processes, "available_bytes", lambda: 6)
+    requests = {number: Request(Path(str(number))) for number in range(1, 6)}
+    read = [number for number, _ in processes.read_in_processes(None, requests, 3)]
+    assert sorted(read) == [1, 2, 3, 4, 5]
+    assert most == [[5], [4], [3], [2, 3], [1, 2, 3]]
+
+
+def test_needs_grow_with_what_is_inside(tmp_path) -> None:
+    import gzip
+
+    plain, packed = tmp_path / "a.json", tmp_path / "a.json.gz"
+    plain.write_bytes(b"x" * 1_000_000)
+    packed.write_bytes(gzip.compress(b"x" * 1_000_000))
+    assert need_bytes(plain) == need_bytes(packed) > need_bytes(tmp_path / "none")
+    assert available_bytes() > 0
+
+
+def tiny_parts(ranks: int) -> list[RankPart]:
+    """A computation, a collective in a group of 8, and a copy on every rank."""
+    begin = np.repeat(np.random.default_rng(7).integers(0, 50, ranks), 3)
+    start = begin + np.tile([0, 90, 300], ranks)
+    rank = np.repeat(np.arange(ranks), 3)
+    kind = np.tile(["compute", "all_reduce", "memory"], ranks)
+    collective = kind == "all_reduce"
+    group = [f"dp {one // GROUP}" if of else "" for one, of in zip(rank, collective, strict=True)]
+    columns = {"rank": rank, "step": 0, "kind": kind, "start_ns": start, "end_ns": start + 100}
+    sequence = np.where(collective, 0, -1)
+    events = make_table(EVENTS, {**columns, "name": kind, "group": group, "sequence": sequence})
+    return [
+        tiny_part(number, ranks, events[3 * number : 3 * number + 3]) for number in range(ranks)
+    ]
+
+
+def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
+    first = rank - rank % GROUP
+    groups = {f"dp {rank // GROUP}": tuple(range(first, first + GROUP))}
+    return make_part(
+        RankTables(
+            file=Path(f"rank{rank}.json"),
+            rank=rank,
+            identity=Identity(rank, ranks, "captured", None, groups=groups),
+            events=events.reset_index(drop=True),
+            slots=empty_table(SLOTS),
+            memory=empty_table(MEMORY),
+            steps=empty_table(STEPS),
+            marked=(),
+            no_wait=np.zeros(len(events), dtype=bool),
+            explained=events.iloc[:0],
+            warnings=(),
+        )
+    )
+
+
+@pytest.mark.parametrize("ranks", [16, pytest.param(2048, marks=pytest.mark.slow)])
+def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
+    parts = tiny_parts(ranks)
+    peers, warnings = find_peers(parts, None)
+    held, _ = join_events(parts, peers)
+    places = tuple(RankPlace(rank=rank, pp_rank=rank) for rank in range(ranks))
+    fields = {"name": "many", "source": "captured", "places": places}
+    whole = held.whole()
+    assert (warnings, len(whole)) == ([], 3 * ranks)
+    ready = whole.loc[whole["kind"] == "all_reduce", ["start_ns", "ready_ns"]].to_numpy()
+    latest = ready[:, 0].reshape(-1, GROUP).max(axis=1)
+    assert ready[:, 1].tolist() == np.repeat(latest, GROUP).tolist()
+    assert analyze(Run(held=held, **fields)) == analyze(Run(events=whole, **fields))
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_gives_the_same(
+    tmp_path, cache, make_run, without_cache, assert_same
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    folder = make_run(tmp_path / "run", 8)
+    plain = without_cache(lambda: load_run(folder, reading=Reading(processes=1)))
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path)
+    )
+    killed: list[int] = []
+
+    def kill_one(done: int, _: int) -> None:
+        if not killed:
+            worker = next(iter(cluster.workers.values()))
+            killed.append(worker.process.pid)
+            os.kill(worker.process.pid, signal.SIGKILL)
+
+    with cluster:
+        reading = Reading(scheduler=cluster.scheduler_address, progress=kill_one)
+        run = load_run(folder, reading=reading)
+    assert len(killed) == 1
+    assert_same(run, plain)
+    assert_same(load_run(folder), plain)  # now from the cache
+
+
+def test_no_cluster_is_said(tmp_path, cache, make_run, monkeypatch) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("dpprof.trace.cluster._CONNECT_SECONDS", 0.2)
+    folder = make_run(tmp_path / "run")
+    with pytest.raises(DpprofError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answers there"):
+        load_run(folder, reading=Reading(scheduler="tcp://127.0.0.1:9"))
