@@ -103,7 +103,7 @@ class EmulatedExecutor:
             for action, consumer in consumers.items()
             if consumer is not None and consumer.pp_rank != own
         }
-        self.wire = EmulatedWire(costs.message.duration_ns)
+        self.wire = EmulatedWire(costs.message)
         self.channels: Channels
         self._nothing = torch.zeros(self.message.shape, dtype=self.message.dtype)
         timing = timing_from_profile(costs, layers)

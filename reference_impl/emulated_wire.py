@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from dpprof.costs.profile import MessageCost
 from reference_impl.host import sleep_until
 from reference_impl.lanes import Label, Lane
 
@@ -27,14 +28,14 @@ class Deadline:
 class Edge:
     """A directed edge of the pipeline: busy with one message after the other."""
 
-    def __init__(self, cost_ns: int) -> None:
-        self._cost_ns = cost_ns
+    def __init__(self, cost: MessageCost) -> None:
+        self._cost = cost
         self._free_ns = 0
 
     def arrival_ns(self, ready_ns: int) -> int:
-        """When the next message, ready at `ready_ns`, has passed."""
-        self._free_ns = max(ready_ns, self._free_ns) + self._cost_ns
-        return self._free_ns
+        """When the next message, ready at `ready_ns`, has passed and arrived."""
+        self._free_ns = max(ready_ns, self._free_ns) + self._cost.transfer_ns
+        return self._free_ns + self._cost.latency_ns
 
 
 class PostedReceive:
@@ -72,8 +73,8 @@ class EmulatedWire:
     takes through this machine's sockets does not show. Has state because edges are busy.
     """
 
-    def __init__(self, cost_ns: int) -> None:
-        self._edges: defaultdict[tuple[int, int], Edge] = defaultdict(lambda: Edge(cost_ns))
+    def __init__(self, cost: MessageCost) -> None:
+        self._edges: defaultdict[tuple[int, int], Edge] = defaultdict(lambda: Edge(cost))
         self._departing: defaultdict[tuple[int, int], deque[int]] = defaultdict(deque)
         self._last: dict[tuple[int, int], PostedReceive] = {}
         self._under_way: list[dist.Work] = []

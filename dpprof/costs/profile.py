@@ -13,10 +13,14 @@ class MessageCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bytes_per_second: float | None = None  # None: infinitely fast
 
     @property
+    def transfer_ns(self) -> int:
+        """Time that one message occupies its edge; the latency comes on top, for all at once."""
+        return round(self.bytes / self.bytes_per_second * 1e9) if self.bytes_per_second else 0
+
+    @property
     def duration_ns(self) -> int:
-        """Time that one message occupies its edge."""
-        transfer = self.bytes / self.bytes_per_second * 1e9 if self.bytes_per_second else 0.0
-        return self.latency_ns + round(transfer)
+        """From the start of a message's transfer to its arrival."""
+        return self.latency_ns + self.transfer_ns
 
 
 class MemoryCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -127,7 +127,7 @@ def simulate(
     message_ns = timing.message.duration_ns
     if sum(lengths_ns) + message_ns * len(plan.messages) > _LONGEST_NS:
         raise DpprofError(f"{timing.source}: the step takes over 100 years; lower the costs")
-    times = walk(plan, lengths_ns, message_ns, communication)
+    times = walk(plan, lengths_ns, timing.message, communication)
     starts, ends = np.array(times.starts, np.int64), np.array(times.ends, np.int64)
     parts = [slice(first, last) for first, last in pairwise(plan.offsets)]
     return SimulatedStep(

@@ -31,6 +31,7 @@ def message_blocks(step: SimulatedStep, slots: SlotColumns) -> list[Block]:
     forward = operation == OPERATIONS.index("F")
     forward |= (operation == OPERATIONS.index("F&B")) & (messages.member == 0)
     _, group, sequence = number_edges(messages)
+    start = _on_its_lane(messages, group)
     sides = (
         (messages.source, messages.target, send_lane(messages.target), SEND),
         (messages.target, messages.source, receive_lane(messages.source, pp), RECEIVE),
@@ -39,7 +40,7 @@ def message_blocks(step: SimulatedStep, slots: SlotColumns) -> list[Block]:
         Block(
             slot=row,
             rank=rank,
-            start=messages.start_ns,
+            start=start,
             end=messages.arrival_ns,
             stage=of_member(slots.stage, row, messages.member),
             direction=of_member(slots.direction, row, messages.member),
@@ -57,6 +58,17 @@ def message_blocks(step: SimulatedStep, slots: SlotColumns) -> list[Block]:
         )
         for rank, peer, lane, way in sides
     ]
+
+
+def _on_its_lane(messages: Messages, edge: Integers) -> Integers:
+    """Starts of the rows: a message that travels behind another shows once that has arrived."""
+    order = np.argsort(edge, kind="stable")
+    start, arrival = messages.start_ns[order], messages.arrival_ns[order]
+    follows = edge[order][1:] == edge[order][:-1]
+    start[1:] = np.where(follows, np.maximum(start[1:], arrival[:-1]), start[1:])
+    result = np.empty_like(start)
+    result[order] = start
+    return result
 
 
 def number_edges(messages: Messages) -> tuple[tuple[str, ...], Integers, Integers]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from dpprof.costs.profile import MessageCost
 from dpprof.errors import DpprofError
 from dpprof.simulate.plan import Plan
 
@@ -25,7 +26,7 @@ class Times:
 
 
 def walk(
-    plan: Plan, lengths_ns: Sequence[int], message_ns: int, communication: Communication
+    plan: Plan, lengths_ns: Sequence[int], message: MessageCost, communication: Communication
 ) -> Times:
     """Times of all slots and messages; raises `DpprofError` where the ranks wait in a circle.
 
@@ -38,6 +39,7 @@ def walk(
     missing = [len(needed) for needed in plan.receives]
     ready = [0] * slots
     position, free = list(plan.offsets[:-1]), [0] * ranks
+    transfer_ns, duration_ns = message.transfer_ns, message.duration_ns
     edge_free: dict[tuple[int, int], int] = {}
     awake = list(range(ranks))
     while awake:
@@ -49,7 +51,8 @@ def walk(
             for number in plan.sends[slot]:
                 _, _, consumer, source, target = plan.messages[number]
                 times.sent[number] = sent = max(end, edge_free.get((source, target), 0))
-                times.arrived[number] = edge_free[source, target] = arrival = sent + message_ns
+                edge_free[source, target] = sent + transfer_ns
+                times.arrived[number] = arrival = sent + duration_ns
                 ready[consumer] = max(ready[consumer], arrival)
                 missing[consumer] -= 1
                 if consumer == position[target]:

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="the reference implementation needs 
 
 import torch.distributed as dist  # noqa: E402
 
-from dpprof.costs.profile import CostProfile, MemoryCost  # noqa: E402
+from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost  # noqa: E402
 from dpprof.schedules.registry import make_schedule  # noqa: E402
 from dpprof.simulate.engine import simulate  # noqa: E402
 from dpprof.simulate.timing import timing_from_profile  # noqa: E402
@@ -77,6 +77,6 @@ def test_a_large_activation_is_split_into_blocks_that_linux_grants():
     assert _blocks(2**31 + 1) == [2**30, 2**30, 1]
 
 
-def test_an_edge_carries_one_message_after_the_other():
-    edge = Edge(cost_ns=10)
-    assert [edge.arrival_ns(ready) for ready in (0, 5, 30)] == [10, 20, 40]
+def test_an_edge_carries_one_message_after_the_other_and_delays_each():
+    edge = Edge(MessageCost(bytes=10, bytes_per_second=1e9, latency_ns=3))
+    assert [edge.arrival_ns(ready) for ready in (0, 5, 30)] == [13, 23, 43]

@@ -9,6 +9,7 @@ import pytest
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.schedules.actions import Action, Operation, parse_slot
+from dpprof.schedules.registry import make_schedule
 from dpprof.schedules.schedule import Placement, Schedule
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.timing import timing_from_profile
@@ -22,7 +23,7 @@ def schedule(*ranks, stages=None, streams=(0,)):
 
 def timing(message_ns=0, **operation_ns):
     costs = {"F": 10, "B": 20, "F&B": 25, **operation_ns}
-    message = MessageCost(bytes=128, latency_ns=message_ns)
+    message = MessageCost(bytes=128, bytes_per_second=128e9 / message_ns if message_ns else None)
     return timing_from_profile(CostProfile(name="test", operation_ns=costs, message=message))
 
 
@@ -88,3 +89,11 @@ def test_what_cannot_run_is_refused():
 
 def test_an_empty_schedule_takes_no_time():
     assert simulate(schedule("", ""), timing()).makespan_ns == 0
+
+
+def test_latency_delays_messages_but_does_not_keep_their_edge_busy():
+    """The makespans are those of an independent simulator, with messages of 0.05 F."""
+    costs = {"F": 1000, "B": 2000, "I": 1000, "W": 1000, "F&B": 2500}
+    profile = CostProfile(name="late", operation_ns=costs, message=MessageCost(latency_ns=50))
+    step = simulate(make_schedule("dualpipe", 8, 20), timing_from_profile(profile))
+    assert step.makespan_ns == 60_300

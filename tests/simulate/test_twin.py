@@ -16,6 +16,9 @@ from dpprof.schedules.schedule import DependencyRule, Placement, Schedule
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.timing import OPERATIONS, Timing, timing_from_measured, timing_from_profile
 
+LATENCY_NS = 2
+"""On top of every message's time on its edge."""
+
 
 def twin(schedule, length_ns, message_ns, batched):
     """Start of every slot by (rank, index); None if the times never settle (a deadlock)."""
@@ -43,7 +46,7 @@ def twin(schedule, length_ns, message_ns, batched):
                     earliest.append(end((rank, index - 1)))
                     if batched:
                         earliest += [
-                            sent[rank, action] + message_ns
+                            sent[rank, action] + message_ns + LATENCY_NS
                             for action in slots[index - 1]
                             if (rank, action) in sent
                         ]
@@ -54,7 +57,7 @@ def twin(schedule, length_ns, message_ns, batched):
                     if needed.pp_rank == rank:
                         earliest.append(end(where[rank, needed.action]))
                     else:
-                        earliest.append(sent.get(tuple(needed), 0) + message_ns)
+                        earliest.append(sent.get(tuple(needed), 0) + message_ns + LATENCY_NS)
                 start[rank, index] = max(earliest)
                 for action in slot:
                     consumer = rule.downstream(rank, action)
@@ -91,7 +94,10 @@ def test_engine_equals_its_twin_on_real_schedules(size, lengths, message_ns, bat
 
 
 def timing_with_messages(table, message_ns):
-    return Timing(timing_from_measured(table).templates, MessageCost(latency_ns=message_ns))
+    return Timing(
+        timing_from_measured(table).templates,
+        MessageCost(bytes=message_ns, bytes_per_second=1e9, latency_ns=LATENCY_NS),
+    )
 
 
 def starts_of(step):
@@ -124,7 +130,9 @@ def shuffled_schedules(draw):
 @given(schedule=shuffled_schedules(), message_ns=st.integers(0, 3), batched=st.booleans())
 def test_engine_equals_its_twin_or_reports_a_deadlock(schedule, message_ns, batched):
     profile = CostProfile(
-        name="test", operation_ns={"F": 3, "B": 5}, message=MessageCost(latency_ns=message_ns)
+        name="test",
+        operation_ns={"F": 3, "B": 5},
+        message=MessageCost(bytes=message_ns, bytes_per_second=1e9, latency_ns=LATENCY_NS),
     )
     expected = twin(
         schedule, lambda _, operation: profile.operation_ns[operation], message_ns, batched
