@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from msgspec.structs import asdict
 
@@ -121,7 +122,8 @@ def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
 
 
 def _sums(states: pd.DataFrame) -> dict[str, int]:
-    return {state: int(states[state].sum()) for state in STATES}
+    sums = states[list(STATES)].to_numpy(np.int64).sum(axis=0)
+    return dict(zip(STATES, sums.tolist(), strict=True))
 
 
 def _steps(accounting: Accounting) -> list[StepFigures]:

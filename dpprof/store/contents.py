@@ -19,7 +19,8 @@ from typing import NamedTuple
 _SAMPLE_BYTES = 4096
 _SAMPLES = 64
 _CHUNK_BYTES = 1 << 20
-_SETTLED_NS = 2_000_000_000
+_SECOND_NS = 1_000_000_000
+_TICK_NS = 100_000_000
 """File times are coarse: a file written this recently may be written again unseen."""
 
 
@@ -32,16 +33,22 @@ class Stamp(NamedTuple):
     modified_ns: int
     changed_ns: int
 
-    @property
-    def settled(self) -> bool:
-        """Whether a later change is sure to be seen in the stamp."""
-        return time.time_ns() - max(self.modified_ns, self.changed_ns) > _SETTLED_NS
+
+class Look(NamedTuple):
+    """The stamp of a file at some time, and whether any later change is sure to alter it."""
+
+    stamp: Stamp
+    settled: bool
 
 
-def stamp(file: Path) -> Stamp:
-    """The stamp of a file; raises OSError where there is none."""
+def look(file: Path) -> Look:
+    """The stamp of a file now; raises OSError where there is none."""
     found = file.stat()
-    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    stamp = Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    written_ns = max(stamp.modified_ns, stamp.changed_ns)
+    whole_seconds = written_ns % _SECOND_NS == 0  # the file system counts no finer
+    margin_ns = 2 * _SECOND_NS if whole_seconds else _TICK_NS
+    return Look(stamp, time.time_ns() - written_ns > margin_ns)
 
 
 def sample(file: Path) -> bytes:

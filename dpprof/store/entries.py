@@ -79,13 +79,13 @@ class Entry:
 
     def remember(self, stamp: Stamp) -> None:
         """Note that the entry is right for the file of that stamp; no matter if it cannot."""
-        if not stamp.settled:
-            return
         stamps = [stamp, *self.about.stamps][:_MOST_STAMPS]
         try:
-            partial = Path(tempfile.mkstemp(prefix=PARTIAL, dir=self.folder)[1])
-            partial.write_bytes(_sealed(replace_stamps(self.about, stamps)))
-            os.replace(partial, self.folder / ABOUT)  # noqa: PTH105 - atomic
+            about = msgspec.structs.replace(self.about, stamps=stamps)
+            with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder.parent) as folder:
+                partial = Path(folder) / ABOUT
+                partial.write_bytes(_sealed(about))
+                os.replace(partial, self.folder / ABOUT)  # noqa: PTH105 - atomic
         except OSError:
             return
 
@@ -95,11 +95,6 @@ class Entry:
             os.utime(self.folder / ABOUT)
         except OSError:  # another has thrown it out, or we may only read
             return
-
-
-def replace_stamps(about: About, stamps: list[Stamp]) -> About:
-    """The same with other stamps."""
-    return msgspec.structs.replace(about, stamps=stamps)
 
 
 def open_entry(place: Place, key: str) -> Entry | None:

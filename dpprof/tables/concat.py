@@ -15,6 +15,8 @@ def concat_tables(columns: dict[str, str], tables: Sequence[pd.DataFrame]) -> pd
     """One table of several, category columns kept as categories."""
     if not tables:
         return empty_table(columns)
+    if len(tables) == 1:
+        return tables[0][list(columns)].astype(columns)
     joined: dict[str, object] = {}
     for name, dtype in columns.items():
         parts = [table[name] for table in tables]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dpprof.errors import DpprofError
 from dpprof.runs.workers import may_fork, usable_cores
-from dpprof.store.contents import stamp
 from dpprof.store.place import Place, find_place
 from dpprof.store.tidy import evict
 from dpprof.trace.cluster import read_on_cluster
@@ -15,7 +14,16 @@ from dpprof.trace.kinds import KindRule
 from dpprof.trace.parts import RankPart, make_part
 from dpprof.trace.processes import Handed, read_in_processes
 from dpprof.trace.reading import HERE, Reading
-from dpprof.trace.stored import Packed, Request, StoredEvents, find_part, keep, pack_tables, unpack
+from dpprof.trace.stored import (
+    Packed,
+    Request,
+    StoredEvents,
+    find_part,
+    keep,
+    look_at,
+    pack_tables,
+    unpack,
+)
 
 _WORTH_A_PROCESS_BYTES = 4_000_000  # compressed; forking and passing tables costs about 0.1 s
 _HELD_EVENTS = 4_000_000  # about 0.4 GB; beyond, events are taken from the cache one rank at a time
@@ -96,7 +104,7 @@ class _Reader:
         return self._read_here(request) if part is None else part
 
     def _read_here(self, request: Request) -> RankPart:
-        before = stamp(request.file) if request.file.exists() else None
+        before = look_at(request.file)
         tables = request.read()
         holds = self._held + len(tables.events) <= _HELD_EVENTS
         self._held += len(tables.events) if holds else 0

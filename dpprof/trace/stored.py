@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from dpprof.store.contents import Stamp, code_digest, digest, sample, stamp
+from dpprof.store.contents import Look, code_digest, digest, look, sample
 from dpprof.store.entries import About, Damaged, Entry, open_entry, write_entry
 from dpprof.store.parquet import from_parquet, to_parquet
 from dpprof.store.place import Place
@@ -63,24 +63,24 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
 class Packed:
     """A rank that was read, as an entry would hold it: `contents` are Parquet files.
 
-    `digest` is of the trace, `stamp` None where the trace changed while it was read.
+    `digest` is of the trace, `look` None where the trace changed while it was read.
     """
 
     contents: Mapping[str, bytes]
     rest: Rest
     digest: int
-    stamp: Stamp | None
+    look: Look | None
 
 
 def pack(request: Request) -> Packed:
     """Read a trace and pack its tables; raises `DpprofError`."""
-    before = _stamp(request.file)
+    before = look_at(request.file)
     tables = request.read()
     return pack_tables(request, tables, before)
 
 
-def pack_tables(request: Request, tables: RankTables, before: Stamp | None) -> Packed:
-    """Pack the tables of a trace that had the stamp `before` when reading it began."""
+def pack_tables(request: Request, tables: RankTables, before: Look | None) -> Packed:
+    """Pack the tables of a trace that looked like `before` when reading it began."""
     part = make_part(tables)
     frames = {name: getattr(part, name) for name in _TABLES}
     frames["communications"] = part.communications.copy(deep=False)
@@ -93,7 +93,8 @@ def pack_tables(request: Request, tables: RankTables, before: Stamp | None) -> P
         checksum = digest(request.file)
     except OSError:
         before, checksum = None, 0
-    same = before is not None and before == _stamp(request.file)
+    after = look_at(request.file)
+    same = before is not None and after is not None and before.stamp == after.stamp
     return Packed(contents, rest, checksum, before if same else None)
 
 
@@ -105,12 +106,12 @@ def unpack(request: Request, packed: Packed) -> RankPart:
 
 def keep(place: Place, request: Request, packed: Packed) -> bool:
     """Store a packed rank; False where its trace changed meanwhile. Raises OSError."""
-    if packed.stamp is None:
+    if packed.look is None:
         return False
     about = About(
         source=str(request.file.absolute()),
         digest=packed.digest,
-        stamps=[packed.stamp] if packed.stamp.settled else [],
+        stamps=[packed.look.stamp] if packed.look.settled else [],
         files={},
         rest=msgspec.to_builtins(packed.rest),
     )
@@ -135,18 +136,20 @@ def find_part(place: Place, request: Request) -> RankPart | None:
 
 
 def _is_right(entry: Entry, file: Path) -> bool:
-    now = stamp(file)
-    if entry.knows(now):
+    now = look(file)
+    if entry.knows(now.stamp):
         return True
     if digest(file) != entry.about.digest:
         return False
-    entry.remember(now)
+    if now.settled:
+        entry.remember(now.stamp)
     return True
 
 
-def _stamp(file: Path) -> Stamp | None:
+def look_at(file: Path) -> Look | None:
+    """How the file looks now; None where there is none to be seen."""
     try:
-        return stamp(file)
+        return look(file)
     except OSError:
         return None
 

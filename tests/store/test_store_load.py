@@ -55,7 +55,7 @@ def test_a_byte_changed_between_the_samples_is_noticed(
 ) -> None:
     """Even where the size and the time of the last change are put back."""
     if settled:
-        monkeypatch.setattr("dpprof.store.contents._SETTLED_NS", 0)
+        monkeypatch.setattr("dpprof.store.contents._TICK_NS", 0)
     file = make_trace(tmp_path / "rank0.json", 0, 1, padding=2_000_000)
     content = file.read_bytes()
     moved = content.replace(b'"gemm"', b'"GEMM"', 1)
