@@ -109,6 +109,7 @@ class Capture:
             "rank": self._place.rank,
             "pp_rank": self._place.pp_rank,
             "ep_rank": self._place.ep_rank,
+            "host": platform.node(),
             "allocated_before_bytes": self.options.allocated_before_bytes,
         }
         target = self.folder / f"rank{self._place.rank}.json.gz"

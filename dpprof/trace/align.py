@@ -35,12 +35,22 @@ def align_parts(
     """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
 
     Parts whose clock needs no correction are given back as they are; where causality holds
-    everywhere, that is all of them.
+    everywhere, or where all ranks were on one host and so shared its clock, that is all of them.
     """
+    if _share_a_clock(parts):
+        return list(parts), empty_table(CLOCK_COLUMNS), []
     clocks = _clocks(parts, peers)
     wrong = set(clocks.loc[(clocks["shift_ns"] != 0) | (clocks["drift_ppm"] != 0), RANK])
     aligned = [_shifted(part, clocks) if part.rank in wrong else part for part in parts]
     return aligned, clocks, clock_warnings(clocks)
+
+
+def _share_a_clock(parts: Sequence[RankPart]) -> bool:
+    """Whether one machine is known to have made every trace; emulated ranks are always on one."""
+    hosts = {part.identity.host for part in parts}
+    if len(hosts) == 1 and hosts != {""}:
+        return True
+    return all(part.identity.source == "emulated" for part in parts)
 
 
 def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:

@@ -37,6 +37,7 @@ class _Own(msgspec.Struct):
     pp_rank: int | None = None
     ep_rank: int = 0
     allocated_before_bytes: int = 0
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Identity:
     place: RankPlace | None
     allocated_before_bytes: int = 0
     groups: Mapping[str, Ranks] = field(default_factory=dict)
+    host: str = ""  # the machine, where the trace says
 
 
 def identify(trace: TraceColumns, file: Path) -> Identity:
@@ -72,6 +74,7 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
         place=place,
         allocated_before_bytes=own.allocated_before_bytes,
         groups=_groups(trace, distributed),
+        host=own.host,
     )
 
 
