@@ -55,9 +55,14 @@ def compare(reports: Sequence[Report], baseline: int = -1) -> Comparison:
 
 _Figure = Callable[[Report], float | None]
 
+_PARTS = {"hidden": "hidden", "exposed": "exposed", "wait": "posted, waiting"}
+"""Parts of a kind's figures, and what a line of the comparison calls them."""
+
 
 def _figures(reports: Sequence[Report]) -> Iterator[tuple[str, str, Unit, _Figure]]:
     yield "step", "step time", "time", lambda report: report.step_ns
+    yield "step", "fastest step", "time", lambda report: _extreme(report, min)
+    yield "step", "slowest step", "time", lambda report: _extreme(report, max)
     yield "step", "ideal step time", "time", _ideal_step
     yield "step", "tokens/s", "rate", lambda report: report.tokens_per_second
     yield "bubble", "bubble", "time", lambda report: _mean(report, report.total.bubble_ns)
@@ -69,10 +74,10 @@ def _figures(reports: Sequence[Report]) -> Iterator[tuple[str, str, Unit, _Figur
             yield "bubble", state.partition(".")[2], "time", _of_state(state)
     yield "communication", "hidden share", "share", lambda report: report.total.hidden_share
     for kind in COMMUNICATION_KINDS:
-        for part in ("hidden", "exposed", "wait"):
+        for part in _PARTS:
             figure = _of_kind(kind, f"{part}_ns")
             if any(figure(report) for report in reports):
-                yield "communication", f"{kind} {part}", "time", figure
+                yield "communication", f"{kind} {_PARTS[part]}", "time", figure
     yield "memory", "peak", "bytes", lambda report: report.total.memory.peak_allocated_bytes
     for stage in sorted({stage.stage for report in reports for stage in report.stages}):
         yield "memory", f"stage {stage}", "bytes", _of_stage(stage)
@@ -82,6 +87,12 @@ def _mean(report: Report, total_ns: int | None) -> float | None:
     """Per rank and step, from a sum over both."""
     count = len(report.ranks) * len(report.per_step)
     return None if total_ns is None or not count else total_ns / count
+
+
+def _extreme(report: Report, choose: Callable[[list[int]], int]) -> float | None:
+    """The shortest or longest step; None where there is only one."""
+    windows = [step.window_ns for step in report.per_step]
+    return choose(windows) if len(windows) > 1 else None
 
 
 def _of_state(state: str) -> _Figure:

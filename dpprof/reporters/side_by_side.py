@@ -12,8 +12,11 @@ _TITLES = {
     "step": "Step",
     "bubble": "Bubble (mean of the ranks)",
     "communication": "Communication (mean of the ranks)",
-    "memory": "Memory peak",
+    "memory": "Memory peak (by stage: of the ranks that hold it)",
 }
+
+_TRIVIAL_SHARE = 0.005
+"""Of the baseline's step: ratios to less than this say nothing."""
 
 
 def comparison_sections(comparison: Comparison) -> Iterator[Section]:
@@ -24,7 +27,8 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     for subject, title in _TITLES.items():
         metrics = [metric for metric in comparison.metrics if metric.section == subject]
         if metrics:
-            rows = tuple(_row(metric, comparison.baseline, unit) for metric in metrics)
+            trivial = _TRIVIAL_SHARE * (comparison.reports[comparison.baseline].step_ns or 0)
+            rows = tuple(_row(metric, comparison.baseline, unit, trivial) for metric in metrics)
             yield Section(title, ("", *names), rows)
 
 
@@ -37,8 +41,12 @@ def run_names(comparison: Comparison) -> list[str]:
     ]
 
 
-def _row(metric: Metric, baseline: int, unit: TimeUnit) -> tuple[Cell, ...]:
+def _row(metric: Metric, baseline: int, unit: TimeUnit, trivial_ns: float) -> tuple[Cell, ...]:
+    """A line; times that are next to nothing in the baseline get no ratio."""
     ratios = metric.ratios(baseline)
+    base = metric.values[baseline]
+    if metric.unit == "time" and base is not None and base < trivial_ns:
+        ratios = (None,) * len(ratios)
     cells = [
         Cell(
             _text(metric, value, unit),
