@@ -7,10 +7,10 @@ DEMO := demo-run
 
 .PHONY: demo test lint golden clean
 
+# About two minutes, most of it the set-up.
 demo: $(STAMP)
 	$(BIN)/dpprof profile --schedule dualpipe,1f1b --pp 8 --micro-batches 20 --device emulated \
-		--force -o $(DEMO)
-	@echo
+		--force -o $(DEMO) >/dev/null
 	$(BIN)/dpprof analyze $(DEMO)/dualpipe
 	@echo
 	$(BIN)/dpprof analyze $(DEMO)/1f1b
