@@ -29,6 +29,9 @@ VARIABLES |= {
 }
 """Variable -> the section and key that it sets. Patterns are set in a file only."""
 
+READ_ELSEWHERE = (f"{PREFIX}MAX_TRACE_BYTES",)
+"""Guards that only the environment sets, where they are needed: `dpprof.trace.stream`."""
+
 NOT_YET = {"gate": "gate rules cannot be configured yet; give them to the verb"}
 
 _Values = dict[tuple[str, str], Any]
@@ -126,9 +129,11 @@ def _from_file(found: Found) -> tuple[_Values, tuple[KindPattern, ...]]:
 def _from_environment(environment: Mapping[str, str], base: Path | None) -> _Values:
     """What the variables set; an empty one sets nothing."""
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
-    check_known(given, VARIABLES, "environment", "variable")
+    check_known(given, (*VARIABLES, *READ_ELSEWHERE), "environment", "variable")
     values: _Values = {}
     for name, text in given.items():
+        if name in READ_ELSEWHERE:
+            continue
         section, key = VARIABLES[name]
         if text:
             values[section, key] = READERS[section][key](text, name, base or Path())

@@ -213,7 +213,18 @@ static Text check_utf8(Scan *scan, Text p) {
 
 static inline int is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
 
-/* Past an escape; p is at the backslash. */
+static int hex4(Text p) {
+    int value = 0;
+    for (int i = 0; i < 4; i++) {
+        int letter = p[i] | 32;
+        int digit = is_digit(p[i]) ? p[i] - '0' : letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+        if (digit < 0) return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+/* Past an escape; p is at the backslash. Surrogates come in pairs. */
 static Text check_escape(Scan *scan, Text p) {
     if (scan->end - p < 2) return give_up(scan, NEEDS_MORE, p);
     if (p[1] != 'u') {
@@ -221,10 +232,16 @@ static Text check_escape(Scan *scan, Text p) {
         return p + 2;
     }
     if (scan->end - p < 6) return give_up(scan, NEEDS_MORE, p);
-    for (int i = 2; i < 6; i++)
-        if (!is_digit(p[i]) && ((p[i] | 32) < 'a' || (p[i] | 32) > 'f'))
-            return give_up(scan, UNSOUND, p);
-    return p + 6;
+    int unit = hex4(p + 2);
+    if (unit < 0 || (unit >= 0xDC00 && unit < 0xE000)) return give_up(scan, UNSOUND, p);
+    if (unit < 0xD800 || unit >= 0xE000) return p + 6;
+    if (scan->end - p < 12) {
+        if (scan->end - p > 6 && p[6] != '\\') return give_up(scan, UNSOUND, p);
+        return give_up(scan, NEEDS_MORE, p);
+    }
+    int second = p[6] == '\\' && p[7] == 'u' ? hex4(p + 8) : -1;
+    if (second < 0xDC00 || second >= 0xE000) return give_up(scan, UNSOUND, p);
+    return p + 12;
 }
 
 /* Past the closing quote; p is past the opening one. */
@@ -812,9 +829,8 @@ static Text read_events(Scan *scan, Text p, Text stop, int *place) {
                 return good;
             }
         } else {
-            Token token;
-            p = skip_value(scan, p, &token);
-            scan->skipped += p != NULL;
+            Token no_event;
+            p = skip_value(scan, p, &no_event);
         }
         if (p == NULL) return good;
         *place = AFTER_EVENT;

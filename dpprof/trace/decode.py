@@ -23,6 +23,8 @@ _ABSENT = msgspec.Raw()
 _CATEGORY_TOKENS = {f'"{text}"'.encode(): int(code) for text, code in CATEGORIES.items()}
 _SPAN, _INSTANT, _METADATA = b'"X"', b'"i"', b'"M"'
 _MEMORY, _THREAD_NAME = b'"[memory]"', b'"thread_name"'
+_COLLECTIVE_TEXTS = 5
+_NO_COLLECTIVE = (_ABSENT,) * 9
 _NO_TEXT = b'""'
 
 
@@ -144,27 +146,23 @@ class EventRows:
         )
 
     def _collective(self, arguments: Arguments) -> int:
-        texts = [
-            bytes(one)
-            for one in (
-                arguments.collective,
-                arguments.group,
-                arguments.description,
-                arguments.ranks,
-                arguments.dtype,
-            )
-        ]
+        raw = (
+            arguments.collective,
+            arguments.group,
+            arguments.description,
+            arguments.ranks,
+            arguments.dtype,
+            arguments.elements,
+            arguments.source,
+            arguments.destination,
+            arguments.sequence,
+        )
+        if raw == _NO_COLLECTIVE:
+            return -1
+        texts = [bytes(one) for one in raw[:_COLLECTIVE_TEXTS]]
         if not all(is_wording(text) for text in texts):
             raise _WrongError
-        numbers = tuple(
-            _integer(one)
-            for one in (
-                arguments.elements,
-                arguments.source,
-                arguments.destination,
-                arguments.sequence,
-            )
-        )
+        numbers = tuple(_integer(one) for one in raw[_COLLECTIVE_TEXTS:])
         if texts[0] in (b"", b"null"):
             return -1
         codes = tuple(_number(self._texts, text or b"null") for text in texts)
@@ -240,6 +238,8 @@ def _arguments(event: Event) -> Arguments:
 
 
 def _integer(token: msgspec.Raw) -> int:
+    if token is _ABSENT:
+        return -1
     value = integer(bytes(token))
     if value is None:
         raise _WrongError
@@ -247,6 +247,8 @@ def _integer(token: msgspec.Raw) -> int:
 
 
 def _small(token: msgspec.Raw) -> int:
+    if token is _ABSENT:
+        return -1
     value = small_integer(bytes(token))
     if value is None:
         raise _WrongError

@@ -11,13 +11,23 @@ from dpprof.errors import DpprofError
 from dpprof.trace.collect import Collector
 from dpprof.trace.raw import TraceColumns
 from dpprof.trace.repair import Fault, repair
-from dpprof.trace.scan import Block, Engine, Place, State, Stop, has_compiled, scan_compiled
+from dpprof.trace.scan import (
+    MAX_DEPTH,
+    Block,
+    Engine,
+    Place,
+    State,
+    Stop,
+    has_compiled,
+    scan_compiled,
+)
 from dpprof.trace.scan_parallel import scan_pieces
 from dpprof.trace.scan_python import scan_python
 from dpprof.trace.stream import Stream
 
 _PIECE_BYTES = 8 << 20
 _MOST_EVENT_BYTES = 256 << 20
+_WINDOW_BYTES = 1 << 20  # of what the compiled engine leaves to the other one
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TRACE_HINT = "give a Chrome-trace JSON of torch.profiler, which has a list of 'traceEvents'"
 
@@ -108,6 +118,9 @@ class _Reading:
             at = block.stop_at - block.position
             if block.stop == Stop.NO_TRACE:
                 raise DpprofError(self._no_trace(at))
+            if block.stop == Stop.DECLINED:
+                self._cut(f"nests values more than {MAX_DEPTH} deep", at)
+                return True
             if block.stop != Stop.UNSOUND:
                 if block.stop == Stop.NEEDS_MORE and is_last:
                     self._truncated()
@@ -119,11 +132,17 @@ class _Reading:
 
     def _scan(self) -> Block:
         """Scan once, take what was found and drop it from the buffer."""
-        buffer = self._buffer
-        block = self._engine(buffer, 0, len(buffer), self._state)
-        if block.stop == Stop.DECLINED:
+        block = self._engine(self._buffer, 0, len(self._buffer), self._state)
+        window = _WINDOW_BYTES
+        while block.stop == Stop.DECLINED and self._engine is not scan_python:
             self._take(block)
-            block = scan_python(buffer, 0, len(buffer), self._state)
+            piece = self._buffer[:window]
+            block = scan_python(piece, 0, len(piece), self._state)
+            if len(piece) == len(self._buffer) or block.stop in (Stop.DECLINED, Stop.UNSOUND):
+                break
+            window *= 1 if block.position else 2
+            self._take(block)
+            block = self._engine(self._buffer, 0, len(self._buffer), self._state)
         self._take(block)
         return block
 

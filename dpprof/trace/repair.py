@@ -13,8 +13,14 @@ from dpprof.trace.structure import Positions, find_quotes, in_strings
 
 _NO_NUMBER = re.compile(rb"-?\b(?:NaN|nan|Infinity|infinity|Inf|inf)\b")
 _TRAILING_COMMA = re.compile(rb",(?=[ \t\r\n]*[\]}])")
-_BAD_ESCAPE = re.compile(rb'(?<!\\)(?:\\\\)*(\\)(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
-_LONGEST_ESCAPE = 6
+_ODD = rb"(?<!\\)(?:\\\\)*"  # backslashes before that make the next one an escape
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_BAD_ESCAPES = (
+    re.compile(_ODD + rb'(\\)(?!["\\/bfnrt]|u[0-9a-fA-F]{4})'),
+    re.compile(_ODD + rb"(?=" + _HIGH + rb"(?!" + _LOW + rb"))(\\)"),
+    re.compile(_ODD + rb"(?<!" + _HIGH + rb")(?=" + _LOW + rb")(\\)"),
+)
+_LONGEST_ESCAPE = 12
 _CHUNK_BYTES = 1 << 20
 
 
@@ -39,7 +45,7 @@ def repair(piece: bytearray, is_last: bool) -> list[Fault]:
     ]
     quotes = find_quotes(piece)
     faults += _replace("control characters in a string", _controls(piece, quotes), piece, b" ")
-    escapes = _matches(_BAD_ESCAPE, piece, 1)
+    escapes = np.unique(np.concatenate([_matches(one, piece, 1) for one in _BAD_ESCAPES]))
     reach = len(piece) if is_last else len(piece) - _LONGEST_ESCAPE
     bad = escapes[in_strings(quotes, escapes) & (escapes < reach)]
     faults += _replace("unknown escapes", bad, piece, b"?")

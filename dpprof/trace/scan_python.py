@@ -86,14 +86,17 @@ def _scan_events(scan: _Scan) -> None:
     end = int(closing[0]) if len(closing) else None
     ends = structure.brackets[structure.depth == 0] + 1
     ends = ends[ends <= (len(piece) if end is None else end)]
-    body = piece[: _last(ends, len(piece)) if end is None else end]
+    deep = _too_deep(structure, len(piece) if end is None else end)
+    if deep is not None:
+        end = None
+    body = piece[: _last(ends, len(piece) if deep is None else deep) if end is None else end]
     first = len(body) - len(body.lstrip(_SPACE))
     is_blank = first == len(body)
     if not is_blank:
         if scan.place == Place.AFTER_EVENT and body[first : first + 1] != b",":
             return scan.give_up(Stop.UNSOUND, scan.position + first)
         skip = first + 1 if scan.place == Place.AFTER_EVENT else 0
-        decoded = _decode_events(scan, body, skip, structure, ends)
+        decoded = _decode_events(body, skip, ends)
         if decoded.end > skip:
             scan.place = Place.AFTER_EVENT
             _add_events(scan, decoded.value)
@@ -102,6 +105,8 @@ def _scan_events(scan: _Scan) -> None:
             scan.position += decoded.end
             return scan.give_up(Stop.UNSOUND, at)
         scan.position += len(body)
+    if deep is not None:
+        return scan.give_up(Stop.DECLINED, scan.position - len(body) + deep)
     if end is None:
         return scan.give_up(Stop.NEEDS_MORE, len(scan.data))
     scan.position = scan.position + 1 if not is_blank else scan.position + end + 1
@@ -109,13 +114,9 @@ def _scan_events(scan: _Scan) -> None:
     return None
 
 
-def _decode_events(
-    scan: _Scan, body: bytes, skip: int, structure: Structure, ends: Positions
-) -> _Decoded:
+def _decode_events(body: bytes, skip: int, ends: Positions) -> _Decoded:
     """The elements in `body`, without its first `skip` bytes, up to the last sound one."""
-    unsound_at = _too_deep(structure, len(body))
-    if unsound_at is None:
-        unsound_at = _bad_text(body)
+    unsound_at = _bad_text(body)
     length = len(body) if unsound_at is None else _last(ends, unsound_at)
     while length > skip:
         try:
@@ -139,8 +140,6 @@ def _add_events(scan: _Scan, elements: list[Any]) -> None:
             scan.rows.add((element,))
         elif bytes(element).startswith(b"{"):
             scan.rows.add((_EVENT.decode(element),))
-        else:
-            scan.rows.skipped += 1
 
 
 def _scan_top(scan: _Scan) -> None:

@@ -15,6 +15,8 @@ Token = bytes
 _NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _INTEGER = re.compile(rb"-?(?:0|[1-9][0-9]*)")
 _LIMIT_NS = 2**62
+_USUAL_DIGITS = 16
+_ZERO = ord("0")
 _LONGEST_EXPONENT = 12  # digits; more shift any number out of range
 
 
@@ -23,6 +25,15 @@ def nanoseconds(token: Token) -> int | None:
 
     None for what is no number, or beyond 2**62 ns. Numbers written as text are taken.
     """
+    whole, point, fraction = token.partition(b".")
+    is_usual = whole.isdigit() and len(whole) <= _USUAL_DIGITS and whole[0] != _ZERO
+    if is_usual and (fraction.isdigit() or not point):  # as Kineto writes it
+        value = int(whole) * 1000 + int((fraction + b"000")[:3])
+        return value if value < _LIMIT_NS else None
+    return _unusual_nanoseconds(token)
+
+
+def _unusual_nanoseconds(token: Token) -> int | None:
     found = _NUMBER.fullmatch(token[1:-1] if token.startswith(b'"') else token)
     if found is None:
         return None
@@ -59,6 +70,8 @@ def integer(token: Token) -> int | None:
     """
     if not token or token == b"null":
         return -1
+    if token.isdigit() and len(token) <= _USUAL_DIGITS and token[0] != _ZERO:
+        return int(token)
     digits = token
     if token.startswith(b'"'):
         digits = token[1:-1]
@@ -80,6 +93,8 @@ def small_integer(token: Token) -> int | None:
 
 def is_label(token: Token) -> bool:
     """Whether the token names something: text, a whole number or nothing."""
+    if token.isdigit() and len(token) < _USUAL_DIGITS and token[0] != _ZERO:
+        return True
     is_kind = not token or token == b"null" or token.startswith(b'"') or is_integer(token)
     return is_kind and len(token) <= MAX_TEXT_BYTES
 
@@ -97,5 +112,4 @@ def text_of(token: Token) -> str:
         return token.decode("utf-8", "replace")
     if b"\\" not in token:
         return token[1:-1].decode("utf-8", "replace")
-    # Lone surrogates are sound JSON, but no text that could be written anywhere.
-    return str(json.loads(token)).encode("utf-8", "replace").decode("utf-8")
+    return str(json.loads(token))
