@@ -6,11 +6,21 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 _ROW_GROUP = 4_000_000
-_CONSTANTS = b"dpprof.constants"
+_ABOUT = b"dpprof"
+_CATEGORY = "category"
+
+
+class _About(msgspec.Struct, frozen=True):
+    """The types of all columns, and the values of those that have only one throughout."""
+
+    rows: int
+    types: dict[str, str]
+    constants: dict[str, Any]
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:
@@ -18,22 +28,20 @@ def to_parquet(table: pd.DataFrame) -> bytes:
 
     Columns with one value throughout ("not known", mostly) are left to the metadata of the file.
     """
-    import msgspec
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    constants = _constants(table)
-    varying = table.drop(columns=list(constants))
-    arrow = pa.Table.from_pandas(varying, preserve_index=False, nthreads=1)
     types = {str(name): str(dtype) for name, dtype in table.dtypes.items()}
-    about = {"rows": len(table), "types": types, "values": constants}
-    metadata = {**(arrow.schema.metadata or {}), _CONSTANTS: msgspec.json.encode(about)}
+    constants = _constants(table, types)
+    varying = {name: _to_arrow(table[name]) for name in types if name not in constants}
+    about = msgspec.json.encode(_About(len(table), types, constants))
     stream = io.BytesIO()
     pq.write_table(
-        arrow.replace_schema_metadata(metadata),
+        pa.table(varying).replace_schema_metadata({_ABOUT: about}),
         stream,
         compression="lz4",
-        use_dictionary=_worth_a_dictionary(varying),
+        # A dictionary of times would hold every one of them.
+        use_dictionary=[name for name in varying if types[name] not in ("int64", "float64")],
         write_statistics=False,
         row_group_size=_ROW_GROUP,
     )
@@ -45,56 +53,69 @@ def from_parquet(content: bytes, columns: Sequence[str] | None = None) -> pd.Dat
 
     Raises ValueError (or OSError) for what is no such file.
     """
-    import msgspec
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(pa.BufferReader(content))
-    about = msgspec.json.decode((file.schema_arrow.metadata or {})[_CONSTANTS])
-    names = [name for name in about["types"] if columns is None or name in columns]
-    if not about["rows"]:  # Arrow does not keep the type of text without values
-        return pd.DataFrame({name: pd.Series(dtype=about["types"][name]) for name in names})
-    varying = [name for name in names if name not in about["values"]]
-    frame: pd.DataFrame = file.read(columns=varying, use_threads=False).to_pandas(
-        split_blocks=True, use_threads=False
-    )
-    if not varying:
-        frame = pd.DataFrame(index=pd.RangeIndex(about["rows"]))
-    series = {
-        name: frame[name] if name in varying else _repeated(about["values"][name], about["rows"])
+    metadata = file.schema_arrow.metadata or {}
+    about = msgspec.json.decode(metadata.get(_ABOUT, b""), type=_About)
+    names = [name for name in about.types if columns is None or name in columns]
+    if not about.rows:
+        return pd.DataFrame({name: pd.Series(dtype=about.types[name]) for name in names})
+    varying = [name for name in names if name not in about.constants]
+    found = file.read(columns=varying, use_threads=False).combine_chunks()
+    values = {
+        name: _repeated(about.types[name], about.constants[name], about.rows)
+        if name in about.constants
+        else _from_arrow(found.column(name), about.types[name])
         for name in names
     }
-    return pd.DataFrame(series, copy=False)
+    return pd.DataFrame(values, copy=False)
 
 
-def _constants(table: pd.DataFrame) -> dict[str, tuple[str, Any]]:
-    """Column -> its type and its one value, where it has no other."""
-    found: dict[str, tuple[str, Any]] = {}
-    for name in table.columns if len(table) else ():
-        column = table[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            codes = column.cat.codes.to_numpy()
+def _to_arrow(column: pd.Series[Any]) -> Any:
+    import pyarrow as pa
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy().astype(np.int32)
+        categories = pa.array([str(one) for one in column.cat.categories], pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), categories)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iufb":
+        return pa.array(column.to_numpy())
+    return pa.array(column.tolist(), pa.string())
+
+
+def _from_arrow(column: Any, dtype: str) -> Any:
+    if dtype not in (_CATEGORY, "str", "object"):
+        return column.to_numpy()
+    if dtype != _CATEGORY:
+        return pd.array(column.to_pylist(), dtype=dtype)
+    array = column.chunk(0)
+    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return _categorical(codes, array.dictionary.to_pylist())
+
+
+def _categorical(codes: Any, texts: Sequence[str]) -> pd.Categorical:
+    dtype = pd.CategoricalDtype(pd.Index(list(texts), dtype="str"))
+    return pd.Categorical.from_codes(codes, dtype=dtype, validate=False)
+
+
+def _constants(table: pd.DataFrame, types: dict[str, str]) -> dict[str, Any]:
+    """Column -> its one value, where it has no other."""
+    found: dict[str, Any] = {}
+    for name, dtype in types.items() if len(table) else ():
+        if dtype == _CATEGORY:
+            codes = table[name].cat.codes.to_numpy()
             if codes[0] >= 0 and (codes == codes[0]).all():
-                found[str(name)] = ("category", str(column.iloc[0]))
-        elif isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
-            values = column.to_numpy()
+                found[name] = str(table[name].iloc[0])
+        elif dtype.startswith("int"):
+            values = table[name].to_numpy()
             if (values == values[0]).all():
-                found[str(name)] = (str(column.dtype), int(values[0]))
+                found[name] = int(values[0])
     return found
 
 
-def _repeated(constant: tuple[str, Any], rows: int) -> Any:
-    dtype, value = constant
-    if dtype == "category":
-        categories = pd.Index([value], dtype="str")
-        return pd.Categorical.from_codes(np.zeros(rows, dtype=np.int8), categories)
+def _repeated(dtype: str, value: Any, rows: int) -> Any:
+    if dtype == _CATEGORY:
+        return _categorical(np.zeros(rows, dtype=np.int8), [value])
     return np.full(rows, value, dtype=dtype)
-
-
-def _worth_a_dictionary(table: pd.DataFrame) -> list[str]:
-    """Text, and numbers below a few thousand; times would only fill a dictionary in vain."""
-    return [
-        str(name)
-        for name, dtype in table.dtypes.items()
-        if not (isinstance(dtype, np.dtype) and dtype.itemsize == 8)
-    ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpprof.config.load import load_config
+from dpprof.config.settings import CacheSettings
 
 DEFAULT_LIMIT_BYTES = 20 * 1024**3
 FORMAT = "1"
@@ -34,12 +35,15 @@ def find_place() -> Place | None:
     bounds it (20 GiB); the same keys are in the file (``[cache]``).
     """
     settings = load_config().cache
-    return any_place() if settings.enabled else None
+    return _place(settings) if settings.enabled else None
 
 
 def any_place() -> Place:
     """The cache that is configured, or the user's, whether switched on or not."""
-    settings = load_config().cache
+    return _place(load_config().cache)
+
+
+def _place(settings: CacheSettings) -> Place:
     limit = DEFAULT_LIMIT_BYTES if settings.limit_bytes is None else settings.limit_bytes
     return Place(settings.folder or _user_folder(), limit)
 

@@ -16,7 +16,8 @@ def concat_tables(columns: dict[str, str], tables: Sequence[pd.DataFrame]) -> pd
     if not tables:
         return empty_table(columns)
     if len(tables) == 1:
-        return tables[0][list(columns)].astype(columns)
+        types = {str(name): str(dtype) for name, dtype in tables[0].dtypes.items()}
+        return tables[0] if types == columns else tables[0][list(columns)].astype(columns)
     joined: dict[str, object] = {}
     for name, dtype in columns.items():
         parts = [table[name] for table in tables]
