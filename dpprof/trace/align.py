@@ -21,7 +21,13 @@ from dpprof.tables.columns import (
 )
 from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
 from dpprof.tables.concat import concat_tables
-from dpprof.trace.clock import clock_warnings, corrected, estimate_clocks
+from dpprof.trace.clock import (
+    SHARED_TOLERANCE_NS,
+    TOLERANCE_NS,
+    clock_warnings,
+    corrected,
+    estimate_clocks,
+)
 from dpprof.trace.clock_evidence import clock_bounds
 from dpprof.trace.matching import ALL_RANKS, Peers, match_operations, number_by_order
 from dpprof.trace.parts import RankPart
@@ -35,10 +41,9 @@ def align_parts(
     """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
 
     Parts whose clock needs no correction are given back as they are; where causality holds
-    everywhere, or where all ranks were on one host and so shared its clock, that is all of them.
+    everywhere, that is all of them. Where all ranks were on one host and so shared its clock, only
+    contradictions that the host cannot have made count.
     """
-    if _share_a_clock(parts):
-        return list(parts), empty_table(CLOCK_COLUMNS), []
     clocks = _clocks(parts, peers)
     wrong = set(clocks.loc[(clocks["shift_ns"] != 0) | (clocks["drift_ppm"] != 0), RANK])
     aligned = [_shifted(part, clocks) if part.rank in wrong else part for part in parts]
@@ -62,7 +67,8 @@ def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
     spans = pd.concat([part.spans for part in parts])
     window = (int(spans[START].min()), int(spans[END].max()))
     if len(named.rows):
-        return estimate_clocks(clock_bounds(events[~no_wait], named), window)
+        tolerance_ns = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
+        return estimate_clocks(clock_bounds(events[~no_wait], named), window, tolerance_ns)
     number = number_by_order(events, peers, no_wait)
     if not (number >= 0).any():
         return empty_table(CLOCK_COLUMNS)

@@ -35,13 +35,19 @@ from dpprof.trace.clock_evidence import Bounds
 TOLERANCE_NS = 1_000
 """Old traces round times to whole microseconds."""
 
+SHARED_TOLERANCE_NS = 1_000_000
+"""Where one machine made all traces: labels of one clock are late by a turn of the scheduler."""
+
 UNKNOWN = -1
 
 
-def estimate_clocks(bounds: Bounds, window_ns: tuple[int, int] | None = None) -> pd.DataFrame:
+def estimate_clocks(
+    bounds: Bounds, window_ns: tuple[int, int] | None = None, tolerance_ns: int = TOLERANCE_NS
+) -> pd.DataFrame:
     """The correction of every rank whose clock contradicts others (columns `CLOCKS`).
 
     `window_ns` is from when to when the residual has to hold (default: the time compared).
+    Contradictions of up to `tolerance_ns` are none of the clocks' making.
 
     One row for each rank of a group of connected ranks in which causality is contradicted, the
     uncorrected ones included; no rows where it holds everywhere. Add ``shift_ns + drift_ppm *
@@ -49,11 +55,11 @@ def estimate_clocks(bounds: Bounds, window_ns: tuple[int, int] | None = None) ->
     still between the rank's clock and that of its group's first agreeing rank, `UNKNOWN` where
     nothing bounds it from one side.
     """
-    wrong = bounds.most_ns < -TOLERANCE_NS
+    wrong = bounds.most_ns < -tolerance_ns
     if not wrong.any():
         return empty_table(CLOCKS)
     tables = [
-        _estimate(_chosen(bounds, inside), window_ns)
+        _estimate(_chosen(bounds, inside), window_ns, tolerance_ns)
         for inside in _connected(bounds)
         if (wrong & np.isin(bounds.waiter, inside)).any()
     ]
@@ -93,14 +99,14 @@ class _Graph(NamedTuple):
     span_ns: int
 
 
-def _estimate(bounds: Bounds, window_ns: tuple[int, int] | None) -> pd.DataFrame:
-    graph = _graph(bounds, window_ns or (bounds.at_ns.min(), bounds.at_ns.max()))
+def _estimate(bounds: Bounds, window_ns: tuple[int, int] | None, tolerance_ns: int) -> pd.DataFrame:
+    graph = _graph(bounds, window_ns or (bounds.at_ns.min(), bounds.at_ns.max()), tolerance_ns)
     constant, contradiction = closed(graph.constant)
     first, slack_first = closed(graph.lines[0])
     last, slack_last = closed(graph.lines[1])
-    is_constant = contradiction <= TOLERANCE_NS
+    is_constant = contradiction <= tolerance_ns
     ends = (constant, constant) if is_constant else (first, last)
-    agreeing = _agreeing(graph, ends)
+    agreeing = _agreeing(graph, ends, tolerance_ns)
     shifts = [_middle(matrix, agreeing) for matrix in ends]
     shifts = [np.where(agreeing, 0.0, shift) for shift in shifts]
     slack = max(graph.slack, slack_first, slack_last)
@@ -118,12 +124,12 @@ def _estimate(bounds: Bounds, window_ns: tuple[int, int] | None) -> pd.DataFrame
             DRIFT: drift,
             FROM: graph.from_ns,
             RESIDUAL: np.where(np.isfinite(residual), np.ceil(residual), UNKNOWN).astype(np.int64),
-            **_counts(bounds, graph.ranks),
+            **_counts(bounds, graph.ranks, tolerance_ns),
         },
     )
 
 
-def _graph(bounds: Bounds, window_ns: tuple[int, int]) -> _Graph:
+def _graph(bounds: Bounds, window_ns: tuple[int, int], tolerance_ns: int) -> _Graph:
     ranks = np.unique(np.append(bounds.waiter, bounds.source))
     start, span = int(window_ns[0]), int(max(window_ns[1] - window_ns[0], 1))
     size = len(ranks)
@@ -140,7 +146,7 @@ def _graph(bounds: Bounds, window_ns: tuple[int, int]) -> _Graph:
         points[pair] = Points((bounds.at_ns[rows] - start) / span, most)
         constant[pair] = most.min()
         contradicted[pair] = contradicted[pair[::-1]] = (
-            contradicted[pair] or most.min() < -TOLERANCE_NS
+            contradicted[pair] or most.min() < -tolerance_ns
         )
     nothing, slack = Points(np.zeros(0), np.zeros(0)), 0.0
     for one, other in {tuple(sorted(pair)) for pair in points}:
@@ -153,11 +159,13 @@ def _graph(bounds: Bounds, window_ns: tuple[int, int]) -> _Graph:
     return _Graph(ranks, constant, (lines[0], lines[1]), contradicted, slack, start, span)
 
 
-def _agreeing(graph: _Graph, ends: tuple[Matrix, Matrix]) -> npt.NDArray[np.bool_]:
+def _agreeing(
+    graph: _Graph, ends: tuple[Matrix, Matrix], tolerance_ns: int
+) -> npt.NDArray[np.bool_]:
     """A large set of ranks of which no two contradict each other: their clocks are kept."""
     agree = ~graph.contradicted
     for most in ends:
-        agree &= (most >= -TOLERANCE_NS) & (most.T >= -TOLERANCE_NS)
+        agree &= (most >= -tolerance_ns) & (-tolerance_ns <= most.T)
     order = np.argsort(-agree.sum(axis=1), kind="stable")
     chosen: list[int] = []
     for rank in order.tolist():
@@ -189,13 +197,15 @@ def _residual(most: Matrix, shift: npt.NDArray[np.float64], seed: int) -> npt.ND
     return np.maximum(furthest, 0.0)
 
 
-def _counts(bounds: Bounds, ranks: npt.NDArray[np.int64]) -> dict[str, list[int]]:
+def _counts(
+    bounds: Bounds, ranks: npt.NDArray[np.int64], tolerance_ns: int
+) -> dict[str, list[int]]:
     """How many operations each rank has with others, and how many of them are contradicted."""
     either = pd.DataFrame(
         {
             RANK: np.append(bounds.waiter, bounds.source),
             "operation": np.tile(bounds.operation, 2),
-            "wrong": np.tile(bounds.most_ns < -TOLERANCE_NS, 2),
+            "wrong": np.tile(bounds.most_ns < -tolerance_ns, 2),
         }
     )
     operations = either.groupby([RANK, "operation"])["wrong"].any().groupby(RANK)

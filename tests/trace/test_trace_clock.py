@@ -40,7 +40,7 @@ def on_clock(times, shift: int, drift: float):
     return times + shift + np.rint(times * drift).astype(np.int64)
 
 
-def write_labelled(build, folder: Path, run: Run, clocks) -> Path:
+def write_labelled(build, folder: Path, run: Run, clocks, **more) -> Path:
     """The run as one labelled trace per rank, each rank by its own clock."""
     for place in run.places:
         shift, drift = clocks[place.rank]
@@ -57,6 +57,7 @@ def write_labelled(build, folder: Path, run: Run, clocks) -> Path:
             first, last = (int(on_clock(np.int64(at), shift, drift)) for at in (start, end))
             events.append(build.annotation(name, first / 1000, (last - first) / 1000, tid))
         own_words = {"source": "simulated", "rank": place.rank, "pp_rank": place.pp_rank}
+        own_words |= more
         header = {"baseTimeNanoseconds": BASE_NS, "dpprof": own_words}
         build.write(folder / f"rank{place.rank}.json", events, **header)
     return folder
@@ -151,6 +152,15 @@ def test_a_clock_that_contradicts_nothing_is_left_alone(build, tmp_path: Path) -
     load = load_run(write_labelled(build, tmp_path, run, [(0, 0.0), (20_000, 0.0)]))
     assert load.clocks.empty
     assert not [warning for warning in load.warnings if "clock" in warning]
+
+
+def test_ranks_of_one_host_may_be_late_but_not_by_much(build, tmp_path: Path) -> None:
+    run = simulated_run(make_schedule("1f1b", 2, 4), costs(30_000))
+    for shift, expected in ((-300_000, 0), (-50_000_000, 2)):
+        folder = tmp_path / str(-shift)
+        folder.mkdir()
+        write_labelled(build, folder, run, [(0, 0.0), (shift, 0.0)], host="one")
+        assert len(load_run(folder).clocks) == expected
 
 
 def collectives(size: int, count: int, clocks, transfer_ns: int = 20_000):
