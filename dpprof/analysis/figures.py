@@ -163,10 +163,18 @@ class RegionFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many steps were accounted, and how many the profiler's warm-up took."""
+    """How many steps were accounted and dropped; `warmup` of the dropped the profiler's own."""
 
     used: int
     dropped: int
+    warmup: int = 0
+
+
+class WaitedFor(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank that others waited for: the length of the listed bubble regions that name it."""
+
+    rank: int
+    bubble_ns: int
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,4 +199,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     per_step: list[StepFigures]
     ideal: Ideal | None
     regions: list[RegionFigures]
+    waited_for: list[WaitedFor] = []  # most first
     warnings: list[str]

@@ -8,7 +8,7 @@ from dpprof.analysis.accounting import Accounting, account
 from dpprof.analysis.figures import Ideal, IdealRank
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
-from dpprof.schedules.actions import slot_operation
+from dpprof.schedules.actions import OVERLAPPED_PAIR, slot_operation
 from dpprof.schedules.promises import promise
 from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.engine import SimulatedStep, simulate
@@ -20,6 +20,9 @@ from dpprof.tables.kinds import STATES
 
 ChunkNs = dict[tuple[int, str], int]
 
+_NOISE = 0.01
+"""Share by which measured costs may miss an equality that a closed form asks for."""
+
 
 def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
     """The ideal of a run whose schedule is known, or the reason why there is none.
@@ -29,6 +32,8 @@ def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
     """
     if run.schedule is None:
         return "no ideal: the schedule of the run is not known"
+    if spans_steps(run):
+        return "no ideal: the whole trace is one window, which holds several steps"
     chunks = measured_chunks_ns(run)
     missing = sorted(_needed(run.schedule) - chunks.keys())
     if missing or not len(accounting.states):
@@ -36,7 +41,7 @@ def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
         return f"no ideal: no slots in the trace of pipeline ranks {ranks}; give all ranks' traces"
     step = simulate(run.schedule, timing_from_measured(chunks))
     operation_ns = _over_ranks(chunks)
-    promised = promise(run.schedule, operation_ns)
+    promised = promise(run.schedule, _without_noise(operation_ns))
     steps = accounting.states[STEP].nunique()
     published = promised.bubble.published_ns
     return Ideal(
@@ -52,6 +57,36 @@ def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
         ],
         ranks=_ranks(run.places, accounting, step, steps),
     )
+
+
+def spans_steps(run: Run) -> bool:
+    """Whether the window that is accounted holds several of the steps that the run marks."""
+    marked = set(run.steps[STEP]) if run.manifest is None else set(run.manifest.steps.measured)
+    return len(marked) > 1 and marked.isdisjoint(run.used_steps)
+
+
+def _without_noise(operation_ns: dict[str, int]) -> dict[str, int]:
+    """Measured costs for closed forms, whose conditions are equalities that noise always breaks.
+
+    I and W that are F to within a per cent count as F; then B as I + W, and F&B as F + B or as
+    the longer of the two where it lies beyond them by no more than that.
+    """
+    costs = dict(operation_ns)
+    for name in ("I", "W"):
+        _snap(costs, name, costs.get("F"))
+    if "I" in costs and "W" in costs:
+        _snap(costs, "B", costs["I"] + costs["W"])
+    if "F" in costs and "B" in costs and OVERLAPPED_PAIR in costs:
+        least, most = max(costs["F"], costs["B"]), costs["F"] + costs["B"]
+        if not least <= costs[OVERLAPPED_PAIR] <= most:
+            _snap(costs, OVERLAPPED_PAIR, least)
+            _snap(costs, OVERLAPPED_PAIR, most)
+    return costs
+
+
+def _snap(costs: dict[str, int], name: str, value: int | None) -> None:
+    if value is not None and name in costs and abs(costs[name] - value) <= _NOISE * value:
+        costs[name] = value
 
 
 def measured_chunks_ns(run: Run) -> ChunkNs:

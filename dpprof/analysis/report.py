@@ -19,8 +19,9 @@ from dpprof.analysis.figures import (
     StepFigures,
     TimeFigures,
     TotalFigures,
+    WaitedFor,
 )
-from dpprof.analysis.ideal import ideal_figures
+from dpprof.analysis.ideal import ideal_figures, spans_steps
 from dpprof.analysis.memory import (
     memory_figures,
     memory_warnings,
@@ -35,6 +36,9 @@ from dpprof.tables.columns import CAUSE, CAUSE_RANK, END, PHASE, RANK, SLOT, STA
 from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 
 __all__ = ["Report", "analyze"]
+
+_UNSTEADY = 1.25
+"""The slowest step over the fastest from which a mean of them is warned of."""
 
 
 def analyze(run: Run) -> Report:
@@ -52,6 +56,7 @@ def analyze(run: Run) -> Report:
     window = sum(step.window_ns for step in steps)
     step_ns = round(window / len(steps)) if steps else None
     manifest = run.manifest
+    counted = manifest if manifest is not None and not spans_steps(run) else None
     return Report(
         name=run.name,
         source=run.source,
@@ -60,11 +65,11 @@ def analyze(run: Run) -> Report:
         micro_batches=_micro_batches(run),
         world_size=len(places) if manifest is None else manifest.world_size,
         device=None if manifest is None else manifest.device_name or manifest.device,
-        steps=StepCounts(used=len(run.used_steps), dropped=len(run.dropped_steps)),
+        steps=_step_counts(run),
         window_ns=window,
         step_ns=step_ns,
-        tokens_per_second=_rate(manifest.tokens_per_step if manifest else None, step_ns),
-        model_flops_per_second=_rate(manifest.flops_per_step if manifest else None, step_ns),
+        tokens_per_second=_rate(counted.tokens_per_step if counted else None, step_ns),
+        model_flops_per_second=_rate(counted.flops_per_step if counted else None, step_ns),
         ranks=[_rank(place, times[place.rank], memory[place.rank]) for place in places],
         total=TotalFigures(
             **asdict(total_figures(list(times.values()))), memory=total_memory(memory)
@@ -73,9 +78,11 @@ def analyze(run: Run) -> Report:
         per_step=steps,
         ideal=ideal if isinstance(ideal, Ideal) else None,
         regions=_regions(accounting),
+        waited_for=_waited_for(accounting),
         warnings=[
             *run.warnings,
             *_warnings(run, accounting, ideal),
+            *_unsteady(steps),
             *memory_warnings(run, memory),
         ],
     )
@@ -111,8 +118,34 @@ def _rank(place: RankPlace, times: TimeFigures, memory: MemoryFigures) -> RankFi
     )
 
 
-def _total(ranks: Sequence[TimeFigures], memory: dict[int, MemoryFigures]) -> TotalFigures:
-    return TotalFigures(**asdict(total_figures(ranks)), memory=total_memory(memory))
+def _step_counts(run: Run) -> StepCounts:
+    warmup = set() if run.manifest is None else set(run.manifest.steps.warmup)
+    return StepCounts(
+        used=len(run.used_steps),
+        dropped=len(run.dropped_steps),
+        warmup=len(warmup & set(run.dropped_steps)),
+    )
+
+
+def _waited_for(accounting: Accounting) -> list[WaitedFor]:
+    regions = accounting.regions[accounting.regions[CAUSE_RANK] >= 0]
+    lengths = (regions[END] - regions[START]).groupby(regions[CAUSE_RANK]).sum()
+    lengths = lengths.sort_values(ascending=False, kind="stable")
+    return [
+        WaitedFor(rank=rank, bubble_ns=length)
+        for rank, length in zip(lengths.index.tolist(), lengths.tolist(), strict=True)
+    ]
+
+
+def _unsteady(steps: Sequence[StepFigures]) -> list[str]:
+    windows = sorted(step.window_ns for step in steps)
+    if len(windows) < 2 or windows[-1] <= _UNSTEADY * windows[0]:
+        return []
+    slowest = max(steps, key=lambda step: step.window_ns).step
+    return [
+        f"unsteady: steps take {windows[0] / 1e6:.2f} to {windows[-1] / 1e6:.2f} ms (slowest: step "
+        f"{slowest}), so their mean says little; profile more steps, or pick some with --steps"
+    ]
 
 
 def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
@@ -171,8 +204,9 @@ def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]
     unsplit = _unsplit(accounting.transfers)
     if unsplit:
         warnings.append(
-            f"unsplit: {', '.join(unsplit)}: the traces of the peers are not at hand, so waiting "
-            "counts as transfer and no bubble is claimed from it"
+            f"unsplit: {', '.join(unsplit)}: operations were not matched with those of their peers "
+            "(traces not at hand, or nothing in them to match by), so waiting counts as transfer "
+            "and no bubble is claimed from it"
         )
     if accounting.left_out.regions:
         warnings.append(

@@ -11,6 +11,7 @@ from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE, EXPOSED_STATES, MEMORY, 
 
 MOST_RANKS = 16
 """Rows of a table of ranks; the worst come first, the rest are counted."""
+MOST_WAITED_FOR = 5
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,18 @@ def bubble_section(report: Report) -> Section:
     ]
     section = _rank_section(report, "Bubbles by cause", columns, ("ideal", ideal_text))
     return section if ideal else replace(section, notes=(*section.notes, _no_ideal(report)))
+
+
+def waited_section(report: Report) -> Section:
+    """Who the others waited for, most first, with the share of all ranks' bubbles."""
+    unit, steps = unit_of(report), max(len(report.per_step), 1)
+    rows = []
+    for one in report.waited_for[:MOST_WAITED_FOR]:
+        share = one.bubble_ns / report.total.bubble_ns if report.total.bubble_ns else None
+        cells = (Cell(unit.text(one.bubble_ns / steps)), Cell(share_text(share)))
+        rows.append((Cell(str(one.rank)), *cells))
+    title = f"Waited for ({unit.name} per step of other ranks' bubbles, share of all bubbles)"
+    return Section(title, ("rank", "bubble", "share"), tuple(rows))
 
 
 def _no_ideal(report: Report) -> str:

@@ -14,6 +14,7 @@ from dpprof.reporters.content import (
     rank_name,
     time_section,
     unit_of,
+    waited_section,
 )
 from dpprof.reporters.units import UNKNOWN, ByteUnit, TimeUnit, byte_unit, share_text
 from dpprof.reporters.words import region_words
@@ -26,6 +27,8 @@ def report_sections(report: Report) -> Iterator[Section]:
     if report.per_step:
         yield time_section(report)
         yield bubble_section(report)
+    if len(report.ranks) > 1 and report.waited_for:
+        yield waited_section(report)
     if report.ideal is not None:
         yield ideal_section(report, report.ideal)
     if kinds_with_time(report):

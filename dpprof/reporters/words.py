@@ -49,8 +49,11 @@ def step_words(report: Report, unit: TimeUnit) -> str:
         text += f", mean of {used} ({spread})"
     else:
         text += f", {used}"
-    if report.steps.dropped:
-        text += f"; {_count(report.steps.dropped, 'warm-up step', 'warm-up steps')} dropped"
+    other = report.steps.dropped - report.steps.warmup
+    if report.steps.warmup:
+        text += f"; {_count(report.steps.warmup, 'warm-up step', 'warm-up steps')} dropped"
+    if other:
+        text += f"; {_count(other, 'other step', 'other steps')} not used"
     return text
 
 

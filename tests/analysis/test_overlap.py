@@ -36,7 +36,8 @@ def test_one_unsplit_row_leaves_its_kind_and_the_rank_without_a_wait(make_run, e
     assert report.ranks[0].by_kind["p2p"].wait_ns is None
     assert report.total.wait_ns is None
     assert report.warnings == [
-        "unsplit: p2p: the traces of the peers are not at hand, so waiting counts as transfer and "
+        "unsplit: p2p: operations were not matched with those of their peers (traces not at hand, "
+        "or nothing in them to match by), so waiting counts as transfer and "
         "no bubble is claimed from it"
     ]
 

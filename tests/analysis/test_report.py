@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.figures import StepFigures
+from dpprof.analysis.report import _unsteady, analyze
+from dpprof.runs.manifest import Manifest, RankPlace, Steps
 from dpprof.tables.kinds import STATES
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -68,13 +70,13 @@ def test_the_keys_that_programs_read(form) -> None:
 
 def test_sums_over_steps_and_ranks(form) -> None:
     assert form["schema_version"] == 1
-    assert form["steps"] == {"used": 2, "dropped": 2}
+    assert form["steps"] == {"used": 2, "dropped": 2, "warmup": 0}
     assert (form["window_ns"], form["step_ns"]) == (30, 15)
     for rank in form["ranks"]:
         assert sum(rank["states_ns"].values()) == rank["window_ns"] == 30
     assert form["total"]["window_ns"] == sum(form["total"]["states_ns"].values()) == 60
     assert form["total"]["bubble_share"] == 10 / 60
-    assert form["warnings"] == ["something to know"]
+    assert form["warnings"][0] == "something to know"
     assert [(step["step"], step["window_ns"]) for step in form["per_step"]] == [(2, 20), (3, 10)]
 
 
@@ -118,3 +120,33 @@ def test_deepseek_hides_96_per_cent_of_its_communication() -> None:
     assert rank.wait_ns is None
     assert rank.states_ns["bubble.dependency"] == rank.states_ns["bubble.skew"] == 0
     assert any("unsplit" in warning for warning in report.warnings)
+
+
+def test_a_window_over_several_marked_steps_has_no_step_figures(make_run, event):
+    """Tokens and the ideal are per step; the whole trace as one window holds several."""
+    manifest = Manifest(
+        schema_version=1,
+        source="captured",
+        schedule=None,
+        device="cpu",
+        world_size=1,
+        ranks=[RankPlace(rank=0, pp_rank=0)],
+        tokens_per_step=300,
+        steps=Steps(measured=[1, 2]),
+    )
+    whole = analyze(make_run([event(0, 0, 10), event(0, 20, 30)], manifest=manifest))
+    assert whole.window_ns == 30
+    assert whole.tokens_per_second is None
+    steps = [event(0, 0, 10, step=1), event(0, 20, 30, step=2)]
+    report = analyze(make_run(steps, manifest=manifest, used_steps=(1, 2)))
+    assert report.tokens_per_second == 300 / 10e-9
+
+
+def test_steps_that_differ_much_are_warned_of():
+    steps = [
+        StepFigures(step=step, start_ns=0, window_ns=window_ns, states_ns={})
+        for step, window_ns in ((1, 10), (2, 20))
+    ]
+    (warning,) = _unsteady(steps)
+    assert "slowest: step 2" in warning
+    assert _unsteady(steps[:1]) == []
