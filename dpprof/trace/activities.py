@@ -102,11 +102,10 @@ def _gpu_lanes(trace: TraceColumns, rows: Rows) -> tuple[Codes, tuple[str, ...]]
     several = len(devices) > 1
     lanes = []
     for one in unique.tolist():
-        device, stream = devices[one // threads // streams], one // threads % streams - 1
-        thread = one % threads - 1
-        text = trace.streams[stream] if stream >= 0 else trace.threads[thread][1]
+        number, stream = devices[one // threads // streams], one // threads % streams - 1
+        text = trace.streams[stream] if stream >= 0 else trace.threads[one % threads - 1][1]
         text = "stream " + text.removeprefix("stream ").strip()
-        lanes.append(f"device {device} {text}" if several else text)
+        lanes.append(f"device {number} {text}" if several else text)
     codes, texts = pd.factorize(np.array(lanes, dtype=object))
     return codes[lane].astype(np.int32), tuple(texts)
 
