@@ -7,7 +7,7 @@ first and knows how to get the second.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ from dpprof.trace.identity import Identity
 from dpprof.trace.rank import RankTables
 from dpprof.trace.steps import OUTSIDE
 
-NO_SPANS = event_spans(empty_table(EVENTS))
+NO_EVENTS = empty_table(EVENTS)
+NO_SPANS = event_spans(NO_EVENTS)
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,11 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
     )
 
 
-Correction = Callable[[pd.DataFrame], pd.DataFrame]
-"""Puts the time columns of a table with a RANK column, whichever it has, on another clock."""
-
-
 class PartedEvents:
     """The events of a run in parts; `RankEvents` says what it gives.
 
     `communications` are those of all parts in order, with what matching has found: it counts
-    before the parts' own. `correct` is what has been done to their times already, and is done to
-    the events of the parts too. With `one_step`, everything is step 0.
+    before the parts' own, which are let go. With `one_step`, everything is step 0.
     """
 
     def __init__(
@@ -113,12 +109,13 @@ class PartedEvents:
         parts: Sequence[RankPart],
         communications: pd.DataFrame,
         *,
-        correct: Correction = lambda table: table,
         one_step: bool = False,
     ) -> None:
-        self._parts = {part.rank: part for part in parts}
+        self._parts = {
+            part.rank: replace(part, communications=NO_EVENTS, explained=NO_EVENTS)
+            for part in parts
+        }
         self._matched = communications
-        self._correct = correct
         self._one_step = one_step
         ends = np.cumsum([len(part.positions) for part in parts])
         self._end_of = dict(zip(self._parts, ends.tolist(), strict=True))
@@ -135,7 +132,7 @@ class PartedEvents:
             return empty_table(EVENTS)
         end = self._end_of[rank]
         matched = self._matched.iloc[end - len(part.positions) : end]
-        return self._in_steps(_with_matched(self._correct(part.load()), part.positions, matched))
+        return self._in_steps(_with_matched(part.load(), part.positions, matched))
 
     @property
     def spans(self) -> pd.DataFrame:
@@ -143,7 +140,7 @@ class PartedEvents:
         parts = [part.spans for part in self._parts.values() if len(part.spans)]
         if not parts:
             return NO_SPANS
-        spans = self._correct(pd.concat(parts, ignore_index=True))
+        spans = pd.concat(parts, ignore_index=True)
         return event_spans(self._in_steps(spans)) if self._one_step else spans
 
     @property
@@ -158,7 +155,7 @@ class PartedEvents:
     def as_one_step(self) -> PartedEvents:
         """The same with everything in step 0."""
         parts = tuple(self._parts.values())
-        return PartedEvents(parts, self._matched, correct=self._correct, one_step=True)
+        return PartedEvents(parts, self._matched, one_step=True)
 
     def _in_steps(self, events: pd.DataFrame) -> pd.DataFrame:
         if not self._one_step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from concurrent.futures import Future
@@ -18,9 +19,12 @@ from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table, make_table
 from dpprof.trace import processes
+from dpprof.trace.align import tightest_bounds
+from dpprof.trace.clock_evidence import clock_bounds
 from dpprof.trace.identity import Identity
 from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.load import load_run
+from dpprof.trace.matching import match_operations
 from dpprof.trace.need import available_bytes, need_bytes
 from dpprof.trace.parts import RankPart, make_part
 from dpprof.trace.rank import RankTables
@@ -184,6 +188,37 @@ def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
     assert analyze(Run(held=held, **fields)) == analyze(Run(events=whole, **fields))
 
 
+def test_of_many_bounds_on_clocks_the_tightest_are_taken_in_pieces(monkeypatch) -> None:
+    parts = tiny_parts(32)
+    peers, _ = find_peers(parts, None)
+    events = pd.concat([part.communications for part in parts], ignore_index=True)
+    events = pd.concat(
+        [
+            events.assign(
+                sequence=n, start_ns=events["start_ns"] + 200 * n, end_ns=events["end_ns"] + 200 * n
+            )
+            for n in range(9)
+        ],
+        ignore_index=True,
+    )
+    matched = match_operations(events, peers)
+    assert len(matched.rows) == 9 * 32
+    window = (0, 2000)
+    every = pd.DataFrame(clock_bounds(events, matched)._asdict())
+    for most in (1, 20, 1000):
+        some = pd.DataFrame(tightest_bounds(events, matched, window, most)._asdict())
+        columns = list(every)
+        left, right = (one.sort_values(columns, ignore_index=True) for one in (every, some))
+        pd.testing.assert_frame_equal(left, right)
+    monkeypatch.setattr("dpprof.trace.align._MOMENTS", 1)
+    some = pd.DataFrame(tightest_bounds(events, matched, window, 20)._asdict())
+    pair = ["waiter", "source"]
+    pd.testing.assert_series_equal(
+        some.set_index(pair)["most_ns"].sort_index(),
+        every.groupby(pair)["most_ns"].min().sort_index(),
+    )
+
+
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_same(
     tmp_path, cache, make_run, without_cache, assert_same
@@ -216,3 +251,12 @@ def test_no_cluster_is_said(tmp_path, cache, make_run, monkeypatch) -> None:
     folder = make_run(tmp_path / "run")
     with pytest.raises(DpprofError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answers there"):
         load_run(folder, reading=Reading(scheduler="tcp://127.0.0.1:9"))
+
+
+def test_ranks_that_did_nothing(tmp_path, cache, make_run) -> None:
+    folder = make_run(tmp_path / "run")
+    step = {"ph": "X", "cat": "user_annotation", "name": "ProfilerStep#0", "pid": 1, "tid": 1}
+    for file in folder.iterdir():
+        file.write_text(json.dumps({"traceEvents": [{**step, "ts": 0, "dur": 9}]}))
+    run = load_run(folder)
+    assert (run.held.count, len(run.events), run.used_steps) == (0, 0, (0,))
