@@ -49,6 +49,8 @@ def load_run(
         raise DpprofError("--whole-trace takes every step; leave out --steps, or pick steps only")
     files = find_files(path)
     ranks, reading_warnings = read_parts(files.traces, patterns, reading)
+    if files.manifest is None:
+        _refuse_nothing(ranks)
     peers, warnings = find_peers(ranks, files.manifest)
     ranks, clocks, clock_warnings = align_parts(ranks, peers)
     events, matching_warnings = join_events(ranks, peers)
@@ -81,6 +83,15 @@ def load_run(
     )
     run = _as_one_step(run) if whole_trace else run
     return with_snapshots(run, ranks_of(snapshots, [rank.rank for rank in ranks]))
+
+
+def _refuse_nothing(ranks: Sequence[RankPart]) -> None:
+    """Raise `DpprofError` where no file holds anything that could be analyzed."""
+    if not any(rank.count or rank.marked or len(rank.memory) for rank in ranks):
+        raise DpprofError(
+            f"{ranks[0].file}: holds no device activity, no steps and no memory events; give a "
+            "trace that torch.profiler wrote"
+        )
 
 
 def explain_kinds(

@@ -6,6 +6,7 @@ import pytest
 
 from dpprof.errors import DpprofError
 from dpprof.trace.files import find_files
+from dpprof.trace.load import load_run
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -48,3 +49,11 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "1f1b/run.json", "dualpipe/run.json")
     with pytest.raises(DpprofError, match="holds the runs 1f1b, dualpipe; give one of them"):
         find_files(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '{"traceEvents": []}', '[{"a": 1}, {"name": 3}]'])
+def test_json_without_any_event_is_not_a_trace(tmp_path, text):
+    file = tmp_path / "rank0.json"
+    file.write_text(text)
+    with pytest.raises(DpprofError, match=r"rank0\.json: holds no device activity"):
+        load_run(file)

@@ -130,7 +130,7 @@ def test_two_traces_of_one_rank_are_named(build, tmp_path: Path) -> None:
 
 def test_traces_that_do_not_say_their_rank(build, tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
-        build.write(tmp_path / name, [])
+        build.write(tmp_path / name, [build.step(0, 1, 2)])
     with pytest.raises(DpprofError, match=r"a\.json: neither the trace nor its name"):
         load_run(tmp_path)
     assert load_run(tmp_path / "a.json").places[0].rank == 0
