@@ -173,7 +173,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
     )
 
 
-@pytest.mark.parametrize("ranks", [16, pytest.param(2048, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ranks", [16, 256])
 def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
     parts = tiny_parts(ranks)
     peers, warnings = find_peers(parts, None)
