@@ -162,6 +162,34 @@ class RegionFigures(msgspec.Struct, frozen=True, kw_only=True):
     slot: str | None
 
 
+class PathFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The critical path of the used steps: how long it runs through what, and on which rank.
+
+    `by_kind_ns` has kinds of activity, ``host`` (a launch came late) and ``idle``; each of both
+    adds up to the step windows. `messages` counts how often it goes from one rank to another.
+    """
+
+    by_kind_ns: dict[str, int]
+    by_rank_ns: dict[int, int]
+    messages: int
+
+
+class ClockFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank's clock beside others that contradict it, and the correction that was made.
+
+    ``shift_ns + drift_ppm * 1e-6 * (t - from_ns)`` was added to the rank's times t; what is left
+    is at most plus or minus `residual_ns` (None: bounded from one side only).
+    """
+
+    rank: int
+    shift_ns: int
+    drift_ppm: float
+    from_ns: int
+    residual_ns: int | None
+    matched: int
+    contradicted: int
+
+
 class StepCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many steps were accounted and dropped; `warmup` of the dropped the profiler's own."""
 
@@ -201,3 +229,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     regions: list[RegionFigures]
     waited_for: list[WaitedFor] = []  # most first
     warnings: list[str]
+    critical_path: PathFigures | None = None
+    clocks: list[ClockFigures] = []

@@ -9,7 +9,9 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.critical_path import path_figures
 from dpprof.analysis.figures import (
+    ClockFigures,
     Ideal,
     MemoryFigures,
     RankFigures,
@@ -32,7 +34,18 @@ from dpprof.analysis.overlap import Transfers, time_figures
 from dpprof.analysis.totals import total_figures
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
-from dpprof.tables.columns import CAUSE, CAUSE_RANK, END, PHASE, RANK, SLOT, START, STATE, STEP
+from dpprof.tables.columns import (
+    CAUSE,
+    CAUSE_RANK,
+    END,
+    PHASE,
+    RANK,
+    RESIDUAL,
+    SLOT,
+    START,
+    STATE,
+    STEP,
+)
 from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 
 __all__ = ["Report", "analyze"]
@@ -85,7 +98,15 @@ def analyze(run: Run) -> Report:
             *_unsteady(steps),
             *memory_warnings(run, memory),
         ],
+        critical_path=path_figures(run) if steps else None,
+        clocks=_clocks(run),
     )
+
+
+def _clocks(run: Run) -> list[ClockFigures]:
+    records = run.clocks.to_dict("records")
+    known = [one | {RESIDUAL: one[RESIDUAL] if one[RESIDUAL] >= 0 else None} for one in records]
+    return [ClockFigures(**{str(name): value for name, value in one.items()}) for one in known]
 
 
 def _pp(run: Run) -> int | None:

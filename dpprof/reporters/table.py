@@ -19,7 +19,7 @@ from dpprof.reporters.content import Cell, Section, View, unit_of
 from dpprof.reporters.kinds import kind_sections, kind_warnings
 from dpprof.reporters.sections import longest_regions, report_sections
 from dpprof.reporters.side_by_side import comparison_sections, run_names
-from dpprof.reporters.words import run_words, source_words, step_words
+from dpprof.reporters.words import path_words, run_words, source_words, step_words
 
 _WIDEST_BAR = 60
 _GAP = 2  # blanks between columns
@@ -49,6 +49,8 @@ def _kinds_parts(report: KindReport, view: View) -> Iterator[Text | Table]:
 def _report_parts(report: Report, view: View) -> Iterator[Text | Table]:
     yield from _headline(report.name, report)
     yield Text(step_words(report, unit_of(report)))
+    if path := path_words(report):
+        yield Text(path)
     yield Text()
     yield from _bars(report, view)
     for section in report_sections(report):

@@ -135,6 +135,22 @@ REGIONS: dict[str, str] = {
 """One row per bubble region: a maximal interval of one bubble state."""
 
 
+WHY = "why"
+
+PATH: dict[str, str] = {
+    STEP: "int32",
+    RANK: "int32",
+    LANE: "category",
+    START: "int64",
+    END: "int64",
+    KIND: "category",  # of the activity; "host" and "idle" between activities
+    SLOT: "category",
+    NAME: "category",
+    WHY: "string",  # why the next piece could not start before this one ended
+}
+"""One row per piece of a critical path; they cover each step window exactly."""
+
+
 def empty_table(columns: dict[str, str]) -> pd.DataFrame:
     """A table without rows that has the right columns and types."""
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})

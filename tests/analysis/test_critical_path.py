@@ -1,0 +1,217 @@
+"""The critical path, against the longest path through the dependencies of simulated steps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pandas as pd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dpprof.analysis.critical_path import critical_path
+from dpprof.costs.profile import CostProfile, MessageCost
+from dpprof.schedules.actions import slot_operation, slot_text
+from dpprof.schedules.registry import make_schedule
+from dpprof.schedules.schedule import DependencyRule
+from dpprof.simulate.run import simulated_run
+from dpprof.tables.columns import PATH
+
+SHOWN = ["rank", "start_ns", "end_ns", "kind", "name"]
+
+
+def shown(path: pd.DataFrame) -> list[list[object]]:
+    assert dict(path.dtypes.astype(str)) == PATH
+    return path[SHOWN].astype({"kind": str, "name": str}).values.tolist()
+
+
+def test_along_a_message_to_the_rank_that_was_waited_for(make_run, event) -> None:
+    message = {"group": "0>1", "sequence": 0, "ready_ns": 500_000}
+    run = make_run(
+        [
+            event(0, 100_000, 500_000, name="a"),
+            event(0, 500_000, 600_000, "p2p", peer=1, lane="c", name="send", **message),
+            event(0, 500_000, 550_000, name="b"),
+            event(1, 0, 200_000, name="c"),
+            event(1, 200_000, 620_000, "p2p", peer=0, lane="c", name="recv", **message),
+            event(1, 640_000, 900_000, name="d"),
+        ]
+    )
+    assert shown(critical_path(run)) == [
+        [0, 0, 100_000, "idle", "a"],
+        [0, 100_000, 500_000, "compute", "a"],
+        [1, 500_000, 620_000, "p2p", "recv"],
+        [1, 620_000, 640_000, "idle", "d"],
+        [1, 640_000, 900_000, "compute", "d"],
+    ]
+
+
+def test_a_late_launch_and_a_straggler(make_run, event) -> None:
+    both = {"group": "dp", "sequence": 3, "ready_ns": 70_000}
+    run = make_run(
+        [
+            event(0, 0, 10_000, launch_ns=0, name="a"),
+            event(0, 10_000, 90_000, "all_reduce", launch_ns=1, lane="c", name="r", **both),
+            event(1, 5_000, 20_000, launch_ns=0, name="b"),
+            event(1, 70_000, 88_000, "all_reduce", launch_ns=60_000, lane="c", name="r", **both),
+        ]
+    )
+    path = critical_path(run)
+    assert shown(path) == [
+        [1, 0, 5_000, "idle", "b"],
+        [1, 5_000, 20_000, "compute", "b"],
+        [1, 20_000, 70_000, "host", "r"],
+        [0, 70_000, 90_000, "all_reduce", "r"],
+    ]
+    assert path["why"].tolist()[2:] == ["launched late", "the last of the step to end"]
+
+
+def test_a_batch_is_followed_to_the_peer_that_came_last(make_run, event) -> None:
+    run = make_run(
+        [
+            event(0, 0, 30, name="a"),
+            event(0, 30, 45, "p2p", peer=1, group="0>1 1>0", sequence=0, ready_ns=30, name="x"),
+            event(1, 2, 46, "p2p", peer=0, group="1>0 0>1", sequence=0, ready_ns=30, name="y"),
+        ]
+    )
+    assert shown(critical_path(run)) == [[0, 0, 30, "compute", "a"], [1, 30, 46, "p2p", "y"]]
+
+
+def test_the_busy_lane_comes_before_another_lane_that_ended_later(make_run, event) -> None:
+    run = make_run(
+        [
+            event(0, 0, 1_000_000, name="a"),
+            event(0, 500_000, 1_002_000, "dispatch", lane="c", name="d"),
+            event(0, 1_003_000, 1_500_000, name="b"),
+        ]
+    )
+    assert shown(critical_path(run)) == [
+        [0, 0, 1_000_000, "compute", "a"],
+        [0, 1_000_000, 1_003_000, "idle", "b"],
+        [0, 1_003_000, 1_500_000, "compute", "b"],
+    ]
+
+
+def test_no_events_and_events_without_length(make_run, event) -> None:
+    assert critical_path(make_run([])).empty
+    run = make_run([event(0, 5, 5), event(0, 9, 9)])
+    assert shown(critical_path(run)) == [[0, 5, 9, "idle", ""]]
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.integers(0, 60),
+        st.integers(0, 20),
+        st.sampled_from(["compute", "p2p", "all_reduce", "memory"]),
+        st.sampled_from(["a", "b"]),
+        st.integers(-1, 2),
+        st.integers(-1, 60),
+        st.integers(0, 1),
+    ),
+    max_size=25,
+)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=ROWS)
+def test_the_pieces_cover_every_window_exactly(make_run, event, rows) -> None:
+    names = ("lane", "peer", "ready_ns", "step")
+    events = [
+        event(*(rank, start, start + length, kind), group="g", sequence=0)
+        | dict(zip(names, rest, strict=True))
+        for rank, start, length, kind, *rest in rows
+    ]
+    run = make_run(events, used_steps=(0, 1))
+    path = critical_path(run)
+    for step, own in run.events.groupby("step"):
+        pieces = path[path["step"] == step]
+        edges = [own["start_ns"].min(), *pieces["end_ns"]]
+        assert pieces["start_ns"].tolist() == edges[:-1]
+        assert edges[-1] == own["end_ns"].max()
+        assert (pieces["end_ns"] > pieces["start_ns"]).all()
+
+
+def longest_path(schedule, lengths, message_ns: int):
+    """Length of the longest path through slots and messages, by trying every edge.
+
+    Each slot needs its rank's slot before it and the results that it takes in; a message needs
+    its producer and the message before it on its edge. Relaxed until nothing changes.
+    """
+    rule = DependencyRule(schedule)
+    ranks = list(enumerate(schedule.ranks))
+    slots = [(rank, i, slot) for rank, own in ranks for i, slot in enumerate(own)]
+    where = {(rank, action): (rank, i) for rank, i, slot in slots for action in slot}
+    needs: dict[object, list[object]] = {(rank, i): [(rank, i - 1)] for rank, i, _ in slots}
+    on_edge: dict[tuple[int, int], object] = {}
+    for rank, i, slot in slots:
+        for action in slot:
+            taker = rule.downstream(rank, action)
+            if taker is None or taker.pp_rank == rank:
+                continue
+            edge, message = (rank, taker.pp_rank), ("message", rank, action)
+            needs[message] = [(rank, i), on_edge.get(edge)]
+            needs[where[taker.pp_rank, taker.action]].append(message)
+            on_edge[edge] = message
+    length = {(rank, i): lengths[slot_operation(slot)] for rank, i, slot in slots}
+    end: dict[object, int] = {}
+    while True:
+        new = {
+            node: max((end.get(need, 0) for need in before), default=0)
+            + length.get(node, message_ns)
+            for node, before in needs.items()
+        }
+        if new == end:
+            return max(end.values()), end, where
+        end = new
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(["1f1b", "gpipe", "zb1p", "zbv", "dualpipev", "interleaved-1f1b"]),
+    st.integers(2, 3),
+    st.integers(2, 4),
+    st.tuples(*(st.integers(1_000, 9_999) for _ in range(4))),
+)
+def test_a_simulated_steps_path_is_a_longest_path(name, pp, rounds, times) -> None:
+    forward, inputs, weights, message = times
+    schedule = make_schedule(name, pp, pp * rounds)
+    operations = {"F": forward * 100, "I": inputs * 100, "W": weights * 100}
+    profile = CostProfile(
+        name="random",
+        operation_ns=operations,
+        message=MessageCost(bytes=message, bytes_per_second=1e9),
+    )
+    run = simulated_run(schedule, profile)
+    lengths = {
+        **operations,
+        "B": operations["I"] + operations["W"],
+        "F&B": operations["F"] + operations["I"] + operations["W"],
+    }
+    length, end, where = longest_path(schedule, lengths, message)
+    path = critical_path(run)
+    busy = path[~path["kind"].isin(["host", "idle"])]
+    assert path["start_ns"].iloc[0] == 0
+    assert int((busy["end_ns"] - busy["start_ns"]).sum()) == length == path["end_ns"].iloc[-1]
+    rule = DependencyRule(schedule)
+    slots = busy[busy["kind"] == "compute"]
+    chain = [(row.rank, row.slot, row.end_ns) for row in slots.itertuples()]
+    texts = {
+        (rank, slot_text(slot)): slot for rank, own in enumerate(schedule.ranks) for slot in own
+    }
+    for rank, text, at in chain:
+        (slot_end,) = {end[where[rank, action]] for action in texts[rank, text]}
+        assert slot_end == at
+    for (rank, text, at), (next_rank, next_text, next_at) in pairwise(chain):
+        start = next_at - lengths[slot_operation(texts[next_rank, next_text])]
+        if rank == next_rank:
+            assert start == at
+            continue
+        needed = {
+            need
+            for action in texts[next_rank, next_text]
+            if (need := rule.upstream(next_rank, action)) is not None
+        }
+        assert any(need.pp_rank == rank and need.action in texts[rank, text] for need in needed)
+        assert (start - at) % message == 0  # it may have waited for messages before it
