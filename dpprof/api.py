@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.critical_path import critical_path
 from dpprof.analysis.report import Report, analyze
 from dpprof.config.load import load_config
 from dpprof.errors import DpprofError
@@ -133,6 +134,11 @@ class LoadedRun:
     def accounting_by_step(self) -> pd.DataFrame:
         """One row per rank and used step: the step window, and nanoseconds in each state."""
         return self._accounts.states
+
+    @cached_property
+    def critical_path(self) -> pd.DataFrame:
+        """The pieces of the critical path of each used step; they add up to its window."""
+        return critical_path(self.run)
 
     @cached_property
     def accounting(self) -> pd.DataFrame:

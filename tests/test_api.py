@@ -102,6 +102,13 @@ def test_export(loaded, tmp_path):
         loaded.export(tmp_path / "x", "xlsx")
 
 
+def test_the_critical_path_covers_the_steps(loaded):
+    path = loaded.critical_path
+    assert path is loaded.critical_path
+    lengths = (path["end_ns"] - path["start_ns"]).groupby(path["step"]).sum().to_dict()
+    assert lengths == {one.step: one.window_ns for one in loaded.report().per_step}
+
+
 def run_python(script: str) -> str:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

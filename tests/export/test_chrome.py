@@ -7,12 +7,13 @@ from itertools import pairwise
 
 import msgspec
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.export.chrome import disjoint_rows, microseconds
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 2**52), max_size=30))
 def test_a_reader_that_cuts_off_and_one_that_rounds_get_the_same_nanosecond(times):
     written = microseconds(np.array(times, dtype=np.int64))
@@ -21,6 +22,7 @@ def test_a_reader_that_cuts_off_and_one_that_rounds_get_the_same_nanosecond(time
     assert [round(value * 1000.0) for value in read] == times
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=25))
 def test_spans_of_one_row_never_overlap_and_rows_are_as_few_as_can_be(spans):
     starts = np.array([start for start, _ in spans], dtype=np.int64)

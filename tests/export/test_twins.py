@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.export.arrows import arrows
@@ -28,6 +28,7 @@ one_event = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(one_event, min_size=1, max_size=12))
 def test_exposed_is_the_first_kind_under_way_where_nothing_computes(drawn):
     rows = [
@@ -77,6 +78,7 @@ message = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(message, min_size=1, max_size=10))
 def test_arrows_join_what_was_matched_and_never_go_back_in_time(drawn):
     # A rank takes part in an operation once.
