@@ -1,4 +1,4 @@
-"""What the annotations of a trace say about the schedule: dpprof's, DeepSeek's and torch's."""
+"""What annotations say about the schedule: those of dpprof, DeepSeek, torch and Megatron."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class Family(StrEnum):
     COMPONENT = "component"
     """DeepSeek's ``attn(F)``, ``dispatch(B)``, ``mlp(W)``, ..."""
     PIPELINING = "pipelining"
-    """torch.distributed.pipelining's ``PP:2F0``."""
+    """torch.distributed.pipelining's ``PP:2F0``, and its GPipe's ``Forward 3``."""
+    COUNTED = "counted"
+    """Megatron's and DeepSpeed's ``forward_step``, ``backward-compute``: of no micro-batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,13 @@ _COMPONENT = re.compile(r"(attn|attention|mlp|dispatch|combine)\(([FBIW])\)")
 _PAIR = re.compile(r"1F1B|F&B")
 _ACTION = re.compile(r"PP:(\d{1,9})(F|B|I|W)(\d{1,9})")
 _OVERLAP = re.compile(r"PP:\((\d{1,9})F(\d{1,9});(\d{1,9})B(\d{1,9})\)OVERLAP_F_B")
+_GPIPE = re.compile(r"(Forward|Backward) (\d{1,9})")
+_COUNTED = (
+    (re.compile(r"(?:.*[.:])?_?(?:exec_)?forward[-_](?:step|compute|pass)"), "F"),
+    (re.compile(r"(?:.*[.:])?_?(?:exec_)?backward[-_](?:step|compute|pass)"), "B"),
+    (re.compile(r"(?:.*[.:])?backward[-_]input[-_](?:step|compute)"), "I"),
+    (re.compile(r"(?:.*[.:])?(?:backward[-_])?weight[-_](?:step|compute)"), "W"),
+)
 _MESSAGE = re.compile(r"PP:(\d{1,9})(?:SEND|RECV)_(F|B)(\d{1,9})")
 
 
@@ -115,7 +124,23 @@ def read_annotation(name: str, stages: Sequence[int] = ()) -> Annotation | None:
         return Annotation(family=Family.COMPONENT, hint=name, component=component, part=part)
     if name.startswith("PP:"):
         return _of_pipelining(name, stages)
+    if match := _GPIPE.fullmatch(name):
+        return _of_action(Family.PIPELINING, match[1][0], int(match[2]))
+    for pattern, operation in _COUNTED:
+        if pattern.fullmatch(name):
+            return _of_action(Family.COUNTED, operation, -1)
     return None
+
+
+def _of_action(family: Family, operation: str, micro_batch: int) -> Annotation:
+    return Annotation(
+        family=family,
+        slot="" if micro_batch < 0 else f"{operation}0.{micro_batch}",
+        operation=operation,
+        direction=0,
+        micro_batch=micro_batch,
+        part="" if operation == "B" else operation,
+    )
 
 
 def _of_label(label: Label) -> Annotation | None:

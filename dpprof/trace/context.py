@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dpprof.schedules.actions import OVERLAPPED_PAIR
-from dpprof.tables.columns import COMPONENT, LAYER, OPERATION
+from dpprof.tables.columns import COMPONENT, LAYER, MICRO_BATCH, OPERATION, SLOT
 from dpprof.trace.activities import Activities, autograd_threads, host_rows
 from dpprof.trace.annotations import Family, is_pair, read_annotations
 from dpprof.trace.containment import innermost_by_group
@@ -72,7 +72,36 @@ def find_context(issuer: Issuer, marks: Marks) -> pd.DataFrame:
     context = fields.take(fields.index.get_indexer(name)).reset_index(drop=True)
     layers = _component_layers(trace, fields, spans, marks)
     context[LAYER] = layers[source]
+    counts = counted(trace, fields, spans, marks)[source]
+    if (counts >= 0).any():
+        _name_counted(context, counts)
     return _with_pairs(issuer, context)
+
+
+def counted(trace: TraceColumns, fields: pd.DataFrame, spans: Rows, marks: Marks) -> Codes:
+    """By position in the trace, how many annotations of that operation went before in the step.
+
+    -1 for all but annotations that name an operation and no micro-batch. `fields` are as read by
+    `read_annotations`, `spans` the positions of those annotations.
+    """
+    counts = np.full(len(trace.name) + 1, -1, dtype=np.int32)  # the last is that of row -1
+    family = fields[FAMILY].reindex(trace.name[spans]).to_numpy()
+    rows = spans[family == Family.COUNTED]
+    rows = rows[np.argsort(trace.start_ns[rows], kind="stable")]
+    step = marks.step_at(trace.start_ns[rows])
+    operation = fields[OPERATION].reindex(trace.name[rows]).to_numpy()
+    frame = pd.DataFrame({"step": step, "operation": operation})
+    counts[rows] = frame.groupby(["step", "operation"], observed=True).cumcount().to_numpy()
+    return counts
+
+
+def _name_counted(context: pd.DataFrame, counts: Codes) -> None:
+    """Write slot and micro-batch where an operation is known by its count."""
+    known = counts >= 0
+    operation = context[OPERATION].astype(str)
+    slot = operation + "0." + pd.Series(counts, index=context.index).astype(str)
+    context[SLOT] = slot.where(known, context[SLOT].astype(str)).astype("category")
+    context[MICRO_BATCH] = np.where(known, counts, context[MICRO_BATCH])
 
 
 def _component_layers(

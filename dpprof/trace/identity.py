@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from dpprof.runs.manifest import RankPlace, Source
+from dpprof.trace.annotations import held_stages
 from dpprof.trace.raw import TraceColumns
 
 _RANK_IN_NAME = re.compile(r"(?<![a-z])(?:rank|worker)[-_]?(\d{1,6})(?!\d)", re.IGNORECASE)
@@ -55,6 +56,7 @@ class Identity:
     allocated_before_bytes: int = 0
     groups: Mapping[str, Ranks] = field(default_factory=dict)
     host: str = ""  # the machine, where the trace says
+    stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
 
 
 def identify(trace: TraceColumns, file: Path) -> Identity:
@@ -75,6 +77,7 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
         allocated_before_bytes=own.allocated_before_bytes,
         groups=_groups(trace, distributed),
         host=own.host,
+        stages=held_stages(trace.names),
     )
 
 

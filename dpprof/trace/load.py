@@ -24,6 +24,7 @@ from dpprof.trace.memory_join import with_snapshots
 from dpprof.trace.parts import RankPart
 from dpprof.trace.pool import read_parts
 from dpprof.trace.reading import HERE, Reading
+from dpprof.trace.recognition import recognise
 from dpprof.trace.steps import Choice, choose_steps
 
 
@@ -59,12 +60,17 @@ def load_run(
     if not whole_trace:
         choice, step_warnings = _steps(ranks, steps, manifest)
         warnings += step_warnings
+    places, schedule = _places(ranks, manifest), _schedule(manifest)
+    if schedule is None:
+        places, schedule = recognise(
+            ranks, places, _slot_steps(ranks) if whole_trace else choice.used
+        )
     run = Run(
         name=files.name,
         source=_source(ranks, manifest),
         held=events.as_one_step() if whole_trace else events,
-        places=_places(ranks, manifest),
-        schedule=_schedule(manifest),
+        places=places,
+        schedule=schedule,
         manifest=manifest,
         slots=concat_tables(SLOTS, [rank.slots for rank in ranks]),
         memory=concat_tables(MEMORY, [rank.memory for rank in ranks]),
@@ -83,6 +89,10 @@ def load_run(
     )
     run = _as_one_step(run) if whole_trace else run
     return with_snapshots(run, ranks_of(snapshots, [rank.rank for rank in ranks]))
+
+
+def _slot_steps(ranks: Sequence[RankPart]) -> set[int]:
+    return {step for rank in ranks for step in rank.slots[STEP].unique().tolist()}
 
 
 def _refuse_nothing(ranks: Sequence[RankPart]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.tables.columns import END, GROUP, KIND, RANK, SEQUENCE, START, STEP
+from dpprof.tables.columns import END, GROUP, KIND, LAUNCH, RANK, SEQUENCE, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.steps import OUTSIDE
 
@@ -167,15 +167,16 @@ def number_by_order(
 
     Older traces do not name groups. Where every rank of the world is present and does equally
     many operations of a kind in a step, the n-th of each are taken for one operation over all
-    ranks. Between two ranks this holds for messages too. `no_wait` marks events that are not to
-    be matched.
+    ranks. Between two ranks this holds for message kernels too, which a device runs in the order
+    of their issue. `no_wait` marks events that are not to be matched.
     """
     sequence = np.full(len(events), -1, dtype=np.int64)
     if not peers.complete or len(peers.present) < 2:
         return sequence
-    pair = len(peers.present) == 2
-    kinds = [kind for kind in COMMUNICATION_KINDS if pair or kind != _POINT_TO_POINT]
-    bare = (events[GROUP] == "") & events[KIND].isin(kinds) & (events[STEP] != OUTSIDE)
+    bare = (events[GROUP] == "") & events[KIND].isin(COMMUNICATION_KINDS)
+    bare &= events[STEP] != OUTSIDE
+    in_order = (events[LAUNCH] >= 0) & (len(peers.present) == 2)
+    bare &= (events[KIND] != _POINT_TO_POINT) | in_order
     rows = np.flatnonzero(bare & ~no_wait)
     if not len(rows):
         return sequence

@@ -18,7 +18,7 @@ from dpprof.tables.columns import (
 )
 from dpprof.trace.activities import Activities, host_rows
 from dpprof.trace.annotations import Family, read_annotations
-from dpprof.trace.context import FAMILY
+from dpprof.trace.context import FAMILY, counted
 from dpprof.trace.raw import TraceColumns
 from dpprof.trace.steps import OUTSIDE, Marks
 
@@ -34,7 +34,8 @@ def slots_table(
     if activities.on_gpu:
         return _from_events(events)
     fields = read_annotations(trace.names, range(len(trace.names)))
-    known = fields[fields[FAMILY].isin([Family.SLOT, Family.PIPELINING]) & (fields[SLOT] != "")]
+    written = fields[FAMILY].isin([Family.SLOT, Family.PIPELINING]) & (fields[SLOT] != "")
+    known = fields[written | (fields[FAMILY] == Family.COUNTED)]
     wanted = np.zeros(len(trace.names), dtype=bool)
     wanted[known.index] = True
     rows = host_rows(trace, wanted)
@@ -42,6 +43,9 @@ def slots_table(
     if not len(rows):
         return empty_table(SLOTS)
     ran = known.loc[trace.name[rows]]
+    counts = counted(trace, fields, rows, marks)[rows]
+    by_count = ran[OPERATION].astype(str) + "0." + counts.astype(str).astype(object)
+    slots = np.where(counts >= 0, by_count, ran[SLOT].astype(str))
     marked = len(marks.step) > 0
     return make_table(
         SLOTS,
@@ -50,7 +54,7 @@ def slots_table(
             STEP: marks.step_at(trace.start_ns[rows]) if marked else np.zeros(len(rows), np.int32),
             START: trace.start_ns[rows],
             END: trace.end_ns[rows],
-            SLOT: ran[SLOT].to_numpy(),
+            SLOT: slots,
             OPERATION: ran[OPERATION].to_numpy(),
         },
     )

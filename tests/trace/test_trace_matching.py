@@ -118,11 +118,13 @@ def test_by_order_without_metadata() -> None:
         for start, kind in ((10, "all_reduce"), (30, "all_reduce"), (50, "all_to_all"), (70, "p2p"))
     ]
     none = np.zeros(len(rows), dtype=bool)
-    assert match_by_order(table(*rows), everyone(2), none).tolist() == [0, 1, 0, 0] * 2
+    assert match_by_order(table(*rows), everyone(2), none).tolist() == [0, 1, 0, -1] * 2
     assert (match_by_order(table(*rows), Peers((0, 1), 3, {}), none) == -1).all()
     assert (match_by_order(table(*rows[:4]), everyone(1), none[:4]) == -1).all()
+    launched = table(*rows).assign(launch_ns=1)
+    assert match_by_order(launched, everyone(2), none).tolist() == [0, 1, 0, 0] * 2
     low_latency = np.array([True, False, False, False] * 2)
-    assert match_by_order(table(*rows), everyone(2), low_latency).tolist() == [-1, 0, 0, 0] * 2
+    assert match_by_order(table(*rows), everyone(2), low_latency).tolist() == [-1, 0, 0, -1] * 2
 
 
 @pytest.mark.parametrize(
