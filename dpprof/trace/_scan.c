@@ -454,6 +454,7 @@ static int to_nanoseconds(const Token *token, int64_t *nanoseconds) {
         if (i < whole_end - whole) digit = whole[i] - '0';
         else if (i < count) digit = fraction[i - (whole_end - whole)] - '0';
         else if (value == 0) break; /* zeros to the end */
+        if (value > limit / 10) return 0;
         value = value * 10 + (uint64_t)digit;
         if (value >= limit) return 0;
     }

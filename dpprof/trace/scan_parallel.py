@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from dpprof.runs.workers import usable_cores
 from dpprof.trace.collect import Collector
 from dpprof.trace.scan import Place, State, Stop, scan_compiled
 
@@ -52,7 +52,7 @@ def scan_pieces(data: Any, collector: Collector) -> tuple[int, State]:
 def _threads() -> int:
     if multiprocessing.parent_process() is not None:
         return 1  # the other processes have the other cores
-    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    return min(usable_cores(), _MOST_THREADS)
 
 
 def _guess_starts(data: Any) -> list[int]:

@@ -22,6 +22,9 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 _EVENTS_KEY = re.compile(rb'(?:^|.*[^\\])("traceEvents"[ \t\r\n]*:[ \t\r\n]*)\Z', re.DOTALL)
 _KEY_REACH = 256
 _SPACE = b" \t\r\n"
+_VALUE_ENDS = (b"}", b"]", b'"', b"true", b"false", b"null")
+
+_BEGUN_TOKEN = re.compile(rb"(?:[tfn][a-z]{0,3}|-?[0-9][0-9.eE+-]*|-)?\Z")
 
 _EVENTS = msgspec.json.Decoder(list[Event])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -177,7 +180,7 @@ def _scan_members(scan: _Scan, begin: int) -> None:
     if key is not None:
         end = key[0]
     elif not len(closing):
-        end = _last(commas, len(piece))
+        end = _end_of_sound(piece, structure, commas)
     body = piece[:end]
     has_comma = key is not None and body.rstrip(_SPACE).endswith(b",")
     text = body.rstrip(_SPACE)[:-1] if has_comma else body
@@ -191,7 +194,9 @@ def _scan_members(scan: _Scan, begin: int) -> None:
         scan.position, scan.place = begin + decoded.end, Place.AFTER_MEMBER
     if decoded.unsound_at is not None:
         return scan.give_up(Stop.UNSOUND, begin + decoded.unsound_at)
-    if key is not None:
+    if key is not None and not has_comma and text.strip(_SPACE):
+        scan.give_up(Stop.UNSOUND, begin + key[0])
+    elif key is not None:
         scan.position, scan.place = begin + key[1], Place.FIRST_EVENT
         scan.lists += 1
     elif len(closing):
@@ -201,21 +206,53 @@ def _scan_members(scan: _Scan, begin: int) -> None:
     return None
 
 
+def _end_of_sound(piece: bytes, structure: Structure, commas: Positions) -> int:
+    """How much of a piece without an end is worth decoding: whole members, or up to a mistake."""
+    if _is_whole(piece, structure):
+        return len(piece)
+    unsound_at = _bad_text(piece)
+    if unsound_at is None:
+        members = _members(piece)
+        unsound_at = members if isinstance(members, int) else len(piece)
+    begun = _BEGUN_TOKEN.search(piece, max(0, len(piece) - _KEY_REACH))
+    is_mistake = begun is not None and unsound_at < begun.start()
+    return len(piece) if is_mistake else _last(commas, len(piece))
+
+
+def _is_whole(piece: bytes, structure: Structure) -> bool:
+    """Whether the piece ends just behind a member; after a number, more digits may follow."""
+    is_outside = len(structure.quotes) % 2 == 0
+    is_at_top = not len(structure.depth) or structure.depth[-1] == 0
+    ends_value = piece.rstrip(_SPACE).endswith(_VALUE_ENDS)
+    return is_outside and is_at_top and ends_value and not isinstance(_members(piece), int)
+
+
 def _decode_members(text: bytes, structure: Structure, commas: Positions) -> _Decoded:
     unsound_at = _too_deep(structure, len(text))
     if unsound_at is None:
         unsound_at = _bad_text(text)
-    length = len(text) if unsound_at is None else _last(commas, unsound_at)
+    length = len(text) if unsound_at is None else unsound_at
     while length > 0:
-        try:
-            members = _MEMBERS.decode(b"{" + text[:length] + b"}")
-        except msgspec.DecodeError as error:
-            unsound_at = min(_byte_of(error, length) - 1, length - 1)
-            length = _last(commas, unsound_at)
-            continue
-        named = {name.encode("utf-8", "replace"): bytes(raw) for name, raw in members.items()}
-        return _Decoded(named, length, unsound_at)
+        members = _members(text[:length])
+        if not isinstance(members, int):
+            return _Decoded(members, length, unsound_at)
+        if unsound_at is None:
+            # It may be a whole member that something unsound follows.
+            unsound_at = length = min(members, length - 1)
+        else:
+            length = _last(commas, length - 1)
     return _Decoded({}, 0, unsound_at)
+
+
+def _members(text: bytes) -> dict[bytes, bytes] | int:
+    """The members in `text` by their keys, or the byte where it is unsound."""
+    try:
+        members = _MEMBERS.decode(b"{" + text + b"}")
+    except msgspec.DecodeError as error:
+        return _byte_of(error, len(text) + 1) - 1
+    except UnicodeDecodeError:
+        return len(text) - 1
+    return {name.encode("utf-8", "replace"): bytes(raw) for name, raw in members.items()}
 
 
 def _events_key(piece: bytes, structure: Structure, end: int) -> tuple[int, int] | None:
@@ -238,7 +275,7 @@ def _too_deep(structure: Structure, length: int) -> int | None:
 
 def _bad_text(body: bytes) -> int | None:
     try:
-        codecs.utf_8_decode(body, "strict", True)
+        codecs.utf_8_decode(body, "strict", False)
     except UnicodeDecodeError as error:
         return error.start
     return None

@@ -136,7 +136,8 @@ def mutated(data: bytes, seed: int) -> bytes:
     one = random.Random(seed)
     changed = bytearray(data)
     for _ in range(one.randint(1, 3)):
-        one.choice(MUTATIONS)(one, changed)
+        if changed:
+            one.choice(MUTATIONS)(one, changed)
     return bytes(changed)
 
 

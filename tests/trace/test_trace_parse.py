@@ -28,6 +28,7 @@ def one_span(ts: str, dur: str = "1", head: str = "") -> bytes:
         ("1698955060096688", "12", 0, 1698955060096688000, 1698955060096700000),
         ("1.7404616794797123E+15", "0", 0, 1740461679479712300, 1740461679479712300),
         ("-0.002", "0.005", 10, 8, 13),
+        ("4611686018427387.903", "0", 0, 2**62 - 1, 2**62 - 1),
     ],
 )
 def test_times_are_exact(ts: str, dur: str, base: int, start_ns: int, end_ns: int | None) -> None:
@@ -66,6 +67,7 @@ def test_only_known_categories_are_kept(build) -> None:
         {"ts": [1]},
         {"ts": "NaN"},
         {"ts": 1e300},
+        {"ts": 21700000000000001},
         {"name": 5},
         {"args": "none"},
         {"args": {"stream": [7]}},
