@@ -78,7 +78,13 @@ def all_edges(start_ns: int, end_ns: int, layers: Iterable[Intervals]) -> Nanose
     """Sorted distinct edges of all layers in ``[start_ns, end_ns]``, both limits included."""
     parts = [part for layer in layers for part in layer]
     edges = np.concatenate([np.array([start_ns, end_ns], dtype=np.int64), *parts])
-    return np.unique(edges[(edges >= start_ns) & (edges <= end_ns)])
+    return _distinct(edges[(edges >= start_ns) & (edges <= end_ns)])
+
+
+def _distinct(values: Nanoseconds) -> Nanoseconds:
+    """Sorted distinct values; for mostly sorted ones faster than NumPy's hashing."""
+    ordered = np.sort(values, kind="stable")
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def intersect(one: Intervals, other: Intervals) -> Intervals:
@@ -119,7 +125,7 @@ def first_come(intervals: Intervals) -> tuple[Intervals, npt.NDArray[np.intp]]:
 
 def _where(one: Intervals, other: Intervals, keep: Callable[[Mask, Mask], Mask]) -> Intervals:
     layers = (union(one), union(other))
-    edges = np.unique(np.concatenate([part for layer in layers for part in layer]))
+    edges = _distinct(np.concatenate([part for layer in layers for part in layer]))
     covered = sweep(edges, layers)
     chosen = keep(covered[0], covered[1]) if len(edges) else np.zeros(0, dtype=bool)
     return union(Intervals(edges[:-1][chosen], edges[1:][chosen]))

@@ -74,8 +74,8 @@ def _rows(memory: MemoryColumns, on_gpu: bool) -> Rows:
     rows = np.flatnonzero(kept)
     if not len(rows):
         return rows
-    device = np.stack((memory.device_type[rows], memory.device[rows]), axis=1)
-    _, which, counts = np.unique(device, axis=0, return_inverse=True, return_counts=True)
-    rows = rows[which.reshape(-1) == np.argmax(counts)]
+    device = memory.device_type[rows].astype(np.int64) * 2**32 + memory.device[rows]
+    which, devices = pd.factorize(device, sort=True)
+    rows = rows[which == np.argmax(np.bincount(which, minlength=len(devices)))]
     in_time: Rows = rows[np.argsort(memory.at_ns[rows], kind="stable")]
     return in_time
