@@ -1,8 +1,8 @@
 """First read of a big single-rank trace to its accounting, against HTA and bare pysimdjson.
 
 Usage: ``python tests/benchmarks/bench_reader.py [SOURCE] [--bytes N] [--without-hta]``. The trace
-is built from a real one (``SOURCE``, a small Kineto trace) by repetition with shifted times, ids and
-steps. Every contender runs in a process of its own, our cache switched off; imports are not
+is built from a real one (``SOURCE``, a small Kineto trace) by repetition with shifted times, ids,
+and steps. Every contender runs in a process of its own, our cache switched off; imports are not
 counted. A pysimdjson parse is timed twice in its process: the second does not pay for fresh memory.
 HTA is timed from the file to the result of its overlap analysis.
 """
