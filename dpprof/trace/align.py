@@ -22,6 +22,7 @@ from dpprof.tables.columns import (
 )
 from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
 from dpprof.tables.concat import concat_tables
+from dpprof.trace.batches import taken_apart
 from dpprof.trace.clock import (
     SHARED_TOLERANCE_NS,
     TOLERANCE_NS,
@@ -72,12 +73,13 @@ def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
         return empty_table(CLOCK_COLUMNS)
     events = concat_tables(EVENTS, [part.communications for part in parts])
     no_wait = np.concatenate([part.no_wait for part in parts])
-    named = match_operations(events[~no_wait], peers)
+    waiting, _ = taken_apart(events[~no_wait])
+    named = match_operations(waiting, peers)
     spans = pd.concat([part.spans for part in parts])
     window = (int(spans[START].min()), int(spans[END].max()))
     if len(named.rows):
         tolerance_ns = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
-        bounds = tightest_bounds(events[~no_wait], named, window)
+        bounds = tightest_bounds(waiting, named, window)
         return estimate_clocks(bounds, window, tolerance_ns)
     number = number_by_order(events, peers, no_wait)
     if not (number >= 0).any():

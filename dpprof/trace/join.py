@@ -9,6 +9,7 @@ import numpy as np
 from dpprof.runs.manifest import Manifest
 from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE
 from dpprof.tables.concat import concat_tables
+from dpprof.trace.batches import put_together, taken_apart
 from dpprof.trace.matching import ALL_RANKS, Peers, match_by_order, match_groups
 from dpprof.trace.parts import PartedEvents, RankPart
 
@@ -37,7 +38,9 @@ def join_events(ranks: Sequence[RankPart], peers: Peers) -> tuple[PartedEvents, 
     """All events with READY, and warnings on what the matching rests on."""
     events = concat_tables(EVENTS, [one.communications for one in ranks])
     no_wait = np.concatenate([one.no_wait for one in ranks])
-    ready = match_groups(events, peers)
+    apart, origin = taken_apart(events)
+    events = put_together(events, apart, origin, match_groups(apart, peers))
+    ready = events[READY].to_numpy().copy()
     warnings = []
     if no_wait.any():
         warnings.append(

@@ -36,7 +36,7 @@ def message_columns(
     """
     context, collective = found.context, found.collective
     communicates = verdicts.communicates
-    said = [_said(one, rank) for one in trace.collectives] + [_Said()]
+    said = [said_by(one, rank) for one in trace.collectives] + [Said()]
     labelled = (context[GROUP] != "").to_numpy() & communicates
     by_kineto = ~labelled & communicates & (collective >= 0)
     group = np.where(labelled, context[GROUP].astype(object), "")
@@ -54,19 +54,22 @@ def message_columns(
     return {GROUP: group, SEQUENCE: sequence, **columns}
 
 
-class _Said:
+class Said:
+    """Group (or pipeline edge), peer and bytes that a collective's metadata give."""
+
     def __init__(self, group: str = "", peer: int = -1, sent: int = -1) -> None:
         self.group, self.peer, self.bytes = group, peer, sent
 
 
-def _said(one: Collective, rank: int) -> _Said:
+def said_by(one: Collective, rank: int) -> Said:
+    """What a collective's metadata say of it, in the words of the events table of `rank`."""
     width = _width(one.dtype)
     sent = one.elements * width if one.elements >= 0 and width else -1
     if one.destination >= 0:
-        return _Said(f"{rank}>{one.destination}", one.destination, sent)
+        return Said(f"{rank}>{one.destination}", one.destination, sent)
     if one.source >= 0:
-        return _Said(f"{one.source}>{rank}", one.source, sent)
-    return _Said(one.group, -1, sent)
+        return Said(f"{one.source}>{rank}", one.source, sent)
+    return Said(one.group, -1, sent)
 
 
 def _width(dtype: str) -> int:

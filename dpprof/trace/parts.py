@@ -19,6 +19,7 @@ from dpprof.tables.columns import (
     EVENTS,
     GROUP,
     KIND,
+    PEER,
     READY,
     SEQUENCE,
     STEP,
@@ -167,7 +168,7 @@ def _with_matched(
     events: pd.DataFrame, positions: npt.NDArray[np.intp], matched: pd.DataFrame
 ) -> pd.DataFrame:
     result = events.copy(deep=False)
-    for name in (SEQUENCE, READY):
+    for name in (PEER, SEQUENCE, READY):
         values = events[name].to_numpy().copy()
         values[positions] = matched[name].to_numpy()
         result[name] = values

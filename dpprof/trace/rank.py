@@ -20,6 +20,7 @@ from dpprof.trace.identity import Identity, identify
 from dpprof.trace.kinds import LOW_LATENCY, KindRule
 from dpprof.trace.memory import memory_doubts, memory_table
 from dpprof.trace.messages import message_columns
+from dpprof.trace.p2p_calls import with_messages
 from dpprof.trace.parse import read_trace
 from dpprof.trace.raw import Codes, TraceColumns
 from dpprof.trace.slots import slots_table
@@ -77,6 +78,7 @@ def make_tables(
     values = _values(trace, activities, found, verdicts)
     values |= {columns.RANK: rank, columns.STEP: step}
     values |= message_columns(trace, found, verdicts, step, rank)
+    values = with_messages(values, trace, activities, found, verdicts)
     table = columns.make_table(columns.EVENTS, values)
     return RankTables(
         file=file,
