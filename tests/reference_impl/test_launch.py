@@ -60,7 +60,7 @@ def _profile(folder, how, *arguments):
 
 
 def _interrupt(process, tries=4):
-    """Press Ctrl-C, and again where the first falls into a moment that swallows it (a finaliser)."""
+    """Press Ctrl-C, and again where the first falls into a moment that swallows it."""
     for _ in range(tries):
         os.kill(process.pid, signal.SIGINT)
         try:
