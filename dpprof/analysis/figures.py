@@ -94,13 +94,24 @@ class TotalFigures(TimeFigures, frozen=True, kw_only=True):
     memory: TotalMemory
 
 
+class StepRank(TimeFigures, frozen=True, kw_only=True):
+    """One rank in one used step; its peak is None where the trace has no memory curve."""
+
+    rank: int
+    peak_allocated_bytes: int | None = None
+
+
 class StepFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """One used step; `states_ns` is over all ranks."""
+    """One used step: `states_ns` over all ranks, then every rank; a sample of every metric.
+
+    The times of a rank's steps add up to those of its `RankFigures` exactly.
+    """
 
     step: int
     start_ns: int
     window_ns: int
     states_ns: dict[str, int]
+    ranks: list[StepRank] = []
 
 
 class StageFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from dpprof.analysis.memory import (
     total_memory,
 )
 from dpprof.analysis.overlap import Transfers, time_figures
+from dpprof.analysis.steps import step_figures
 from dpprof.analysis.totals import total_figures
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
@@ -65,7 +66,7 @@ def analyze(run: Run) -> Report:
     times = {place.rank: _rank_times(accounting, place) for place in places}
     memory = memory_figures(run)
     ideal = ideal_figures(run, accounting)
-    steps = _steps(accounting)
+    steps = step_figures(run, accounting)
     window = sum(step.window_ns for step in steps)
     step_ns = round(window / len(steps)) if steps else None
     manifest = run.manifest
@@ -178,18 +179,6 @@ def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
 def _sums(states: pd.DataFrame) -> dict[str, int]:
     sums = states[list(STATES)].to_numpy(np.int64).sum(axis=0)
     return dict(zip(STATES, sums.tolist(), strict=True))
-
-
-def _steps(accounting: Accounting) -> list[StepFigures]:
-    return [
-        StepFigures(
-            step=int(table[STEP].iloc[0]),
-            start_ns=int(table[START].iloc[0]),
-            window_ns=int(table[END].iloc[0] - table[START].iloc[0]),
-            states_ns=_sums(table),
-        )
-        for _, table in accounting.states.groupby(STEP)
-    ]
 
 
 def _regions(accounting: Accounting) -> list[RegionFigures]:
