@@ -70,14 +70,15 @@ def find_links(communications: pd.DataFrame) -> Links:
 
 def _matches(events: pd.DataFrame) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
     """(rows, rows they lead to): by operation, and for messages by peer."""
-    kinds = events[KIND].astype(str).to_numpy()
+    kinds, groups = (events[name].astype("category").cat for name in (KIND, GROUP))
     starts, ready = events[START].to_numpy(np.int64), events[READY].to_numpy(np.int64)
-    message = kinds == _P2P
+    message = (events[KIND] == _P2P).to_numpy()
     sending = np.zeros(len(events), dtype=bool)
     sending[message] = sends(events[message])
     asks = (ready > starts) | (message & ~sending & (ready == starts))
-    frame = events[[STEP, GROUP, SEQUENCE, RANK, PEER]].reset_index(drop=True)
-    frame = frame.assign(kind=kinds, row=np.arange(len(frame))).astype({GROUP: str})
+    frame = events[[STEP, SEQUENCE, RANK, PEER]].reset_index(drop=True)
+    codes = {"kind": kinds.codes.to_numpy(), GROUP: groups.codes.to_numpy()}
+    frame = frame.assign(row=np.arange(len(frame)), **codes)
     left = frame.assign(at=ready)[asks]
     right = frame.assign(at=starts)
     by_peer = right[message].rename(columns={RANK: PEER, PEER: RANK})

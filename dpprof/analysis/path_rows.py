@@ -72,19 +72,16 @@ class PathRows:
         return len(self.ends)
 
     @cached_property
-    def _previous(self) -> list[int]:
-        return self.previous.tolist()  # type: ignore[no-any-return]
-
-    @cached_property
-    def _leads(self) -> list[bool]:
-        return self.leads.tolist()  # type: ignore[no-any-return]
+    def _steps_back(self) -> tuple[memoryview, memoryview]:
+        """`previous` and `leads` as what gives Python's own numbers, without a copy."""
+        return self.previous.data, self.leads.data
 
     def chain(self, row: int, seen: Collection[int] = ()) -> Chain:
         """The way back from a row until the rank has nothing before, or waited for a peer.
 
         Where the path has gone to the peer before (`seen`), it does not again.
         """
-        previous, leads = self._previous, self._leads
+        previous, leads = self._steps_back
         rows = [row]
         while not leads[row] or row in seen:
             row = previous[row]
