@@ -123,21 +123,22 @@ def _participants(
     keys: pd.DataFrame, peers: Peers
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """A number for the participants of each row, and how many they are (0: not known)."""
-    pairs = keys[[RANK, GROUP]].drop_duplicates()
+    groups = keys[GROUP].astype("category").cat
+    pair = keys[RANK].to_numpy(np.int64) * len(groups.categories) + groups.codes.to_numpy(np.int64)
+    _, first, of_row = np.unique(pair, return_index=True, return_inverse=True)
+    pairs = keys[[RANK, GROUP]].iloc[first]
     users = {
         str(group): tuple(sorted(ranks.unique().tolist()))
         for group, ranks in pairs.groupby(GROUP, observed=True)[RANK]
     }
     numbers: dict[Ranks, int] = {}
-    found = {}
+    found = []
     for rank, group in pairs.itertuples(index=False):
         ranks = peers.of(rank, str(group), users[str(group)])
         known = ranks if rank in ranks else ()
-        found[rank, str(group)] = (numbers.setdefault(known, len(numbers)), len(known))
-    index = pd.MultiIndex.from_frame(keys[[RANK, GROUP]].astype({GROUP: object}))
-    table = pd.DataFrame(found.values(), index=pd.MultiIndex.from_tuples(list(found)))
-    aligned = table.reindex(index)
-    return aligned[0].to_numpy(np.int64), aligned[1].to_numpy(np.int64)
+        found.append((numbers.setdefault(known, len(numbers)), len(known)))
+    members, size = np.array(found, dtype=np.int64).T
+    return members[of_row], size[of_row]
 
 
 def match_by_order(
