@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint golden clean
+.PHONY: demo test lint browser golden clean
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -17,7 +17,7 @@ demo: $(STAMP)
 	@echo
 	$(BIN)/dpprof analyze $(DEMO)/dualpipe $(DEMO)/1f1b
 
-test: lint
+test: lint browser
 	$(BIN)/pytest
 
 lint: $(STAMP)
@@ -25,6 +25,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A Chromium for the tests in a browser, where it can be installed without asking.
+browser:
+	@.ci/browser
 
 # Make the sample runs in traces/ anew, with their golden metrics.
 golden: $(STAMP)
