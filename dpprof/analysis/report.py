@@ -55,13 +55,13 @@ _UNSTEADY = 1.25
 """The slowest step over the fastest from which a mean of them is warned of."""
 
 
-def analyze(run: Run) -> Report:
+def analyze(run: Run, accounting: Accounting | None = None) -> Report:
     """Where the time and memory of a run went (metrics.md, sections 5 to 7).
 
-    Empty runs give a report without ranks' times rather than an error; what is not known is None
-    and said in `warnings`.
+    `accounting` is that of the run, where it is at hand. Empty runs give a report without ranks'
+    times rather than an error; what is not known is None and said in `warnings`.
     """
-    accounting = account(run)
+    accounting = account(run) if accounting is None else accounting
     places = sorted(run.places, key=lambda place: place.rank)
     times = {place.rank: _rank_times(accounting, place) for place in places}
     memory = memory_figures(run)

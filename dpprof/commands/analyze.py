@@ -54,7 +54,7 @@ def command(
     are sums over the used steps in JSON, and means per step in tables.
     """
     output = make_output(FORMATS, output_format, output_path, force)
-    paths = [path for run in runs for path in _run_folders(run)]
+    paths = [path for run in runs for path in run_folders(run)]
     reading = ReadingOptions(executor, scheduler)
     if explain_kinds:
         if steps is not None or len(paths) > 1:
@@ -100,7 +100,7 @@ def report_kinds(path: str, output: Output, reading: ReadingOptions = LOCAL) -> 
     write_kinds(explain(table, Path(path).resolve().name), output)
 
 
-def _run_folders(run: str) -> list[str]:
+def run_folders(run: str) -> list[str]:
     """The run itself, or the run folders in a folder that is none, the usual baseline last."""
     folder = Path(run)
     if not folder.is_dir() or (folder / MANIFEST_NAME).exists():

@@ -1,0 +1,61 @@
+"""Changes of the view that controls and keys ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from dashboards.state import Known, ViewState, parse
+
+_KEYS = {"time_range": "t"}
+
+
+def changed(view: ViewState, triggered: Sequence[Mapping[str, Any]], known: Known) -> ViewState:
+    """The view after the changes of components, given as Dash's list of what triggered.
+
+    A control with the id ``{"type": "view", "field": F}`` sets field F (``o.<name>``: an option of
+    the page); the store ``change`` holds a mapping from fields to values. Values go the same way
+    as those of a URL, so that none can do more than a URL could.
+    """
+    given = dict(parse_qsl(view.search(), keep_blank_values=True))
+    page = view.page
+    for one in triggered:
+        for name, value in _fields(one):
+            if name == "page":
+                page = str(value)
+            else:
+                given[_KEYS.get(name, name)] = _text(value)
+    query = urlencode({key: text for key, text in given.items() if text})
+    return _same_page(view, page, parse(page, query, known)[0])
+
+
+def _same_page(view: ViewState, page: str, new: ViewState) -> ViewState:
+    """Options belong to their page: another page begins with its own defaults."""
+    return new if page == view.page else replace(new, options=ViewState().options)
+
+
+def _fields(one: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    identity, _, what = str(one["prop_id"]).rpartition(".")
+    if what == "data":
+        return [(name, value) for name, value in (one["value"] or {}).items() if name != "count"]
+    field = _field_of(identity)
+    return [(field, one["value"])] if field else []
+
+
+def _field_of(identity: str) -> str:
+    import msgspec
+
+    try:
+        return str(msgspec.json.decode(identity.encode())["field"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return ""
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value)

@@ -1,0 +1,122 @@
+"""The runs of a dashboard: found by short ids, never by a path, and analyzed once."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.report import Report, analyze
+from dpprof.errors import DpprofError
+from dpprof.runs.run import Run
+
+Loader = Callable[[], Run]
+_Kept = TypeVar("_Kept")
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_ID = 40
+
+
+@dataclass(frozen=True, eq=False)
+class LibraryRun:
+    """A run that is loaded, with its accounts and its report; `id` is its name in URLs."""
+
+    id: str
+    run: Run
+    accounting: Accounting
+    report: Report
+
+    @property
+    def source(self) -> str:
+        """``captured``, ``emulated`` or ``simulated``."""
+        return self.run.source
+
+
+def analyzed(id: str, run: Run) -> LibraryRun:
+    """The run with its accounts and its report."""
+    accounting = account(run)
+    return LibraryRun(id, run, accounting, analyze(run, accounting))
+
+
+class Library:
+    """Runs by id, and whatever was computed of them; has state so that nothing is done twice.
+
+    `ids` are the runs given, in their order. Safe to be used from several threads: each value is
+    computed by the first that asks, others wait for it.
+    """
+
+    def __init__(self, loaders: Mapping[str, Loader], baseline: str = "") -> None:
+        if not loaders:
+            raise DpprofError("no run is given; name at least one")
+        self._loaders = dict(loaders)
+        self.ids = tuple(self._loaders)
+        self.baseline = baseline
+        self._lock = threading.Lock()
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._values: dict[Hashable, Any] = {}
+
+    @classmethod
+    def of_runs(cls, runs: Sequence[Run], baseline: str = "") -> Library:
+        """A library of runs that are in memory, under their names."""
+        ids = unique_ids([run.name for run in runs])
+        return cls({id: _Loaded(run) for id, run in zip(ids, runs, strict=True)}, baseline)
+
+    def get(self, id: str) -> LibraryRun:
+        """The run called `id`, loaded when first asked for; raises `DpprofError` for others."""
+        loader = self._loaders.get(id)
+        if loader is None:
+            raise DpprofError(f"there is no run {id[:40]!r}; the runs are {', '.join(self.ids)}")
+        return self.kept(("run", id), lambda: analyzed(id, loader()))
+
+    def kept(self, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
+        """The value of `key`, made when first asked for; an error is not kept."""
+        with self._lock:
+            if key in self._values:
+                return cast("_Kept", self._values[key])
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._values:
+                value = make()
+                with self._lock:
+                    self._values[key] = value
+            return cast("_Kept", self._values[key])
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    run: Run
+
+    def __call__(self) -> Run:
+        return self.run
+
+
+def unique_ids(names: Sequence[str]) -> list[str]:
+    """Short ids for runs, plain enough for a URL: the name, numbered where it occurs again."""
+    ids: list[str] = []
+    for name in names:
+        plain = _NOT_PLAIN.sub("-", name).strip("-.")[:_LONGEST_ID] or "run"
+        number, id = 1, plain
+        while id in ids:
+            number += 1
+            id = f"{plain}-{number}"
+        ids.append(id)
+    return ids
+
+
+def path_ids(paths: Sequence[str]) -> list[str]:
+    """Ids for the runs at paths: the last part of each, its parent where two are called alike."""
+    places = [Path(path).absolute() for path in paths]
+    names = [_stem(place.name) for place in places]
+    full = [
+        f"{place.parent.name}-{name}" if names.count(name) > 1 else name
+        for place, name in zip(places, names, strict=True)
+    ]
+    return unique_ids(full)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".json")

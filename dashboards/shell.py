@@ -1,0 +1,208 @@
+"""The parts of the shell: header, navigation, pickers, help, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dashboards.library import LibraryRun
+from dashboards.page import Context
+from dashboards.pages import all_pages
+from dashboards.state import THEMES
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+
+KEYS = (
+    ("W  S", "zoom in and out"),
+    ("A  D", "pan left and right"),
+    (". ,", "next and previous bubble or activity"),
+    ("0", "the whole step"),
+    ("F", "zoom to what is selected"),
+    ("Ctrl + wheel", "zoom at the pointer"),
+    ("drag", "zoom to a range; with Shift, pan"),
+    ("Esc", "select nothing, close this"),
+    ("?", "this help"),
+)
+"""The keys, those of Perfetto."""
+
+
+def empty_shell() -> Component:
+    """The shell before anything is shown in it."""
+    from dash import dcc, html
+
+    spinner = html.Div("Loading…", className="loading", role="status")
+    return html.Div(
+        [
+            dcc.Location(id="url", refresh=False),
+            dcc.Store(id="screen"),
+            dcc.Store(id="change"),
+            dcc.Store(id="shown"),
+            html.A("Skip to the content", href="#content", className="skip"),
+            html.Header(
+                [
+                    html.Div("dpprof", className="brand"),
+                    html.Nav(id="nav", **{"aria-label": "Pages"}),
+                    html.Div(id="controls", className="controls"),
+                ],
+                className="top",
+            ),
+            html.Div(id="problem", role="alert"),
+            html.Div(id="notes", role="status"),
+            dcc.Loading(
+                html.Main(id="content", tabIndex=-1),
+                custom_spinner=spinner,
+                delay_show=400,
+                overlay_style={"visibility": "visible", "opacity": 0.5},
+                target_components={"content": "children"},
+            ),
+            _help(),
+        ],
+        id="app",
+        className="app light",
+    )
+
+
+def navigation(context: Context) -> list[Component]:
+    """Links to all pages, which keep the runs and the baseline."""
+    from dash import dcc, html
+
+    links: list[Component] = []
+    for page in all_pages():
+        here = page.key == context.view.page
+        link = dcc.Link(
+            page.title,
+            href=context.link(page=page.key, options={}, select=None)
+            if not here
+            else context.link(),
+            className="page here" if here else "page",
+            title=page.about,
+            id={"type": "nav", "page": page.key},
+        )
+        links.append(html.Span(link, **{"aria-current": "page"} if here else {}))
+    return links
+
+
+def controls(context: Context) -> list[Component]:
+    """The runs with where they come from, and the pickers of runs, baseline, step and theme."""
+    from dash import html
+
+    return [
+        html.Div([badge(run) for run in context.runs], className="badges"),
+        *_run_pickers(context),
+        _step_picker(context),
+        html.Button(
+            "◐",
+            id="theme-button",
+            className="icon",
+            title="light or dark",
+            **{"aria-label": "Switch between light and dark", "data-theme": _other(context)},
+        ),
+        html.Button(
+            "?", id="help-button", className="icon", title="keys", **{"aria-label": "Help"}
+        ),
+    ]
+
+
+def badge(run: LibraryRun) -> Component:
+    """The id of a run with the word captured, emulated or simulated."""
+    from dash import html
+
+    return html.Span(
+        [html.B(run.id), html.Span(run.source.upper(), className=f"source {run.source}")],
+        className="badge",
+        title=run_title(run),
+    )
+
+
+def run_title(run: LibraryRun) -> str:
+    """Schedule, sizes and source of a run in one line."""
+    from dpprof.reporters.words import run_words, source_words
+
+    return f"{run_words(run.report)}; {source_words(run.report)}"
+
+
+def _run_pickers(context: Context) -> list[Component]:
+    library, view = context.library, context.view
+    if len(library.ids) < 2:
+        return []
+    return [
+        picker("runs", "Runs", library.ids, list(view.runs or library.ids), multi=True),
+        picker("baseline", "Baseline", library.ids, view.baseline or library.baseline or None),
+    ]
+
+
+def _step_picker(context: Context) -> Component:
+    from dash import html
+
+    steps = [one.step for one in context.runs[0].report.per_step]
+    if len(steps) < 2:
+        return html.Span()
+    return picker("step", "Step", steps, view_step(context.view.step, steps))
+
+
+def picker(
+    field: str, label: str, values: Sequence[Any], value: Any, *, multi: bool = False
+) -> Component:
+    """A labelled dropdown that sets a field of the view (or, ``o.<name>``, an option of the page).
+
+    `values` are the options, or pairs of an option and its label.
+    """
+    from dash import dcc, html
+
+    pairs = [one if isinstance(one, tuple) else (one, str(one)) for one in values]
+    dropdown = dcc.Dropdown(
+        id={"type": "view", "field": field},
+        options=[{"value": one, "label": text} for one, text in pairs],
+        value=value,
+        multi=multi,
+        clearable=False,
+        searchable=len(pairs) > 12,
+        className=f"picker {field}",
+    )
+    return html.Label([html.Span(label, className="label"), dropdown], className="field")
+
+
+def view_step(wanted: int | None, steps: Sequence[int]) -> int:
+    """The step that is shown: the one wanted where it is among `steps`, else the first."""
+    return wanted if wanted is not None and wanted in steps else steps[0]
+
+
+def _other(context: Context) -> str:
+    return THEMES[1] if context.theme.name == THEMES[0] else THEMES[0]
+
+
+def notes(problems: Sequence[str]) -> list[Component]:
+    """What of the URL was not understood."""
+    from dash import html
+
+    return [html.Div(text, className="note warning") for text in problems]
+
+
+def error_panel(words: str) -> Component:
+    """An error, in words."""
+    from dash import html
+
+    return html.Div([html.B("Error: "), words], className="panel error")
+
+
+def _help() -> Component:
+    from dash import html
+
+    rows = [html.Tr([html.Td(html.Kbd(keys)), html.Td(text)]) for keys, text in KEYS]
+    return html.Div(
+        html.Div(
+            [
+                html.H2("Keys", id="help-title"),
+                html.Table(html.Tbody(rows)),
+                html.P("Every view has an address of its own: copy it to come back to this one."),
+                html.Button("Close", id="help-close", className="button"),
+            ],
+            className="panel",
+        ),
+        id="help",
+        className="overlay",
+        hidden=True,
+        role="dialog",
+        **{"aria-labelledby": "help-title", "aria-modal": "true"},
+    )

@@ -1,0 +1,122 @@
+"""``dpprof dashboard``: runs in the browser."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpprof.commands._config import user_patterns
+from dpprof.commands._reading import ReadingOptions, reading_options
+from dpprof.commands.analyze import run_folders
+from dpprof.errors import DpprofError
+
+if TYPE_CHECKING:
+    from dashboards.library import Library
+    from dpprof.runs.run import Run
+
+DEFAULT_PORT = 8050
+_NEEDED = ("dash", "plotly", "waitress")
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--baseline", metavar="RUN", help="The run to compare with. [default: the last RUN]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 takes any free one.",
+)
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the trace.")
+@click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
+@reading_options
+def command(
+    runs: tuple[str, ...],
+    baseline: str | None,
+    host: str,
+    port: int,
+    no_browser: bool,
+    executor: str,
+    scheduler: str | None,
+    **wanted: Any,
+) -> None:
+    """Show RUN in the browser: timeline, bubbles, overlap, memory, beside a baseline.
+
+    RUN is a run folder, a folder that holds several, a folder or glob of trace files, or one
+    trace file. Serves this machine alone until Ctrl-C.
+    """
+    _check_installed()
+    from dashboards.serve import LOCAL_HOSTS, address_of, listen, serve
+
+    listener = listen(host, port)
+    library = load_library(runs, baseline, ReadingOptions(executor, scheduler), wanted)
+    from dashboards.app import make_app
+
+    app = make_app(library)
+    if host not in LOCAL_HOSTS:
+        click.echo(
+            f"warning: --host {host} lets everyone who reaches this machine see these runs; "
+            "leave it out to serve this machine alone",
+            err=True,
+        )
+    address = address_of(listener, host)
+
+    def ready() -> None:
+        click.echo(f"Dashboard at {address} (Ctrl-C ends it)", err=True)
+        if not no_browser:
+            click.launch(address)
+
+    serve(app, listener, host, ready)
+
+
+def load_library(
+    runs: Sequence[str], baseline: str | None, reading: ReadingOptions, wanted: dict[str, Any]
+) -> Library:
+    """All runs and the baseline, loaded and analyzed; wanted: more of `load_run`'s arguments."""
+    from dashboards.library import Library, path_ids
+
+    paths = [path for run in runs for path in run_folders(run)]
+    base = _baseline(paths, baseline)
+    ids = path_ids(paths)
+
+    def loader(path: str) -> Any:
+        return lambda: _load(path, reading, wanted)
+
+    loaders = {id: loader(path) for id, path in zip(ids, paths, strict=True)}
+    library = Library(loaders, "" if base is None else ids[base])
+    for id in ids:
+        library.get(id)
+    return library
+
+
+def _baseline(paths: list[str], baseline: str | None) -> int | None:
+    """The position of the baseline among the paths, to which it is added where it is missing."""
+    if baseline is None:
+        return len(paths) - 1 if len(paths) > 1 else None
+    found = run_folders(baseline)
+    if len(found) != 1:
+        raise DpprofError(f"--baseline {baseline}: holds several runs; name one of them")
+    if found[0] not in paths:
+        paths.append(found[0])
+    return paths.index(found[0])
+
+
+def _load(path: str, reading: ReadingOptions, wanted: dict[str, Any]) -> Run:
+    from dpprof.trace.load import load_run
+
+    with reading.shown() as how:
+        return load_run(path, patterns=user_patterns(), reading=how, **wanted)
+
+
+def _check_installed() -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DpprofError(
+            f"the dashboard needs {', '.join(missing)}: pip install 'dpprof[dashboard]'"
+        )
