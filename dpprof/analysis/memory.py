@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
-from dpprof.analysis.memory_parts import TOGETHER, parts_at_peak
+from dpprof.analysis.memory_parts import BUFFERS, parts_at_peak
 from dpprof.analysis.slot_texts import read_slot
 from dpprof.runs.host_slots import host_slots
 from dpprof.runs.manifest import RankPlace
@@ -77,7 +77,9 @@ def _rank_figures(run: Run, place: RankPlace, predicted: int | None) -> MemoryFi
         communication_bytes=parts.communication,
         rest_bytes=parts.rest,
         # A model has no communication buffers to tell apart.
-        reasons=[one for one in parts.reasons if one != TOGETHER or run.source == "captured"],
+        reasons=[
+            one for one in parts.reasons if run.source == "captured" or not one.startswith(BUFFERS)
+        ],
     )
 
 

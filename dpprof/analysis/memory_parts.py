@@ -30,8 +30,8 @@ def parts_at_peak(allocated: int, measured: dict[str, int], place: RankPlace) ->
     """Take `allocated` bytes apart; `measured` is the row of the memory curve at the peak.
 
     What the manifest says of parameters, gradients and optimizer state is exact and comes first.
-    Without a snapshot, activations are what is left beside these: with communication buffers and
-    temporaries, which then cannot be told apart.
+    Where nothing measured activations, they are what is left beside these: with communication
+    buffers and temporaries, which then cannot be told apart. Else what is left is the rest.
     """
     static = (
         _known(place.parameter_bytes, measured[PARAMETERS]),
@@ -47,17 +47,21 @@ def parts_at_peak(allocated: int, measured: dict[str, int], place: RankPlace) ->
     parts = (*static, activations, communication)
     missing = [name for name, part in zip(_NAMES, parts, strict=True) if part is None]
     if missing:
-        reasons = [f"{', '.join(missing)}: the memory snapshot does not say"]
-        return Parts(*parts, None, reasons)
+        reasons = [f"{', '.join(missing)}: counted with the rest, as nothing tells them apart"]
     rest = allocated - sum(part or 0 for part in parts)
     if rest < 0:
-        reasons = ["rest: the parts are more than was allocated; snapshot or run.json is wrong"]
+        reasons += ["rest: the parts are more than was allocated; snapshot or run.json is wrong"]
     return Parts(*parts, rest if rest >= 0 else None, reasons)
 
 
-TOGETHER = "communication buffers, rest: counted as activations; a memory snapshot tells them apart"
+BUFFERS = "communication buffers"
+TOGETHER = f"{BUFFERS}, rest: counted as activations; a memory snapshot tells them apart"
 
-_NAMES = ("parameters", "gradients", "optimizer state", "activations", "communication buffers")
+_NO_ACTIVATIONS = (
+    "activations: there are no schedule slots with addresses of memory events to tell them by, and "
+    "run.json does not say what parameters and optimizer take"
+)
+_NAMES = ("parameters", "gradients", "optimizer state", "activations", BUFFERS)
 
 
 def _known(said: int | None, measured: int) -> int | None:
@@ -69,7 +73,7 @@ def _known(said: int | None, measured: int) -> int | None:
 def _left_over(allocated: int, static: tuple[int | None, ...]) -> tuple[int | None, list[str]]:
     known = [part for part in static if part is not None]
     if len(known) < len(static):
-        return None, ["activations: the manifest does not say what parameters and optimizer take"]
+        return None, [_NO_ACTIVATIONS]
     if sum(known) > allocated:
         return None, ["activations: the memory curve leaves out what was allocated before it began"]
     return allocated - sum(known), [TOGETHER]

@@ -26,8 +26,11 @@ def host_slots(run: Run, rank: int) -> pd.DataFrame:
     launch of the slot before (of the first launch, for the first of a step) to its own last
     launch. On a CPU, and where nothing is launched, host and device are one.
     """
-    slots = run.slots[run.slots[RANK] == rank]
-    events = run.held.of_rank(rank)
+    return on_host(run.slots[run.slots[RANK] == rank], run.held.of_rank(rank))
+
+
+def on_host(slots: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """The same from the `slots` and `events` of one rank."""
     launched = events[(events[LAUNCH] >= 0) & (events[SLOT] != "") & (events[STEP] >= 0)]
     if launched.empty:
         return slots.sort_values(START, kind="stable")
@@ -39,7 +42,7 @@ def host_slots(run: Run, rank: int) -> pd.DataFrame:
     return make_table(
         SLOTS,
         {
-            RANK: rank,
+            RANK: launched[RANK].iloc[0],
             STEP: spans[STEP].to_numpy(),
             START: start,
             END: spans["max"].to_numpy() + 1,

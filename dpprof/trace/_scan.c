@@ -145,7 +145,7 @@ typedef struct {
 } Span;
 
 typedef struct {
-    int64_t at_ns, change, allocated, reserved;
+    int64_t at_ns, change, allocated, reserved, address;
     int32_t device_type, device;
 } Memory;
 
@@ -521,8 +521,8 @@ static int category_of(const Token *token) {
 
 enum {
     STREAM, DEVICE, CORRELATION, BYTES, DTYPE, COLLECTIVE, GROUP, DESCRIPTION, RANKS, ELEMENTS,
-    SOURCE, DESTINATION, SEQUENCE, CHANGE, ALLOCATED, RESERVED, DEVICE_TYPE, DEVICE_ID, NAME,
-    ARGUMENTS
+    SOURCE, DESTINATION, SEQUENCE, CHANGE, ALLOCATED, RESERVED, DEVICE_TYPE, DEVICE_ID, ADDRESS,
+    NAME, ARGUMENTS
 };
 
 static const struct {
@@ -535,7 +535,7 @@ static const struct {
     {"In msg nelems", ELEMENTS}, {"Src Rank", SOURCE}, {"Dst Rank", DESTINATION},
     {"Seq", SEQUENCE}, {"Bytes", CHANGE}, {"Total Allocated", ALLOCATED},
     {"Total Reserved", RESERVED}, {"Device Type", DEVICE_TYPE}, {"Device Id", DEVICE_ID},
-    {"name", NAME},
+    {"Addr", ADDRESS}, {"name", NAME},
 };
 
 enum { LONGEST_KEY = 26 };
@@ -741,6 +741,7 @@ static int add_memory(Scan *scan, const Event *event) {
         !to_small(&arguments[DEVICE_TYPE], &memory.device_type) ||
         !to_small(&arguments[DEVICE_ID], &memory.device))
         return WRONG;
+    if (!to_integer(&arguments[ADDRESS], &memory.address)) memory.address = -1;
     Memory *place = extend(&scan->memory, sizeof memory);
     if (place == NULL) return OUT_OF_MEMORY;
     *place = memory;
@@ -840,7 +841,7 @@ static Text read_events(Scan *scan, Text p, Text stop, int *place) {
 
 static int is_kept(const Token *key) {
     return is_text(key, "baseTimeNanoseconds") || is_text(key, "distributedInfo") ||
-           is_text(key, "dpprof");
+           is_text(key, "host_name") || is_text(key, "dpprof");
 }
 
 /* Past one member of the top object that is not the events, or at the first event. */

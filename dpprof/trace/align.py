@@ -11,6 +11,7 @@ import pandas as pd
 
 from dpprof.tables.columns import (
     AT,
+    CORRELATION,
     END,
     EVENTS,
     GROUP,
@@ -31,6 +32,7 @@ from dpprof.trace.clock import (
     estimate_clocks,
 )
 from dpprof.trace.clock_evidence import Bounds, clock_bounds
+from dpprof.trace.identity import is_of_one_machine
 from dpprof.trace.matching import (
     ALL_RANKS,
     Matched,
@@ -61,11 +63,17 @@ def align_parts(
 
 
 def _share_a_clock(parts: Sequence[RankPart]) -> bool:
-    """Whether one machine is known to have made every trace; emulated ranks are always on one."""
-    hosts = {part.identity.host for part in parts}
-    if len(hosts) == 1 and hosts != {""}:
+    """Whether one machine is known to have made every trace; emulated ranks are always on one.
+
+    A host's name is believed only of spans that its threads have timed: these are late by its
+    scheduling, a device's are not, and what contradicts there is another clock, whatever the
+    name. Containers on several hosts may share a name.
+    """
+    if all(part.identity.source == "emulated" for part in parts):
         return True
-    return all(part.identity.source == "emulated" for part in parts)
+    hosts = {part.identity.host for part in parts}
+    timed_by_host = all((part.communications[CORRELATION] < 0).all() for part in parts)
+    return timed_by_host and len(hosts) == 1 and is_of_one_machine(hosts.pop())
 
 
 def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:

@@ -108,6 +108,7 @@ class Collector:
             thread_names=self._thread_names,
             memory=_memory(_joined(self._memory), base_ns),
             distributed=self._header(b"distributedInfo"),
+            host_name=self._header(b"host_name"),
             dpprof=self._header(b"dpprof"),
             skipped=self.skipped,
             damage=damage,
@@ -148,6 +149,7 @@ def _memory(columns: _Columns, base_ns: int) -> MemoryColumns:
         change_bytes=columns["change"],
         allocated_bytes=columns["allocated"],
         reserved_bytes=columns["reserved"],
+        address=columns["address"],
         device_type=columns["device_type"],
         device=columns["device"],
     )

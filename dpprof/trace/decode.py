@@ -67,6 +67,7 @@ class Arguments(msgspec.Struct, gc=False):
     reserved: msgspec.Raw = _key("Total Reserved")
     device_type: msgspec.Raw = _key("Device Type")
     device_id: msgspec.Raw = _key("Device Id")
+    address: msgspec.Raw = _key("Addr")
 
 
 _ARGUMENTS = msgspec.json.Decoder(Arguments)
@@ -179,6 +180,7 @@ class EventRows:
                 _integer(arguments.change),
                 _integer(arguments.allocated),
                 _integer(arguments.reserved),
+                _address(arguments.address),
                 _small(arguments.device_type),
                 _small(arguments.device_id),
             )
@@ -244,6 +246,12 @@ def _integer(token: msgspec.Raw) -> int:
     if value is None:
         raise _WrongError
     return value
+
+
+def _address(token: msgspec.Raw) -> int:
+    """An address that is written in another way tells nothing, and spoils nothing."""
+    value = None if token is _ABSENT else integer(bytes(token))
+    return -1 if value is None else value
 
 
 def _small(token: msgspec.Raw) -> int:

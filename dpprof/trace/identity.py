@@ -16,6 +16,13 @@ from dpprof.trace.raw import TraceColumns
 
 _RANK_IN_NAME = re.compile(r"(?<![a-z])(?:rank|worker)[-_]?(\d{1,6})(?!\d)", re.IGNORECASE)
 
+_ANY_HOST = re.compile(
+    r"|(?:ip6-)?(?:localhost|loopback)[46]?(?:\..*)?|127\..*|0\.0\.0\.0|::1?|\(none\)|unknown"
+    r"|docker-desktop",
+    re.IGNORECASE,
+)
+_LONGEST_NAME = 253  # of a host, by the rules of DNS
+
 Ranks = tuple[int, ...]
 
 
@@ -55,7 +62,7 @@ class Identity:
     place: RankPlace | None
     allocated_before_bytes: int = 0
     groups: Mapping[str, Ranks] = field(default_factory=dict)
-    host: str = ""  # the machine, where the trace says
+    host: str = ""  # the name of the machine, where the trace says
     stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
 
 
@@ -76,9 +83,18 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
         place=place,
         allocated_before_bytes=own.allocated_before_bytes,
         groups=_groups(trace, distributed),
-        host=own.host,
+        host=own.host or _host_name(trace.host_name),
         stages=held_stages(trace.names),
     )
+
+
+def is_of_one_machine(host: str) -> bool:
+    """Whether a host's name tells it from others: every machine is ``localhost`` to itself."""
+    return _ANY_HOST.fullmatch(host) is None
+
+
+def _host_name(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
 
 
 def rank_in_name(file: Path) -> int | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dpprof.tables.columns import (
+    ACTIVATIONS,
     ALLOCATED,
     AT,
     MEMORY,
@@ -18,17 +20,22 @@ from dpprof.tables.columns import (
     make_table,
 )
 from dpprof.trace.identity import Identity
-from dpprof.trace.raw import MemoryColumns, Rows, TraceColumns
+from dpprof.trace.memory_usage import activation_bytes, follow_addresses
+from dpprof.trace.raw import Codes, MemoryColumns, Rows, TraceColumns
 from dpprof.trace.steps import Marks
 
+_NO_ADDRESS = -1
 _HOST = 0
 """Kineto's device type; 1 is CUDA, 6 HIP, and everything else a device of another make."""
 
 
 def memory_table(
-    trace: TraceColumns, on_gpu: bool, marks: Marks, identity: Identity
+    trace: TraceColumns, on_gpu: bool, marks: Marks, identity: Identity, slots: pd.DataFrame
 ) -> pd.DataFrame:
     """The MEMORY table: of the device that the rank uses on a GPU run, else of the host.
+
+    `slots` are the rank's own, on its host: with them, and where the events name addresses,
+    activations are told from the rest.
 
     On a CPU Kineto counts from the start of the profiler; what was allocated before is added
     where our own metadata say it. Traces of PyTorch 1.8 and 1.9 give only changes: these are
@@ -44,17 +51,30 @@ def memory_table(
         running = np.cumsum(memory.change_bytes[rows])
         allocated = running - min(0, int(running.min()))
     before = 0 if on_gpu else identity.allocated_before_bytes
+    step = marks.step_at(at) if len(marks.step) else np.zeros(len(at), np.int32)
     reserved = memory.reserved_bytes[rows] if on_gpu else np.full(len(rows), -1)
     return make_table(
         MEMORY,
         {
             RANK: identity.rank,
-            STEP: marks.step_at(at) if len(marks.step) else np.zeros(len(at), np.int32),
+            STEP: step,
             AT: at,
             ALLOCATED: allocated + before,
             RESERVED: reserved,
+            ACTIVATIONS: _activations(memory, rows, slots, step),
         },
     )
+
+
+def _activations(
+    memory: MemoryColumns, rows: Rows, slots: pd.DataFrame, step: Codes
+) -> npt.NDArray[np.int64]:
+    """Bytes of activations at each of `rows`; -1 where nothing tells them."""
+    address, change = memory.address[rows], memory.change_bytes[rows]
+    if slots.empty or (address == _NO_ADDRESS).any():
+        return np.full(len(rows), -1, dtype=np.int64)
+    allocations = follow_addresses(address, change)
+    return activation_bytes(allocations, memory.at_ns[rows], slots, step)
 
 
 def memory_doubts(trace: TraceColumns, on_gpu: bool, file: Path) -> list[str]:

@@ -94,6 +94,43 @@ def find_allocations(snapshot: Snapshot) -> Allocations:
     return Allocations(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3].astype(np.int32))
 
 
+def follow_addresses(address: _Integers, change: _Integers) -> Allocations:
+    """Allocations from changes alone, in order of time: an address names what is freed.
+
+    Entries count the changes. What is freed without having been allocated was there before.
+    """
+    order = np.lexsort((np.arange(len(address)), address))
+    following = np.append(order[1:], len(order))
+    following[:-1][np.diff(address[order]) != 0] = len(order)
+    allocates = change[order] > 0
+    born, died = order[allocates], following[allocates]
+    begins = np.diff(address[order], prepend=np.int64(-1)) != 0
+    begins[:1] = True
+    early = order[begins & (change[order] < 0)]
+    return Allocations(
+        born=np.append(born, np.full(len(early), -1)),
+        died=np.append(died, early),
+        size=np.abs(change[np.append(born, early)]),
+        origin=np.full(len(born) + len(early), Origin.NOT_RECORDED, dtype=np.int32),
+    )
+
+
+def activation_bytes(
+    allocations: Allocations, at_ns: Nanoseconds, slots: pd.DataFrame, step_of_entry: Codes
+) -> _Integers:
+    """The bytes of activations after each entry, by how long they are held alone.
+
+    As in `find_usage`; but what outlasts its step too is none, where a step follows.
+    """
+    step = _before_and_after(step_of_entry)
+    is_freed = allocations.died < len(at_ns)
+    outlasts = is_freed & (step[allocations.died] != step[allocations.born])
+    outlasts |= ~is_freed & (step[allocations.born] != step_of_entry[-1:])
+    part = _parts(allocations, at_ns, slots, step_of_entry)
+    wanted = (part == _PARTS.index(ACTIVATIONS)) & ~outlasts
+    return _curve(allocations, wanted, len(at_ns))
+
+
 def _rounded(size: int) -> int:
     return -(-size // GRANULE_BYTES) * GRANULE_BYTES
 

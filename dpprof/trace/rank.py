@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.errors import DpprofError
+from dpprof.runs.host_slots import on_host
 from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities import Activities, find_activities
@@ -80,20 +81,22 @@ def make_tables(
     values |= message_columns(trace, found, verdicts, step, rank)
     values = with_messages(values, trace, activities, found, verdicts)
     table = columns.make_table(columns.EVENTS, values)
+    slots = slots_table(trace, activities, marks, table)
+    on_gpu = activities.on_gpu
     return RankTables(
         file=file,
         rank=rank,
         identity=identity,
         events=table,
-        slots=slots_table(trace, activities, marks, table),
-        memory=memory_table(trace, activities.on_gpu, marks, identity),
+        slots=slots,
+        memory=memory_table(trace, on_gpu, marks, identity, on_host(slots, table)),
         steps=marks.table(rank),
         marked=tuple(sorted(marks.step.tolist())),
         no_wait=_low_latency(trace, found),
         explained=verdicts.explained,
         warnings=(
             *_warnings(trace, found, verdicts, file),
-            *memory_doubts(trace, activities.on_gpu, file),
+            *memory_doubts(trace, on_gpu, file),
         ),
     )
 

@@ -72,12 +72,13 @@ class Collective:
 
 @dataclass(frozen=True)
 class MemoryColumns:
-    """The ``[memory]`` events, in file order; -1 where a total is not written."""
+    """The ``[memory]`` events, in file order; -1 where a total or the address is not written."""
 
     at_ns: Nanoseconds
     change_bytes: npt.NDArray[np.int64]
     allocated_bytes: npt.NDArray[np.int64]
     reserved_bytes: npt.NDArray[np.int64]
+    address: npt.NDArray[np.int64]
     device_type: Codes  # 0 CPU, 1 CUDA, 6 HIP
     device: Codes
 
@@ -110,6 +111,7 @@ class TraceColumns:
     thread_names: dict[tuple[str, str], tuple[str, ...]]
     memory: MemoryColumns
     distributed: Any  # Kineto's "distributedInfo", unchecked
+    host_name: Any  # unchecked
     dpprof: Any  # our own metadata, unchecked
     skipped: int
     damage: tuple[str, ...] = ()

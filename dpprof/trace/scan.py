@@ -26,7 +26,7 @@ SPAN = np.dtype(
     + [(name, "<i4") for name in ("name", "thread", "stream", "device", "collective", "category")]
 )
 MEMORY = np.dtype(
-    [(name, "<i8") for name in ("at_ns", "change", "allocated", "reserved")]
+    [(name, "<i8") for name in ("at_ns", "change", "allocated", "reserved", "address")]
     + [(name, "<i4") for name in ("device_type", "device")]
 )
 PAIR = np.dtype([("first", "<i4"), ("second", "<i4")])
@@ -35,7 +35,7 @@ COLLECTIVE = np.dtype([("numbers", "<i8", 4), ("texts", "<i4", 5), ("unused", "<
 dtype."""
 
 
-HEADERS = (b"baseTimeNanoseconds", b"distributedInfo", b"dpprof")
+HEADERS = (b"baseTimeNanoseconds", b"distributedInfo", b"host_name", b"dpprof")
 MAX_HEADER_BYTES = 64 << 20
 """The members of a trace beside its events that are read; longer ones are passed over."""
 

@@ -38,7 +38,9 @@ def main(rank: int, folder: Path, names: list[str]) -> None:
         wanted = {"target": targets, "losses": []} if count - 1 in numbers else {}
         run.step(*given, **wanted)
         when = schedule(wait=0, warmup=1, active=1, repeat=1)
-        with profile(activities=[ProfilerActivity.CPU], schedule=when) as profiler:
+        with profile(
+            activities=[ProfilerActivity.CPU], schedule=when, profile_memory=True
+        ) as profiler:
             for _ in range(2):
                 run.step(*given, **wanted)
                 profiler.step()

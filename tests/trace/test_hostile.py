@@ -53,7 +53,9 @@ def contents(trace: TraceColumns) -> dict[str, Any]:
     for name, values in (("stream", trace.streams), ("collective", trace.collectives)):
         columns[name] = [values[code] if code >= 0 else None for code in getattr(trace, name)]
     memory = {key: value.tolist() for key, value in vars(trace.memory).items()}
-    rest = (trace.thread_names, trace.distributed, trace.dpprof, trace.skipped)
+    rest = (
+        trace.thread_names, trace.distributed, trace.dpprof, trace.skipped, trace.host_name
+    )  # fmt: skip
     return columns | {"memory": memory, "rest": rest, "is_damaged": bool(trace.damage)}
 
 
@@ -328,4 +330,5 @@ def test_bombs_take_little_memory(tmp_path: Path, head: bytes, filling: bytes, s
 def test_contents_see_every_column() -> None:
     read = {field.name for field in dataclasses.fields(TraceColumns)}
     seen = set(contents(parse_trace(b"[]", FILE))) | {"thread_names", "distributed", "dpprof"}
+    seen |= {"host_name"}
     assert read <= seen | {"skipped", "damage", "names", "threads", "streams", "collectives"}

@@ -16,7 +16,7 @@ from dpprof.errors import DpprofError
 from dpprof.tables.columns import SLOTS, empty_table, make_table
 from dpprof.trace.memory_origins import Origin, OriginReader
 from dpprof.trace.memory_snapshot import Action, Block, Entry, Snapshot, read_snapshot
-from dpprof.trace.memory_usage import find_usage
+from dpprof.trace.memory_usage import activation_bytes, find_usage, follow_addresses
 
 FORWARD = [
     {"filename": "/lib/torch/nn/modules/linear.py", "line": 1, "name": "forward"},
@@ -289,3 +289,59 @@ def test_reserved_is_counted_back_from_the_end() -> None:
     snapshot = Snapshot(0, snapshot_of(entries).entries, (), 500, 0)
     usage = find_usage(snapshot, slots(), np.zeros(3, np.int32))
     assert usage.reserved.tolist() == [530, 530, 500]
+
+
+def activations(changes: list[tuple[int, int]], table: Any, step: list[int] | None = None) -> Any:
+    """Change i is at i microseconds."""
+    address, change = np.array(changes, dtype=np.int64).reshape(-1, 2).T
+    steps = np.array(step or [0] * len(address), dtype=np.int32)
+    at_ns = 1000 * np.arange(len(address))
+    return activation_bytes(follow_addresses(address, change), at_ns, table, steps).tolist()
+
+
+def test_addresses_alone_tell_activations() -> None:
+    changes = [
+        (1, 10),  # F0.0: temporary
+        (2, 20),  # F0.0: activation
+        (1, -10),
+        (1, 40),  # F0.1: activation, where the temporary was
+        (3, 80),  # B0.0: none
+        (2, -20),
+        (9, -7),  # was there before
+        (1, -40),
+    ]
+    table = slots(("F0.0", 0, 3), ("F0.1", 3, 4), ("B0.0", 4, 6), ("B0.1", 6, 8))
+    assert activations(changes, table) == [0, 20, 20, 60, 60, 40, 40, 0]
+
+
+def test_what_is_kept_for_later_steps_is_no_activation() -> None:
+    table = slots(("F0.0", 0, 2), ("B0.0", 2, 4), ("F0.0", 4, 5), ("B0.0", 5, 6))
+    changes = [(1, 10), (2, 20), (2, -20), (9, 1), (3, 30), (9, -1)]
+    assert activations(changes, table, [0, 0, 0, 0, 1, 1]) == [0, 20, 0, 0, 30, 30]
+    assert activations(changes, table, [0, 0, 0, 0, 0, 0]) == [10, 30, 10, 10, 40, 40]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4), st.integers(1, 99)), max_size=25))
+def test_activations_are_those_of_a_plain_count(actions: list[tuple[bool, int, int]]) -> None:
+    """Twin: whoever is held beyond the forward that it was allocated in."""
+    table = slots(("F0.0", 0, 5), ("F0.1", 5, 9), ("B0.0", 9, 14), ("B0.1", 14, 30))
+    changes, held, lives = [], {}, []
+    for at, (allocates, address, size) in enumerate(actions):
+        changes.append((address, size if allocates else -size))
+        born = held.pop(address, None)
+        if born is not None:
+            lives.append((born, at, changes[born][1]))
+        if allocates:
+            held[address] = at
+    lives += [(born, len(actions), changes[born][1]) for born in held.values()]
+    slot = [0] * 5 + [1] * 4 + [2] * 5 + [3] * 16
+    kept = [
+        one
+        for one in lives
+        if slot[one[0]] < 2 and (one[1] == len(actions) or slot[one[1]] != slot[one[0]])
+    ]
+    wanted = [
+        sum(size for born, died, size in kept if born <= at < died) for at in range(len(actions))
+    ]
+    assert activations(changes, table) == wanted

@@ -40,7 +40,7 @@ def on_clock(times, shift: int, drift: float):
     return times + shift + np.rint(times * drift).astype(np.int64)
 
 
-def write_labelled(build, folder: Path, run: Run, clocks, **more) -> Path:
+def write_labelled(build, folder: Path, run: Run, clocks, of_kineto: object = None, **more) -> Path:
     """The run as one labelled trace per rank, each rank by its own clock."""
     for place in run.places:
         shift, drift = clocks[place.rank]
@@ -58,7 +58,7 @@ def write_labelled(build, folder: Path, run: Run, clocks, **more) -> Path:
             events.append(build.annotation(name, first / 1000, (last - first) / 1000, tid))
         own_words = {"source": "simulated", "rank": place.rank, "pp_rank": place.pp_rank}
         own_words |= more
-        header = {"baseTimeNanoseconds": BASE_NS, "dpprof": own_words}
+        header = {"baseTimeNanoseconds": BASE_NS, "host_name": of_kineto, "dpprof": own_words}
         build.write(folder / f"rank{place.rank}.json", events, **header)
     return folder
 
@@ -161,6 +161,35 @@ def test_ranks_of_one_host_may_be_late_but_not_by_much(build, tmp_path: Path) ->
         folder.mkdir()
         write_labelled(build, folder, run, [(0, 0.0), (shift, 0.0)], host="one")
         assert len(load_run(folder).clocks) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "kinetos", "clocks"),
+    [
+        ("", "node-7", 0),
+        ("node-7", "localhost", 0),
+        ("", "localhost.localdomain", 2),
+        ("", "", 2),
+        ("", None, 2),
+        ("", ["node-7"], 2),
+    ],
+)
+def test_kineto_names_the_host_too(build, tmp_path: Path, own, kinetos, clocks) -> None:
+    run = simulated_run(make_schedule("1f1b", 2, 4), costs(30_000))
+    write_labelled(build, tmp_path, run, [(0, 0.0), (-300_000, 0.0)], host=own, of_kineto=kinetos)
+    assert len(load_run(tmp_path).clocks) == clocks
+
+
+def test_what_devices_time_is_not_late_by_scheduling(build, tmp_path: Path) -> None:
+    """Two hosts of one name: a device's kernels contradict, which no scheduler explains."""
+    for rank, late in ((0, 0), (1, 300)):
+        said = {"Collective name": "allreduce", "Process Group Name": "0", "Seq": 1}
+        reduce = build.kernel("ncclDevKernel_AllReduce", 5, 10 + late, 50, **said)
+        info = {"rank": rank, "world_size": 2, "pg_config": [{"pg_name": "0", "ranks": [0, 1]}]}
+        events = [build.step(1, 0, 1000), *reduce]
+        file = tmp_path / f"rank{rank}.json"
+        build.write(file, events, distributedInfo=info, host_name="node-7")
+    assert load_run(tmp_path).clocks["shift_ns"].tolist() == [0, -300_000]
 
 
 def collectives(size: int, count: int, clocks, transfer_ns: int = 20_000):

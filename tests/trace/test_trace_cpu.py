@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from dpprof.trace import parse
+
 COMM, SEND = 21, 22
 ACTION = "slot=F0.3 action=F0.3 part=F"
 
@@ -143,3 +147,26 @@ def test_old_traces_give_only_changes_of_memory(build) -> None:
     for event, change in zip(events, (10, -30, 15), strict=True):
         event["args"] = {"Device Type": 0, "Device Id": -1, "Bytes": change}
     assert build.tables(events).memory["allocated_bytes"].tolist() == [30, 0, 15]
+
+
+@pytest.mark.parametrize("engine", ["compiled", "python"])
+def test_activations_by_the_addresses_of_memory_events(build, monkeypatch, engine) -> None:
+    monkeypatch.setattr(parse, "has_compiled", lambda: engine == "compiled")
+    held = [(1, 7, 100), (2, 8, 200), (3, 7, -100), (12, 8, -200)]
+
+    def events(**more):
+        changes = [
+            build.memory(at, 0, kind=1, Bytes=size, **({"Addr": address} | more))
+            for at, address, size in held
+        ]
+        slots = [build.annotation(name, at, 9) for name, at in (("PP:0F0", 0), ("PP:0B0", 10))]
+        kernels = [build.kernel("k", at, at + 0.5, 1) for at in (0, 8, 10, 18)]
+        return [*slots, *kernels, *changes]
+
+    def activations(events):
+        return build.tables(events).memory["activation_bytes"].tolist()
+
+    assert activations(events()) == [0, 200, 200, 0]
+    assert activations(events(Addr="0x7f")) == [-1] * 4
+    assert activations(events(Addr=None)) == [-1] * 4
+    assert activations(events()[2:]) == [-1] * 4  # no slots

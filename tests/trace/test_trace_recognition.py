@@ -53,6 +53,10 @@ def test_real_torch_schedules(torch_runs: Path, torch_name: str, name: str) -> N
     report = analyze(run)
     assert (report.schedule, report.pp, report.micro_batches) == (name, 2, 8)
     assert report.ideal is not None
+    for rank in report.ranks:
+        memory = rank.memory
+        assert memory.activation_bytes + memory.rest_bytes == memory.peak_allocated_bytes
+        assert memory.activation_bytes >= 64 * sum(memory.in_flight.values())
 
 
 def test_real_torch_schedules_that_are_not_ours(torch_runs: Path) -> None:
