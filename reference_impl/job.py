@@ -18,7 +18,8 @@ class Job:
     """One schedule to profile on `pp` x `ep` processes.
 
     `schedule` and `costs` are in their JSON forms; `costs` is set for the emulated device only,
-    `sizes` (the model's configuration) for the real ones.
+    as are `faults` (what `dpprof.costs.faults` reads), and `sizes` (the model's configuration) for
+    the real ones.
     """
 
     schedule: dict[str, Any]
@@ -32,6 +33,7 @@ class Job:
     seed: int = 0
     sizes: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, Any] | None = None
+    faults: tuple[str, ...] = ()
 
     @property
     def world_size(self) -> int:

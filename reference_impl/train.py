@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 
 import dpprof
+from dpprof.costs.faults import read_fault, with_faults
 from dpprof.costs.profile import CostProfile
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.components import Program, component_program
@@ -151,7 +152,9 @@ def _emulated_workshop(
     job: Job, schedule: Schedule, mesh: Mesh, groups: Groups, _: torch.device
 ) -> Workshop:
     costs = msgspec.convert(job.costs, CostProfile)
-    executor = EmulatedExecutor(costs, job.layers, schedule, mesh, groups)
+    faults = [read_fault(text, job.pp) for text in job.faults]
+    own_costs = with_faults(costs, faults, mesh.pp_rank)
+    executor = EmulatedExecutor(own_costs, job.layers, schedule, mesh, groups)
     memory, copies = costs.memory, len(schedule.placement.stages[mesh.pp_rank]) * job.layers
     place = RankPlace(
         rank=mesh.rank,
@@ -168,7 +171,10 @@ def _emulated_workshop(
         "costs": job.costs,
         "sizes": {"layers_per_stage": job.layers},
         "tokens_per_step": tokens and tokens * schedule.micro_batches * job.ep,
-        "notes": ["emulated: the time of every component and message is modelled, not measured"],
+        "notes": [
+            "emulated: the time of every component and message is modelled, not measured",
+            *(f"injected fault: {text}" for text in job.faults),
+        ],
     }
     wire, lookahead = executor.wire, executor.lookahead
     return Workshop(executor, wire, executor.program_of, place, manifest, lookahead)

@@ -17,13 +17,18 @@ OPTIONS = {
         *("--executor", "--scheduler", "--memory-snapshot"),
     },
     "cache": {"--format", "--output", "--force"},
+    "dashboard": {
+        *("--baseline", "--host", "--port", "--no-browser", "--steps", "--whole-trace"),
+        *("--executor", "--scheduler"),
+    },
     "export": {
         *("--to", "--output", "--force", "--steps", "--whole-trace", "--memory-snapshot"),
         *("--executor", "--scheduler"),
     },
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
-        *("--warmup", "--model", "--layers", "--seed", "--output", "--force"),
+        *("--warmup", "--model", "--layers", "--seed", "--inject"),
+        *("--output", "--force"),
     },
     "schedule": {"--pp", "--micro-batches", "--format", "--output", "--force"},
     "simulate": {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dpprof.commands._schedule import find_schedule
+from dpprof.costs.faults import read_fault
 from dpprof.costs.load import load_costs
 from dpprof.errors import DpprofError
 from dpprof.schedules.form import schedule_to_json
@@ -37,6 +38,7 @@ class Request:
     steps: int
     warmup: int
     seed: int
+    inject: tuple[str, ...]
     output: Path
     force: bool
 
@@ -54,6 +56,7 @@ def make_jobs(request: Request) -> list[Job]:
     device = resolve_device(request.device, world_size)
     stages = [schedule.placement.stage_count for schedule in schedules]
     costs, sizes, layers = _model_of(request, device, stages)
+    _check_faults(request, device, pp)
     return [
         Job(
             schedule=schedule_to_json(schedule),
@@ -67,9 +70,17 @@ def make_jobs(request: Request) -> list[Job]:
             seed=request.seed,
             sizes=sizes,
             costs=costs,
+            faults=request.inject,
         )
         for schedule, count in zip(schedules, stages, strict=True)
     ]
+
+
+def _check_faults(request: Request, device: str, pp: int) -> None:
+    if request.inject and device != "emulated":
+        raise DpprofError("--inject changes modelled times; add --device emulated")
+    for text in request.inject:
+        read_fault(text, pp)
 
 
 def _schedules(request: Request, pp: int) -> list[Schedule]:

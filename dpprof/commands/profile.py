@@ -60,6 +60,13 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
 @click.option("--warmup", type=click.IntRange(1, 1000), default=2, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
+    "--inject",
+    metavar="FAULT",
+    multiple=True,
+    help="What if: a fault in the emulated times, as in compute@2=1.2x (rank 2 is slower), "
+    "serial=dispatch, sync@1=300us, activations=1.2x.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),

@@ -15,6 +15,8 @@ LONGEST_NS = 10**12
 MOST_BYTES = 2**50
 MOST_LAYERS = 1000
 
+_NO_WORK = ("message.", "slot_delay_ns")
+
 PARTS = ("F", "I", "W")
 COMPONENTS = tuple(component.value for component in Component)
 OPERATIONS = (*(operation.value for operation in Operation), OVERLAPPED_PAIR)
@@ -55,12 +57,14 @@ def check_values(profile: CostProfile, where: str) -> None:
     _in_range(profile.layers, 1, MOST_LAYERS, where, "layers")
     for field, value in _times(profile):
         _in_range(value, 0, LONGEST_NS, where, field)
+    _known(dict.fromkeys(profile.serial_components), COMPONENTS, where, "serial_components: ")
     for field, value in _byte_counts(profile):
         _in_range(value, 0, MOST_BYTES, where, field)
     _check_message(profile.message, where)
     if profile.tokens_per_micro_batch is not None:
         _in_range(profile.tokens_per_micro_batch, 1, MOST_BYTES, where, "tokens_per_micro_batch")
-    if not any(value for field, value in _times(profile) if not field.startswith("message.")):
+    work = [value for field, value in _times(profile) if not field.startswith(_NO_WORK)]
+    if not any(work):
         raise DpprofError(
             f"{where}: nothing in it takes any time; give operation_ns (for example "
             '{"F": 10000000, "I": 10000000, "W": 10000000}) or component_ns'
@@ -88,7 +92,11 @@ def _times(profile: CostProfile) -> list[tuple[str, int]]:
     for field in ("component_ns", "pair_component_ns"):
         for part, components in getattr(profile, field).items():
             times += [(f"{field}.{part}.{key}", value) for key, value in components.items()]
-    return [*times, ("message.latency_ns", profile.message.latency_ns)]
+    delays = (
+        ("message.latency_ns", profile.message.latency_ns),
+        ("slot_delay_ns", profile.slot_delay_ns),
+    )
+    return [*times, *delays]
 
 
 def _byte_counts(profile: CostProfile) -> list[tuple[str, int]]:

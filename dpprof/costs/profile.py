@@ -41,7 +41,9 @@ class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     wins where both are given and is taken as compute. Missing: B = I + W, F&B = F + B,
     any component = 0. ``pair_component_ns`` gives, in the form of `component_ns`, what components
     cost inside an overlapped pair, where computing slows down because communication takes part of
-    the device; what it leaves out costs the same as outside.
+    the device; what it leaves out costs the same as outside. ``serial_components`` run alone: no
+    other component of the slot runs beside them. ``slot_delay_ns`` is time that passes at the start
+    of every slot before its first component, as a synchronisation with the host costs it.
     """
 
     name: str
@@ -53,3 +55,5 @@ class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     message: MessageCost = MessageCost()
     memory: MemoryCost = MemoryCost()
     tokens_per_micro_batch: int | None = None
+    serial_components: list[str] = []
+    slot_delay_ns: int = 0

@@ -76,10 +76,25 @@ def timing_from_profile(profile: CostProfile, layers: int | None = None) -> Timi
     for operation in OPERATIONS:
         if operation in whole:
             length_ns = round(whole[operation] * layers / profile.layers)
-            templates[ANY_RANK, operation] = _one_event(operation, length_ns)
+            template = _one_event(operation, length_ns)
         elif profile.component_ns:
-            templates[ANY_RANK, operation] = list_schedule(profile, operation, layers)
+            template = list_schedule(profile, operation, layers)
+        else:
+            continue
+        templates[ANY_RANK, operation] = _delayed(template, profile.slot_delay_ns)
     return Timing(templates, profile.message, f"costs {profile.name}")
+
+
+def _delayed(template: SlotTemplate, delay_ns: int) -> SlotTemplate:
+    """The slot with nothing happening for so long at its start."""
+    return SlotTemplate(
+        template.operation,
+        template.length_ns + delay_ns,
+        tuple(
+            event._replace(start_ns=event.start_ns + delay_ns, end_ns=event.end_ns + delay_ns)
+            for event in template.events
+        ),
+    )
 
 
 def timing_from_measured(durations_ns: Mapping[tuple[int, str], int]) -> Timing:
@@ -120,15 +135,18 @@ def list_schedule(profile: CostProfile, operation: str, layers: int) -> SlotTemp
     """Run an operation's component program on two lanes, each in program order.
 
     A step starts when its lane is free and every step it comes after has ended; the slot ends
-    with its last step. A step that costs nothing keeps its place in its lane but gives no event.
+    with its last step. A serial component needs, and keeps, both lanes. A step that costs nothing
+    keeps its place in its lane but gives no event.
     """
     free = dict.fromkeys(Lane, 0)
+    serial = frozenset(profile.serial_components)
     ends: list[int] = []
     events = []
     for step in component_program(operation, layers):
-        start = max([free[step.lane], *(ends[before] for before in step.after)])
+        lanes = tuple(Lane) if step.component in serial else (step.lane,)
+        start = max([*(free[lane] for lane in lanes), *(ends[before] for before in step.after)])
         cost = _component_ns(profile, operation, step.part.value, step.component.value)
-        free[step.lane] = start + cost
+        free |= dict.fromkeys(lanes, start + cost)
         ends.append(start + cost)
         if cost == 0:
             continue
