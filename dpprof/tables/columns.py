@@ -151,6 +151,55 @@ PATH: dict[str, str] = {
 """One row per piece of a critical path; they cover each step window exactly."""
 
 
+COUNT = "count"
+TOTAL = "total_ns"
+HIDDEN = "hidden_ns"
+EXPOSED = "exposed_ns"
+WAIT = "wait_ns"
+
+EXPOSURE: dict[str, str] = {
+    RANK: "int32",
+    STAGE: "int32",
+    KIND: "category",
+    NAME: "category",
+    OPERATION: "category",
+    DIRECTION: "int32",
+    MICRO_BATCH: "int32",
+    PART: "category",
+    COMPONENT: "category",
+    LAYER: "int32",
+    COUNT: "int64",  # operations, over the used steps
+    TOTAL: "int64",  # hidden and exposed
+    HIDDEN: "int64",
+    EXPOSED: "int64",
+    WAIT: "int64",  # -1 where waiting cannot be told from transferring
+}
+"""One row per rank and communication operation that is told apart, over the used steps."""
+
+OPERATIONS: dict[str, str] = {
+    RANK: "int32",
+    STEP: "int32",
+    STAGE: "int32",
+    LANE: "category",
+    START: "int64",
+    END: "int64",
+    SLOT: "category",
+    **{name: dtype for name, dtype in EXPOSURE.items() if name not in (RANK, STAGE, COUNT)},
+}
+"""One row per communication operation, with what of its transfer computing hid."""
+
+CHUNKS = "chunks"
+
+IN_FLIGHT: dict[str, str] = {
+    RANK: "int32",
+    STEP: "int32",
+    AT: "int64",
+    DIRECTION: "int32",
+    CHUNKS: "int64",  # held from this instant on
+}
+"""Chunks whose activations a rank holds: one row per change and direction."""
+
+
 def empty_table(columns: dict[str, str]) -> pd.DataFrame:
     """A table without rows that has the right columns and types."""
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})

@@ -102,6 +102,17 @@ def intersection_length(one: Intervals, other: Intervals) -> int:
     return total_length(intersect(one, other))
 
 
+def length_before(disjoint: Intervals, instants: Nanoseconds) -> Nanoseconds:
+    """For each instant the nanoseconds before it that sorted, disjoint intervals cover."""
+    if not len(disjoint.starts):
+        return np.zeros(len(instants), dtype=np.int64)
+    lengths = disjoint.ends - disjoint.starts
+    index = np.searchsorted(disjoint.starts, instants, side="right") - 1
+    inside = np.clip(instants - disjoint.starts[index], 0, lengths[index])
+    before: Nanoseconds = np.cumsum(lengths)[index] - lengths[index] + inside
+    return np.where(index < 0, 0, before)
+
+
 def clip(intervals: Intervals, start_ns: int, end_ns: int) -> Intervals:
     """The parts of the intervals inside ``[start_ns, end_ns)``."""
     return make_intervals(

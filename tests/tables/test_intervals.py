@@ -16,6 +16,7 @@ from dpprof.tables.intervals import (
     index_at,
     intersect,
     intersection_length,
+    length_before,
     make_intervals,
     subtract,
     sweep,
@@ -108,3 +109,12 @@ def test_first_come_gives_each_instant_to_the_interval_that_began_first(spans: l
         for instant in range(start, end):
             holders = np.flatnonzero((source.starts <= instant) & (source.ends > instant))
             assert source.starts[index] == source.starts[holders].min()
+
+
+@given(pairs)
+def test_length_before_counts_the_instants_before(spans: list) -> None:
+    whole = union(build(spans))
+    before = length_before(whole, np.arange(-2, 50))
+    assert before.tolist() == [
+        len([one for one in instants(whole) if one < instant]) for instant in range(-2, 50)
+    ]
