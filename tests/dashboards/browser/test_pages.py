@@ -1,0 +1,49 @@
+"""Every page of the registry loads without an error, in light and dark, on every kind of run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dashboards.pages import all_pages
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PAGES = [page.key for page in all_pages()]
+
+
+@pytest.mark.parametrize("key", PAGES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_loads(
+    key: str, theme: Any, samples: Any, browser_page: Callable[..., Page]
+) -> None:
+    page = browser_page(f"{samples.url}{key}", color_scheme=theme)
+    assert page.locator("#app").get_attribute("class") == f"app {theme}"
+    assert page.locator(".panel.error").count() == 0
+    assert page.locator(f"#nav [aria-current=page] >> text={_title(key)}").count() == 1
+    assert page.locator("#content > *").count() > 0
+
+
+@pytest.mark.parametrize("key", PAGES)
+def test_every_page_loads_of_eight_ranks(
+    key: str, pp8: Any, browser_page: Callable[..., Page]
+) -> None:
+    page = browser_page(f"{pp8.url}{key}", size=(1920, 1080))
+    assert page.locator(".panel.error").count() == 0
+    assert page.locator("#content > *").count() > 0
+
+
+@pytest.mark.parametrize("key", PAGES)
+def test_no_page_is_wider_than_the_window(
+    key: str, samples: Any, browser_page: Callable[..., Page]
+) -> None:
+    page = browser_page(f"{samples.url}{key}")
+    width = page.evaluate("() => document.documentElement.scrollWidth")
+    assert width <= 1366
+
+
+def _title(key: str) -> str:
+    return next(page.title for page in all_pages() if page.key == key)
