@@ -1,0 +1,43 @@
+"""A choice among few values as links: it works with the keyboard and has an address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dashboards.page import Context
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+
+
+def choices(
+    context: Context, name: str, label: str, values: Sequence[tuple[str, str]]
+) -> Component:
+    """Links that set the page's option `name`; `values` are pairs of value and text.
+
+    The first value is the default and leaves the address as it is.
+    """
+    from dash import dcc, html
+
+    chosen = context.option(name, values[0][0])
+    links = [
+        dcc.Link(
+            text,
+            href=option_link(context, name, "" if value == values[0][0] else value),
+            className="choice here" if value == chosen else "choice",
+            id={"type": "choice", "option": name, "value": value},
+        )
+        for value, text in values
+    ]
+    return html.Div(
+        [html.Span(label, className="label"), html.Div(links, className="choices")],
+        className="field",
+        role="group",
+        **{"aria-label": label},
+    )
+
+
+def option_link(context: Context, name: str, value: str) -> str:
+    """The address of this view with one of the page's options changed."""
+    return context.link(options={**context.view.options, name: value})
