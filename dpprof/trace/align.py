@@ -63,21 +63,20 @@ def align_parts(
 
 
 def _share_a_clock(parts: Sequence[RankPart]) -> bool:
-    """Whether one machine is known to have made every trace; emulated ranks are always on one.
+    """Whether one machine is known to have made every trace.
 
     A host's name is believed only of spans that its threads have timed: these are late by its
     scheduling, a device's are not, and what contradicts there is another clock, whatever the
     name. Containers on several hosts may share a name.
     """
-    if all(part.identity.source == "emulated" for part in parts):
-        return True
     hosts = {part.identity.host for part in parts}
     timed_by_host = all((part.communications[CORRELATION] < 0).all() for part in parts)
     return timed_by_host and len(hosts) == 1 and is_of_one_machine(hosts.pop())
 
 
 def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
-    if len(parts) < 2 or not any(part.count for part in parts):
+    emulated = all(part.identity.source == "emulated" for part in parts)  # always on one machine
+    if emulated or len(parts) < 2 or not any(part.count for part in parts):
         return empty_table(CLOCK_COLUMNS)
     events = concat_tables(EVENTS, [part.communications for part in parts])
     no_wait = np.concatenate([part.no_wait for part in parts])
