@@ -49,7 +49,7 @@ def make_app(library: Library) -> Dash:
 
 def known_of(library: Library) -> Known:
     """What URLs of this dashboard may name."""
-    return Known({page.key: page.options for page in all_pages()}, library.ids)
+    return Known({page.key: page.options for page in all_pages()}, library.all_ids)
 
 
 def context_of(

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.ideal import ideal_run
 from dpprof.analysis.report import Report, analyze
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 
 Loader = Callable[[], Run]
 _Kept = TypeVar("_Kept")
+
+IDEAL = "~ideal"
+"""What follows the id of a run in that of its ideal; no id of a run can hold it."""
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_ID = 40
@@ -65,8 +69,19 @@ class Library:
         ids = unique_ids([run.name for run in runs])
         return cls({id: _Loaded(run) for id, run in zip(ids, runs, strict=True)}, baseline)
 
+    @property
+    def all_ids(self) -> tuple[str, ...]:
+        """The runs, and what the schedule of each would allow (``<run>~ideal``)."""
+        return (*self.ids, *(id + IDEAL for id in self.ids))
+
     def get(self, id: str) -> LibraryRun:
-        """The run called `id`, loaded when first asked for; raises `DpprofError` for others."""
+        """The run called `id`, loaded when first asked for; raises `DpprofError` for others.
+
+        ``<run>~ideal`` is the ideal step of a run whose schedule is known.
+        """
+        measured = id.removesuffix(IDEAL)
+        if measured in self._loaders and measured != id:
+            return self.kept(("run", id), lambda: analyzed(id, ideal_run(self.get(measured).run)))
         loader = self._loaders.get(id)
         if loader is None:
             raise DpprofError(f"there is no run {id[:40]!r}; the runs are {', '.join(self.ids)}")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from dpprof.analysis.accounting import Accounting, account
 from dpprof.analysis.figures import Ideal, IdealRank
+from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import OVERLAPPED_PAIR, slot_operation
@@ -30,18 +31,14 @@ def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
     Every rank's slots take the median of their measured lengths (by operation), messages take no
     time, and the simulator lays them out by dependencies alone.
     """
-    if run.schedule is None:
-        return "no ideal: the schedule of the run is not known"
-    if spans_steps(run):
-        return "no ideal: the whole trace is one window, which holds several steps"
     chunks = measured_chunks_ns(run)
-    missing = sorted(_needed(run.schedule) - chunks.keys())
-    if missing or not len(accounting.states):
-        ranks = sorted({pp_rank for pp_rank, _ in missing})
-        return f"no ideal: no slots in the trace of pipeline ranks {ranks}; give all ranks' traces"
-    step = simulate(run.schedule, timing_from_measured(chunks))
+    step = _ideal_step(run, chunks)
+    if isinstance(step, str):
+        return step
+    if not len(accounting.states):
+        return "no ideal: the trace has slots, but no activity in them"
     operation_ns = _over_ranks(chunks)
-    promised = promise(run.schedule, _without_noise(operation_ns))
+    promised = promise(step.schedule, _without_noise(operation_ns))
     steps = accounting.states[STEP].nunique()
     published = promised.bubble.published_ns
     return Ideal(
@@ -53,10 +50,33 @@ def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
         note=promised.bubble.note,
         chunk_ns=[
             {operation: ns for (rank, operation), ns in sorted(chunks.items()) if rank == pp_rank}
-            for pp_rank in range(run.schedule.pp)
+            for pp_rank in range(step.schedule.pp)
         ],
         ranks=_ranks(run.places, accounting, step, steps),
     )
+
+
+def ideal_run(run: Run) -> Run:
+    """The step of `ideal_figures` as a run, to be drawn beside the measured one.
+
+    Raises `DpprofError` with the reason where there is none.
+    """
+    step = _ideal_step(run, measured_chunks_ns(run))
+    if isinstance(step, str):
+        raise DpprofError(f"{run.name}: {step}")
+    return _as_run(step)
+
+
+def _ideal_step(run: Run, chunks: ChunkNs) -> SimulatedStep | str:
+    if run.schedule is None:
+        return "no ideal: the schedule of the run is not known"
+    if spans_steps(run):
+        return "no ideal: the whole trace is one window, which holds several steps"
+    missing = sorted(_needed(run.schedule) - chunks.keys())
+    if missing or not run.used_steps:
+        ranks = sorted({pp_rank for pp_rank, _ in missing})
+        return f"no ideal: no slots in the trace of pipeline ranks {ranks}; give all ranks' traces"
+    return simulate(run.schedule, timing_from_measured(chunks))
 
 
 def spans_steps(run: Run) -> bool:

@@ -1,0 +1,152 @@
+"""The index of a run: the pieces of all its lanes, ready for pictures of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dashboards.detail.columns import Columns, columns
+from dashboards.detail.forest import Forest, Pixels, make_forest
+from dashboards.detail.names import Codes
+from dashboards.detail.pieces import (
+    COLORINGS,
+    Pieces,
+    RankColumns,
+    bubble_pieces,
+    lane_pieces,
+    slot_pieces,
+)
+from dashboards.library import LibraryRun
+from dpprof.tables.columns import END, KIND, LANE, RANK, START, STEP
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, MEMORY
+
+SLOTS, BUBBLES = "slots", "bubbles"
+COMPUTE_LANE, COMMUNICATION_LANE, P2P_LANE = "compute", "communication", "p2p"
+LANES = ("together", "streams")
+"""Whether a rank's lanes are compute, communication and messages, or the streams of its trace."""
+
+_LANE_OF_KIND = {
+    COMPUTE: COMPUTE_LANE,
+    MEMORY: COMPUTE_LANE,
+    **dict.fromkeys(COMMUNICATION_KINDS, COMMUNICATION_LANE),
+    "p2p": P2P_LANE,
+}
+_ORDER = (SLOTS, COMPUTE_LANE, COMMUNICATION_LANE, P2P_LANE)
+
+
+@dataclass(frozen=True, order=True)
+class LaneKey:
+    """A lane of a picture: of a step and a rank, called `name`."""
+
+    step: int
+    rank: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """The pieces of the lanes of all used steps of a run, as a forest.
+
+    Lane i is ``lanes[i]``, piece j has the colours ``codes[...][j]`` and is called ``texts[j]``.
+    """
+
+    lanes: tuple[LaneKey, ...]
+    forest: Forest
+    codes: dict[str, Codes]
+    texts: npt.NDArray[np.object_]
+
+    def columns(self, lanes: npt.NDArray[np.intp], pixels: Pixels) -> Columns:
+        """What each pixel of the lanes shows."""
+        return columns(self.forest, lanes, pixels)
+
+    def of(self, step: int, ranks: Iterable[int]) -> Iterator[int]:
+        """The lanes of the ranks in a step, rank by rank, in the order in which they are drawn."""
+        wanted = set(ranks)
+        for number, lane in enumerate(self.lanes):
+            if lane.step == step and lane.rank in wanted:
+                yield number
+
+    def count(self, lanes: Iterable[int], start_ns: int, end_ns: int) -> int:
+        """How many pieces of the lanes touch ``[start_ns, end_ns)``."""
+        pieces = self.forest.pieces
+        total = 0
+        for lane in lanes:
+            low, high = pieces.offsets[lane : lane + 2]
+            first = np.searchsorted(pieces.ends[low:high], start_ns, side="right")
+            last = np.searchsorted(pieces.starts[low:high], end_ns, side="left")
+            total += max(0, int(last - first))
+        return total
+
+
+def make_index(run: LibraryRun, lanes: str = LANES[0]) -> Index:
+    """The index of a run, from one rank's events after another."""
+    found: dict[LaneKey, Pieces] = {}
+    for place in sorted(run.run.places, key=lambda place: place.rank):
+        found |= _rank_lanes(run, place.rank, lanes)
+    keys = tuple(sorted(found, key=lambda key: (key.step, key.rank, _place(key.name))))
+    pieces = [found[key] for key in keys]
+    offsets = np.concatenate([[0], np.cumsum([len(one.starts) for one in pieces])])
+    starts, ends = (
+        np.concatenate([np.zeros(0, np.int64), *(getattr(one, name) for one in pieces)])
+        for name in ("starts", "ends")
+    )
+    return Index(
+        keys,
+        make_forest(offsets.astype(np.int64), starts, ends),
+        {
+            name: np.concatenate([np.zeros(0, np.uint8), *(one.codes[name] for one in pieces)])
+            for name in COLORINGS
+        },
+        np.concatenate([np.zeros(0, object), *(one.texts for one in pieces)]),
+    )
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Slots come first, bubbles last."""
+    if name == BUBBLES:
+        return len(_ORDER) + 1, name
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER)), name
+
+
+def _rank_lanes(run: LibraryRun, rank: int, lanes: str) -> dict[LaneKey, Pieces]:
+    events = run.run.held.of_rank(rank)
+    columns, steps = RankColumns.of(events), events[STEP].to_numpy()
+    names = lane_names(events, lanes)
+    slots = _of(run.run.slots, rank)
+    regions = _of(run.accounting.regions, rank)
+    found = {}
+    for step in run.run.used_steps:
+        rows = np.flatnonzero(steps == step)
+        for name in dict.fromkeys(names[rows].tolist()):
+            chosen = rows[names[rows] == name]
+            found[LaneKey(step, rank, name)] = lane_pieces(columns.part(chosen))
+        own = slots[slots[STEP] == step]
+        if len(own):
+            found[LaneKey(step, rank, SLOTS)] = slot_pieces(own)
+        found[LaneKey(step, rank, BUBBLES)] = bubble_pieces(regions[regions[STEP] == step])
+        if not len(rows):
+            found[LaneKey(step, rank, COMPUTE_LANE)] = lane_pieces(columns.part(rows))
+    return found
+
+
+def lane_names(events: pd.DataFrame, lanes: str) -> npt.NDArray[np.object_]:
+    """The lane in which each event is drawn."""
+    column, texts = (LANE, {}) if lanes == LANES[1] else (KIND, _LANE_OF_KIND)
+    codes, values = pd.factorize(events[column])
+    names = [texts.get(value, value) for value in values.astype(str)]
+    return np.array([*names, ""], dtype=object)[codes]
+
+
+def _of(table: pd.DataFrame, rank: int) -> pd.DataFrame:
+    return table[table[RANK] == rank]
+
+
+def step_window(run: LibraryRun, step: int) -> tuple[int, int]:
+    """The step window of a used step, on the run's clock."""
+    states = run.accounting.states
+    row = states[states[STEP] == step].iloc[0]
+    return int(row[START]), int(row[END])

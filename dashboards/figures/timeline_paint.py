@@ -1,0 +1,113 @@
+"""Paints the rows of the timeline: one pixel for each pixel of the screen, in palette numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dashboards.detail.names import CODES, NAMES, PAIR, WAIT, Codes
+from dashboards.detail.pieces import Numbers
+from dashboards.figures.png import Color, mix
+from dashboards.theme import Theme
+from dpprof.tables.kinds import BUBBLE_STATES
+
+Picture = npt.NDArray[np.uint8]
+
+LEVELS = 4
+"""Shades by how much of a pixel is filled."""
+
+_PALEST = 0.4
+"""The least of its colour that a piece has, however short it is."""
+
+_HATCHED = {CODES[name] for name in (*BUBBLE_STATES, WAIT)}
+_INK = LEVELS  # after its shades, the colour of a code's pattern
+_PER_CODE = LEVELS + 1
+_WIDE_PX = 6
+"""Neighbours that are both at least so wide are set apart by a line."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row to paint: ``[top, bottom)`` of the picture, and for each pixel what it shows.
+
+    `pieces` are numbers that tell pieces apart, -1 for nothing; `share` is how much of the pixel
+    is filled, 0 to 1.
+    """
+
+    top: int
+    bottom: int
+    pieces: Numbers
+    codes: Codes
+    share: npt.NDArray[np.float64]
+
+
+def palette(theme: Theme) -> list[Color]:
+    """The colours of all codes in all shades, on the theme's panel; the first is see-through."""
+    colors: list[Color] = []
+    for name in NAMES:
+        own = theme.color(name)
+        for level in range(LEVELS):
+            share = _PALEST + (1 - _PALEST) * level / (LEVELS - 1)
+            colors.append((*mix(own, theme.panel, share), 255))
+        colors.append((*mix(own, theme.panel, 0.45), 255))
+    colors[0] = (0, 0, 0, 0)
+    return colors
+
+
+def paint(shape: tuple[int, int], strips: Sequence[Strip]) -> Picture:
+    """The picture (height, width): positions in the `palette`.
+
+    A piece is paler the less of its pixel it fills, but never gone. An overlapped pair has the
+    colour of the forward above that of the backward; bubbles and waits have patterns.
+    """
+    picture = np.zeros(shape, dtype=np.uint8)
+    for strip in strips:
+        picture[strip.top : strip.bottom] = _strip(strip)
+    return picture
+
+
+def _strip(strip: Strip) -> Picture:
+    height = strip.bottom - strip.top
+    level = np.ceil(strip.share * LEVELS).clip(1, LEVELS).astype(np.int64) - 1
+    filled = strip.pieces >= 0
+    codes = np.repeat(np.where(filled, strip.codes, 0)[None].astype(np.int64), height, axis=0)
+    pair = codes == CODES[PAIR]
+    upper = (np.arange(height) < (height + 1) // 2)[:, None]
+    codes[pair & upper] = CODES["F"]
+    codes[pair & ~upper] = CODES["B"]
+    numbers = codes * _PER_CODE + level
+    numbers = np.where(_pattern(codes, strip.top), codes * _PER_CODE + _INK, numbers)
+    numbers[codes == 0] = 0
+    numbers[:, _borders(strip.pieces)] = 0
+    return numbers.astype(np.uint8)
+
+
+def _pattern(codes: npt.NDArray[np.int64], top: int) -> npt.NDArray[np.bool_]:
+    """Where the pattern of each pixel's code has ink: plotly's shapes, drawn in pixels."""
+    y, x = np.indices(codes.shape)
+    y = y + top
+    ink = {
+        "bubble.warmup": (x + y) % 6 < 2,
+        "bubble.drain": (x - y) % 6 < 2,
+        "bubble.dependency": ((x + y) % 7 < 1) | ((x - y) % 7 < 1),
+        "bubble.skew": (x % 4 < 2) & (y % 4 < 2),
+        "bubble.host": x % 4 < 2,
+        "bubble.other": y % 4 < 2,
+        WAIT: (x + 2 * y) % 6 < 2,
+    }
+    result = np.zeros(codes.shape, dtype=bool)
+    for code in _HATCHED & set(np.unique(codes).tolist()):
+        result |= (codes == code) & ink[NAMES[code]]
+    return result
+
+
+def _borders(pieces: Numbers) -> npt.NDArray[np.intp]:
+    """First pixels of pieces whose neighbours on both sides are wide enough for a line between."""
+    starts = np.flatnonzero(np.append(True, np.diff(pieces) != 0))
+    widths = np.diff(np.append(starts, len(pieces)))
+    wide = (widths >= _WIDE_PX) & (pieces[starts] >= 0)
+    found: npt.NDArray[np.intp] = starts[1:][wide[1:] & wide[:-1]]
+    return found
