@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from dpprof.analysis.activity import Activity, Stragglers, rank_activities, step_windows
 from dpprof.analysis.causes import claims_of
 from dpprof.analysis.needs import Needs, slot_needs
-from dpprof.analysis.overlap import Transfers, measure_transfers
+from dpprof.analysis.overlap import Transfers, Unsplit, measure_transfers, measure_unsplit
 from dpprof.analysis.regions import (
     LeftOut,
     Regions,
@@ -40,13 +40,15 @@ class Accounting:
     `outside` has the same rows and columns, counting only instants outside the rank's schedule
     slots. `regions` is the table of bubble regions (columns `REGIONS`); of a run with more than
     `MOST_REGIONS` it has the longest of each rank, and `left_out` says what is missing.
-    `transfers` says what was communicated, in the order of the rows of `states`.
+    `transfers` says what was communicated, in the order of the rows of `states`; `unsplit` the
+    same of each rank over all used steps, with what it waited.
     """
 
     states: pd.DataFrame
     outside: pd.DataFrame
     regions: pd.DataFrame
     transfers: tuple[Transfers, ...]
+    unsplit: Mapping[int, Unsplit]
     left_out: LeftOut
 
 
@@ -75,7 +77,8 @@ def account(run: Run) -> Accounting:
     most = max(1, MOST_REGIONS // max(1, len(ranks) * len(windows)))
     accounts = _Accounts(run, windows, Stragglers.of(run), slot_needs(run), most)
     parallel = run.held.count >= _WORTH_PROCESSES
-    found = [one for many in map_forked(accounts.of_rank, ranks, parallel=parallel) for one in many]
+    of_ranks = list(map_forked(accounts.of_rank, ranks, parallel=parallel))
+    found = [one for many, _ in of_ranks for one in many]
     order = sorted(range(len(found)), key=lambda i: (found[i].step, found[i].rank))
     kept = [found[i] for i in order]
     return Accounting(
@@ -83,6 +86,7 @@ def account(run: Run) -> Accounting:
         outside=_table(kept, [one.outside for one in kept]),
         regions=regions_table([one.regions for one in kept]),
         transfers=tuple(one.transfers for one in kept),
+        unsplit=dict(zip(ranks, (unsplit for _, unsplit in of_ranks), strict=True)),
         left_out=LeftOut(
             sum(one.left_out.regions for one in kept), sum(one.left_out.total_ns for one in kept)
         ),
@@ -99,10 +103,10 @@ class _Accounts:
     needs: dict[tuple[int, int], Needs]
     most_regions: int
 
-    def of_rank(self, rank: int) -> list[_Account]:
-        """Its accounts, in order of step."""
-        activities = rank_activities(self.run, rank, self.windows, self.stragglers)
-        return [self._of(activity) for activity in activities]
+    def of_rank(self, rank: int) -> tuple[list[_Account], Unsplit]:
+        """Its accounts, in order of step, and its unsplit figures over all of them."""
+        activities = list(rank_activities(self.run, rank, self.windows, self.stragglers))
+        return [self._of(activity) for activity in activities], measure_unsplit(activities)
 
     def _of(self, activity: Activity) -> _Account:
         slots = self.needs.get((activity.rank, activity.step))

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from dpprof.analysis.messages import texts
 from dpprof.analysis.rows import COMMUNICATION_CODES, Rows, make_rows
@@ -40,6 +41,12 @@ class Activity:
     def compute(self) -> Intervals:
         """When the rank computes (union over lanes)."""
         return self._transfer_union(KINDS.index(COMPUTE))
+
+    @cached_property
+    def communication(self) -> Intervals:
+        """When the rank communicates or waits to (union over lanes and kinds)."""
+        chosen = np.isin(self.rows.kinds, COMMUNICATION_CODES)
+        return union(make_intervals(self.rows.starts[chosen], self.rows.ends[chosen]))
 
     @cached_property
     def memory(self) -> Intervals:
@@ -120,6 +127,14 @@ def rank_activities(
     run: Run, rank: int, windows: dict[int, tuple[int, int]], stragglers: Stragglers
 ) -> Iterator[Activity]:
     """The activity of one rank in each step of `windows`, in order of step."""
+    for activity, _ in activities_with_events(run, rank, windows, stragglers):
+        yield activity
+
+
+def activities_with_events(
+    run: Run, rank: int, windows: dict[int, tuple[int, int]], stragglers: Stragglers
+) -> Iterator[tuple[Activity, pd.DataFrame]]:
+    """The same, each with its events: row i of its `Rows` is row i of this table."""
     events = run.held.of_rank(rank)
     causes = np.full(len(events), -1, dtype=np.int32)
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(dtype=bool)
@@ -130,5 +145,5 @@ def rank_activities(
     events, causes = events.iloc[order], causes[order]
     rows, steps = make_rows(events, causes), events[STEP].to_numpy(np.int64)
     for step, (start, end) in windows.items():
-        low, high = np.searchsorted(steps, [step, step + 1])
-        yield Activity(rank, step, start, end, rows.part(int(low), int(high)))
+        low, high = (int(one) for one in np.searchsorted(steps, [step, step + 1]))
+        yield Activity(rank, step, start, end, rows.part(low, high)), events.iloc[low:high]

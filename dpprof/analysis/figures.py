@@ -15,20 +15,29 @@ from dpprof.runs.manifest import Source
 REPORT_SCHEMA_VERSION = 1
 
 
-class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Transfers of one communication kind: union over lanes, hidden + exposed = total."""
+class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Transfers of one communication kind: union over lanes, hidden + exposed = total.
+
+    `hidden_reason` says why no share of it is claimed to be hidden: hidden and exposed are then
+    only what the kernels show; where there is none, it is left out.
+    """
 
     total_ns: int
     hidden_ns: int
     exposed_ns: int
     wait_ns: int | None  # None: unsplit, waiting is counted as transfer
+    hidden_reason: str | None = None
 
 
 class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Where time went; ``sum(states_ns.values()) == window_ns``.
 
     `communication_ns` is the union of transfers of all kinds, hidden + exposed; `wait_ns` the
-    time in which at least one operation waited for its peers, computing or not.
+    time in which at least one operation waited for its peers, computing or not. `hidden_reason`
+    says why there is no share of hidden communication. The unsplit figures, for comparison with
+    other tools, take whole communications with what they waited: ``|comm|``,
+    ``|comm and compute|`` and their share, unions over lanes and over the used steps at once
+    (metrics.md, section 5).
     """
 
     window_ns: int
@@ -40,6 +49,10 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     exposed_ns: int
     wait_ns: int | None
     hidden_share: float | None
+    hidden_reason: str | None = None
+    unsplit_communication_ns: int = 0
+    unsplit_hidden_ns: int = 0
+    unsplit_hidden_share: float | None = None
     by_kind: dict[str, KindFigures]
 
 

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from dpprof.analysis.activity import Activity
 from dpprof.analysis.figures import KindFigures, TimeFigures
+from dpprof.analysis.rows import COMMUNICATION_CODES, Rows
 from dpprof.tables.intervals import intersection_length, total_length, union
-from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, EXPOSED_STATES, OVERLAP
+from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, EXPOSED_STATES, KINDS, OVERLAP
+from dpprof.trace.kinds import LOW_LATENCY
+
+
+class Unsplit(NamedTuple):
+    """Whole communications with what they waited, and the part of that under computing."""
+
+    communication_ns: int
+    hidden_ns: int
+
+
+def measure_unsplit(activities: Sequence[Activity]) -> Unsplit:
+    """The unsplit figures of one rank over all these steps at once, as they may overlap."""
+    whole = union(*(one.communication for one in activities))
+    computing = union(*(one.compute for one in activities))
+    return Unsplit(total_length(whole), intersection_length(whole, computing))
 
 
 @dataclass(frozen=True)
@@ -22,20 +43,35 @@ class Transfers:
     step: int
     by_kind: dict[str, KindFigures]
     wait_ns: int | None
+    unsplit: Unsplit
 
 
 def measure_transfers(activity: Activity) -> Transfers:
     """The communication of an activity."""
     waits = total_length(union(*activity.waits.values()))
+    in_parts = _in_parts(activity.rows)
     return Transfers(
         rank=activity.rank,
         step=activity.step,
-        by_kind={kind: _kind_figures(activity, kind) for kind in activity.transfers},
+        by_kind={
+            kind: _kind_figures(activity, kind, IN_PARTS if kind in in_parts else None)
+            for kind in activity.transfers
+        },
         wait_ns=None if activity.unsplit_kinds else waits,
+        unsplit=measure_unsplit([activity]),
     )
 
 
-def _kind_figures(activity: Activity, kind: str) -> KindFigures:
+def _in_parts(rows: Rows) -> frozenset[str]:
+    """Kinds with kernels that only send or only receive."""
+    moving = np.isin(rows.kinds, COMMUNICATION_CODES)
+    codes, names = pd.factorize(rows.names[moving])
+    low_latency = np.array([bool(re.search(LOW_LATENCY, str(name))) for name in names], dtype=bool)
+    chosen = low_latency[codes] if len(names) else np.zeros(0, dtype=bool)
+    return frozenset(KINDS[code] for code in np.unique(rows.kinds[moving][chosen]))
+
+
+def _kind_figures(activity: Activity, kind: str, hidden_reason: str | None) -> KindFigures:
     total = total_length(activity.transfers[kind])
     hidden = intersection_length(activity.transfers[kind], activity.compute)
     unsplit = kind in activity.unsplit_kinds
@@ -44,6 +80,7 @@ def _kind_figures(activity: Activity, kind: str) -> KindFigures:
         hidden_ns=hidden,
         exposed_ns=total - hidden,
         wait_ns=None if unsplit else total_length(activity.waits[kind]),
+        hidden_reason=hidden_reason,
     )
 
 
@@ -56,6 +93,7 @@ def add_kinds(many: Sequence[dict[str, KindFigures]]) -> dict[str, KindFigures]:
             hidden_ns=sum(one.hidden_ns for one in figures),
             exposed_ns=sum(one.exposed_ns for one in figures),
             wait_ns=known_sum([one.wait_ns for one in figures]),
+            hidden_reason=next(filter(None, (one.hidden_reason for one in figures)), None),
         )
         for kind, figures in having.items()
         if figures
@@ -68,7 +106,9 @@ def known_sum(values: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def time_figures(transfers: Sequence[Transfers], states_ns: dict[str, int]) -> TimeFigures:
+def time_figures(
+    transfers: Sequence[Transfers], states_ns: dict[str, int], unsplit: Unsplit
+) -> TimeFigures:
     """All time figures of one rank, from its transfers and its states in the same steps.
 
     Computing while a transfer is under way is hidden communication, so hidden and exposed come
@@ -78,6 +118,8 @@ def time_figures(transfers: Sequence[Transfers], states_ns: dict[str, int]) -> T
     hidden = states_ns[OVERLAP]
     exposed = sum(states_ns[state] for state in EXPOSED_STATES)
     bubble = sum(states_ns[state] for state in BUBBLE_STATES)
+    by_kind = add_kinds([one.by_kind for one in transfers])
+    reason = hidden_reason(hidden + exposed, by_kind)
     return TimeFigures(
         window_ns=window,
         states_ns=states_ns,
@@ -87,9 +129,30 @@ def time_figures(transfers: Sequence[Transfers], states_ns: dict[str, int]) -> T
         hidden_ns=hidden,
         exposed_ns=exposed,
         wait_ns=known_sum([one.wait_ns for one in transfers]),
-        hidden_share=share(hidden, hidden + exposed),
-        by_kind=add_kinds([one.by_kind for one in transfers]),
+        hidden_share=None if reason else share(hidden, hidden + exposed),
+        hidden_reason=reason,
+        unsplit_communication_ns=unsplit.communication_ns,
+        unsplit_hidden_ns=unsplit.hidden_ns,
+        unsplit_hidden_share=(
+            None if reason else share(unsplit.hidden_ns, unsplit.communication_ns)
+        ),
+        by_kind=by_kind,
     )
+
+
+IN_PARTS = "split into send and receive parts; kernel overlap sees none of it"
+
+
+def hidden_reason(communication_ns: int, by_kind: dict[str, KindFigures]) -> str | None:
+    """Why no share of the communication is claimed to be hidden; None where one is."""
+    if not communication_ns:
+        return "no communication"
+    reasons: dict[str, list[str]] = {}
+    for kind, figures in by_kind.items():
+        if figures.hidden_reason:
+            reasons.setdefault(figures.hidden_reason, []).append(kind)
+    texts = [f"{', '.join(kinds)}: {reason}" for reason, kinds in reasons.items()]
+    return "; ".join(texts) or None
 
 
 def share(part: int, whole: int) -> float | None:

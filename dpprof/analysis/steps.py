@@ -50,7 +50,8 @@ def step_figures(run: Run, accounting: Accounting) -> list[StepFigures]:
 
 
 def _rank(states: list[int], transfers: Transfers, peaks: _Peaks) -> StepRank:
-    times = time_figures([transfers], dict(zip(STATES, states, strict=True)))
+    sums = dict(zip(STATES, states, strict=True))
+    times = time_figures([transfers], sums, transfers.unsplit)
     return StepRank(
         **asdict(times),
         rank=transfers.rank,

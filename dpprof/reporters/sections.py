@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dpprof.analysis.figures import Ideal, MemoryFigures, RankFigures, Report
+from dpprof.analysis.figures import Ideal, MemoryFigures, RankFigures, Report, TimeFigures
 from dpprof.reporters.content import (
     MOST_RANKS,
     Cell,
@@ -53,12 +53,28 @@ def kind_section(report: Report) -> Section:
         times = (figures.total_ns, figures.hidden_ns, figures.exposed_ns, figures.wait_ns)
         cells = [Cell(unit.text(None if time is None else time / count)) for time in times]
         hidden = figures.hidden_ns / figures.total_ns if figures.total_ns else None
+        hidden = None if figures.hidden_reason else hidden
         rows.append((Cell(kind), *cells, Cell(share_text(hidden))))
+    rows.append(_unsplit_row(report.total, unit, count))
     return Section(
         f"Communication by kind ({unit.name} per step, mean of the ranks)",
         ("kind", "transfer", "hidden", "exposed", "posted, waiting", "hidden share"),
         tuple(rows),
+        _kind_notes(report),
     )
+
+
+def _unsplit_row(total: TimeFigures, unit: TimeUnit, count: int) -> tuple[Cell, ...]:
+    whole, hidden = total.unsplit_communication_ns, total.unsplit_hidden_ns
+    times = [unit.text(time / count) for time in (whole, hidden, whole - hidden)]
+    texts = ("all, unsplit", *times, "", share_text(total.unsplit_hidden_share))
+    return tuple(map(Cell, texts))
+
+
+def _kind_notes(report: Report) -> tuple[str, ...]:
+    unsplit = "all, unsplit: whole communications with what they waited, as other tools count"
+    reason = report.total.hidden_reason
+    return (unsplit, f"hidden share: n/a, {reason}") if reason else (unsplit,)
 
 
 def ideal_section(report: Report, ideal: Ideal) -> Section:

@@ -28,6 +28,55 @@ def test_hidden_exposed_and_waiting_by_kind(make_run, event) -> None:
     assert (rank.wait_ns, rank.hidden_share) == (10, 10 / 30)
 
 
+def test_the_unsplit_figures_count_waiting_too(make_run, event) -> None:
+    run = make_run(
+        [
+            event(0, 0, 20),
+            event(0, 10, 30, "dispatch", ready_ns=25),  # hidden 10, but waiting
+            event(0, 25, 40, "p2p", ready_ns=25, lane="another"),
+            event(1, 0, 8),
+            event(1, 6, 10, "p2p"),
+        ]
+    )
+    report = analyze(run)
+    found = [
+        (one.unsplit_communication_ns, one.unsplit_hidden_ns, one.unsplit_hidden_share)
+        for one in (*report.ranks, report.total)
+    ]
+    assert found == [(30, 10, 10 / 30), (4, 2, 2 / 4), (34, 12, 12 / 34)]
+    assert [one.hidden_share for one in report.ranks] == [0.0, 2 / 4]
+
+
+def test_kernels_that_only_send_or_receive_hide_no_share_that_is_known(make_run, event) -> None:
+    low_latency = "void deep_ep::internode_ll::dispatch<true, 7168>(void*)"
+    run = make_run(
+        [
+            event(0, 0, 20),
+            event(0, 10, 12, "dispatch", name=low_latency),
+            event(0, 14, 24, "all_reduce"),
+            event(1, 0, 20),
+            event(1, 10, 12, "dispatch", name="deep_ep::internode::dispatch"),
+        ]
+    )
+    report = analyze(run)
+    reason = "split into send and receive parts; kernel overlap sees none of it"
+    split, whole = report.ranks
+    assert split.by_kind == {
+        "dispatch": KindFigures(
+            total_ns=2, hidden_ns=2, exposed_ns=0, wait_ns=None, hidden_reason=reason
+        ),
+        "all_reduce": KindFigures(total_ns=10, hidden_ns=6, exposed_ns=4, wait_ns=None),
+    }
+    assert (split.hidden_share, split.unsplit_hidden_share) == (None, None)
+    assert (split.hidden_ns, split.exposed_ns) == (8, 4)
+    assert split.hidden_reason == report.total.hidden_reason == f"dispatch: {reason}"
+    assert (whole.hidden_share, whole.hidden_reason) == (1.0, None)
+    assert (report.total.hidden_share, report.total.by_kind["dispatch"].hidden_reason) == (
+        None,
+        reason,
+    )
+
+
 def test_one_unsplit_row_leaves_its_kind_and_the_rank_without_a_wait(make_run, event) -> None:
     run = make_run([event(0, 0, 10, "p2p"), event(0, 0, 10, "combine", ready_ns=4), event(1, 0, 5)])
     report = analyze(run)
@@ -45,6 +94,7 @@ def test_one_unsplit_row_leaves_its_kind_and_the_rank_without_a_wait(make_run, e
 def test_no_communication_has_no_hidden_share(make_run, event) -> None:
     (rank,) = analyze(make_run([event(0, 0, 10)])).ranks
     assert (rank.communication_ns, rank.hidden_share, rank.by_kind) == (0, None, {})
+    assert (rank.hidden_reason, rank.unsplit_hidden_share) == ("no communication", None)
 
 
 rows = st.builds(
@@ -72,6 +122,10 @@ def instants(events: list[dict[str, Any]], kind: str, *, waiting: bool = False) 
     return found
 
 
+def span(row: dict[str, Any]) -> range:
+    return range(row["start_ns"], row["end_ns"])
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(rows, min_size=1, max_size=8))
 def test_kinds_agree_with_sets_of_instants(make_run: Any, events: list[dict[str, Any]]) -> None:
@@ -92,4 +146,7 @@ def test_kinds_agree_with_sets_of_instants(make_run: Any, events: list[dict[str,
         everything = set().union(*transfers.values())
         assert rank.hidden_ns == len(everything & compute)
         assert rank.exposed_ns == len(everything - compute)
+        whole = {at for row in mine if row["kind"] != "compute" for at in span(row)}
+        assert rank.unsplit_communication_ns == len(whole)
+        assert rank.unsplit_hidden_ns == len(whole & compute)
         assert rank.window_ns == sum(rank.states_ns.values())

@@ -14,7 +14,7 @@ import dpprof
 from dpprof.hta import trace_analysis
 from dpprof.hta.kinds import CommunicationName, name_by_class
 from dpprof.hta.legacy_frame import LegacyFrame
-from dpprof.tables.intervals import intersection_length, make_intervals, total_length, union
+from dpprof.tables.intervals import make_intervals, total_length, union
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -29,17 +29,14 @@ NCCL = [
 DEEPEP = ["deepseek_train.json.gz", "lightllm_decode_overlap_8_h200"]
 
 
-def hidden_per_cent(run: dpprof.LoadedRun, rank: int) -> float:
-    """|communication and computation| / |communication|, unsplit, over the used steps."""
-    events = run.run.held.of_rank(rank)
-    events = events[events["step"].isin(run.used_steps)]
-
-    def spans(chosen):
-        return union(make_intervals(events["start_ns"][chosen], events["end_ns"][chosen]))
-
-    moving = spans(events["kind"].isin(COMMUNICATION_KINDS))
-    hidden = intersection_length(moving, spans(events["kind"] == "compute"))
-    return 100 * hidden / total_length(moving)
+def hidden_per_cent(run: dpprof.LoadedRun) -> dict[int, float]:
+    """Rank -> our unsplit figure, over the used steps."""
+    found = {}
+    for figures in run.report().ranks:
+        share = figures.unsplit_hidden_ns / figures.unsplit_communication_ns
+        assert figures.unsplit_hidden_share == (None if figures.hidden_reason else share)
+        found[figures.rank] = 100 * share
+    return found
 
 
 @pytest.mark.parametrize("name", [*NCCL, *DEEPEP])
@@ -49,8 +46,7 @@ def test_hta_gives_our_unsplit_overlap_on_our_tables(public_run, hta, name):
     assert isinstance(analysis, hta.TraceAnalysis)
     found = analysis.get_comm_comp_overlap(visualize=False).set_index("rank").iloc[:, 0]
     assert found.index.tolist() == list(run.ranks)
-    for rank in run.ranks:
-        assert found[rank] == pytest.approx(hidden_per_cent(run, rank), abs=0.0051)
+    assert found.to_dict() == pytest.approx(hidden_per_cent(run), abs=0.0051)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +71,7 @@ def test_hta_gives_our_unsplit_overlap_when_it_reads_the_trace(
     on_host = [symbols[code] == "cpu_op" for code in frame["cat"]]
     read.t.traces[rank] = frame[~np.array(on_host) & (frame["iteration"].isin(run.used_steps))]
     found = read.get_comm_comp_overlap(visualize=False).iloc[0, 1]
-    assert found == pytest.approx(hidden_per_cent(run, rank), abs=0.0051)
+    assert found == pytest.approx(hidden_per_cent(run)[rank], abs=0.0051)
 
 
 def test_deepep_is_communication_and_its_helpers_are_computation(public_run):
@@ -133,7 +129,7 @@ def test_a_simulated_run_is_handed_over_too():
     run = simulated_run(make_schedule("dualpipe", 4, 8), load_costs("unit-components"))
     found = trace_analysis(run).get_comm_comp_overlap(visualize=False)
     loaded = dpprof.LoadedRun(run)
-    expected = [hidden_per_cent(loaded, rank) for rank in loaded.ranks]
+    expected = list(hidden_per_cent(loaded).values())
     assert found.iloc[:, 1].tolist() == pytest.approx(expected, abs=0.0051)
 
 
