@@ -8,7 +8,7 @@ lanes of their own, and a receive is always posted up to the one that is waited 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Protocol
@@ -17,12 +17,13 @@ import torch
 import torch.distributed as dist
 
 from dpprof.instrument.labels import span
-from dpprof.schedules.actions import Action
+from dpprof.schedules.actions import Action, Slot
 from dpprof.schedules.schedule import DependencyRule, Schedule
 from dpprof.tables.labels import Label as LabelText
 from reference_impl.executor import MessageSpec
-from reference_impl.lanes import Completion, Label, Lane
+from reference_impl.lanes import Completion, Label, Lane, MakeLane
 from reference_impl.mesh import Groups, Mesh
+from reference_impl.streams import keep_for_current_stream
 
 LOOKAHEAD = 2
 """Receives posted beyond the one needed next, so that a message can arrive under compute."""
@@ -48,6 +49,7 @@ class ProcessGroupWire:
 
     def send(self, tensor: torch.Tensor, edge: tuple[int, int]) -> None:
         """Send; on a GPU this only enqueues."""
+        keep_for_current_stream(tensor)  # memory of the compute stream, read by this lane's
         dist.send(tensor, edge[1], group=self._edges.get(edge))
 
     def receive(self, edge: tuple[int, int], lane: Lane, label: Label) -> Completion:
@@ -69,11 +71,20 @@ class Message:
     stage: int
 
 
+def in_order_of_production(slots: Iterable[Slot]) -> Iterator[Action]:
+    """The actions of slots as their results appear: of a pair, the input gradient comes first.
+
+    Sender and receiver both number the messages of an edge like this (`components._pair`).
+    """
+    for slot in slots:
+        yield from reversed(slot)
+
+
 def outgoing(schedule: Schedule, pp_rank: int) -> dict[int, list[Message]]:
     """Messages that `pp_rank` sends, by receiving pipeline rank, in the order of production."""
     rule = DependencyRule(schedule)
     messages: dict[int, list[Message]] = {}
-    for action in schedule.actions(pp_rank):
+    for action in in_order_of_production(schedule.ranks[pp_rank]):
         consumer = rule.downstream(pp_rank, action)
         if consumer is not None and consumer.pp_rank != pp_rank:
             stage = schedule.stage(pp_rank, action.direction)
@@ -91,7 +102,7 @@ class Channels:
         schedule: Schedule,
         mesh: Mesh,
         wire: Wire,
-        make_lane: Callable[[str], Lane],
+        make_lane: MakeLane,
         lookahead: int = LOOKAHEAD,
     ) -> None:
         self._lookahead = lookahead
@@ -140,14 +151,14 @@ class Channels:
         """Whether the result of `producer` goes to another rank."""
         return producer in self._target_of
 
-    def send(self, producer: Action, tensor: torch.Tensor, ready: Completion) -> None:
-        """Send the result of `producer` once `ready` has passed; does not block."""
+    def send(self, producer: Action, tensor: torch.Tensor, ready: Sequence[Completion]) -> None:
+        """Send the result of `producer` once all of `ready` has passed; does not block."""
         target, number, message = self._target_of[producer]
         edge = (self._mesh.rank, self._mesh.rank_of(target))
         lane = self._send_lanes[target]
         text = _label_text(message, number, edge, "send", tensor.nbytes)
         work = partial(self._wire.send, tensor, edge)
-        self._sent.append(lane.submit(partial(span, text), work, (ready,)))
+        self._sent.append(lane.submit(partial(span, text), work, ready))
 
     def end_step(self) -> None:
         """Wait until everything sent has left."""

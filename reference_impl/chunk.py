@@ -20,7 +20,8 @@ from reference_impl.moe import Routing
 from reference_impl.operators import Operators, WeightParts, deferred, run_weight_parts
 from reference_impl.segment import Segment, Tensors, run_segment
 from reference_impl.stage import StageModel
-from reference_impl.wires import Wires, keep_for_current_stream
+from reference_impl.streams import keep_for_current_stream
+from reference_impl.wires import Wires
 
 TO_MERGE = ("returned", "weights", "shared", "residual")
 """What a layer hands to whoever merges it: the next layer's attention, or the output."""

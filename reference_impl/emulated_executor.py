@@ -26,7 +26,7 @@ from dpprof.schedules.actions import Action, Operation, Slot
 from dpprof.schedules.components import Lane
 from dpprof.schedules.schedule import DependencyRule, Schedule
 from dpprof.simulate.timing import SlotTemplate, timing_from_profile
-from reference_impl.channels import Channels
+from reference_impl.channels import Channels, in_order_of_production
 from reference_impl.emulated_wire import Deadline, EmulatedWire
 from reference_impl.executor import MessageSpec
 from reference_impl.host import sleep_until
@@ -180,6 +180,14 @@ class EmulatedExecutor:
             self._free()
         sleep_until(end_ns)
 
+    def makes_the_host_wait(self, index: int) -> bool:
+        """Never: nothing is on a device."""
+        return False
+
+    def passed_on(self, index: int) -> dict[Action, torch.Tensor]:
+        """Nothing yet: results exist from the modelled end of the slot on."""
+        return {}
+
     def finish_slot(self) -> dict[Action, torch.Tensor]:
         """What stays on this rank; messages to others were sent when the slot began."""
         outputs = [action for action in self._slot if action in self._handed_over]
@@ -195,10 +203,10 @@ class EmulatedExecutor:
             dist.all_to_all_single(torch.empty_like(sent), sent, group=self._ep)
 
     def _announce(self) -> None:
-        for action in self._slot:
+        for action in in_order_of_production((self._slot,)):
             if action in self._edges:
                 self.wire.announce(self._edges[action], self._free_ns)
-                self.channels.send(action, self._nothing, Deadline(self._free_ns))
+                self.channels.send(action, self._nothing, (Deadline(self._free_ns),))
 
     def _allocate(self) -> None:
         """Activations one layer after the other, in blocks that the kernel will grant."""

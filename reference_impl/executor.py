@@ -48,6 +48,9 @@ class Executor(Protocol):
     def communication_bytes(self, index: int) -> int:
         """Bytes that step `index` of the program, an all-to-all, sends from this rank."""
 
+    def makes_the_host_wait(self, index: int) -> bool:
+        """Whether the host must read a value from the device before it can issue step `index`."""
+
     def run(self, index: int) -> None:
         """Run step `index` of the program.
 
@@ -55,11 +58,17 @@ class Executor(Protocol):
         every step in its `after` has finished, or, on a GPU, been waited for by the stream.
         """
 
-    def finish_slot(self) -> dict[Action, torch.Tensor]:
-        """End the slot; gives what it passes on: the output of F, the input gradient of B or I.
+    def passed_on(self, index: int) -> dict[Action, torch.Tensor]:
+        """What step `index`, just run, gives to other slots: an F's output, a B's or I's gradient.
 
-        Nothing for W, for a forward on the last stage, for a backward on stage 0. Activations
-        that the slot's actions needed last are freed here.
+        Nothing for a forward on the last stage and a backward on stage 0. It is sent at once,
+        under what is left of the slot.
+        """
+
+    def finish_slot(self) -> dict[Action, torch.Tensor]:
+        """End the slot; gives what it passes on that `passed_on` has not given.
+
+        Activations that the slot's actions needed last are freed here.
         """
 
     def end_step(self) -> float | None:

@@ -50,6 +50,8 @@ def run_slot(
     """Run the components of one slot in the order of its program."""
     program = component_program(slot_operation(slot), executor.layers)
     executor.begin_slot(slot, program, received)
+    outputs: dict[Action, torch.Tensor] = {}
     for index in range(len(program)):
         executor.run(index)
-    return executor.finish_slot()
+        outputs |= executor.passed_on(index)
+    return outputs | executor.finish_slot()

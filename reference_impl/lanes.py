@@ -54,13 +54,16 @@ class FutureCompletion:
 class StreamCompletion:
     """Work on a CUDA stream; the value is there at once, its contents once the event has passed."""
 
-    def __init__(self, event: torch.cuda.Event, value: Any) -> None:
-        self._event = event
+    def __init__(self, stream: torch.cuda.Stream, value: Any) -> None:
+        self._stream = stream
+        self._event = stream.record_event()
         self._value = value
 
     def wait(self) -> Any:
-        """Make the current stream wait; the host goes on."""
-        torch.cuda.current_stream().wait_event(self._event)
+        """Make the current stream wait, if it is another one; the host goes on."""
+        current = torch.cuda.current_stream(self._stream.device)
+        if current != self._stream:
+            current.wait_event(self._event)
         return self._value
 
 
@@ -144,19 +147,20 @@ class StreamLane:
                 completion.wait()
             with label():
                 value = work()
-            event = torch.cuda.Event()
-            event.record()
-        return StreamCompletion(event, value)
+            return StreamCompletion(torch.cuda.current_stream(), value)
 
     def close(self) -> None:
         """Nothing to finish: the stream drains by itself."""
 
 
-def compute_lane(device: torch.device) -> Lane:
-    """The lane of the calling thread, or of its current stream."""
-    return StreamLane(None) if device.type == "cuda" else InlineLane()
+MakeLane = Callable[[str], Lane]
+"""Makes a lane by name; `COMPUTE` names the lane of the calling thread."""
+
+COMPUTE = "compute"
 
 
-def side_lane(device: torch.device, name: str) -> Lane:
-    """A lane that runs beside the compute lane."""
-    return StreamLane(torch.cuda.Stream(device)) if device.type == "cuda" else ThreadLane(name)
+def make_lane(device: torch.device, name: str) -> Lane:
+    """The compute lane (the caller's thread or current stream), or one that runs beside it."""
+    if device.type == "cuda":
+        return StreamLane(None if name == COMPUTE else torch.cuda.Stream(device))
+    return InlineLane() if name == COMPUTE else ThreadLane(name)

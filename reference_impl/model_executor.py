@@ -110,6 +110,13 @@ class ModelExecutor:
         """Nothing: data dependencies are all there are."""
         return ()
 
+    def makes_the_host_wait(self, index: int) -> bool:
+        """The dispatch of a forward, where its counts are known to the device alone."""
+        if self._device.type != "cuda":
+            return False  # there, the lane's own thread waits
+        step = self._program[index]
+        return step.part is _F and step.component is Component.DISPATCH
+
     def communication_bytes(self, index: int) -> int:
         """Bytes that an all-to-all sends from this rank, what stays on it included.
 
@@ -131,23 +138,25 @@ class ModelExecutor:
         else:
             _COMPONENTS[step.part, step.component](chunk, step.layer)
 
+    def passed_on(self, index: int) -> dict[Action, torch.Tensor]:
+        """The output after a forward's last component, the input gradient after a backward's."""
+        step = self._program[index]
+        result = None
+        if step.part is _F and step.component is Component.OUTPUT:
+            result = self._pass_of(index).take_output()
+        elif step.part is _I and step.component is Component.ATTENTION and step.layer == 0:
+            result = self._pass_of(index).take_input_gradient()
+        return {} if result is None else {self._slot[step.member]: result}
+
     def finish_slot(self) -> dict[Action, torch.Tensor]:
-        """What the slot passes on; a micro-batch is forgotten after its weight gradients."""
-        results: dict[Action, torch.Tensor] = {}
+        """Nothing is left to pass on; a micro-batch is forgotten after its weight gradients."""
         for action in self._slot:
             chunk = self._passes[action[1:]]
-            result = None
-            if action.operation is Operation.FORWARD:
-                result = chunk.take_output()
-                if chunk.loss is not None:
-                    self._loss += chunk.loss
-            elif action.operation is not Operation.WEIGHT_GRADIENT:
-                result = chunk.take_input_gradient()
-            if result is not None:
-                results[action] = result
+            if action.operation is Operation.FORWARD and chunk.loss is not None:
+                self._loss += chunk.loss
             if action.operation in (Operation.BACKWARD, Operation.WEIGHT_GRADIENT):
                 del self._passes[action[1:]]
-        return results
+        return {}
 
     def end_step(self) -> float | None:
         """Reduce, update; the mean loss of all tokens of the step on ranks of the last stage."""

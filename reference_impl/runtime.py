@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 import torch
@@ -14,7 +14,8 @@ from dpprof.schedules.schedule import DependencyRule, Schedule
 from dpprof.tables.labels import SLOT_LABEL, Label
 from reference_impl.channels import Channels
 from reference_impl.executor import Executor
-from reference_impl.lanes import Completion, Done, compute_lane, side_lane
+from reference_impl.issue_order import issue_order
+from reference_impl.lanes import COMPUTE, Completion, MakeLane
 from reference_impl.mesh import Mesh
 
 
@@ -27,7 +28,7 @@ class Runtime:
         mesh: Mesh,
         executor: Executor,
         channels: Channels,
-        device: torch.device,
+        make_lane: MakeLane,
         program_of: Callable[[str], Program],
     ) -> None:
         self._schedule = schedule
@@ -43,8 +44,8 @@ class Runtime:
             slot: str(Label(kind=SLOT_LABEL, slot=slot_text(slot))) for slot in schedule.ranks[own]
         }
         self._lanes = {
-            Lane.COMPUTE: compute_lane(device),
-            Lane.COMMUNICATION: side_lane(device, "communication"),
+            Lane.COMPUTE: make_lane(COMPUTE),
+            Lane.COMMUNICATION: make_lane("communication"),
         }
         self._handed_over: dict[Action, torch.Tensor] = {}
         self._exchanges = 0
@@ -71,29 +72,36 @@ class Runtime:
         self._executor.begin_slot(slot, program, received)
         received.clear()
         with span(self._slot_labels[slot]):
-            finished = self._run_program(slot, program)
+            self._run_program(slot, program)
             outputs = self._executor.finish_slot()
         for action, tensor in outputs.items():
-            self._pass_on(action, tensor, finished)
+            self._pass_on(action, tensor, ())
 
-    def _run_program(self, slot: Slot, program: Program) -> Completion:
-        completions: list[Completion] = []
-        for index, step in enumerate(program):
+    def _run_program(self, slot: Slot, program: Program) -> None:
+        completions: dict[int, Completion] = {}
+        for index in self._issue_order(program):
+            step = program[index]
             after = [completions[position] for position in step.after]
             after += self._executor.gate(index)
             text = self._step_label(slot, step, index)
             work = partial(self._executor.run, index)
-            completions.append(self._lanes[step.lane].submit(partial(span, text), work, after))
-        for completion in completions:
+            done = self._lanes[step.lane].submit(partial(span, text), work, after)
+            completions[index] = done
+            for action, tensor in self._executor.passed_on(index).items():
+                self._pass_on(action, tensor, (done,))
+        for completion in completions.values():
             completion.wait()
-        return completions[-1] if completions else Done()
+
+    def _issue_order(self, program: Program) -> Sequence[int]:
+        waits = tuple(i for i in range(len(program)) if self._executor.makes_the_host_wait(i))
+        return issue_order(program, waits) if waits else range(len(program))
 
     def _input(self, action: Action) -> torch.Tensor:
         if self._channels.expects(action):
             return self._channels.receive(action)
         return self._handed_over.pop(action)
 
-    def _pass_on(self, action: Action, tensor: torch.Tensor, ready: Completion) -> None:
+    def _pass_on(self, action: Action, tensor: torch.Tensor, ready: Sequence[Completion]) -> None:
         if self._channels.sends(action):
             self._channels.send(action, tensor, ready)
             return

@@ -29,7 +29,7 @@ from reference_impl.emulated_executor import EmulatedExecutor
 from reference_impl.executor import Executor
 from reference_impl.host import name_thread, pin_to_core, sharpen_sleep, wake_first
 from reference_impl.job import Job
-from reference_impl.lanes import side_lane
+from reference_impl.lanes import make_lane
 from reference_impl.mesh import Groups, Mesh, make_groups
 from reference_impl.runtime import Runtime
 
@@ -70,11 +70,11 @@ def train_in_world(
     groups = make_groups(mesh, schedule, dist.get_backend())
     build = _emulated_workshop if job.device == "emulated" else _model_workshop
     workshop = build(job, schedule, mesh, groups, device)
-    lane = partial(side_lane, device)
+    lane = partial(make_lane, device)
     channels = Channels(schedule, mesh, workshop.wire, lane, workshop.lookahead)
     if isinstance(workshop.executor, EmulatedExecutor):
         workshop.executor.channels = channels
-    runtime = Runtime(schedule, mesh, workshop.executor, channels, device, workshop.program_of)
+    runtime = Runtime(schedule, mesh, workshop.executor, channels, lane, workshop.program_of)
     _run_steps(job, workshop, runtime, report)
     runtime.close()
     dist.barrier()  # nobody goes on while another still writes

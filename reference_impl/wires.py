@@ -8,19 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-
-def keep_for_current_stream(tensor: Tensor) -> Tensor:
-    """Have the allocator keep a GPU tensor until the current stream is done with it.
-
-    The tensor may be memory of another stream, which could be given away as soon as nobody on
-    the host holds it. No effect on a CPU.
-    """
-    if tensor.is_cuda:
-        tensor.record_stream(torch.cuda.current_stream(tensor.device))
-    return tensor
+from reference_impl.streams import keep_for_current_stream
 
 
 class Wires:

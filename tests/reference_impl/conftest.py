@@ -12,6 +12,9 @@ import torch
 from reference_impl.config import ModelConfig, preset
 from reference_impl.unpipelined import StepResult, unpipelined_step
 
+# Test processes share the cores: threads within an operator would only fight each other.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def exact_config() -> ModelConfig:

@@ -22,7 +22,7 @@ from dpprof.schedules.components import component_program
 from dpprof.schedules.registry import make_schedule
 from reference_impl.channels import Channels, ProcessGroupWire
 from reference_impl.config import ModelConfig
-from reference_impl.lanes import side_lane
+from reference_impl.lanes import make_lane
 from reference_impl.mesh import Mesh, make_groups
 from reference_impl.model_executor import ModelExecutor
 from reference_impl.runtime import Runtime
@@ -62,9 +62,9 @@ def run_schedule(name: str, micro_batches: int, mesh: Mesh, config: ModelConfig)
     groups = make_groups(mesh, schedule, "gloo")
     executor = ModelExecutor(config, schedule, mesh, groups, CPU)
     wire = ProcessGroupWire(executor.message, CPU, groups)
-    channels = Channels(schedule, mesh, wire, partial(side_lane, CPU))
+    channels = Channels(schedule, mesh, wire, partial(make_lane, CPU))
     program_of = partial(component_program, layers=executor.layers)
-    runtime = Runtime(schedule, mesh, executor, channels, CPU, program_of)
+    runtime = Runtime(schedule, mesh, executor, channels, partial(make_lane, CPU), program_of)
     loss = runtime.run_step(0)
     runtime.close()
     return loss, {name: value.grad for name, value in executor.parameters().items()}

@@ -17,7 +17,7 @@ from dpprof.simulate.timing import timing_from_profile  # noqa: E402
 from reference_impl.channels import Channels  # noqa: E402
 from reference_impl.emulated_executor import EmulatedExecutor  # noqa: E402
 from reference_impl.emulated_wire import Edge  # noqa: E402
-from reference_impl.lanes import side_lane  # noqa: E402
+from reference_impl.lanes import make_lane  # noqa: E402
 from reference_impl.mesh import Groups, Mesh  # noqa: E402
 from reference_impl.runtime import Runtime  # noqa: E402
 
@@ -44,9 +44,11 @@ def one_rank(tmp_path):
 def _runtime(schedule):
     mesh, groups = Mesh(1, 1, 0), Groups(None, None, {})
     executor = EmulatedExecutor(COSTS, 1, schedule, mesh, groups)
-    channels = Channels(schedule, mesh, executor.wire, partial(side_lane, CPU))
+    channels = Channels(schedule, mesh, executor.wire, partial(make_lane, CPU))
     executor.channels = channels
-    return Runtime(schedule, mesh, executor, channels, CPU, executor.program_of), executor
+    return Runtime(
+        schedule, mesh, executor, channels, partial(make_lane, CPU), executor.program_of
+    ), executor
 
 
 @pytest.mark.parametrize("name", ["gpipe", "1f1b", "dualpipev", "zbv"])

@@ -9,14 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the reference implementation needs torch")
 
-from reference_impl.lanes import Done, compute_lane, side_lane  # noqa: E402
+from reference_impl.lanes import COMPUTE, Done, make_lane  # noqa: E402
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def lane():
-    lane = side_lane(CPU, "communication")
+    lane = make_lane(CPU, "communication")
     yield lane
     lane.close()
 
@@ -34,7 +34,7 @@ def test_side_lane_runs_in_order_on_its_own_thread(lane):
 
 
 def test_work_waits_for_what_it_comes_after(lane):
-    other = side_lane(CPU, "other")
+    other = make_lane(CPU, "other")
     gate = threading.Event()
     before = other.submit(nullcontext, gate.wait)
     after = lane.submit(nullcontext, lambda: gate.is_set(), [before])
@@ -51,6 +51,6 @@ def test_an_error_reaches_whoever_waits_and_the_lane_goes_on(lane):
 
 
 def test_compute_lane_of_a_cpu_is_the_caller():
-    lane = compute_lane(CPU)
+    lane = make_lane(CPU, COMPUTE)
     done = lane.submit(nullcontext, threading.get_ident, [Done()])
     assert done.wait() == threading.get_ident()
