@@ -51,21 +51,25 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bytes(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes on both sides; `change_bytes` is None where a side is not known."""
+    """Bytes on both sides; `change_bytes` is None where a side is not known.
+
+    `parts` share out the change alone: activations changed by so much because more or fewer
+    micro-batches were in flight, and by so much because each takes more or less.
+    """
 
     name: str
     base_bytes: int | None
     new_bytes: int | None
     change_bytes: int | None
+    parts: list[Bytes] = []
 
 
 class MemoryDiff(msgspec.Struct, frozen=True, kw_only=True):
     """A memory peak on both sides.
 
-    `parts` (parameters, gradients, optimizer state, activations by how many micro-batches are in
-    flight and how large each is, ...) add up to the peak exactly on each side on which it is
-    known, and to the change; empty where the peak is not known on both. `base_rank` and
-    `new_rank` are the ranks that have it. `reasons` says why figures are missing.
+    `parts` (parameters, gradients, optimizer state, activations, ...; what a side does not tell
+    apart is one) add up to the peaks and to the change exactly; empty where a peak is not known.
+    `base_rank` and `new_rank` are the ranks that have it. `reasons` says why figures are missing.
     """
 
     base_bytes: int | None
@@ -176,9 +180,9 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     measured: float | None
-    ideal: float | None
-    closed_form: float | None
-    form: str
+    ideal: float | None = None
+    closed_form: float | None = None
+    form: str = ""
     reason: str = ""
 
 

@@ -1,0 +1,181 @@
+"""Compares two runs: what changed from one to the other, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from dpprof.analysis.diff.align import Aligned, align
+from dpprof.analysis.diff.bubbles import bubbles_beside, with_ranks
+from dpprof.analysis.diff.carriers import kernel_calls, kernel_diffs, slot_diffs
+from dpprof.analysis.diff.cells import Cells, make_cells
+from dpprof.analysis.diff.compared import classify, compare, without_moves
+from dpprof.analysis.diff.differs import differs, notes
+from dpprof.analysis.diff.figures import Diff, Effect, Part, RankDiff, Side
+from dpprof.analysis.diff.labels import Labels
+from dpprof.analysis.diff.memory import largest_diff, peak_diff
+from dpprof.analysis.diff.names import Match, match_names
+from dpprof.analysis.diff.parts import Scale, common_count, present, whole
+from dpprof.analysis.diff.promises import promise_diffs
+from dpprof.analysis.diff.sides import Sides, comparable
+from dpprof.analysis.diff.significance import effects
+from dpprof.analysis.diff.stages import stage_diffs
+from dpprof.analysis.diff.steps import samples, step_count, too_few
+from dpprof.analysis.diff.trees import operation_tree, time_tree, work_tree
+from dpprof.analysis.figures import Report
+from dpprof.analysis.report import analyze
+from dpprof.runs.run import Run
+from dpprof.tables.columns import RANK
+
+
+def diff_runs(base: Run, new: Run) -> Diff:
+    """What changed from `base` to `new`: every difference adds up to the nanosecond.
+
+    Runs of other schedules, sizes, ranks and steps are compared as far as they have something in
+    common; `notes` say what was done for that. Reads the events of one rank at a time. Raises
+    `DpprofError` where a side has no activity.
+    """
+    sides = comparable(base, new)
+    runs = (sides.base, sides.new)
+    reports = (analyze(runs[0]), analyze(runs[1]))
+    return _Comparison(sides, reports, (make_cells(runs[0]), make_cells(runs[1]))).diff()
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Two runs with their reports and accounts; what follows is worked out when asked for."""
+
+    sides: Sides
+    reports: tuple[Report, Report]
+    cells: tuple[Cells, Cells]
+
+    def diff(self) -> Diff:
+        """All of it."""
+        base, new = self._both
+        counts = [step_count(cells) for cells in self.cells]
+        return Diff(
+            base=_side(*base, counts[0]),
+            new=_side(*new, counts[1]),
+            steps=self._steps[0],
+            rank_count=self._ranks[0],
+            differs=differs(base, new),
+            notes=[*self.sides.notes, *notes(base, new)],
+            alignment=self._aligned.known,
+            unknown_effects=too_few(*counts),
+            time=self._time,
+            work=work_tree(without_moves(self._classed), self._scale),
+            operations=operation_tree(self._rows, self._scale),
+            critical_path=self._path(),
+            ranks=self._rank_diffs(),
+            stages=stage_diffs(self.cells, self._bubbles, self.reports, self._scale),
+            slots=slot_diffs(self._rows, self._aligned, self._scale),
+            kernels=kernel_diffs(*self.cells, self._matches, self._scale),
+            memory=largest_diff(*self.reports),
+            promises=promise_diffs(base, new),
+        )
+
+    @property
+    def _both(self) -> tuple[tuple[Run, Report], tuple[Run, Report]]:
+        return (self.sides.base, self.reports[0]), (self.sides.new, self.reports[1])
+
+    @cached_property
+    def _steps(self) -> tuple[int, Scale]:
+        base, new = (step_count(cells) for cells in self.cells)
+        return common_count(base, new)
+
+    @cached_property
+    def _ranks(self) -> tuple[int, Scale]:
+        return common_count(len(self.sides.base.places), len(self.sides.new.places))
+
+    @property
+    def _scale(self) -> Scale:
+        """From each side's sums to those over all steps and ranks."""
+        steps, ranks = self._steps[1], self._ranks[1]
+        return Scale(steps.base * ranks.base, steps.new * ranks.new)
+
+    @cached_property
+    def _matches(self) -> list[Match]:
+        base, new = self.cells
+        return match_names(kernel_calls(base, self._scale.base), kernel_calls(new, self._scale.new))
+
+    @cached_property
+    def _aligned(self) -> Aligned:
+        return align(*self.cells, self._matches)
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        return compare(self._aligned, self.sides.pairs)
+
+    @cached_property
+    def _classed(self) -> pd.DataFrame:
+        return classify(self._rows, self._scale)
+
+    @cached_property
+    def _bubbles(self) -> pd.DataFrame:
+        labels = (Labels.of(self.sides.base), Labels.of(self.sides.new))
+        return bubbles_beside(*self.cells, labels, self.sides.pairs)
+
+    @cached_property
+    def _effects(self) -> dict[str, Effect]:
+        base, new = self.cells
+        if too_few(step_count(base), step_count(new)):
+            return {}
+        return effects(samples(base), samples(new))
+
+    @cached_property
+    def _time(self) -> Part:
+        classed = without_moves(self._classed)
+        return time_tree(self._rows, self._bubbles, classed, self._scale, self._effects)
+
+    def _rank_diffs(self) -> list[RankDiff]:
+        bubbles = with_ranks(self._bubbles)
+        return [self._rank(pair, bubbles) for pair in self.sides.pairs]
+
+    def _rank(self, pair: tuple[int, int], bubbles: pd.DataFrame) -> RankDiff:
+        base, new = (
+            next(one for one in report.ranks if one.rank == rank)
+            for report, rank in zip(self.reports, pair, strict=True)
+        )
+        own = self._classed[self._classed[RANK] == pair[1]]
+        rows, idle = (table[table[RANK] == pair[1]] for table in (self._rows, bubbles))
+        scale = self._steps[1]
+        return RankDiff(
+            base_rank=pair[0],
+            new_rank=pair[1],
+            base_stages=base.stages,
+            new_stages=new.stages,
+            time=time_tree(rows, idle, None, scale, {}),
+            work=work_tree(own, scale),
+            memory=peak_diff(base.memory, new.memory, pair),
+        )
+
+    def _path(self) -> Part | None:
+        base, new = (report.critical_path for report in self.reports)
+        if base is None or new is None:
+            return None
+        kinds = dict.fromkeys((*base.by_kind_ns, *new.by_kind_ns))
+        scale = self._steps[1]
+        parts = [
+            scale.part(kind, base.by_kind_ns.get(kind, 0), new.by_kind_ns.get(kind, 0))
+            for kind in kinds
+        ]
+        return whole("critical path", present(parts))
+
+
+def _side(run: Run, report: Report, steps: int) -> Side:
+    return Side(
+        name=report.name,
+        source=report.source,
+        schedule=report.schedule,
+        pp=report.pp,
+        micro_batches=report.micro_batches,
+        world_size=report.world_size,
+        device=report.device,
+        ranks=[rank.rank for rank in report.ranks],
+        steps=steps,
+        step_ns=report.window_ns / steps,
+        tokens_per_second=report.tokens_per_second,
+        warnings=report.warnings,
+    )

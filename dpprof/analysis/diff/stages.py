@@ -1,0 +1,62 @@
+"""The difference by pipeline stage, whichever ranks hold it on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import pandas as pd
+
+from dpprof.analysis.diff.cells import Cells
+from dpprof.analysis.diff.compared import beside
+from dpprof.analysis.diff.figures import StageDiff
+from dpprof.analysis.diff.memory import largest_diff
+from dpprof.analysis.diff.parts import Scale
+from dpprof.analysis.diff.trees import time_tree
+from dpprof.analysis.figures import Report
+from dpprof.tables.columns import KIND, STAGE
+
+
+def stage_diffs(
+    cells: tuple[Cells, Cells],
+    bubbles: pd.DataFrame,
+    reports: tuple[Report, Report],
+    scale: Scale,
+) -> list[StageDiff]:
+    """Every stage, and what is of no stage; empty where the sides have other stages.
+
+    `bubbles` are those of both sides, with STAGE. All stages together are the job.
+    """
+    holders = [_holders(report) for report in reports]
+    if not holders[0] or holders[0].keys() != holders[1].keys():
+        return []
+    rows = beside(cells[0].work, cells[1].work, [STAGE, KIND])
+    return list(_stages(rows, bubbles, (reports, holders), scale))
+
+
+def _holders(report: Report) -> dict[int, list[int]]:
+    return {stage.stage: stage.ranks for stage in report.stages}
+
+
+def _stages(
+    rows: pd.DataFrame,
+    bubbles: pd.DataFrame,
+    sides: tuple[tuple[Report, Report], list[dict[int, list[int]]]],
+    scale: Scale,
+) -> Iterator[StageDiff]:
+    reports, (base, new) = sides
+    elsewhere = [stage for stage in (*rows[STAGE], *bubbles[STAGE]) if stage not in base]
+    for stage in (*sorted(base), None):
+        numbers: Collection[int] = [stage] if stage is not None else set(elsewhere)
+        time = time_tree(
+            rows[rows[STAGE].isin(numbers)], bubbles[bubbles[STAGE].isin(numbers)], None, scale, {}
+        )
+        if stage is None and not (time.base_ns or time.new_ns):
+            continue
+        ranks = ([], []) if stage is None else (base[stage], new[stage])
+        yield StageDiff(
+            stage=stage,
+            base_ranks=ranks[0],
+            new_ranks=ranks[1],
+            time=time,
+            memory=None if stage is None else largest_diff(*reports, ranks),
+        )

@@ -1,0 +1,35 @@
+"""The times of every step, as samples of what a diff compares."""
+
+from __future__ import annotations
+
+from dpprof.analysis.diff.cells import Cells
+from dpprof.analysis.diff.trees import BUBBLE, COMPUTING, EXPOSED, STEP_PART
+from dpprof.tables.columns import RANK, STEP
+from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE, EXPOSED_STATES, MEMORY, OVERLAP, STATES
+
+_SUMS = {
+    STEP_PART: STATES,
+    COMPUTING: (COMPUTE, OVERLAP),
+    EXPOSED: EXPOSED_STATES,
+    BUBBLE: BUBBLE_STATES,
+} | {state: (state,) for state in (*STATES, MEMORY)}
+"""Name of a part of the step -> the states that it is."""
+
+
+def step_count(cells: Cells) -> int:
+    """How many steps have any activity."""
+    return int(cells.states[STEP].nunique())
+
+
+def samples(cells: Cells) -> dict[str, list[float]]:
+    """Name of a part of the step -> its time in every step, mean of the ranks, in nanoseconds."""
+    steps = cells.states.drop(columns=[RANK]).groupby(STEP).mean()
+    return {name: steps[list(states)].sum(axis=1).tolist() for name, states in _SUMS.items()}
+
+
+def too_few(base: int, new: int) -> str:
+    """Why there are no intervals; empty where both sides have several steps."""
+    few = [name for name, steps in (("BASE", base), ("NEW", new)) if steps < 2]
+    if not few:
+        return ""
+    return f"one step in {' and '.join(few)}: its spread is not known; profile several steps"

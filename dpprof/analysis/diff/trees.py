@@ -1,0 +1,129 @@
+"""Trees of times that add up: where a step's time goes on both sides, and what its work is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from dpprof.analysis.diff.cells import HIDDEN, OWN, TOTAL
+from dpprof.analysis.diff.compared import BASE, CLASS, CLASSES, LABEL, NEW, both
+from dpprof.analysis.diff.figures import Effect, Part
+from dpprof.analysis.diff.parts import Scale, largest, negative, present, whole
+from dpprof.tables.columns import KIND, STATE
+from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, COMPUTE, MEMORY, OVERLAP
+
+STEP_PART = "step"
+COMPUTING = "computing"
+EXPOSED = "exposed"
+BUBBLE = "bubble"
+TRANSFERS = "transfers"
+HIDDEN_PART = "hidden under computing"
+UNDER_OTHERS = "under other transfers"
+ACTIVITY = "activity"
+
+WAITED_FOR = "waited_for"
+
+Effects = Mapping[str, Effect]
+
+
+def time_tree(
+    rows: pd.DataFrame,
+    bubbles: pd.DataFrame,
+    classed: pd.DataFrame | None,
+    scale: Scale,
+    effects: Effects,
+) -> Part:
+    """The step window by state.
+
+    `rows` has a row per work (`compare`), `bubbles` columns STATE, `WAITED_FOR`, base and new,
+    `classed` is that of `classify`, to take transfers apart by.
+    """
+    computing = [
+        _sum(rows[rows[KIND] == COMPUTE], OWN, COMPUTE, scale, effects),
+        _sum(rows[rows[KIND] == COMPUTE], HIDDEN, OVERLAP, scale, effects),
+    ]
+    exposed = [_exposed(rows, classed, kind, scale, effects) for kind in COMMUNICATION_KINDS]
+    idle = [_bubble(bubbles, state, scale, effects) for state in BUBBLE_STATES]
+    parts = [
+        whole(COMPUTING, computing, effects),
+        whole(EXPOSED, present(exposed), effects),
+        _sum(rows[rows[KIND] == MEMORY], OWN, MEMORY, scale, effects),
+        whole(BUBBLE, present(idle), effects),
+    ]
+    return whole(STEP_PART, parts, effects)
+
+
+def work_tree(classed: pd.DataFrame, scale: Scale) -> Part:
+    """Computing by what is the same work and what is not, each by operation."""
+    return whole(COMPUTING, _by_class(classed[classed[KIND] == COMPUTE], scale))
+
+
+def operation_tree(rows: pd.DataFrame, scale: Scale) -> Part:
+    """All activity, by operation and state."""
+    parts = [whole(str(label), list(_states(group, scale))) for label, group in rows.groupby(LABEL)]
+    return whole(ACTIVITY, largest(parts))
+
+
+def _states(rows: pd.DataFrame, scale: Scale) -> Iterator[Part]:
+    """The states of rows, those that occur."""
+    for kind, group in rows.groupby(KIND):
+        state = f"{EXPOSED}.{kind!s}" if kind in COMMUNICATION_KINDS else str(kind)
+        yield from present([_sum(group, OWN, state, scale, {})])
+        if kind == COMPUTE:
+            yield from present([_sum(group, HIDDEN, OVERLAP, scale, {})])
+
+
+def _sum(rows: pd.DataFrame, column: str, name: str, scale: Scale, effects: Effects) -> Part:
+    base, new = (int(rows[side].sum()) for side in both(column))
+    part = scale.part(name, base, new)
+    return whole_of(part, effects.get(name))
+
+
+def whole_of(part: Part, effect: Effect | None, parts: Iterable[Part] = ()) -> Part:
+    """The same part with its effect and what it is made of."""
+    return Part(
+        name=part.name,
+        base_ns=part.base_ns,
+        new_ns=part.new_ns,
+        change_ns=part.change_ns,
+        effect=effect,
+        parts=list(parts),
+    )
+
+
+def _exposed(
+    rows: pd.DataFrame, classed: pd.DataFrame | None, kind: str, scale: Scale, effects: Effects
+) -> Part:
+    """Exposed communication of a kind: transfers less what lies under computing or others."""
+    own = rows[rows[KIND] == kind]
+    name = f"{EXPOSED}.{kind}"
+    total = _sum(own, TOTAL, TRANSFERS, scale, {})
+    if classed is not None:
+        total = whole_of(total, None, _by_class(classed[classed[KIND] == kind], scale))
+    hidden = negative(_sum(own, HIDDEN, "", scale, {}), HIDDEN_PART)
+    exposed = _sum(own, OWN, name, scale, effects)
+    others = scale_free(exposed, total, hidden)
+    return whole_of(exposed, effects.get(name), present([total, hidden, others]))
+
+
+def scale_free(exposed: Part, total: Part, hidden: Part) -> Part:
+    """What transfers and hidden leave to be taken off."""
+    base = exposed.base_ns - total.base_ns - hidden.base_ns
+    new = exposed.new_ns - total.new_ns - hidden.new_ns
+    return Part(name=UNDER_OTHERS, base_ns=base, new_ns=new, change_ns=new - base)
+
+
+def _by_class(classed: pd.DataFrame, scale: Scale) -> list[Part]:
+    return present(
+        whole(name, largest(_by(classed[classed[CLASS] == name], LABEL, scale))) for name in CLASSES
+    )
+
+
+def _bubble(bubbles: pd.DataFrame, state: str, scale: Scale, effects: Effects) -> Part:
+    return whole(state, largest(_by(bubbles[bubbles[STATE] == state], WAITED_FOR, scale)), effects)
+
+
+def _by(rows: pd.DataFrame, column: str, scale: Scale) -> Sequence[Part]:
+    sums = rows.groupby(column)[[BASE, NEW]].sum()
+    return [scale.part(str(name), base, new) for name, base, new in sums.itertuples(name=None)]
