@@ -1,0 +1,66 @@
+"""Which runs a page looks at, beside which baseline, and in what unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboards.library import LibraryRun
+from dashboards.page import Context
+from dashboards.shell import view_step
+from dpprof.analysis.figures import Report
+from dpprof.reporters.units import TimeUnit, time_unit
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The runs that are looked at, and the one that they are compared with, if any."""
+
+    runs: tuple[LibraryRun, ...]
+    base: LibraryRun | None
+
+    @property
+    def everything(self) -> tuple[LibraryRun, ...]:
+        """The runs and then the baseline."""
+        return (*self.runs, *(() if self.base is None else (self.base,)))
+
+    @property
+    def unit(self) -> TimeUnit:
+        """The unit of all times: that of the shortest step."""
+        steps = [run.report.step_ns for run in self.everything if run.report.step_ns]
+        return time_unit(min(steps, default=None))
+
+
+def compared(context: Context) -> Compared:
+    """What a view compares; the baseline alone is looked at like any other run."""
+    base = context.baseline
+    runs = tuple(run for run in context.runs if base is None or run.id != base.id)
+    return Compared(runs, base) if runs else Compared(context.runs, None)
+
+
+def unlike(report: Report, base: Report) -> list[str]:
+    """What makes a comparison of two runs say little, in words."""
+    pairs: Sequence[tuple[str, object, object]] = (
+        ("come from", report.source, base.source),
+        ("have pipeline ranks:", report.pp, base.pp),
+        ("have ranks:", report.world_size, base.world_size),
+        ("have micro-batches:", report.micro_batches, base.micro_batches),
+        ("ran on", report.device, base.device),
+    )
+    return [
+        f"the runs {what} {said(new)} and {said(old)} ({report.name}, {base.name}); keep that in "
+        "mind where figures are compared"
+        for what, new, old in pairs
+        if new != old
+    ]
+
+
+def said(value: object) -> str:
+    """A value, or that it is not known."""
+    return "what is not known" if value is None else str(value)
+
+
+def shown_step(context: Context, run: LibraryRun) -> int | None:
+    """The step of a run that a view shows; None where it has none."""
+    steps = [one.step for one in run.report.per_step]
+    return view_step(context.view.step, steps) if steps else None

@@ -1,0 +1,97 @@
+"""What the difference between two step times is made of, as a waterfall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dashboards.figures.states import state_name
+from dashboards.theme import BETTER_COLOR, WORSE_COLOR, Theme, template
+from dpprof.analysis.figures import Report
+from dpprof.reporters.units import TimeUnit
+from dpprof.tables.kinds import COMPUTE, OVERLAP, STATES
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_SMALLEST = 0.002
+"""Changes below this share of the baseline's step are shown as one: others."""
+OTHERS = "others"
+COMPUTING = "computing"
+"""Compute and overlap: what is hidden under computing makes no step longer."""
+
+_BARS = ((COMPUTING, (COMPUTE, OVERLAP)), *((one, (one,)) for one in STATES[2:]))
+
+
+@dataclass(frozen=True)
+class Change:
+    """By how much a state makes the step longer (positive) or shorter, in nanoseconds per step."""
+
+    name: str
+    change_ns: float
+
+
+def state_changes(new: Report, base: Report) -> list[Change]:
+    """The change of every state, mean of the ranks, per step; they add up to that of the step time.
+
+    The smallest are summed up as `OTHERS`. Empty where a side has no steps.
+    """
+    if not (_spans(new) and _spans(base)):
+        return []
+    changes = [Change(name, _mean(new, states) - _mean(base, states)) for name, states in _BARS]
+    least = _SMALLEST * base.window_ns / len(base.per_step)
+    shown = [one for one in changes if abs(one.change_ns) >= least]
+    rest = sum(one.change_ns for one in changes if abs(one.change_ns) < least)
+    return [*shown, Change(OTHERS, rest)] if rest else shown
+
+
+def _spans(report: Report) -> int:
+    return len(report.ranks) * len(report.per_step)
+
+
+def _mean(report: Report, states: Sequence[str]) -> float:
+    return sum(report.total.states_ns[state] for state in states) / _spans(report)
+
+
+def waterfall(
+    names: tuple[str, str], base_ns: float, changes: Sequence[Change], theme: Theme, unit: TimeUnit
+) -> Figure:
+    """From the step time of the baseline (``names[1]``) by its changes to that of ``names[0]``.
+
+    One waterfall trace: x names the steps, y holds them in `unit`.
+    """
+    import plotly.graph_objects as go
+
+    values = [base_ns, *(one.change_ns for one in changes), 0.0]
+    new_ns = base_ns + sum(one.change_ns for one in changes)
+    scaled = [value / unit.nanoseconds for value in values]
+    texts = [unit.text(base_ns), *(f"{value:+.2f}" for value in scaled[1:-1]), unit.text(new_ns)]
+    line = {"line": {"color": theme.line, "width": 1}}
+    figure = go.Figure(
+        go.Waterfall(
+            x=[
+                names[1],
+                *(state_name(one.name).replace(": ", ":<br>") for one in changes),
+                names[0],
+            ],
+            y=scaled,
+            measure=["absolute", *("relative" for _ in changes), "total"],
+            text=texts,
+            textposition="outside",
+            cliponaxis=False,
+            connector=line,
+            increasing={"marker": {"color": WORSE_COLOR}},
+            decreasing={"marker": {"color": BETTER_COLOR}},
+            totals={"marker": {"color": theme.muted}},
+            hovertemplate=f"%{{x}}: %{{text}} {unit.name}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        template=template(theme),
+        height=330,
+        showlegend=False,
+        xaxis={"type": "category", "tickangle": 0},
+        yaxis={"title": {"text": f"{unit.name} per step"}, "rangemode": "tozero"},
+    )
+    return figure

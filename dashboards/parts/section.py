@@ -1,0 +1,38 @@
+"""Sections of reports, the same as in the terminal, as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dashboards.parts.panel import note
+from dashboards.parts.table import Column, Row, table
+from dpprof.reporters.content import Cell, Section
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+
+
+def section_table(section: Section, id: str) -> Component:
+    """The table of a section under its title, with its notes."""
+    from dash import html
+
+    heads = [
+        Column(title, number=number >= section.text_columns)
+        for number, title in enumerate(section.columns)
+    ]
+    rows = [
+        Row(str(number), [_cell(cell) for cell in cells])
+        for number, cells in enumerate(section.rows)
+    ]
+    return html.Div(
+        [html.H3(section.title), table(id, heads, rows), *map(note, section.notes)],
+        className="section",
+    )
+
+
+def _cell(cell: Cell) -> Component | str:
+    from dash import html
+
+    if not cell.share:
+        return cell.text
+    return html.Span([cell.text, html.Span(cell.share, className="share")])

@@ -1,0 +1,78 @@
+"""Headline figures and their changes, in the words that tiles show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dashboards.headline import Headline, change_text, headlines, is_better, mean_ns, value_text
+from dpprof.analysis.report import analyze
+from dpprof.reporters.units import TimeUnit
+from dpprof.runs.run import Run
+
+MS = TimeUnit("ms", 10**6)
+
+
+def headline(value: float | None, unit: Any = "time", better: int = -1) -> Headline:
+    return Headline(id="x", label="X", unit=unit, value=value, about="", better=better)
+
+
+@pytest.mark.parametrize(
+    ("new", "base", "unit", "text"),
+    [
+        (4_000_000, 5_000_000, "time", "-20.0% (-1.00 ms)"),
+        (6_000_000, 5_000_000, "time", "+20.0% (+1.00 ms)"),
+        (5, 5, "time", "±0.0% (±0.00 ms)"),
+        (1_000_000, 0, "time", "+1.00 ms"),
+        (0.125, 0.25, "share", "-12.5 points"),
+        (3 * 2**30, 2**31, "bytes", "+50.0% (+1.00 GiB)"),
+        (1500, 1000, "rate", "+50.0% (+500)"),
+        (None, 1, "time", ""),
+        (1, None, "share", ""),
+    ],
+)
+def test_a_change_in_words(new: Any, base: Any, unit: str, text: str) -> None:
+    said = change_text(headline(new, unit), headline(base, unit), MS)
+    assert said == text.replace("-", "\N{MINUS SIGN}")
+
+
+@pytest.mark.parametrize(
+    ("new", "base", "better", "good"),
+    [
+        (4, 5, -1, True),
+        (6, 5, -1, False),
+        (6, 5, 1, True),
+        (6, 5, 0, None),
+        (5, 5, -1, None),
+        (5.0001, 5, -1, None),
+        (None, 5, -1, None),
+        (5, None, -1, None),
+    ],
+)
+def test_whether_a_change_is_good_news(new: Any, base: Any, better: int, good: Any) -> None:
+    assert is_better(headline(new, better=better), headline(base, better=better)) is good
+
+
+def test_figures_are_means_over_ranks_and_steps(library: Any) -> None:
+    report = library.get("dualpipe").report
+    found = {one.id: one for one in headlines(report)}
+    count = len(report.ranks) * len(report.per_step)
+    assert {name: one.value for name, one in found.items()} == {
+        "step-time": report.step_ns,
+        "bubble": report.total.bubble_share,
+        "hidden": report.total.hidden_share,
+        "exposed": report.total.exposed_ns / count,
+        "wait": report.total.wait_ns / count,
+        "memory": report.total.memory.peak_allocated_bytes,
+        "throughput": report.tokens_per_second,
+    }
+    assert value_text(found["step-time"], MS) == f"{report.step_ns / 1e6:.2f} ms"
+
+
+def test_what_is_not_known_has_a_reason() -> None:
+    report = analyze(Run(name="nothing", source="captured"))
+    assert mean_ns(report, 5) is None
+    for one in headlines(report):
+        assert (one.value, value_text(one, MS)) == (None, "n/a"), one.id
+        assert one.reason
