@@ -99,7 +99,7 @@ def _register(app: Dash, library: Library, known: Known) -> None:
     @app.callback(
         Output("url", "pathname"),
         Output("url", "search"),
-        Input({"type": "view", "field": ALL}, "value"),
+        Input({"type": "view", "field": ALL, "was": ALL}, "value"),
         Input("change", "data"),
         State("url", "pathname"),
         State("url", "search"),

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import msgspec
+
 from dashboards.state import Known, ViewState, parse
 
 _KEYS = {"time_range": "t"}
@@ -15,9 +17,10 @@ _KEYS = {"time_range": "t"}
 def changed(view: ViewState, triggered: Sequence[Mapping[str, Any]], known: Known) -> ViewState:
     """The view after the changes of components, given as Dash's list of what triggered.
 
-    A control with the id ``{"type": "view", "field": F}`` sets field F (``o.<name>``: an option of
-    the page); the store ``change`` holds a mapping from fields to values. Values go the same way
-    as those of a URL, so that none can do more than a URL could.
+    A control with the id ``{"type": "view", "field": F, "was": V}`` sets field F (``o.<name>``: an
+    option of the page) unless it still has the value V that it was drawn with, of which Dash tells
+    too; the store ``change`` holds a mapping from fields to values. Values go the same way as those
+    of a URL, so that none can do more than a URL could.
     """
     given = dict(parse_qsl(view.search(), keep_blank_values=True))
     page = view.page
@@ -26,7 +29,7 @@ def changed(view: ViewState, triggered: Sequence[Mapping[str, Any]], known: Know
             if name == "page":
                 page = str(value)
             else:
-                given[_KEYS.get(name, name)] = _text(value)
+                given[_KEYS.get(name, name)] = value_text(value)
     query = urlencode({key: text for key, text in given.items() if text})
     return _same_page(view, page, parse(page, query, known)[0])
 
@@ -40,20 +43,25 @@ def _fields(one: Mapping[str, Any]) -> list[tuple[str, Any]]:
     identity, _, what = str(one["prop_id"]).rpartition(".")
     if what == "data":
         return [(name, value) for name, value in (one["value"] or {}).items() if name != "count"]
-    field = _field_of(identity)
-    return [(field, one["value"])] if field else []
-
-
-def _field_of(identity: str) -> str:
-    import msgspec
-
     try:
-        return str(msgspec.json.decode(identity.encode())["field"])
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return ""
+        control = msgspec.json.decode(identity, type=_Control)
+    except msgspec.DecodeError:
+        return []
+    return [(control.field, one["value"])] if value_text(one["value"]) != control.was else []
 
 
-def _text(value: Any) -> str:
+class _Control(msgspec.Struct):
+    field: str
+    was: str
+
+
+def control_id(field: str, value: Any) -> dict[str, str]:
+    """The id of a control that sets a field of the view and is drawn with a value."""
+    return {"type": "view", "field": field, "was": value_text(value)}
+
+
+def value_text(value: Any) -> str:
+    """A control's value as a part of a URL."""
     if value is None:
         return ""
     if isinstance(value, list):

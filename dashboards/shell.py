@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dashboards.fields import control_id
 from dashboards.library import LibraryRun
 from dashboards.page import Context
 from dashboards.pages import all_pages
@@ -152,7 +153,7 @@ def picker(
 
     pairs = [one if isinstance(one, tuple) else (one, str(one)) for one in values]
     dropdown = dcc.Dropdown(
-        id={"type": "view", "field": field},
+        id=control_id(field, value),
         options=[{"value": one, "label": text} for one, text in pairs],
         value=value,
         multi=multi,

@@ -12,7 +12,7 @@ from dashboards.ranges import ranges_text, read_ranges
 
 COLORS = ("operation", "kind", "component")
 THEMES = ("light", "dark")
-SELECTED = ("bubble", "event")
+SELECTED = ("bubble", "event", "slot")
 
 _LONGEST_QUERY = 8000
 _LARGEST = 2**62
@@ -24,16 +24,16 @@ Options = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Selection:
-    """What is selected: a bubble or an event of a rank, at a time from the start of the step."""
+    """A bubble, an event or a slot of a rank, by when it starts in the step."""
 
     what: str  # one of SELECTED
     run: str
     rank: int
     at_ns: int
-    lane: str = ""
+    number: int = 0  # among the events that start then
 
     def __str__(self) -> str:
-        return ":".join([self.what, self.run, str(self.rank), str(self.at_ns), self.lane])
+        return f"{self.what}:{self.run}:{self.rank}:{self.at_ns}:{self.number}"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class ViewState:
 
     def search(self) -> str:
         """The query alone, without its question mark; defaults are left out."""
+        values = self.search_values()
+        return urlencode({key: text for key, text in values.items() if text}, safe=",:-~")
+
+    def search_values(self) -> dict[str, str]:
+        """Every part of the query as text; empty for a default."""
         values = {
             "runs": ",".join(self.runs),
             "baseline": self.baseline,
@@ -74,8 +79,7 @@ class ViewState:
             "select": "" if self.select is None else str(self.select),
             "theme": self.theme,
         }
-        values |= {f"o.{name}": value for name, value in sorted(self.options.items())}
-        return urlencode({key: text for key, text in values.items() if text}, safe=",:-~")
+        return values | {f"o.{name}": value for name, value in sorted(self.options.items())}
 
     def __hash__(self) -> int:
         return hash(self.url())
@@ -198,11 +202,12 @@ def _one_of(values: Sequence[str]) -> Callable[[str, Known], str]:
 def _selection(text: str, known: Known) -> Selection | None:
     if not text:
         return None
-    parts = text.split(":", 4)
-    if len(parts) != 5 or parts[0] not in SELECTED or not _PLAIN.fullmatch(parts[4]):
+    parts = text.split(":")
+    if len(parts) != 5 or parts[0] not in SELECTED:
         raise ValueError("nothing that can be selected")
-    what, run, rank, at_ns, lane = parts
-    return Selection(what, _run(run, known), _number(rank), _number(at_ns), lane)
+    what, run, *numbers = parts
+    rank, at_ns, number = map(_number, numbers)
+    return Selection(what, _run(run, known), rank, at_ns, number)
 
 
 _READERS: Mapping[str, tuple[str, Callable[[str, Known], Any]]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboards.detail.columns import Columns
-from dashboards.detail.index import SLOTS, Index
+from dashboards.detail.index import BUBBLES, COMPUTE_LANE, SLOTS, Index
 from dashboards.figures.png import data_url, png
 from dashboards.figures.timeline_paint import Strip, paint, palette
 from dashboards.figures.timeline_rows import HEADER_PX, LABEL_PX, Row, Rows
@@ -18,10 +18,12 @@ from dashboards.theme import Theme, template
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MARGIN = {"l": 76, "r": 14, "t": 6, "b": 40}
+MARGIN = {"l": 62, "r": 14, "t": 40, "b": 6}
 NS_PER_MS = 1e6
 _CHARACTER_PX = 6.2
 _MOST_LABELS = 1500
+_WHITE_SPACE = (SLOTS, COMPUTE_LANE)
+"""Rows whose empty pixels say, faintly, why they are empty."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,16 @@ def strips(run: Drawn, coloring: str) -> list[Strip]:
     pieces = run.columns.pieces
     codes = np.append(run.index.codes[coloring], np.uint8(0))[pieces]
     share = run.columns.share
+    bubbles = {row.rank: number for number, row in enumerate(run.rows) if row.name == BUBBLES}
     return [
-        Strip(row.top, row.bottom, pieces[number], codes[number], share[number])
+        Strip(
+            row.top,
+            row.bottom,
+            pieces[number],
+            codes[number],
+            share[number],
+            codes[bubbles[row.rank]] if row.name in _WHITE_SPACE else None,
+        )
         for number, row in enumerate(run.rows)
     ]
 
@@ -141,6 +151,7 @@ def _image(source: str, ranges: dict[str, tuple[float, float]]) -> dict[str, Any
 def _x_axis(limits: tuple[float, float], theme: Theme) -> dict[str, Any]:
     return {
         "range": limits,
+        "side": "top",
         "title": {"text": "ms since the start of the step", "standoff": 4},
         "showgrid": True,
         "gridcolor": theme.line,

@@ -24,7 +24,9 @@ _PALEST = 0.4
 
 _HATCHED = {CODES[name] for name in (*BUBBLE_STATES, WAIT)}
 _INK = LEVELS  # after its shades, the colour of a code's pattern
-_PER_CODE = LEVELS + 1
+_FAINT = LEVELS + 1  # and the two for the white space that it is the reason of
+_FAINT_INK = LEVELS + 2
+_PER_CODE = LEVELS + 3
 _WIDE_PX = 6
 """Neighbours that are both at least so wide are set apart by a line."""
 
@@ -34,7 +36,7 @@ class Strip:
     """A row to paint: ``[top, bottom)`` of the picture, and for each pixel what it shows.
 
     `pieces` are numbers that tell pieces apart, -1 for nothing; `share` is how much of the pixel
-    is filled, 0 to 1.
+    is filled, 0 to 1. `beneath` are codes that are painted faintly where there is nothing.
     """
 
     top: int
@@ -42,6 +44,7 @@ class Strip:
     pieces: Numbers
     codes: Codes
     share: npt.NDArray[np.float64]
+    beneath: Codes | None = None
 
 
 def palette(theme: Theme) -> list[Color]:
@@ -52,7 +55,8 @@ def palette(theme: Theme) -> list[Color]:
         for level in range(LEVELS):
             share = _PALEST + (1 - _PALEST) * level / (LEVELS - 1)
             colors.append((*mix(own, theme.panel, share), 255))
-        colors.append((*mix(own, theme.panel, 0.45), 255))
+        for share in (0.45, 0.1, 0.3):
+            colors.append((*mix(own, theme.panel, share), 255))
     colors[0] = (0, 0, 0, 0)
     return colors
 
@@ -78,11 +82,22 @@ def _strip(strip: Strip) -> Picture:
     upper = (np.arange(height) < (height + 1) // 2)[:, None]
     codes[pair & upper] = CODES["F"]
     codes[pair & ~upper] = CODES["B"]
-    numbers = codes * _PER_CODE + level
-    numbers = np.where(_pattern(codes, strip.top), codes * _PER_CODE + _INK, numbers)
+    numbers = codes * _PER_CODE + np.where(_pattern(codes, strip.top), _INK, level)
     numbers[codes == 0] = 0
     numbers[:, _borders(strip.pieces)] = 0
+    if strip.beneath is not None:
+        _paint_beneath(numbers, strip, ~filled)
     return numbers.astype(np.uint8)
+
+
+def _paint_beneath(
+    numbers: npt.NDArray[np.int64], strip: Strip, empty: npt.NDArray[np.bool_]
+) -> None:
+    assert strip.beneath is not None
+    codes = np.repeat(strip.beneath[None].astype(np.int64), len(numbers), axis=0)
+    faint = codes * _PER_CODE + np.where(_pattern(codes, strip.top), _FAINT_INK, _FAINT)
+    chosen = empty & (codes > 0)
+    numbers[chosen] = faint[chosen]
 
 
 def _pattern(codes: npt.NDArray[np.int64], top: int) -> npt.NDArray[np.bool_]:

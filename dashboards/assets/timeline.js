@@ -1,0 +1,161 @@
+// The timeline in the browser: keys, wheel and drag zoom and pan at once, then the server draws
+// the range anew; the pointer asks what is under it.
+(function () {
+  "use strict";
+
+  var NS_PER_MS = 1e6, LEAST_MS = 200 / NS_PER_MS;
+  var SETTLE_MS = 160, POINT_MS = 50, STILL_PX = 4;
+  var settling, pointing, count = 0, down = null;
+
+  function graph() {
+    var box = document.getElementById("timeline");
+    var found = box && box.querySelector(".js-plotly-plot");
+    return found && found._fullLayout && found._fullLayout.meta ? found : null;
+  }
+
+  function range(gd) {
+    return gd._fullLayout.xaxis.range.map(Number);
+  }
+
+  // Shows a range at once, stretched, and asks the server for it when no more changes come.
+  function show(gd, left, right) {
+    var whole = gd._fullLayout.meta.whole_ns / NS_PER_MS;
+    var span = Math.min(Math.max(right - left, LEAST_MS), whole);
+    left = Math.min(Math.max(left, 0), whole - span);
+    window.Plotly.relayout(gd, { "xaxis.range": [left, left + span] });
+  }
+
+  function ask(gd) {
+    clearTimeout(settling);
+    settling = setTimeout(function () {
+      var limits = range(gd), whole = gd._fullLayout.meta.whole_ns;
+      var start = Math.max(0, Math.round(limits[0] * NS_PER_MS));
+      var end = Math.min(whole, Math.round(limits[1] * NS_PER_MS));
+      window.dpprof.change({ t: start <= 0 && end >= whole ? "" : start + "-" + end });
+    }, SETTLE_MS);
+  }
+
+  function zoom(gd, factor, at) {
+    var limits = range(gd);
+    var centre = at === undefined ? (limits[0] + limits[1]) / 2 : at;
+    show(gd, centre - (centre - limits[0]) * factor, centre + (limits[1] - centre) * factor);
+  }
+
+  function pan(gd, share) {
+    var limits = range(gd), by = (limits[1] - limits[0]) * share;
+    show(gd, limits[0] + by, limits[1] + by);
+  }
+
+  function act(what) {
+    what.count = ++count;
+    window.dpprof.setProps("timeline-act", { data: what });
+  }
+
+  var KEYS = {
+    w: function (gd) { zoom(gd, 0.6); },
+    s: function (gd) { zoom(gd, 1 / 0.6); },
+    a: function (gd) { pan(gd, -0.25); },
+    d: function (gd) { pan(gd, 0.25); },
+    0: function (gd) { show(gd, 0, gd._fullLayout.meta.whole_ns / NS_PER_MS); },
+    ".": function () { act({ act: "next", by: 1 }); },
+    ",": function () { act({ act: "next", by: -1 }); },
+    f: function () { act({ act: "fit" }); },
+    escape: function () { window.dpprof.change({ select: "" }); },
+  };
+
+  function press(key) {
+    var gd = graph(), does = KEYS[key.toLowerCase()];
+    if (gd && does) { listen(gd); does(gd); }
+    return Boolean(gd && does);
+  }
+
+  document.addEventListener("keydown", function (event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (window.dpprof.isTyping(event.target) || !document.getElementById("help").hidden) return;
+    if (press(event.key)) event.preventDefault();
+  });
+
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("[data-key]");
+    if (button) press(button.getAttribute("data-key"));
+  });
+
+  // Where in the picture an event is: nanoseconds of the step, and pixels from the top.
+  function place(gd, event) {
+    var layout = gd._fullLayout, box = gd.getBoundingClientRect();
+    var x = event.clientX - box.left - layout._size.l, y = event.clientY - box.top - layout._size.t;
+    if (x < 0 || y < 0 || x >= layout._size.w || y >= layout._size.h) return null;
+    return { x: layout.xaxis.p2d(x) * NS_PER_MS, y: layout.yaxis.p2d(y) };
+  }
+
+  function hideTip() {
+    clearTimeout(pointing);
+    var tip = document.getElementById("timeline-tip");
+    if (tip) tip.hidden = true;
+  }
+
+  function moveTip(event) {
+    var tip = document.getElementById("timeline-tip");
+    if (!tip) return;
+    tip.hidden = false;
+    var room = document.documentElement.clientWidth - event.clientX;
+    var beneath = window.innerHeight - event.clientY;
+    tip.style.left = event.clientX + (room < 400 ? -16 - tip.offsetWidth : 16) + "px";
+    tip.style.top = event.clientY + (beneath < tip.offsetHeight + 24
+      ? -12 - tip.offsetHeight : 12) + "px";
+  }
+
+  document.addEventListener("pointermove", function (event) {
+    var gd = graph();
+    if (!gd || !gd.contains(event.target)) { if (gd) hideTip(); return; }
+    listen(gd);
+    var at = down ? null : place(gd, event);
+    if (!at) { hideTip(); return; }
+    moveTip(event);
+    clearTimeout(pointing);
+    pointing = setTimeout(function () {
+      window.dpprof.setProps("timeline-pointer", { data: at });
+    }, POINT_MS);
+  });
+
+  document.addEventListener("pointerdown", function (event) {
+    var gd = graph();
+    down = gd && gd.contains(event.target) && event.button === 0
+      ? { x: event.clientX, y: event.clientY } : null;
+    hideTip();
+  }, true);
+
+  // plotly's drag layer swallows clicks, so a press without a move is one.
+  document.addEventListener("pointerup", function (event) {
+    var gd = graph(), from = down;
+    down = null;
+    if (!gd || !from) return;
+    var moved = Math.hypot(event.clientX - from.x, event.clientY - from.y);
+    var at = moved < STILL_PX ? place(gd, event) : null;
+    if (at) act({ act: "click", x: at.x, y: at.y });
+  }, true);
+
+  document.addEventListener("wheel", function (event) {
+    var gd = graph();
+    if (!gd || !gd.contains(event.target)) return;
+    var at = place(gd, event);
+    if (at && event.ctrlKey) {
+      event.preventDefault();
+      zoom(gd, Math.exp(Math.max(-1, Math.min(1, event.deltaY / 200))), at.x / NS_PER_MS);
+    } else if (at && (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY))) {
+      event.preventDefault();
+      pan(gd, (event.deltaX || event.deltaY) / 1000);
+    }
+  }, { passive: false });
+
+  function listen(gd) {
+    if (gd.dpprofListens) return;
+    gd.dpprofListens = true;
+    gd.on("plotly_relayout", function (changes) {
+      if (Object.keys(changes).some(function (key) { return key.indexOf("xaxis.range") === 0; })) {
+        ask(gd);
+      }
+    });
+    gd.on("plotly_doubleclick", function () { press("0"); });
+  }
+})();

@@ -1,0 +1,190 @@
+"""The timeline: what every rank does when, the bubbles with their causes, runs on one time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dashboards.detail.index import LANES
+from dashboards.fields import control_id
+from dashboards.library import IDEAL, Library
+from dashboards.page import Context, Page
+from dashboards.shell import picker
+from dashboards.state import COLORS
+from dashboards.timeline.act import act
+from dashboards.timeline.panel import details, tip
+from dashboards.timeline.view import picture, scene_of
+
+if TYPE_CHECKING:
+    from dash import Dash
+    from dash.development.base_component import Component
+
+_COLORS = [("operation", "operation"), ("kind", "kind"), ("component", "component")]
+_LANES = [("together", "by role"), ("streams", "by stream")]
+_BUTTONS = (
+    ("w", "+", "Zoom in (W)"),
+    ("s", "−", "Zoom out (S)"),  # noqa: RUF001 - a minus sign
+    ("a", "◀", "Pan left (A)"),
+    ("d", "▶", "Pan right (D)"),
+    ("0", "whole step", "Show the whole step (0)"),
+    (",", "< previous", "Previous bubble or activity (,)"),
+    (".", "next >", "Next bubble or activity (.)"),
+)
+_CONFIG = {
+    "displaylogo": False,
+    "displayModeBar": False,
+    "doubleClick": False,
+    "scrollZoom": False,
+    "responsive": False,
+}
+
+
+def layout(context: Context) -> list[Component]:
+    """The toolbar, the picture, and the panel of what is selected; filled by the callbacks."""
+    from dash import dcc, html
+
+    if not any(run.report.per_step for run in context.runs):
+        words = "No step of these runs holds any activity, so there is nothing to draw."
+        return [html.Section(html.P(words, className="empty"), className="panel")]
+    graph = dcc.Graph(id="timeline", config=_CONFIG, clear_on_unhover=True)
+    return [
+        html.Section(
+            [
+                html.Div(_tools(context), className="tools"),
+                html.Div(id="timeline-legend", className="legend"),
+                html.Figure(
+                    [graph, html.Div(id="timeline-tip", className="tip", role="tooltip")],
+                    id="timeline-box",
+                    className="graph timeline",
+                    tabIndex=0,
+                    role="group",
+                    **{"aria-label": "Timeline; W S A D zoom and pan, . and , select"},
+                ),
+                html.Div(id="timeline-readout", className="readout", role="status"),
+                dcc.Store(id="timeline-pointer"),
+                dcc.Store(id="timeline-act"),
+            ],
+            className="panel",
+            **{"data-testid": "timeline-panel"},
+        ),
+        html.Section(id="timeline-details", className="panel details", **{"aria-live": "polite"}),
+    ]
+
+
+def _tools(context: Context) -> list[Component]:
+    from dash import dcc, html
+
+    chosen = context.view.search_values()["ranks"]
+    ranks = dcc.Input(
+        id=control_id("ranks", chosen),
+        value=chosen,
+        placeholder="all",
+        debounce=True,
+        className="short",
+    )
+    return [
+        picker("color", "Colour by", _COLORS, context.view.color),
+        picker("o.lanes", "Lanes", _LANES, context.option("lanes", LANES[0])),
+        html.Label([html.Span("Ranks", className="label"), ranks], className="field"),
+        *_ideal_link(context),
+        html.Div(
+            [
+                html.Button(text, className="icon", title=about, **{"data-key": key})
+                for key, text, about in _BUTTONS
+            ],
+            className="buttons",
+            role="group",
+            **{"aria-label": "Zoom, pan and select"},
+        ),
+        html.Div(
+            [
+                html.Span("Save", className="label"),
+                *[
+                    html.Button(form.upper(), className="icon", **{"data-save": form})
+                    for form in ("svg", "png")
+                ],
+            ],
+            className="buttons",
+        ),
+    ]
+
+
+def _ideal_link(context: Context) -> list[Component]:
+    """Each run above what its schedule would allow, and back."""
+    from dash import dcc, html
+
+    measured = [run.id for run in context.runs if not run.id.endswith(IDEAL)]
+    above = [
+        id
+        for run in context.runs
+        for id in (run.id, run.id + IDEAL)
+        if run.report.ideal is not None
+    ]
+    if not above and len(measured) == len(context.runs):
+        return []
+    text = "above ideal" if len(measured) == len(context.runs) else "without ideal"
+    runs = tuple(above if len(measured) == len(context.runs) else measured)
+    about = "what the schedule allows with the measured chunk times and messages that take no time"
+    link = dcc.Link(text, href=context.link(runs=runs, select=None), className="button")
+    return [html.Span(link, title=about)]
+
+
+def _callbacks(app: Dash, library: Library) -> None:
+    from dash import Input, Output, State, no_update
+
+    from dashboards.app import context_of
+
+    address = [Input("url", "pathname"), Input("url", "search"), Input("screen", "data")]
+    where = [State("url", "pathname"), State("url", "search"), State("screen", "data")]
+
+    @app.callback(
+        Output("timeline", "figure"),
+        Output("timeline-legend", "children"),
+        Output("timeline-readout", "children"),
+        Output("timeline-details", "children"),
+        *address,
+    )
+    def draw(path: str, search: str, screen: Mapping[str, Any] | None) -> Any:
+        if screen is None or not (path or "").endswith(page.key):
+            return (no_update,) * 4
+        context, _ = context_of(library, path, search, screen)
+        return (*picture(context, screen), details(context, screen))
+
+    @app.callback(
+        Output("timeline-tip", "children"),
+        Input("timeline-pointer", "data"),
+        *where,
+        prevent_initial_call=True,
+    )
+    def point(at: Mapping[str, Any] | None, path: str, search: str, screen: Any) -> Any:
+        if not at or screen is None:
+            return []
+        context, _ = context_of(library, path, search, screen)
+        return tip(context, scene_of(context, screen), at)
+
+    @app.callback(
+        Output("change", "data", allow_duplicate=True),
+        Input("timeline-act", "data"),
+        *where,
+        prevent_initial_call=True,
+    )
+    def change(what: Mapping[str, Any] | None, path: str, search: str, screen: Any) -> Any:
+        if not what or screen is None:
+            return no_update
+        context, _ = context_of(library, path, search, screen)
+        changes = act(context, scene_of(context, screen), what)
+        return no_update if changes is None else changes
+
+
+page = Page(
+    key="timeline",
+    title="Timeline",
+    order=20,
+    layout=layout,
+    about="What every rank does when, the bubbles and what they waited for.",
+    live=frozenset({"time_range", "select"}),
+    options={"lanes": LANES},
+    callbacks=_callbacks,
+)
+
+assert [color for color, _ in _COLORS] == list(COLORS)

@@ -1,0 +1,82 @@
+"""What the colours and patterns of a picture mean: those that are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dashboards.detail.names import CODES, NAMES, UNKNOWN, WAIT
+from dashboards.figures.png import data_url, png
+from dashboards.figures.timeline import Drawn, strips
+from dashboards.figures.timeline_paint import Strip, paint, palette
+from dashboards.theme import Theme, theme_named
+from dpprof.tables.kinds import BUBBLE_STATES
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+
+SWATCH_PX = (28, 14)
+
+_WORDS = {
+    "F": "forward",
+    "B": "backward",
+    "I": "input gradient",
+    "W": "weight gradient",
+    "F&B": "overlapped pair",
+    WAIT: "waiting for peers",
+    UNKNOWN: "other",
+    "bubble.warmup": "bubble: warm-up",
+    "bubble.drain": "bubble: drain",
+    "bubble.dependency": "bubble: waits for a peer",
+    "bubble.skew": "bubble: waits for a straggler",
+    "bubble.host": "bubble: launched late",
+    "bubble.other": "bubble: no cause found",
+}
+_ABOUT = {
+    WAIT: "posted, and waiting until the last peer has started: not yet a transfer",
+    "bubble.warmup": "idle before the rank's first compute of the step",
+    "bubble.drain": "idle after the rank's last compute of the step",
+    "bubble.dependency": "idle, waiting for a peer",
+    "bubble.skew": "idle in a collective, waiting for a straggler",
+    "bubble.host": "the device was free and the inputs were there, but the launch came late",
+    "bubble.other": "idle, and nothing in the trace says why",
+}
+
+
+def names_in(runs: Sequence[Drawn], coloring: str) -> list[str]:
+    """What is painted, in the order of the codes."""
+    found: set[int] = set()
+    for run in runs:
+        for strip in strips(run, coloring):
+            found |= set(np.unique(strip.codes[strip.pieces >= 0]).tolist())
+    return [NAMES[code] for code in sorted(found) if code]
+
+
+def legend(names: Sequence[str], theme: Theme) -> list[Component]:
+    """A swatch, painted as in the picture, and a word for each name."""
+    from dash import html
+
+    return [
+        html.Span(
+            [
+                html.Img(src=swatch(name, theme.name), alt="", width=SWATCH_PX[0]),
+                _WORDS.get(name, name),
+            ],
+            className="swatch bubble" if name in BUBBLE_STATES else "swatch",
+            title=_ABOUT.get(name, ""),
+            **{"data-name": name},
+        )
+        for name in names
+    ]
+
+
+@cache
+def swatch(name: str, theme: str) -> str:
+    """A little picture of what has that name."""
+    width, height = SWATCH_PX
+    whole = np.full(width, CODES[name], dtype=np.uint8)
+    strip = Strip(0, height, np.zeros(width, np.int64), whole, np.ones(width))
+    return data_url(png(paint((height, width), [strip]), palette(theme_named(theme))))

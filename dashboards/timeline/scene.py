@@ -1,0 +1,201 @@
+"""What is in the picture: which steps, ranks and lanes of which runs, in which pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dashboards.detail.forest import Pixels
+from dashboards.detail.index import LANES, Index, make_index, step_window
+from dashboards.figures.timeline import (
+    MARGIN,
+    NOTHING,
+    Drawn,
+    Selected,
+    timeline_figure,
+)
+from dashboards.figures.timeline_rows import Group, Rows, make_rows
+from dashboards.library import Library, LibraryRun
+from dashboards.theme import Theme
+from dpprof.reporters.units import time_unit
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MOST_RANKS = 128
+"""Ranks of all runs together that one picture shows."""
+
+LEAST_NS = 200
+"""The shortest range that can be zoomed to."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to show: empty and None stand for all and for the first step."""
+
+    step: int | None = None
+    ranks: Sequence[int] = ()
+    time_range: tuple[int, int] | None = None
+    lanes: str = LANES[0]
+    width_px: int = 1280
+
+
+@dataclass(frozen=True)
+class SceneRun:
+    """A run in the picture, the step of it that is shown, and its ranks that are."""
+
+    run: LibraryRun
+    step: int
+    origin_ns: int
+    window_ns: int
+    ranks: tuple[int, ...]
+    index: Index
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything in the picture; times are nanoseconds from the start of each run's step."""
+
+    runs: tuple[SceneRun, ...]
+    rows: Rows
+    start_ns: int
+    end_ns: int
+    width_px: int
+    left_out: int  # ranks that were asked for but are not shown
+
+    @property
+    def whole_ns(self) -> int:
+        """The longest step among the runs."""
+        return max((one.window_ns for one in self.runs), default=0)
+
+    def run(self, id: str) -> SceneRun | None:
+        """The run called `id`, None where it is not in the picture."""
+        return next((one for one in self.runs if one.run.id == id), None)
+
+    def drawn(self) -> list[Drawn]:
+        """The runs with the pixels of their rows."""
+        return [self._drawn(one) for one in self.runs]
+
+    def _drawn(self, one: SceneRun) -> Drawn:
+        own = [row for row in self.rows.rows if row.run == one.run.id]
+        start, end = one.origin_ns + self.start_ns, one.origin_ns + self.end_ns
+        pixels = Pixels(start, end, min(self.width_px, end - start))
+        lanes = np.array([row.lane for row in own], dtype=np.intp)
+        return Drawn(
+            id=one.run.id,
+            title=_title(one),
+            index=one.index,
+            rows=own,
+            columns=one.index.columns(lanes, pixels),
+            origin_ns=one.origin_ns,
+            window_ns=one.window_ns,
+        )
+
+    def count(self) -> int:
+        """How many pieces of the rows' lanes touch the range."""
+        return sum(
+            one.index.count(
+                (row.lane for row in self.rows.rows if row.run == one.run.id),
+                one.origin_ns + self.start_ns,
+                one.origin_ns + self.end_ns,
+            )
+            for one in self.runs
+        )
+
+
+def make_scene(library: Library, runs: Sequence[LibraryRun], wanted: Wanted) -> Scene:
+    """The scene of runs stacked on a common time axis; those without a step are left out.
+
+    A run that has no step of the wanted number shows the one at the same place in its order.
+    """
+    stepped = [run for run in runs if run.report.per_step]
+    steps = [one.step for one in stepped[0].report.per_step] if stepped else []
+    place = steps.index(wanted.step) if wanted.step in steps else 0
+    most = max(1, MOST_RANKS // max(1, len(stepped)))
+    found = [_scene_run(library, run, (wanted, place, most)) for run in stepped]
+    groups = [
+        Group(one.run.id, rank, [(lane, one.index.lanes[lane].name) for lane in lanes])
+        for one in found
+        for rank, lanes in _by_rank(one)
+    ]
+    whole = max((one.window_ns for one in found), default=0)
+    start, end = _range(wanted.time_range, whole)
+    asked = sum(len(_asked(run, wanted)) for run in stepped)
+    shown = sum(len(one.ranks) for one in found)
+    return Scene(tuple(found), make_rows(groups), start, end, wanted.width_px, asked - shown)
+
+
+def _scene_run(library: Library, run: LibraryRun, at: tuple[Wanted, int, int]) -> SceneRun:
+    wanted, place, most = at
+    steps = [one.step for one in run.report.per_step]
+    step = wanted.step if wanted.step in steps else steps[min(place, len(steps) - 1)]
+    assert step is not None
+    start, end = step_window(run, step)
+    return SceneRun(
+        run,
+        step,
+        start,
+        end - start,
+        _asked(run, wanted)[:most],
+        index_of(library, run, wanted.lanes),
+    )
+
+
+def index_of(library: Library, run: LibraryRun, lanes: str = LANES[0]) -> Index:
+    """The index of a run, made once."""
+    return library.kept(("index", run.id, lanes), lambda: make_index(run, lanes))
+
+
+def _asked(run: LibraryRun, wanted: Wanted) -> tuple[int, ...]:
+    present = sorted(place.rank for place in run.run.places)
+    return tuple(rank for rank in present if not wanted.ranks or rank in wanted.ranks)
+
+
+def _by_rank(one: SceneRun) -> list[tuple[int, list[int]]]:
+    lanes: dict[int, list[int]] = {rank: [] for rank in one.ranks}
+    for lane in one.index.of(one.step, one.ranks):
+        lanes[one.index.lanes[lane].rank].append(lane)
+    return list(lanes.items())
+
+
+def _range(wanted: tuple[int, int] | None, whole: int) -> tuple[int, int]:
+    """The range that is shown: within the step, and not too short to be drawn."""
+    if wanted is None or wanted[0] >= whole:
+        return 0, max(whole, LEAST_NS)
+    start, end = wanted[0], min(wanted[1], whole)
+    if end - start < LEAST_NS:
+        start = max(0, (start + end - LEAST_NS) // 2)
+        end = start + LEAST_NS
+    return start, end
+
+
+def _title(one: SceneRun) -> str:
+    """``dualpipe, EMULATED, step 3: 4008.15 ms``; of a measured run nothing is shouted."""
+    source = "" if one.run.source == "captured" else f"  {one.run.source.upper()}"
+    length = time_unit(one.window_ns).full(one.window_ns)
+    several = f", step {one.step}" if len(one.run.report.per_step) > 1 else ""
+    return f"<b>{_plain(one.run.id)}</b>{source}{several}, {length}"
+
+
+def _plain(text: str) -> str:
+    return text.replace("~ideal", ", its ideal")
+
+
+def plot_width(screen_px: int) -> int:
+    """The pixels of the picture in a window so wide."""
+    return max(200, min(screen_px, 8000) - MARGIN["l"] - MARGIN["r"] - _AROUND_PX)
+
+
+_AROUND_PX = 32 + 30  # what the page has to the left and right of the figure
+
+
+def scene_figure(
+    scene: Scene, coloring: str, theme: Theme, selected: Selected = NOTHING
+) -> go.Figure:
+    """The figure of a scene, as wide as the scene says."""
+    figure = timeline_figure(scene.drawn(), scene.rows, coloring, theme, selected)
+    figure.update_layout(width=scene.width_px + MARGIN["l"] + MARGIN["r"])
+    return figure

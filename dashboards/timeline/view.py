@@ -1,0 +1,87 @@
+"""From a view to its picture: figure, legend, and how much of the data is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dashboards.detail.index import LANES
+from dashboards.figures.timeline import MARGIN, Drawn, timeline_figure
+from dashboards.page import Context
+from dashboards.timeline.ends import all_ends, selected_of
+from dashboards.timeline.legend import legend, names_in
+from dashboards.timeline.lookup import hit_of
+from dashboards.timeline.scene import Scene, Wanted, make_scene, plot_width
+from dpprof.reporters.units import share_text, time_unit
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_DEFAULT_PX = 1280
+_MOST_PX = 8000
+
+
+def scene_of(context: Context, screen: Mapping[str, Any]) -> Scene:
+    """The scene of a view in a browser's window."""
+    view = context.view
+    wanted = Wanted(
+        step=view.step,
+        ranks=view.ranks,
+        time_range=view.time_range,
+        lanes=context.option("lanes", LANES[0]),
+        width_px=plot_width(screen_width(screen)),
+    )
+    return make_scene(context.library, context.runs, wanted)
+
+
+def screen_width(screen: Mapping[str, Any]) -> int:
+    """The width of the window, whatever a browser says it is."""
+    width = screen.get("width")
+    return width if isinstance(width, int) and 0 < width <= _MOST_PX else _DEFAULT_PX
+
+
+def picture(context: Context, screen: Mapping[str, Any]) -> tuple[go.Figure, Any, Any]:
+    """Figure, legend, and what is said beneath."""
+    scene = scene_of(context, screen)
+    drawn = scene.drawn()
+    hit = hit_of(context.library, scene, context.view.select)
+    selected = selected_of(scene, hit, all_ends(context.library, hit))
+    coloring, theme = context.view.color, context.theme
+    figure = timeline_figure(drawn, scene.rows, coloring, theme, selected)
+    figure.update_layout(width=scene.width_px + MARGIN["l"] + MARGIN["r"])
+    names = legend(names_in(drawn, coloring), theme)
+    return figure, names, readout(scene, drawn, context)
+
+
+def readout(scene: Scene, drawn: list[Drawn], context: Context) -> list[str]:
+    """The range that is shown, and how much of what is in it has pixels of its own."""
+    unit = time_unit(scene.whole_ns)
+    span = scene.end_ns - scene.start_ns
+    short = time_unit(span)
+    words = [
+        f"{scene.start_ns / unit.nanoseconds:,.3f} to {scene.end_ns / unit.nanoseconds:,.3f} "
+        f"{unit.name}: {short.full(span)}, {share_text(span / max(1, scene.whole_ns))} of the step",
+        _drawn_words(scene, drawn),
+    ]
+    if scene.left_out:
+        words.append(f"{scene.left_out:,} ranks are not shown; choose which with Ranks")
+    for one in scene.runs:
+        left_out = one.run.accounting.left_out
+        if left_out.regions:
+            words.append(
+                f"{one.run.id}: {left_out.regions:,} of its shortest bubbles are not listed, "
+                f"{short.full(left_out.total_ns)} in all"
+            )
+    words.append("Click on a bubble to see what it waited for, on a transfer to see both its ends")
+    return [f"{text}. " for text in words]
+
+
+def _drawn_words(scene: Scene, drawn: list[Drawn]) -> str:
+    inside = scene.count()
+    own = sum(len(np.unique(run.columns.pieces[run.columns.pieces >= 0])) for run in drawn)
+    text = f"{inside:,} pieces in view"
+    if own >= inside:
+        return f"{text}, each drawn"
+    return f"{text}, {own:,} with pixels of their own, the others in a pixel with longer ones"
