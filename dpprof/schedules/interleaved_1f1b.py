@@ -13,9 +13,9 @@ CHUNKS = 2
 """Chunks (stages) per rank."""
 
 
-def _forwards_ahead(pp_rank: int, pp: int, micro_batches: int) -> int:
+def _forwards_ahead(pp_rank: int, pp: int, micro_batches: int, chunks: int = CHUNKS) -> int:
     """Megatron's warm-up: to the last rank and back, and a round of each chunk but the last."""
-    return min(2 * (pp - 1 - pp_rank) + (CHUNKS - 1) * pp, CHUNKS * micro_batches)
+    return min(2 * (pp - 1 - pp_rank) + (chunks - 1) * pp, chunks * micro_batches)
 
 
 def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
@@ -31,12 +31,12 @@ def _size_rule(pp: int, micro_batches: int) -> str | None:
     return None
 
 
-def _turn(operation: Operation, count: int, pp: int) -> Slot:
+def _turn(operation: Operation, count: int, pp: int, chunks: int) -> Slot:
     """The `count`-th chunk: PP micro-batches on each chunk in turn, backwards in reverse."""
-    rounds, within = divmod(count, CHUNKS * pp)
+    rounds, within = divmod(count, chunks * pp)
     chunk, micro_batch = divmod(within, pp)
     if operation is Operation.BACKWARD:
-        chunk = CHUNKS - 1 - chunk
+        chunk = chunks - 1 - chunk
     return single(operation, chunk, rounds * pp + micro_batch)
 
 
@@ -49,11 +49,16 @@ def _turn(operation: Operation, count: int, pp: int) -> Slot:
 )
 def interleaved_1f1b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank; the direction of an action is the rank's chunk."""
-    total = CHUNKS * micro_batches
-    ahead = _forwards_ahead(pp_rank, pp, micro_batches)
+    return interleaved_slots(pp_rank, pp, micro_batches, CHUNKS)
+
+
+def interleaved_slots(pp_rank: int, pp: int, micro_batches: int, chunks: int) -> Iterator[Slot]:
+    """The same with any number of chunks per rank; `micro_batches` is a multiple of `pp`."""
+    total = chunks * micro_batches
+    ahead = _forwards_ahead(pp_rank, pp, micro_batches, chunks)
     for count in range(ahead):
-        yield _turn(Operation.FORWARD, count, pp)
+        yield _turn(Operation.FORWARD, count, pp, chunks)
     for count in range(total):
         if ahead + count < total:
-            yield _turn(Operation.FORWARD, ahead + count, pp)
-        yield _turn(Operation.BACKWARD, count, pp)
+            yield _turn(Operation.FORWARD, ahead + count, pp, chunks)
+        yield _turn(Operation.BACKWARD, count, pp, chunks)

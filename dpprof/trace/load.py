@@ -16,6 +16,7 @@ from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
 from dpprof.trace.align import align_parts
+from dpprof.trace.as_run import AS_RUN
 from dpprof.trace.files import RunPath, find_files
 from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.kinds import KindRule
@@ -54,7 +55,6 @@ def load_run(
         _refuse_nothing(ranks)
     peers, warnings = find_peers(ranks, files.manifest)
     ranks, clocks, clock_warnings = align_parts(ranks, peers)
-    events, matching_warnings = join_events(ranks, peers)
     manifest = files.manifest
     choice = Choice((0,), ())
     if not whole_trace:
@@ -62,9 +62,11 @@ def load_run(
         warnings += step_warnings
     places, schedule = _places(ranks, manifest), _schedule(manifest)
     if schedule is None:
-        places, schedule = recognise(
+        ranks, places, schedule = recognise(
             ranks, places, _slot_steps(ranks) if whole_trace else choice.used
         )
+        warnings += [_AS_RUN] if schedule is not None and schedule.name == AS_RUN else []
+    events, matching_warnings = join_events(ranks, peers)
     run = Run(
         name=files.name,
         source=_source(ranks, manifest),
@@ -89,6 +91,12 @@ def load_run(
     )
     run = _as_one_step(run) if whole_trace else run
     return with_snapshots(run, ranks_of(snapshots, [rank.rank for rank in ranks]))
+
+
+_AS_RUN = (
+    "the order of the slots is that of no schedule known by name: the schedule is taken as it ran, "
+    "the same in every step, and the ideal is this very order with free messages"
+)
 
 
 def _slot_steps(ranks: Sequence[RankPart]) -> set[int]:

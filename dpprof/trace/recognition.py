@@ -3,12 +3,13 @@
 Which stages a rank computes places it in the pipeline; without stages, ranks that did the same
 slots share a place, and the one that went ahead furthest comes first. The schedule is known by
 name only where the order of every rank in every step is the one that a schedule of
-`dpprof.schedules.registry` has for these sizes; any other order has slots, but no schedule.
+`dpprof.schedules.registry` has for these sizes. Any other order is a schedule of its own if all
+steps keep it and it could run (`dpprof.trace.as_run`); else there are slots, but no schedule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 import numpy as np
@@ -20,6 +21,8 @@ from dpprof.schedules.registry import make_schedule, schedule_definition, schedu
 from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import END, KIND, OPERATION, SLOT, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.trace.as_run import AS_RUN, Orders, keeps_causality, schedule_as_run
+from dpprof.trace.interleaved import chunk_names, with_chunks
 from dpprof.trace.parts import RankPart
 
 _P2P = COMMUNICATION_KINDS[0]
@@ -28,26 +31,39 @@ _MOST_SLOTS = 100_000
 
 _MOST = 0.75
 
-Orders = Mapping[int, tuple[tuple[str, ...], ...]]
-"""Rank -> for each step its slots in order of start."""
-
 
 def recognise(
     parts: Sequence[RankPart], places: Sequence[RankPlace], steps: Collection[int]
-) -> tuple[tuple[RankPlace, ...], Schedule | None]:
-    """The ranks in their places, and the schedule that they followed; None if it is none we know.
+) -> tuple[list[RankPart], tuple[RankPlace, ...], Schedule | None]:
+    """The ranks in their places, and the schedule that they followed; None if there is none.
 
-    `places` are what is known of the ranks, in the order of `parts`; places with stages or with
-    different pipeline ranks are kept. `steps` are those to look at.
+    The parts are given back, with their slots renamed where these turn out to be of several
+    chunks (`dpprof.trace.interleaved`). `places` are what is known of the ranks, in the order of
+    `parts`; places with stages or with different pipeline ranks are kept. `steps` are those to
+    look at.
     """
     orders = {part.rank: _orders(part, steps) for part in parts}
     if not all(orders.values()):
-        return tuple(places), None
+        return list(parts), tuple(places), None
     placed = _placed(parts, places, orders)
     if placed is None:
-        return tuple(places), None
-    schedule = _schedule(placed, orders)
-    return placed, schedule
+        return list(parts), tuple(places), None
+    names = chunk_names(placed, orders)
+    if names is not None:
+        renamed, in_chunks = with_chunks(parts, placed, names)
+        schedule = schedule_as_run(in_chunks, {one.rank: _orders(one, steps) for one in renamed})
+        if schedule is not None and keeps_causality(schedule, in_chunks, renamed):
+            return renamed, in_chunks, _by_name(schedule)
+    schedule = _known(placed, orders) or schedule_as_run(placed, orders)
+    if schedule is not None and schedule.name == AS_RUN:
+        schedule = schedule if keeps_causality(schedule, placed, parts) else None
+    return list(parts), placed, schedule
+
+
+def _by_name(schedule: Schedule) -> Schedule:
+    """The interleaved schedule that is known by name, if it is that."""
+    known = make_schedule("interleaved-1f1b", schedule.pp, schedule.micro_batches)
+    return known if known.ranks == schedule.ranks else schedule
 
 
 def _orders(part: RankPart, steps: Collection[int]) -> tuple[tuple[str, ...], ...]:
@@ -108,7 +124,7 @@ def _end_in_turn(parts: Sequence[RankPart]) -> bool:
     return bool(((later == forward).mean(axis=1) >= _MOST).all())
 
 
-def _schedule(places: Sequence[RankPlace], orders: Orders) -> Schedule | None:
+def _known(places: Sequence[RankPlace], orders: Orders) -> Schedule | None:
     """The known schedule that every rank followed in every step."""
     pp = 1 + max(place.pp_rank for place in places)
     if {place.pp_rank for place in places} != set(range(pp)) or pp < 2:

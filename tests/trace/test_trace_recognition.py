@@ -12,11 +12,12 @@ from dpprof.analysis.report import analyze
 from dpprof.schedules.actions import slot_text
 from dpprof.schedules.registry import make_schedule
 from dpprof.tables.labels import Label
+from dpprof.trace.as_run import AS_RUN
 from dpprof.trace.load import load_run
 
 WORKER = Path(__file__).parent / "pipelining_worker.py"
 KNOWN = {"GPipe": "gpipe", "ZBVZeroBubble": "zbv", "DualPipeV": "dualpipev"}
-OTHERS = ("InterleavedZeroBubble",)
+OTHERS = ("InterleavedZeroBubble", "LoopedBFS", "Interleaved1F1B")
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +60,27 @@ def test_real_torch_schedules(torch_runs: Path, torch_name: str, name: str) -> N
         assert memory.activation_bytes >= 64 * sum(memory.in_flight.values())
 
 
-def test_real_torch_schedules_that_are_not_ours(torch_runs: Path) -> None:
-    run = load_run(torch_runs / "InterleavedZeroBubble")
-    assert run.schedule is None
+@pytest.mark.parametrize(
+    ("torch_name", "name", "operations"),
+    [
+        ("InterleavedZeroBubble", AS_RUN, {"F", "I", "W"}),
+        ("LoopedBFS", AS_RUN, {"F", "B"}),
+        ("Interleaved1F1B", "interleaved-1f1b", {"F", "B"}),
+    ],
+)
+def test_real_torch_schedules_of_several_chunks(
+    torch_runs: Path, torch_name: str, name: str, operations: set[str]
+) -> None:
+    run = load_run(torch_runs / torch_name)
     assert [tuple(place.stages) for place in run.places] == [(0, 2), (1, 3)]
-    assert set(run.slots["operation"]) == {"F", "I", "W"}
+    assert set(run.slots["operation"]) == operations
+    assert (run.schedule.name, run.schedule.micro_batches) == (name, 8)
+    for rank, expected in enumerate(run.schedule.ranks):
+        slots = run.slots[run.slots["rank"] == rank].sort_values("start_ns")
+        assert slots["slot"].tolist() == list(map(slot_text, expected))
+    report = analyze(run)
+    assert report.ideal.window_ns < report.window_ns
+    assert set(report.ideal.chunk_ns[0]) == operations
 
 
 NAMES = {"F": "forward_step", "B": "backward_step"}
