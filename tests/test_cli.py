@@ -21,6 +21,10 @@ OPTIONS = {
         *("--baseline", "--host", "--port", "--no-browser", "--steps", "--whole-trace"),
         *("--executor", "--scheduler"),
     },
+    "diff": {
+        *("--steps", "--base-steps", "--whole-trace", "--executor", "--scheduler"),
+        *("--format", "--output", "--force"),
+    },
     "export": {
         *("--to", "--output", "--force", "--steps", "--whole-trace", "--memory-snapshot"),
         *("--executor", "--scheduler"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dpprof.commands._output import Output
 
 if TYPE_CHECKING:
+    from dpprof.analysis.diff.figures import Diff
     from dpprof.analysis.figures import Report
     from dpprof.analysis.kind_figures import KindReport
 
@@ -29,6 +30,15 @@ def write_reports(reports: Sequence[Report], output: Output) -> None:
         text = render_comparison(
             compare(reports), output.format, color=output.color, width=width, unicode=unicode
         )
+    _write(text, output, unicode=unicode)
+
+
+def write_diff(diff: Diff, output: Output) -> None:
+    """What changed between two runs, in the format and place of `output`."""
+    from dpprof.reporters.diff import render_diff
+
+    width, unicode = _terminal(output)
+    text = render_diff(diff, output.format, color=output.color, width=width, unicode=unicode)
     _write(text, output, unicode=unicode)
 
 

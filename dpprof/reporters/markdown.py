@@ -8,6 +8,7 @@ from dpprof.analysis.compare import Comparison
 from dpprof.analysis.figures import Report
 from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters.content import Cell, Section, View, unit_of
+from dpprof.reporters.document import Document
 from dpprof.reporters.kinds import kind_sections, kind_warnings
 from dpprof.reporters.sections import longest_regions, report_sections
 from dpprof.reporters.side_by_side import comparison_sections, run_names
@@ -45,6 +46,22 @@ def comparison_text(comparison: Comparison, view: View) -> str:
     ]
     if warnings:
         blocks += ["## Warnings", _list(warnings)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def document_text(document: Document, view: View) -> str:
+    """Title, answer, tables and lists, warnings."""
+    blocks = [f"# {_escape(document.title)}", _list(document.about)]
+    if document.answer:
+        first, *more = document.answer
+        blocks += [f"**{_escape(first)}**", *([_list(more)] if more else [])]
+    for block in document.blocks:
+        if isinstance(block, Section):
+            blocks.append(_section(block))
+        else:
+            blocks += [f"## {_escape(block.title)}", _list(block.lines)]
+    if document.warnings:
+        blocks += ["## Warnings", _list(document.warnings)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -88,7 +105,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return _escape(f"{cell.text} ({cell.share})" if cell.share else cell.text)
+    text = f"{cell.text} ({cell.share})" if cell.share else cell.text
+    depth = len(text) - len(text.lstrip())
+    return "&nbsp;" * depth + _escape(text[depth:])
 
 
 def _list(lines: Sequence[str] | Iterator[str]) -> str:

@@ -22,32 +22,40 @@ def _blocks(report: Report) -> Iterator[str]:
     headline = (run_words(report), source_words(report), step_words(report, unit_of(report)))
     yield f"<p><b>{escape(report.name)}</b><br>{'<br>'.join(map(escape, headline))}</p>"
     for section in report_sections(report):
-        yield _section(section)
-    yield _list("Longest bubbles", longest_regions(report))
-    yield _list("Warnings", report.warnings)
+        yield section_html(section)
+    yield list_html("Longest bubbles", longest_regions(report))
+    yield list_html("Warnings", report.warnings)
 
 
-def _section(section: Section) -> str:
+def section_html(section: Section) -> str:
+    """A table with its title and notes."""
     if not section.rows:
-        return _list(section.title, section.notes)
+        return list_html(section.title, section.notes)
     head = "".join(f"<th>{escape(column)}</th>" for column in section.columns)
     rows = "".join(f"<tr>{_row(row)}</tr>" for row in section.rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f"<p><b>{escape(section.title)}</b></p>{table}{_list('', section.notes)}"
+    return f"<p><b>{escape(section.title)}</b></p>{table}{list_html('', section.notes)}"
 
 
 def _row(cells: Sequence[Cell]) -> str:
     return "".join(
-        f"<td{'' if column else _LEFT}>{escape(_text(cell))}</td>"
+        f"<td{'' if column else _LEFT}>{_indented(_text(cell))}</td>"
         for column, cell in enumerate(cells)
     )
+
+
+def _indented(text: str) -> str:
+    """Blanks before a text stay."""
+    depth = len(text) - len(text.lstrip())
+    return "&nbsp;" * depth + escape(text[depth:])
 
 
 def _text(cell: Cell) -> str:
     return f"{cell.text} ({cell.share})" if cell.share else cell.text
 
 
-def _list(title: str, lines: Sequence[str]) -> str:
+def list_html(title: str, lines: Sequence[str]) -> str:
+    """Lines under a title; nothing for no lines."""
     if not lines:
         return ""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)

@@ -16,6 +16,7 @@ from dpprof.analysis.figures import Report
 from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters.bars import PAINTS, bars
 from dpprof.reporters.content import Cell, Section, View, unit_of
+from dpprof.reporters.document import Document
 from dpprof.reporters.kinds import kind_sections, kind_warnings
 from dpprof.reporters.sections import longest_regions, report_sections
 from dpprof.reporters.side_by_side import comparison_sections, run_names
@@ -35,9 +36,31 @@ def comparison_text(comparison: Comparison, view: View) -> str:
     return _to_text(_comparison_parts(comparison, view), view)
 
 
+def document_text(document: Document, view: View) -> str:
+    """What it is about, the answer, tables and lists, warnings last."""
+    return _to_text(_document_parts(document, view), view)
+
+
 def kinds_text(report: KindReport, view: View) -> str:
     """Rules, the names they matched and the others."""
     return _to_text(_kinds_parts(report, view), view)
+
+
+def _document_parts(document: Document, view: View) -> Iterator[Text | Table]:
+    yield Text(document.title, style="bold")
+    yield from (Text(_wrapped(line, view), style="dim") for line in document.about)
+    yield Text()
+    for number, line in enumerate(document.answer):
+        yield Text(_wrapped(f"- {line}", view)) if number else Text(_wrapped(line, view), "bold")
+    yield Text()
+    for block in document.blocks:
+        if isinstance(block, Section):
+            yield from _section(block, view)
+        else:
+            yield Text(block.title, style="bold")
+            yield from (Text(_wrapped(f"- {line}", view)) for line in block.lines)
+            yield Text()
+    yield from _warnings(document.warnings, view)
 
 
 def _kinds_parts(report: KindReport, view: View) -> Iterator[Text | Table]:

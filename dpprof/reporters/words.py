@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dpprof.analysis.diff.figures import Side
 from dpprof.analysis.figures import RegionFigures, Report
 from dpprof.reporters.units import TimeUnit, share_text
 from dpprof.tables.kinds import (
@@ -21,12 +22,12 @@ _SOURCES = {
 }
 
 
-def source_words(report: Report) -> str:
+def source_words(report: Report | Side) -> str:
     """Where the figures come from; anything but a capture stands out."""
     return _SOURCES[report.source]
 
 
-def run_words(report: Report) -> str:
+def run_words(report: Report | Side) -> str:
     """Schedule, sizes and device in one line."""
     words = [report.schedule or "schedule not known"]
     if report.pp is not None:

@@ -9,14 +9,14 @@ import pandas as pd
 from dpprof.analysis.diff.cells import OWN, Cells
 from dpprof.analysis.diff.compared import BASE, NEW
 from dpprof.analysis.diff.labels import Labels
+from dpprof.analysis.diff.part_names import END_OF_STEP, LAUNCH, NOT_KNOWN, START_OF_STEP
 from dpprof.analysis.diff.trees import WAITED_FOR
 from dpprof.analysis.slot_texts import read_slot
 from dpprof.schedules.actions import slot_operation
 from dpprof.tables.columns import CAUSE, CAUSE_RANK, RANK, SLOT, STAGE, STATE
 from dpprof.tables.kinds import BUBBLE_DRAIN, BUBBLE_HOST, BUBBLE_SKEW, BUBBLE_WARMUP
 
-NOT_KNOWN = "not known"
-_NO_CAUSE = {BUBBLE_WARMUP: "start of the step", BUBBLE_DRAIN: "end of the step"}
+_NO_CAUSE = {BUBBLE_WARMUP: START_OF_STEP, BUBBLE_DRAIN: END_OF_STEP}
 _RECEIVING = "receiving "
 
 
@@ -62,13 +62,13 @@ def waited_for(state: str, cause: str, slot: str) -> str:
     """The operation, collective or launch that ended a bubble; the same words for every chunk."""
     if state == BUBBLE_HOST:
         held_up = read_slot(slot) if slot else None
-        return f"launch in {slot_operation(held_up)}" if held_up else "launch"
+        return f"{LAUNCH} in {slot_operation(held_up)}" if held_up else LAUNCH
     if state == BUBBLE_SKEW:
         return cause or NOT_KNOWN
     receiving = cause.startswith(_RECEIVING)
     made = read_slot(cause.removeprefix(_RECEIVING)) if cause else None
     if made is None:
-        return "launch" if cause else _NO_CAUSE.get(state, NOT_KNOWN)
+        return LAUNCH if cause else _NO_CAUSE.get(state, NOT_KNOWN)
     return f"{_RECEIVING if receiving else ''}{slot_operation(made)}"
 
 

@@ -12,7 +12,8 @@ from dpprof.analysis.diff.cells import CALLS, HIDDEN, OWN, Cells
 from dpprof.analysis.diff.compared import BASE, NEW
 from dpprof.analysis.diff.figures import KernelDiff, Kernels, Part, Presence, SlotDiff, Slots
 from dpprof.analysis.diff.names import Match, Name
-from dpprof.analysis.diff.parts import OTHERS, Scale
+from dpprof.analysis.diff.part_names import OTHERS
+from dpprof.analysis.diff.parts import Scale
 from dpprof.tables.columns import KIND, MICRO_BATCH, NAME, OPERATION, RANK, SLOT, STAGE
 from dpprof.tables.kinds import COMPUTE
 
@@ -143,6 +144,7 @@ def _kernel(
     time = scale.part("", *sums)
     return KernelDiff(
         kind=match.kind,
+        title=match.title,
         rule=match.rule,
         presence=_presence(bool(match.base), bool(match.new)),
         base_names=list(match.base),

@@ -11,15 +11,9 @@ import pandas as pd
 
 from dpprof.analysis.diff.align import KEY, Aligned
 from dpprof.analysis.diff.cells import CALLS, TIMES, TOTAL
+from dpprof.analysis.diff.part_names import APPEARED, MOVED_AWAY, MOVED_HERE, SAME, WENT
 from dpprof.analysis.diff.parts import Scale
 from dpprof.tables.columns import COMPONENT, KIND, NAME, OPERATION, RANK
-
-SAME = "same work"
-APPEARED = "appeared"
-WENT = "went"
-MOVED_HERE = "moved here"
-MOVED_AWAY = "moved away"
-CLASSES = (SAME, APPEARED, WENT, MOVED_HERE, MOVED_AWAY)
 
 CLASS = "class"
 LABEL = "label"
@@ -88,9 +82,10 @@ def classify(rows: pd.DataFrame, calls: Scale) -> pd.DataFrame:
     shared = _shared(rows, on_both, (first * calls.base, second * calls.new))
     totals = [rows[name].to_numpy(np.int64) for name in both(TOTAL)]
     rest = [total - part for total, part in zip(totals, shared, strict=True)]
-    same = _with_class(rows, np.full(len(rows), SAME, dtype=object), shared)[on_both]
-    other = _with_class(rows, _rest_class(rows, rest), rest)[(rest[0] != 0) | (rest[1] != 0)]
-    return pd.concat([same, other], ignore_index=True)
+    same = _with_class(rows, np.full(len(rows), SAME, dtype=object), shared)
+    other = _with_class(rows, _rest_class(rows, rest), rest)
+    parts: list[pd.DataFrame] = [same[on_both], other[(rest[0] != 0) | (rest[1] != 0)]]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _with_class(rows: pd.DataFrame, classes: _Texts, times: Sequence[_Integers]) -> pd.DataFrame:

@@ -137,7 +137,7 @@ class SlotDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """Activities of one name, or of names that differ only as `rule` says.
+    """Activities of one name, or of names that differ only as `rule` says; `title` is for people.
 
     `rule` is ``same`` (the names are equal), ``arguments`` (template and call arguments, numbers
     and autotune suffixes differ), ``family`` (matrix products of other tiles or architectures)
@@ -146,6 +146,7 @@ class KernelDiff(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: str
+    title: str
     rule: Literal["same", "arguments", "family", ""]
     presence: Presence
     base_names: list[str]

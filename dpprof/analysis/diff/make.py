@@ -17,6 +17,7 @@ from dpprof.analysis.diff.figures import Diff, Effect, Part, RankDiff, Side
 from dpprof.analysis.diff.labels import Labels
 from dpprof.analysis.diff.memory import largest_diff, peak_diff
 from dpprof.analysis.diff.names import Match, match_names
+from dpprof.analysis.diff.part_names import CRITICAL_PATH
 from dpprof.analysis.diff.parts import Scale, common_count, present, whole
 from dpprof.analysis.diff.promises import promise_diffs
 from dpprof.analysis.diff.sides import Sides, comparable
@@ -161,7 +162,7 @@ class _Comparison:
             scale.part(kind, base.by_kind_ns.get(kind, 0), new.by_kind_ns.get(kind, 0))
             for kind in kinds
         ]
-        return whole("critical path", present(parts))
+        return whole(CRITICAL_PATH, present(parts))
 
 
 def _side(run: Run, report: Report, steps: int) -> Side:

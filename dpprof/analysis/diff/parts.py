@@ -9,8 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.figures import Effect, Part
-
-OTHERS = "others"
+from dpprof.analysis.diff.part_names import OTHERS
 
 MOST_PARTS = 30
 """Operations or causes that are listed one by one."""

@@ -97,7 +97,7 @@ def _throughput(run: Run, report: Report) -> Promise:
         measured=measured,
         ideal=tokens_ns / ideal.window_ns,
         closed_form=None if of_form is None else tokens_ns / (busy_ns + of_form),
-        form="" if of_form is None else "tokens / (step less bubble, plus the bubble's form)",
+        form="" if of_form is None else "by the bubble's",
         reason=ideal.note,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpprof.analysis.diff.cells import Cells
-from dpprof.analysis.diff.trees import BUBBLE, COMPUTING, EXPOSED, STEP_PART
+from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED, STEP_PART
 from dpprof.tables.columns import RANK, STEP
 from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE, EXPOSED_STATES, MEMORY, OVERLAP, STATES
 

@@ -7,20 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from dpprof.analysis.diff.cells import HIDDEN, OWN, TOTAL
-from dpprof.analysis.diff.compared import BASE, CLASS, CLASSES, LABEL, NEW, both
+from dpprof.analysis.diff.compared import BASE, CLASS, LABEL, NEW, both
 from dpprof.analysis.diff.figures import Effect, Part
+from dpprof.analysis.diff.part_names import (
+    ACTIVITY,
+    BUBBLE,
+    CLASSES,
+    COMPUTING,
+    EXPOSED,
+    HIDDEN_PART,
+    STEP_PART,
+    TRANSFERS,
+    UNDER_OTHERS,
+)
 from dpprof.analysis.diff.parts import Scale, largest, negative, present, whole
 from dpprof.tables.columns import KIND, STATE
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, COMPUTE, MEMORY, OVERLAP
-
-STEP_PART = "step"
-COMPUTING = "computing"
-EXPOSED = "exposed"
-BUBBLE = "bubble"
-TRANSFERS = "transfers"
-HIDDEN_PART = "hidden under computing"
-UNDER_OTHERS = "under other transfers"
-ACTIVITY = "activity"
 
 WAITED_FOR = "waited_for"
 
