@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,12 +17,19 @@ Pairs = npt.NDArray[np.intp]
 """Shape (n, 2): positions of source and target in the table."""
 
 
-def arrows(communications: pd.DataFrame) -> Pairs:
+class Arrows(NamedTuple):
+    """Arrows that go forward in time; and those of `late` sends, begun when all was received."""
+
+    sound: Pairs
+    late: Pairs
+
+
+def arrows(communications: pd.DataFrame) -> Arrows:
     """Source and target of every matched communication, as positions in `communications`.
 
     A message goes from its send to its receive. A collective goes from the participant that came
-    last, for whom all others waited, to each of these. Communications that were not matched, hold
-    no instant, or would go back in time have none.
+    last, for whom all others waited, to each of these. Communications that were not matched or
+    hold no instant have none.
     """
     frame = communications[[STEP, GROUP, KIND, SEQUENCE, RANK, START, END, READY]].astype(
         {GROUP: str, KIND: str}
@@ -28,9 +37,17 @@ def arrows(communications: pd.DataFrame) -> Pairs:
     frame["row"] = np.arange(len(frame))
     frame = frame[(frame[SEQUENCE] >= 0) & (frame[GROUP] != "") & (frame[END] > frame[START])]
     is_message = frame[KIND] == _P2P
-    pairs = pd.concat([_messages(frame[is_message]), _collectives(frame[~is_message])])
-    sound = pairs["source_start"] < pairs["target_end"]
-    return pairs.loc[sound, ["source", "target"]].to_numpy(np.intp)
+    messages, others = _messages(frame[is_message]), _collectives(frame[~is_message])
+    pairs = pd.concat([messages, others])
+    return Arrows(_pairs(pairs[_is_sound(pairs)]), _pairs(messages[~_is_sound(messages)]))
+
+
+def _is_sound(pairs: pd.DataFrame) -> pd.Series[bool]:
+    return pairs["source_start"] < pairs["target_end"]
+
+
+def _pairs(pairs: pd.DataFrame) -> Pairs:
+    return pairs[["source", "target"]].to_numpy(np.intp)
 
 
 def _messages(frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.export.arrows import arrows
-from dpprof.export.chrome import Event, flow, microseconds, process_name
+from dpprof.analysis.messages import message_name, producing_actions
+from dpprof.export.chrome import Event, process_name
 from dpprof.export.content import Content
+from dpprof.export.flows import flows
 from dpprof.export.place import whole_file
 from dpprof.export.tracks import (
     Group,
@@ -38,7 +39,8 @@ def write(content: Content, path: Path) -> None:
 
     Each rank is a group of tracks: steps, schedule slots, bubbles by state with their causes, one
     track per lane, and counters of memory and of exposed communication. Arrows lead from a send
-    to its receive, and from the last participant of a collective to all others.
+    to its receive, and from the last participant of a collective to all others; where a send is
+    noted only after all was received, from the slot that made the message.
     """
     with whole_file(path) as file:
         if not path.name.endswith(".gz"):
@@ -61,32 +63,33 @@ def _write_trace(content: Content, file: IO[bytes]) -> None:
 
 def trace_events(content: Content, origin_ns: int) -> Iterator[Event]:
     """The events of the trace; times count from `origin_ns`."""
-    run, moved = content.run, []
+    run, moved, made = content.run, [], []
     for order, place in enumerate(run.places):
         group = Group(place.rank + 1, origin_ns)
         yield from process_name(group.pid, _title(run, place), order)
-        yield from _overview(group, content, place.rank)
+        yield from step_track(group, _of(content.accounting.states, place.rank))
+        slots = _of(run.slots, place.rank)
+        tids, drawn = slot_track(group, slots)
+        yield from drawn
+        made.append(slots.assign(pid=group.pid, tid=tids))
+        yield from bubble_track(group, _of(content.accounting.regions, place.rank))
+        yield from memory_counter(group, _of(run.memory, place.rank))
         events = run.held.of_rank(place.rank)
         yield from exposed_counter(group, events)
         tids, drawn = lane_tracks(group, events)
         yield from drawn
         moved.append(_communications(events, group.pid, tids))
-    yield from _flows(moved, origin_ns)
-
-
-def _overview(group: Group, content: Content, rank: int) -> Iterator[Event]:
-    accounting, run = content.accounting, content.run
-    yield from step_track(group, _of(accounting.states, rank))
-    yield from slot_track(group, _of(run.slots, rank))
-    yield from bubble_track(group, _of(accounting.regions, rank))
-    yield from memory_counter(group, _of(run.memory, rank))
+    if moved:
+        yield from flows(pd.concat(moved, ignore_index=True), made, origin_ns)
 
 
 def _communications(events: pd.DataFrame, pid: int, tids: npt.NDArray[np.int64]) -> pd.DataFrame:
     chosen = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(bool)
     found = events.loc[chosen, [STEP, GROUP, KIND, SEQUENCE, RANK, START, END, READY]]
+    actions = [message_name(action) for action in producing_actions(events[chosen])]
     # Ranks that know other groups have other categories, which do not concatenate cheaply.
-    return found.astype({GROUP: str, KIND: str}).assign(pid=pid, tid=tids[chosen])
+    found = found.astype({GROUP: str, KIND: str})
+    return found.assign(pid=pid, tid=tids[chosen], action=actions)
 
 
 def _of(table: pd.DataFrame, rank: int) -> pd.DataFrame:
@@ -107,18 +110,3 @@ def _origin_ns(run: Run) -> int:
     columns = [run.held.of_rank(place.rank)[START] for place in run.places]
     columns += [run.slots[START], run.memory[AT]]
     return min((int(column.min()) for column in columns if len(column)), default=0)
-
-
-def _flows(moved: Sequence[pd.DataFrame], origin_ns: int) -> Iterator[Event]:
-    if not moved:
-        return
-    table = pd.concat(moved, ignore_index=True)
-    pairs = arrows(table)
-    starts = microseconds(table[START].to_numpy(np.int64) - origin_ns)
-    # The last instant of the target: an arrow must not lead back in time, nor miss its slice.
-    lasts = microseconds(table[END].to_numpy(np.int64) - 1 - origin_ns)
-    pids, tids = table["pid"].tolist(), table["tid"].tolist()
-    kinds = table[KIND].tolist()
-    for number, (source, target) in enumerate(pairs.tolist(), 1):
-        begin = (pids[source], tids[source], starts[source])
-        yield from flow(number, kinds[source], begin, (pids[target], tids[target], lasts[target]))

@@ -104,11 +104,11 @@ def step_track(group: Group, states: pd.DataFrame) -> Iterator[Event]:
     return chain(named, _draw(group, titled, tids, NAME, "step", _arguments(states, [STEP])))
 
 
-def slot_track(group: Group, slots: pd.DataFrame) -> Iterator[Event]:
-    """The schedule slots of one rank."""
+def slot_track(group: Group, slots: pd.DataFrame) -> tuple[npt.NDArray[np.int64], Iterator[Event]]:
+    """The track of each schedule slot of one rank, and the tracks' events."""
     tids, named = group.tracks("slots", slots)
     arguments = _arguments(slots, [STEP, OPERATION])
-    return chain(named, _draw(group, slots, tids, SLOT, "slot", arguments))
+    return tids, chain(named, _draw(group, slots, tids, SLOT, "slot", arguments))
 
 
 def bubble_track(group: Group, regions: pd.DataFrame) -> Iterator[Event]:

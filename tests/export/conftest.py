@@ -33,6 +33,31 @@ def make_event() -> Callable[..., Row]:
 
 
 @pytest.fixture
+def late_send() -> Run:
+    """Rank 0 notes its send 500 ns after rank 1 has received all of it, still in its slot."""
+    said = {"part": "F", "operation": "F", "direction": 0, "micro_batch": 0}
+    message = {"group": "0>1", "sequence": 0, "lane": "stream 9"} | said
+    events = [
+        event(0, 0, 2000),
+        event(0, 3000, 4000, "p2p", peer=1, **message),
+        event(1, 1000, 2500, "p2p", peer=0, ready_ns=START_NS + 3000, **message),
+    ]
+    slots = [
+        {"rank": 0, "step": 0, "start_ns": START_NS, "end_ns": START_NS + 4000}
+        | {"slot": "F0.0&B1.2", "operation": "F&B"},
+        {"rank": 1, "step": 0, "start_ns": START_NS + 2600, "end_ns": START_NS + 6500}
+        | {"slot": "F0.0", "operation": "F"},
+    ]
+    return Run(
+        name="late",
+        source="emulated",
+        events=table(EVENTS, events),
+        places=(RankPlace(rank=0, pp_rank=0), RankPlace(rank=1, pp_rank=1)),
+        slots=table(SLOTS, slots),
+    )
+
+
+@pytest.fixture
 def two_ranks() -> Run:
     """Rank 0 computes and sends; rank 1 waits for it; both reduce, rank 1 comes last."""
     lane = {"lane": "stream 9"}

@@ -86,14 +86,14 @@ def test_arrows_join_what_was_matched_and_never_go_back_in_time(drawn):
     rows = [one | {"end_ns": one["start_ns"] + one["length"], "step": 0} for one in unique.values()]
     for row in rows:
         row.pop("length")
-    expected = set()
+    expected, late = set(), set()
     for source, sent in enumerate(rows):
         for target, got in enumerate(rows):
             same = all(sent[name] == got[name] for name in ("group", "kind", "sequence"))
             filled = all(row["end_ns"] > row["start_ns"] for row in (sent, got))
             if source == target or not same or not filled or not sent["group"]:
                 continue
-            if sent["sequence"] < 0 or sent["start_ns"] >= got["end_ns"]:
+            if sent["sequence"] < 0:
                 continue
             if sent["kind"] == "p2p":
                 joined = sent["group"] == f"{sent['rank']}>{got['rank']}"
@@ -105,6 +105,10 @@ def test_arrows_join_what_was_matched_and_never_go_back_in_time(drawn):
                     and row["end_ns"] > row["start_ns"]
                     and all(row[name] == sent[name] for name in ("group", "kind", "sequence"))
                 )
-            if joined:
+            if joined and sent["start_ns"] < got["end_ns"]:
                 expected.add((source, target))
-    assert set(map(tuple, arrows(events_table(rows)).tolist())) == expected
+            elif joined and sent["kind"] == "p2p":
+                late.add((source, target))
+    found = arrows(events_table(rows))
+    assert set(map(tuple, found.sound.tolist())) == expected
+    assert set(map(tuple, found.late.tolist())) == late
