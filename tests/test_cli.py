@@ -16,6 +16,7 @@ OPTIONS = {
         *("--format", "--output", "--force", "--steps", "--whole-trace", "--explain-kinds"),
         *("--executor", "--scheduler", "--memory-snapshot"),
     },
+    "baseline": set(),
     "cache": {"--format", "--output", "--force"},
     "dashboard": {
         *("--baseline", "--host", "--port", "--no-browser", "--steps", "--whole-trace"),
@@ -28,6 +29,11 @@ OPTIONS = {
     "export": {
         *("--to", "--output", "--force", "--steps", "--whole-trace", "--memory-snapshot"),
         *("--executor", "--scheduler"),
+    },
+    "gate": {
+        *("--baseline", "--fail-if", "--allow-mismatch", "--profile", "--baseline-profile"),
+        *("--repeat", "--keep", "--steps", "--whole-trace", "--report", "--executor"),
+        *("--scheduler", "--format", "--output", "--force"),
     },
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),

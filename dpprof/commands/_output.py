@@ -16,7 +16,13 @@ from dpprof.errors import DpprofError
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
-_ENDINGS = {".json": "json", ".md": "markdown", ".txt": "table", ".html": "html"}
+_ENDINGS = {
+    ".json": "json",
+    ".md": "markdown",
+    ".txt": "table",
+    ".html": "html",
+    ".xml": "junit",
+}
 
 
 @dataclass(frozen=True)

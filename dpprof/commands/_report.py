@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dpprof.analysis.diff.figures import Diff
     from dpprof.analysis.figures import Report
     from dpprof.analysis.kind_figures import KindReport
+    from dpprof.gate.result import GateResult
+    from dpprof.reporters.document import Document
 
 _FILE_WIDTH = 100
 _NARROWEST = 60
@@ -40,6 +42,25 @@ def write_diff(diff: Diff, output: Output) -> None:
     width, unicode = _terminal(output)
     text = render_diff(diff, output.format, color=output.color, width=width, unicode=unicode)
     _write(text, output, unicode=unicode)
+
+
+def write_gate(result: GateResult, output: Output) -> None:
+    """A gate's verdict, in the format and place of `output`."""
+    from dpprof.reporters.gate import render_gate
+
+    width, unicode = _terminal(output)
+    text = render_gate(result, output.format, color=output.color, width=width, unicode=unicode)
+    _write(text, output, unicode=unicode)
+
+
+def write_document(document: Document, output: Output) -> None:
+    """A document as a table or Markdown, in the place of `output`."""
+    from dpprof.reporters import markdown, table
+    from dpprof.reporters.content import View
+
+    width, unicode = _terminal(output)
+    lay_out = markdown.document_text if output.format == "markdown" else table.document_text
+    _write(lay_out(document, View(output.color, width, unicode)), output, unicode=unicode)
 
 
 def write_kinds(report: KindReport, output: Output) -> None:

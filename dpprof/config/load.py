@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from dpprof.config.patterns import SECTION as KINDS_SECTION
 from dpprof.config.patterns import read_patterns
-from dpprof.config.settings import CacheSettings, Config, KindPattern, OutputSettings
+from dpprof.config.settings import CacheSettings, Config, GateSettings, KindPattern, OutputSettings
 from dpprof.config.values import READERS, check_known, wrong
 from dpprof.errors import DpprofError
 
@@ -31,8 +31,6 @@ VARIABLES |= {
 
 READ_ELSEWHERE = (f"{PREFIX}MAX_TRACE_BYTES",)
 """Guards that only the environment sets, where they are needed: `dpprof.trace.stream`."""
-
-NOT_YET = {"gate": "gate rules cannot be configured yet; give them to the verb"}
 
 _Values = dict[tuple[str, str], Any]
 
@@ -68,6 +66,11 @@ def load_config(folder: Path | None = None, environment: Mapping[str, str] | Non
             enabled=values.get(("cache", "enabled"), True),
             folder=values.get(("cache", "folder")),
             limit_bytes=values.get(("cache", "limit")),
+        ),
+        gate=GateSettings(
+            fail_if=values.get(("gate", "fail_if"), ()),
+            baseline=values.get(("gate", "baseline")),
+            repeat=values.get(("gate", "repeat")),
         ),
         file=None if found is None else found.file,
     )
@@ -112,8 +115,6 @@ def _table(value: Any, origin: str) -> dict[str, Any]:
 
 
 def _from_file(found: Found) -> tuple[_Values, tuple[KindPattern, ...]]:
-    for section in NOT_YET.keys() & found.content.keys():
-        raise wrong(f"{found.origin}: {section}", NOT_YET[section])
     check_known(found.content, (KINDS_SECTION, *READERS), found.origin, "section")
     values: _Values = {}
     for section, readers in READERS.items():

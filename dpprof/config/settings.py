@@ -39,10 +39,20 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateSettings:
+    """What a gate checks where no option says: rules as text, and a baseline (file or run)."""
+
+    fail_if: tuple[str, ...] = ()
+    baseline: Path | None = None
+    repeat: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything that is configured; `file` is where it was read from, None where nowhere."""
 
     kinds: tuple[KindPattern, ...] = ()
     output: OutputSettings = field(default_factory=OutputSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    gate: GateSettings = field(default_factory=GateSettings)
     file: Path | None = None

@@ -14,6 +14,8 @@ FORMATS = ("table", "json", "markdown")
 """Formats of reports that every verb that reports has."""
 
 _NARROWEST, _WIDEST = 40, 1000
+_MOST_RULES = 1000
+_MOST_REPEATS = 100
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -87,8 +89,30 @@ def _switch(value: Any, origin: str, base: Path) -> bool:
     raise wrong(origin, f"{value!r} is neither on nor off")
 
 
+def _rules(value: Any, origin: str, base: Path) -> tuple[str, ...]:
+    """Rules of a gate as text, from the environment apart by ``;``; the gate reads them."""
+    texts = [part for part in value.split(";") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(texts, list) or len(texts) > _MOST_RULES:
+        raise wrong(
+            origin, f"is a list of at most {_MOST_RULES} rules, as in ['bubble_share > 12%']"
+        )
+    return tuple(a_text(text, f"{origin}[{i}]").strip() for i, text in enumerate(texts))
+
+
+def _repeat(value: Any, origin: str, base: Path) -> int:
+    text = str(value) if type(value) is int else value
+    if (
+        isinstance(text, str)
+        and re.fullmatch(r"[0-9]{1,3}", text)
+        and 1 <= int(text) <= _MOST_REPEATS
+    ):
+        return int(text)
+    raise wrong(origin, f"{value!r} is not a number of repeats, 1 to {_MOST_REPEATS}")
+
+
 READERS: Mapping[str, Mapping[str, Callable[[Any, str, Path], Any]]] = {
     "output": {"format": _format, "width": _width},
     "cache": {"enabled": _switch, "folder": _folder, "limit": _size},
+    "gate": {"fail_if": _rules, "baseline": _folder, "repeat": _repeat},
 }
 """Section -> key -> reader of its value: (value, origin, folder that paths are relative to)."""

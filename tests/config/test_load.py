@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dpprof.config.load import VARIABLES, load_config
-from dpprof.config.settings import CacheSettings, Config, KindPattern, OutputSettings
+from dpprof.config.settings import CacheSettings, Config, GateSettings, KindPattern, OutputSettings
 from dpprof.config.values import FORMATS
 from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS as REPORT_FORMATS
@@ -19,6 +19,10 @@ width = 120
 [cache]
 folder = "parsed"
 limit = "20 GiB"
+[gate]
+fail_if = ["bubble_share > 12%", "ranks == 8"]
+baseline = "baselines/dualpipe.json"
+repeat = 3
 [[kinds]]
 name = "my exchange"
 pattern = "^my_exchange"
@@ -62,6 +66,11 @@ def test_the_whole_file_from_a_folder_below(tmp_path: Path) -> None:
         ),
         output=OutputSettings(format="markdown", width=120),
         cache=CacheSettings(folder=tmp_path / "parsed", limit_bytes=20 * 2**30),
+        gate=GateSettings(
+            fail_if=("bubble_share > 12%", "ranks == 8"),
+            baseline=tmp_path / "baselines" / "dualpipe.json",
+            repeat=3,
+        ),
         file=file,
     )
 
@@ -86,6 +95,11 @@ def test_the_environment_beats_the_file_key_by_key(tmp_path: Path) -> None:
     assert config.cache == CacheSettings(folder=tmp_path / "parsed", limit_bytes=5_000_000)
 
 
+def test_rules_from_the_environment_stand_apart_by_semicolons(tmp_path: Path) -> None:
+    environment = {"DPPROF_GATE_FAIL_IF": "bubble_share > 12% ; ranks == 8;"}
+    assert load_config(tmp_path, environment).gate.fail_if == ("bubble_share > 12%", "ranks == 8")
+
+
 def test_the_variables_are_named_after_section_and_key() -> None:
     assert sorted(VARIABLES) == [
         "DPPROF_CACHE",
@@ -93,6 +107,9 @@ def test_the_variables_are_named_after_section_and_key() -> None:
         "DPPROF_CACHE_ENABLED",
         "DPPROF_CACHE_FOLDER",
         "DPPROF_CACHE_LIMIT",
+        "DPPROF_GATE_BASELINE",
+        "DPPROF_GATE_FAIL_IF",
+        "DPPROF_GATE_REPEAT",
         "DPPROF_OUTPUT_FORMAT",
         "DPPROF_OUTPUT_WIDTH",
     ]
@@ -123,9 +140,16 @@ def test_sizes(tmp_path: Path, text: str, bytes_: int) -> None:
     [
         (
             "[outptu]",
-            "unknown section 'outptu'; did you mean 'output'? known: cache, kinds, output",
+            "unknown section 'outptu'; did you mean 'output'? known: cache, gate, kinds, output",
         ),
-        ("[gate]", "gate: gate rules cannot be configured yet"),
+        (
+            "[gate]\nfail_iff = []",
+            "gate: unknown key 'fail_iff'; did you mean 'fail_if'? known: base",
+        ),
+        ("[gate]\nfail_if = 3", "gate.fail_if: is a list of at most 1000 rules"),
+        ("[gate]\nfail_if = ['']", "gate.fail_if[0]: '' is not a text"),
+        ("[gate]\nrepeat = 0", "gate.repeat: 0 is not a number of repeats, 1 to 100"),
+        ("[gate]\nrepeat = true", "gate.repeat: True is not a number of repeats"),
         ("[output]\nwitdh = 9", "output: unknown key 'witdh'; did you mean 'width'? known: format"),
         ("[output]\nwidth = true", "output.width: True is not a width; give characters, 40 to"),
         ("[output]\nwidth = 39", "output.width: 39 is not a width"),

@@ -1,0 +1,1 @@
+"""Gates a run: named metrics, rules, spread, baselines, and who broke a limit."""

@@ -1,0 +1,253 @@
+"""Who changed: the ranks, kinds and causes behind a regression, from the figures of every rank.
+
+A rank's own time (computing, exposed communication, late launches, copies) is told apart from
+its waiting for others: who only waits longer is a victim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dpprof.gate.evaluate import lookup
+from dpprof.gate.names import COMPUTING, MEMORY, RANK_FIGURES
+from dpprof.gate.result import Blame, Cause, Finding
+from dpprof.gate.snapshot import Figure, Snapshot
+from dpprof.gate.spread import Difference, Sampling, difference
+from dpprof.tables.kinds import (
+    BUBBLE_DEPENDENCY,
+    BUBBLE_DRAIN,
+    BUBBLE_HOST,
+    BUBBLE_OTHER,
+    BUBBLE_SKEW,
+    BUBBLE_STATES,
+    BUBBLE_WARMUP,
+    COMMUNICATION_KINDS,
+    COMPUTE,
+)
+
+_CHANCE = 0.001
+_LEAST_OF_STEP = 0.003
+_LEAST_OF_BYTES = 0.01
+_CARRIES = {"ns": 0.3, "bytes": 0.05}
+"""A rank carries a change if it has at least this part of what the worst rank has."""
+_WORTH = 0.25
+"""A finding is worth telling if its ranks have at least this part of what the largest has."""
+_MOST_FINDINGS = 3
+_SHIFTING = 0.25
+
+_WAITING = (BUBBLE_WARMUP, BUBBLE_DRAIN, BUBBLE_DEPENDENCY, BUBBLE_SKEW)
+
+
+class _Own(NamedTuple):
+    """A figure that is a rank's own doing."""
+
+    metric: str
+    kind: str
+    cause: Cause
+
+
+_OWN_TIMES = (
+    _Own(COMPUTING, COMPUTE, "computes_longer"),
+    *(_Own(f"exposed.{kind}_ns", kind, "less_hidden") for kind in COMMUNICATION_KINDS),
+    _Own(f"{BUBBLE_HOST}_ns", "host", "host_late"),
+    _Own("memory_ns", "memory", "copies_longer"),
+    _Own(f"{BUBBLE_OTHER}_ns", "idle", "idles"),
+)
+_MEMORY_PEAK = _Own(MEMORY[0], "memory", "holds_more")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A run and its baseline, which have these ranks in common."""
+
+    run: Snapshot
+    baseline: Snapshot
+
+    @property
+    def ranks(self) -> list[int]:
+        """Ranks of both."""
+        known = {place.rank for place in self.baseline.places}
+        return [place.rank for place in self.run.places if place.rank in known]
+
+    def difference(self, metric: str, rank: int) -> Difference | None:
+        """Of a figure of a rank; None where a side does not know it."""
+        own = lookup(self.run, metric, rank, "rank")
+        other = lookup(self.baseline, metric, rank, "rank")
+        if isinstance(own, str) or isinstance(other, str):
+            return None
+        unit = RANK_FIGURES[metric]
+        return difference(
+            own,
+            Sampling.of(self.run, unit, own.mean),
+            other,
+            Sampling.of(self.baseline, unit, other.mean),
+        )
+
+    def stages(self, ranks: Sequence[int]) -> list[int]:
+        """The stages that these ranks hold."""
+        held = (stage for place in self.run.places if place.rank in ranks for stage in place.stages)
+        return sorted(set(held))
+
+
+def find_culprits(run: Snapshot, baseline: Snapshot, *, times: bool, memory: bool) -> list[Finding]:
+    """What got worse, largest first: of times, of memory, or of both."""
+    sides = Sides(run, baseline)
+    found = [finding for own in _OWN_TIMES for finding in _finding(sides, own)] if times else []
+    if times and not found:
+        found = list(_waits(sides))
+    found.sort(key=_weight, reverse=True)
+    worth = [one for one in found if _weight(one) >= _WORTH * _weight(found[0])]
+    peaks = list(_finding(sides, _MEMORY_PEAK)) if memory else []
+    return worth[:_MOST_FINDINGS] + peaks
+
+
+def _weight(finding: Finding) -> float:
+    """Time over all ranks; messages less, whose exposure shifts with whatever else changes."""
+    return finding.change * len(finding.ranks) * (_SHIFTING if finding.kind == "p2p" else 1)
+
+
+def _finding(sides: Sides, own: _Own) -> Iterator[Finding]:
+    """At most one: the ranks that carry the change of one figure."""
+    grown = _grown(sides, own.metric)
+    if not grown:
+        return
+    least = _CARRIES[RANK_FIGURES[own.metric]] * _largest(grown)
+    ranks = [rank for rank in grown if grown[rank].change >= least]
+    change = sum(grown[rank].change for rank in ranks) / len(ranks)
+    before = sum(grown[rank].reference for rank in ranks) / len(ranks)
+    victims = _victims(sides, ranks) if own is not _MEMORY_PEAK else {}
+    cause, hidden = _communication_cause(sides, own, ranks, change)
+    yield Finding(
+        ranks=ranks,
+        stages=sides.stages(ranks),
+        kind=own.kind,
+        cause=cause,
+        metric=own.metric,
+        unit=RANK_FIGURES[own.metric],
+        change=change,
+        relative=change / before if before else None,
+        victims=list(victims),
+        victims_ns=sum(victims.values()) / max(len(victims), 1),
+        hidden_share=hidden,
+        part=_part(sides, ranks) if own is _MEMORY_PEAK else None,
+    )
+
+
+def _largest(grown: dict[int, Difference]) -> float:
+    return max(one.change for one in grown.values())
+
+
+def _grown(sides: Sides, metric: str) -> dict[int, Difference]:
+    """Rank -> difference, where it grew by something that is worth a word and no accident."""
+    grown = {}
+    for rank in sides.ranks:
+        found = sides.difference(metric, rank)
+        if found is None or found.change < _least(sides, metric, found):
+            continue
+        if found.chance is None or found.chance < _CHANCE:
+            grown[rank] = found
+    return grown
+
+
+def _least(sides: Sides, metric: str, found: Difference) -> float:
+    if RANK_FIGURES[metric] == "bytes":
+        return max(1.0, _LEAST_OF_BYTES * found.reference)
+    return _LEAST_OF_STEP * sides.baseline.job["step_ns"].mean
+
+
+def _victims(sides: Sides, culprits: Sequence[int]) -> dict[int, float]:
+    """Other ranks that wait longer, and how much longer."""
+    least = _LEAST_OF_STEP * sides.baseline.job["step_ns"].mean
+    waits = {
+        rank: sum(_change(sides, f"{state}_ns", rank) for state in _WAITING)
+        for rank in sides.ranks
+        if rank not in culprits
+    }
+    return {rank: longer for rank, longer in waits.items() if longer > least}
+
+
+def _change(sides: Sides, metric: str, rank: int) -> float:
+    found = sides.difference(metric, rank)
+    return 0.0 if found is None else found.change
+
+
+def _communication_cause(
+    sides: Sides, own: _Own, ranks: Sequence[int], change: float
+) -> tuple[Cause, tuple[float, float] | None]:
+    """Whether exposed communication takes longer, or is hidden less."""
+    if own.kind not in COMMUNICATION_KINDS:
+        return own.cause, None
+    total = f"{own.kind}.total_ns"
+    longer = sum(_change(sides, total, rank) for rank in ranks) / len(ranks)
+    hidden = tuple(_mean_hidden(side, own.kind, ranks) for side in (sides.baseline, sides.run))
+    cause: Cause = "transfers_longer" if longer >= change / 2 else "less_hidden"
+    return cause, (hidden[0], hidden[1])
+
+
+def _mean_hidden(side: Snapshot, kind: str, ranks: Sequence[int]) -> float:
+    sums = {
+        name: sum(_value(lookup(side, f"{kind}.{name}_ns", rank, "rank")) for rank in ranks)
+        for name in ("hidden", "total")
+    }
+    return sums["hidden"] / sums["total"] if sums["total"] else 0.0
+
+
+def _value(figure: Figure | str) -> float:
+    return 0.0 if isinstance(figure, str) else figure.mean
+
+
+def _part(sides: Sides, ranks: Sequence[int]) -> str | None:
+    """What of the memory grew most."""
+    grown = {
+        name: sum(_change(sides, name, rank) for rank in ranks)
+        for name in MEMORY
+        if not name.startswith("peak")
+    }
+    most = max(grown, key=lambda name: grown[name])
+    return most.removesuffix("_bytes") if grown[most] > 0 else None
+
+
+def _waits(sides: Sides) -> Iterator[Finding]:
+    """Where nobody's own time grew: who waits longer, and the rank that most of it is for."""
+    victims = _victims(sides, [])
+    if not victims:
+        return
+    ranks = list(victims)
+    change = sum(victims.values()) / len(victims)
+    before = sum(_bubble(sides.baseline, rank) for rank in ranks) / len(ranks)
+    yield Finding(
+        ranks=ranks,
+        stages=sides.stages(ranks),
+        kind="bubble",
+        cause="waits",
+        metric="bubble_ns",
+        unit="ns",
+        change=change,
+        relative=change / before if before else None,
+    )
+
+
+def _bubble(side: Snapshot, rank: int) -> float:
+    return _value(lookup(side, "bubble_ns", rank, "rank"))
+
+
+def blame(run: Snapshot) -> Blame | None:
+    """The rank that idles most, the largest state of its bubble, and the rank it waits for."""
+    bubbles = {place.rank: _bubble(run, place.rank) for place in run.places}
+    rank = max(bubbles, key=lambda one: bubbles[one])
+    states = {state: _value(lookup(run, f"{state}_ns", rank, "rank")) for state in BUBBLE_STATES}
+    state = max(states, key=lambda one: states[one])
+    if not states[state]:
+        return None
+    waits = [one for one in run.waits if one.rank == rank]
+    longest = max(waits, key=lambda one: one.bubble_ns, default=None)
+    return Blame(
+        rank=rank,
+        stages=next(place.stages for place in run.places if place.rank == rank),
+        bubble_ns=bubbles[rank],
+        state=state,
+        state_ns=states[state],
+        waits_for=None if longest is None else longest.waits_for,
+    )

@@ -1,0 +1,132 @@
+"""The gate: rules on a run, beside a baseline or not, to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dpprof.errors import DpprofError
+from dpprof.gate.culprit import blame, find_culprits
+from dpprof.gate.evaluate import compare, judge
+from dpprof.gate.identity import Mismatch, mismatches
+from dpprof.gate.result import Check, GateResult, RuleResult, Status
+from dpprof.gate.rules import Rule, read_rules
+from dpprof.gate.snapshot import Snapshot
+
+DEFAULT_RULES = (
+    "step_ns > +2%",
+    "bubble_ns > +3% and > 0.3% step",
+    "exposed_ns > +3% and > 0.3% step",
+    "computing_ns > +3% and > 0.5% step",
+    "any.computing_ns > +5% and > 1% step",
+    "any.exposed_ns > +5% and > 1% step",
+    "any.bubble_ns > +10% and > 2% step",
+    "any.peak_allocated_bytes > +2% and > 16MiB",
+)
+"""What is checked where a baseline is given and no rule."""
+
+_ORDER: tuple[Status, ...] = ("failed", "missing", "not_significant", "passed", "skipped")
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What a run is compared with: its figures, and its name for messages."""
+
+    name: str
+    snapshot: Snapshot
+    allow_mismatch: bool = False
+
+
+def gate(
+    run: Snapshot, rules: Sequence[str | Rule], baseline: Baseline | None = None
+) -> GateResult:
+    """Check `run` by `rules`; by `DEFAULT_RULES` where there are none and there is a baseline.
+
+    Raises `DpprofError` for wrong rules, a rule that lacks its baseline, and a baseline of
+    something else (see `dpprof.gate.identity`), unless that is allowed.
+    """
+    if not rules and baseline is None:
+        raise DpprofError("nothing to check; give rules (--fail-if RULE) or a --baseline, or both")
+    chosen = [one if isinstance(one, Rule) else read_rules([one])[0] for one in rules]
+    chosen = chosen or read_rules(DEFAULT_RULES)
+    let_through = _differences(run, baseline)
+    other = None if baseline is None else baseline.snapshot
+    judged = judge([compare(rule, run, other) for rule in chosen])
+    results = [
+        _rule_result(rule, checks, default=not rules)
+        for rule, checks in zip(chosen, judged, strict=True)
+    ]
+    broken = [one for one in results if one.status in ("failed", "missing")]
+    failed = [one for one in broken if one.status == "failed"]
+    times = any(one.unit != "bytes" for one in failed)
+    memory = any(one.unit == "bytes" for one in failed)
+    return GateResult(
+        passed=not broken,
+        runs=run.runs,
+        steps=run.steps,
+        source=run.identity.source,
+        baseline=None if baseline is None else baseline.name,
+        baseline_steps=[] if other is None else other.steps,
+        rules=results,
+        findings=find_culprits(run, other, times=times, memory=memory) if other else [],
+        blame=blame(run) if any("bubble" in one.metric for one in failed) else None,
+        let_through=let_through,
+        warnings=[*run.left_out, *_of_baseline(other), *run.warnings],
+    )
+
+
+def _of_baseline(baseline: Snapshot | None) -> list[str]:
+    return [] if baseline is None else [f"baseline: {text}" for text in baseline.left_out]
+
+
+def _differences(run: Snapshot, baseline: Baseline | None) -> list[Mismatch]:
+    if baseline is None:
+        return []
+    found = mismatches(baseline.snapshot.identity, run.identity)
+    if found and not baseline.allow_mismatch:
+        named = "; ".join(one.text for one in found[:_MOST_NAMED])
+        more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        raise DpprofError(
+            f"{baseline.name}: of something else than this run: {named}{more}. Save a baseline of "
+            "the same thing (dpprof baseline save), or add --allow-mismatch"
+        )
+    return found
+
+
+def _rule_result(rule: Rule, checks: Sequence[Check], *, default: bool) -> RuleResult:
+    """The rule with its worst check first; what nobody asked for by name may be unknown."""
+    known = [_skipped(one) for one in checks] if default else list(checks)
+    worst_first = sorted(known, key=lambda one: (_ORDER.index(one.status), -_excess(one)))
+    return RuleResult(
+        rule=rule.text,
+        metric=rule.metric.text,
+        unit=rule.metric.unit,
+        default=default,
+        compares_with=rule.reference,
+        status=worst_first[0].status,
+        checks=worst_first,
+    )
+
+
+def _skipped(check: Check) -> Check:
+    if check.status != "missing":
+        return check
+    return Check(
+        rank=check.rank,
+        status="skipped",
+        value=check.value,
+        limit=None,
+        reason=check.reason,
+    )
+
+
+def _excess(check: Check) -> float:
+    """By how much a check is on the wrong side, to order those of one rule."""
+    if check.change is not None:
+        down = isinstance(check.limit, int | float) and check.limit < (check.reference or 0)
+        return -check.change if down else check.change
+    numbers = (check.value, check.limit)
+    if not all(isinstance(one, int | float) for one in numbers):
+        return 0.0
+    return abs(float(check.value or 0) - float(check.limit or 0))

@@ -1,0 +1,196 @@
+"""Measures a snapshot: the figures of a run, or of repeated runs of one thing, with spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import dpprof
+from dpprof.analysis.figures import Report
+from dpprof.errors import DpprofError
+from dpprof.gate.identity import identity_of, mismatches
+from dpprof.gate.names import IDEAL, JOB_FIGURES, MEMORY, RANK_FIGURES, Unit
+from dpprof.gate.samples import StepSamples, job_samples, rank_samples, steady_steps
+from dpprof.gate.snapshot import Figure, Number, Place, RankColumn, Snapshot, Waiting
+from dpprof.gate.spread import figure_of
+from dpprof.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run and its report."""
+
+    run: Run
+    report: Report
+
+
+def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
+    """The figures of one run, or of several runs of the same thing together.
+
+    Raises `DpprofError` for runs that are not of the same thing or have no steps.
+    """
+    first = measured[0]
+    identity = identity_of(first.run, first.report)
+    for other in measured[1:]:
+        differing = mismatches(identity, identity_of(other.run, other.report))
+        if differing:
+            raise DpprofError(
+                f"{other.report.name}: not a repeat of {first.report.name}: {differing[0].text}; "
+                "give runs of the same thing"
+            )
+    for one in measured:
+        if not one.report.per_step or not one.report.ranks:
+            raise DpprofError(f"{one.report.name}: has no steps with activity; nothing to gate")
+    steady = [steady_steps(one.report) for one in measured]
+    job, ranks = _job(measured, steady), _ranks(measured, steady)
+    report = first.report
+    return Snapshot(
+        dpprof=dpprof.__version__,
+        created=first.run.manifest.created if first.run.manifest else "",
+        runs=[one.report.name for one in measured],
+        steps=[len(steps.used) for steps in steady],
+        identity=identity,
+        places=[
+            Place(rank=one.rank, pp_rank=one.pp_rank, stages=one.stages) for one in report.ranks
+        ],
+        job=job,
+        ranks=ranks,
+        waits=_waits(report),
+        missing=_missing(report, job, ranks),
+        left_out=[
+            text if len(measured) == 1 else f"{one.report.name}: {text}"
+            for one, steps in zip(measured, steady, strict=True)
+            for text in steps.left_out
+        ],
+        warnings=list(dict.fromkeys(text for one in measured for text in one.report.warnings)),
+    )
+
+
+def _job(measured: Sequence[Measured], steady: Sequence[StepSamples]) -> dict[str, Figure]:
+    samples = [job_samples(one.report, steps) for one, steps in zip(measured, steady, strict=True)]
+    figures = {
+        name: figure_of([one[name] for one in samples], unit)
+        for name, unit in JOB_FIGURES.items()
+        if all(name in one for one in samples)
+    }
+    single = [_job_values(one) for one in measured]
+    for name in single[0]:
+        values = [one[name] for one in single if name in one]
+        figures[name] = Figure(sum(values) / len(values) if len(set(values)) > 1 else values[0])
+    return {
+        name: figures[name]
+        for name, unit in JOB_FIGURES.items()
+        if name in figures and (figures[name].mean or not _zero_is_nothing(name, unit))
+    }
+
+
+def _zero_is_nothing(name: str, unit: Unit) -> bool:
+    """Times of what does not occur are left out; that nothing is hidden is worth saying."""
+    return unit in ("ns", "share") and not name.endswith("hidden_share")
+
+
+def _ranks(measured: Sequence[Measured], steady: Sequence[StepSamples]) -> dict[str, RankColumn]:
+    samples = [rank_samples(one.report, steps) for one, steps in zip(measured, steady, strict=True)]
+    count = len(measured[0].report.ranks)
+    columns = {}
+    for name, unit in RANK_FIGURES.items():
+        by_rank = [
+            [one[position][name] for one in samples if name in one[position]]
+            for position in range(count)
+        ]
+        if not any(by_rank):
+            continue
+        figures = [figure_of(runs, unit) if len(runs) == len(samples) else None for runs in by_rank]
+        nothing = not any(figure and figure.mean for figure in figures)
+        if not (nothing and _zero_is_nothing(name, unit)):
+            columns[name] = _column(figures)
+    return columns
+
+
+def _column(figures: Sequence[Figure | None]) -> RankColumn:
+    def spread(values: list[Number | None]) -> list[Number | None] | None:
+        return values if any(value is not None for value in values) else None
+
+    return RankColumn(
+        mean=[None if figure is None else figure.mean for figure in figures],
+        step_sd=spread([None if figure is None else figure.step_sd for figure in figures]),
+        run_sd=spread([None if figure is None else figure.run_sd for figure in figures]),
+    )
+
+
+def _job_values(measured: Measured) -> dict[str, Number]:
+    """Figures that a run has once, not per step."""
+    report = measured.report
+    counts = {
+        "slowest_step_ns": max(step.window_ns for step in report.per_step),
+        "ranks": len(report.ranks),
+        "world_size": report.world_size,
+        "steps": report.steps.used,
+        "pp": report.pp,
+        "micro_batches": report.micro_batches,
+        "warnings": len(report.warnings),
+    }
+    values: dict[str, Number] = {name: value for name, value in counts.items() if value is not None}
+    values |= dict(_largest(report))
+    if report.critical_path is not None:
+        for kind, total in report.critical_path.by_kind_ns.items():
+            values[f"critical_path.{kind}_ns"] = round(total / report.steps.used)
+    if report.ideal is not None:
+        steps, ranks = report.ideal.steps, report.ideal.ranks
+        values[f"{IDEAL}step_ns"] = round(report.ideal.window_ns / steps)
+        total = sum(one.bubble_ns for one in ranks)
+        values[f"{IDEAL}bubble_ns"] = round(total / len(ranks) / steps)
+        if report.ideal.closed_form_ns is not None:
+            values[f"{IDEAL}closed_form_ns"] = round(report.ideal.closed_form_ns / steps)
+    return values
+
+
+def _largest(report: Report) -> Iterable[tuple[str, int]]:
+    """Memory of the job: the most that any rank has, peaks apart, which are per step."""
+    for name in MEMORY[1:]:
+        known = [getattr(rank.memory, name) for rank in report.ranks]
+        if any(value is not None for value in known):
+            yield name, max(value for value in known if value is not None)
+    if report.total.memory.peak_allocated_bytes is not None:
+        yield MEMORY[0], report.total.memory.peak_allocated_bytes
+
+
+def _waits(report: Report) -> list[Waiting]:
+    sums: dict[tuple[int, int], int] = {}
+    for region in report.regions:
+        if region.cause_rank is not None:
+            pair = (region.rank, region.cause_rank)
+            sums[pair] = sums.get(pair, 0) + region.length_ns
+    steps = len(report.per_step)
+    return [
+        Waiting(rank=rank, waits_for=cause, bubble_ns=round(total / steps))
+        for (rank, cause), total in sorted(sums.items())
+        if total >= steps
+    ]
+
+
+def _missing(
+    report: Report, job: dict[str, Figure], ranks: dict[str, RankColumn]
+) -> dict[str, str]:
+    """Why figures are not there; what is neither there nor here took no time."""
+    reasons = {}
+    unsplit = "unsplit: operations were not matched with their peers', so waiting is not known"
+    for kind, figures in report.total.by_kind.items():
+        if figures.wait_ns is None:
+            reasons[f"{kind}.wait_ns"] = unsplit
+    if report.total.wait_ns is None:
+        reasons["wait_ns"] = unsplit
+    memory = next((reason for rank in report.ranks for reason in rank.memory.reasons), "not known")
+    for name in MEMORY:
+        if name not in job:
+            reasons[name] = memory
+    if not report.total.communication_ns:
+        reasons["hidden_share"] = "no communication"
+    for name in ("tokens_per_second", "model_flops_per_second"):
+        if name not in job:
+            reasons[name] = "the run does not say how many there are in a step"
+    if report.ideal is None:
+        reasons[IDEAL] = "no ideal: the schedule or the costs of its slots are not known"
+    elif report.ideal.closed_form_ns is None:
+        reasons[f"{IDEAL}closed_form_ns"] = "no closed form for these costs"
+    return reasons

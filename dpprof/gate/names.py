@@ -1,0 +1,118 @@
+"""The names of the figures that a rule can ask for, and their units."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from dpprof.errors import DpprofError
+from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
+
+Unit = Literal["ns", "share", "bytes", "rate", "count", "text"]
+
+WINDOW = "window_ns"
+COMPUTING = "computing_ns"
+"""Computing, communicating meanwhile or not: the states compute and overlap together."""
+
+TIMES = ("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns", COMPUTING)
+KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns")
+STATE_TIMES = tuple(f"{state}_ns" for state in STATES)
+MEMORY = (
+    "peak_allocated_bytes",
+    "peak_reserved_bytes",
+    "parameter_bytes",
+    "gradient_bytes",
+    "optimizer_bytes",
+    "activation_bytes",
+    "communication_bytes",
+    "rest_bytes",
+)
+IDEAL = "ideal."
+"""Before a figure: what the schedule allows with the run's own chunk times."""
+
+SHARES: dict[str, tuple[str, str]] = {
+    "hidden_share": ("hidden_ns", "communication_ns"),
+    **{f"{name[:-3]}_share": (name, WINDOW) for name in ("bubble_ns", "exposed_ns", COMPUTING)},
+    **{f"{state}_share": (f"{state}_ns", WINDOW) for state in STATES},
+    **{
+        f"{kind}.hidden_share": (f"{kind}.hidden_ns", f"{kind}.total_ns")
+        for kind in COMMUNICATION_KINDS
+    },
+}
+"""Share -> the times whose ratio it is."""
+
+RANK_FIGURES: dict[str, Unit] = {
+    **dict.fromkeys((*TIMES, *STATE_TIMES), "ns"),
+    **{f"{kind}.{time}": "ns" for kind in COMMUNICATION_KINDS for time in KIND_TIMES},
+    **dict.fromkeys(SHARES, "share"),
+    **dict.fromkeys(MEMORY, "bytes"),
+    f"{IDEAL}bubble_ns": "ns",
+}
+"""What every rank has, and the job: the mean over its ranks, of memory the largest."""
+
+JOB_FIGURES: dict[str, Unit] = {
+    "step_ns": "ns",
+    "slowest_step_ns": "ns",
+    "tokens_per_second": "rate",
+    "model_flops_per_second": "rate",
+    **RANK_FIGURES,
+    f"{IDEAL}step_ns": "ns",
+    f"{IDEAL}closed_form_ns": "ns",
+    **{f"critical_path.{kind}_ns": "ns" for kind in ("compute", *COMMUNICATION_KINDS, "memory")},
+    "critical_path.host_ns": "ns",
+    "critical_path.idle_ns": "ns",
+    "ranks": "count",
+    "world_size": "count",
+    "steps": "count",
+    "pp": "count",
+    "micro_batches": "count",
+    "warnings": "count",
+    "source": "text",
+    "schedule": "text",
+    "device": "text",
+}
+"""What the job has."""
+
+JOB, ANY = "job", "any"
+_SCOPED = re.compile(r"(?:(?P<any>any)|rank(?P<rank>[0-9]{1,6})|stage(?P<stage>[0-9]{1,6}))\.(.+)")
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """A figure of the job, of any rank, of one rank, or of any rank that holds a stage."""
+
+    text: str
+    figure: str
+    unit: Unit
+    scope: Literal["job", "any", "rank", "stage"] = "job"
+    number: int = -1
+
+
+def read_name(text: str) -> MetricName:
+    """``bubble_share``, ``any.bubble_share``, ``rank3.bubble_share`` or ``stage1.bubble_share``.
+
+    Raises `DpprofError` that lists the nearest names.
+    """
+    match = _SCOPED.fullmatch(text)
+    if match is None:
+        return MetricName(text, text, _unit(text, text, JOB_FIGURES))
+    unit = _unit(match[4], text, RANK_FIGURES)
+    for scope in ("rank", "stage"):
+        if match[scope] is not None:
+            return MetricName(text, match[4], unit, scope, int(match[scope]))
+    return MetricName(text, match[4], unit, "any")
+
+
+def _unit(figure: str, text: str, known: dict[str, Unit]) -> Unit:
+    if figure in known:
+        return known[figure]
+    if figure in JOB_FIGURES:
+        raise DpprofError(f"{figure!r} is a figure of the job, not of a rank; write {figure!r}")
+    prefix = text[: len(text) - len(figure)]
+    near = difflib.get_close_matches(figure, known, n=3, cutoff=0.5)
+    hint = f"; nearest: {', '.join(prefix + name for name in near)}" if near else ""
+    raise DpprofError(
+        f"unknown metric {text!r}{hint}; `dpprof baseline show RUN` lists all with their values"
+    )

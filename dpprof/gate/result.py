@@ -1,0 +1,116 @@
+"""The shape of a gate's result: what ``dpprof gate --format json`` writes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from dpprof.gate.identity import Mismatch
+from dpprof.gate.names import Unit
+from dpprof.gate.snapshot import Number
+
+GATE_SCHEMA_VERSION = 1
+
+Status = Literal["passed", "failed", "not_significant", "missing", "skipped"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule on the job or on one rank.
+
+    `limit` is the value that breaks the rule; `reference` what it was compared with (baseline or
+    ideal). `interval` is the change with 95 % confidence, `chance` the probability of such a
+    change where nothing has changed, adjusted for all comparisons of the gate (Holm);
+    `detectable` the smallest change that this spread would let be told. None where there is
+    none, or, with a baseline, where one step leaves the spread unknown.
+    """
+
+    rank: int | None
+    status: Status
+    value: Number | str | None
+    limit: Number | str | None
+    reference: Number | None = None
+    change: float | None = None
+    relative: float | None = None
+    interval: tuple[float, float] | None = None
+    chance: float | None = None
+    detectable: float | None = None
+    reason: str = ""
+
+
+class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule with all its checks, the worst first; its status is the worst's."""
+
+    rule: str
+    metric: str
+    unit: Unit
+    default: bool
+    compares_with: Literal["baseline", "ideal"] | None
+    status: Status
+    checks: list[Check]
+
+
+Cause = Literal[
+    "computes_longer",
+    "transfers_longer",
+    "less_hidden",
+    "host_late",
+    "copies_longer",
+    "idles",
+    "waits",
+    "holds_more",
+]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What got worse where: `ranks` of which `kind` of activity, and by what `cause`.
+
+    `change` is the mean over these ranks of the change of `metric` against the baseline. `victims`
+    are other ranks that wait longer. For communication, `hidden_share` is that of these ranks in
+    the baseline and now; for memory, `part` is what grew most.
+    """
+
+    ranks: list[int]
+    stages: list[int]
+    kind: str
+    cause: Cause
+    metric: str
+    unit: Unit
+    change: float
+    relative: float | None
+    victims: list[int] = []
+    victims_ns: float = 0.0
+    hidden_share: tuple[float, float] | None = None
+    part: str | None = None
+
+
+class Blame(msgspec.Struct, frozen=True, kw_only=True):
+    """Without a baseline: where a bubble that breaks a limit is largest, and what it waits for."""
+
+    rank: int
+    stages: list[int]
+    bubble_ns: Number
+    state: str
+    state_ns: Number
+    waits_for: int | None
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Every rule with its checks, and who changed.
+
+    `findings` are largest first. `let_through` lists in what the run was allowed to differ from
+    the baseline.
+    """
+
+    schema_version: int = GATE_SCHEMA_VERSION
+    passed: bool
+    runs: list[str]
+    steps: list[int]
+    source: str
+    baseline: str | None
+    baseline_steps: list[int] = []
+    rules: list[RuleResult]
+    findings: list[Finding] = []
+    blame: Blame | None = None
+    let_through: list[Mismatch] = []
+    warnings: list[str] = []

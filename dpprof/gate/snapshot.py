@@ -1,0 +1,100 @@
+"""The figures of a run that a gate compares, with their spread: what a baseline file holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SNAPSHOT_SCHEMA_VERSION = 1
+
+Number = int | float
+
+
+class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A mean over steps (and runs) with its spread; no spread: there is one value only.
+
+    `step_sd` is the standard deviation between steps of one run, `run_sd` that between the means
+    of repeated runs.
+    """
+
+    mean: Number
+    step_sd: Number | None = None
+    run_sd: Number | None = None
+
+
+class RankColumn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A figure of every rank, in the order of `Snapshot.places`; None is "not known"."""
+
+    mean: list[Number | None]
+    step_sd: list[Number | None] | None = None
+    run_sd: list[Number | None] | None = None
+
+    def at(self, position: int) -> Figure | None:
+        """The figure of one rank."""
+        mean = self.mean[position]
+        if mean is None:
+            return None
+        step_sd = None if self.step_sd is None else self.step_sd[position]
+        run_sd = None if self.run_sd is None else self.run_sd[position]
+        return Figure(mean, step_sd, run_sd)
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a rank stands in the pipeline."""
+
+    rank: int
+    pp_rank: int
+    stages: list[int]
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be equal for the figures of two runs to be comparable; None: not known.
+
+    `costs` names the cost profile of an emulated or simulated run, with a digest of its content.
+    """
+
+    source: str
+    device: str | None = None
+    device_name: str | None = None
+    schedule: str | None = None
+    pp: int | None = None
+    micro_batches: int | None = None
+    world_size: int
+    ranks: list[int]
+    mesh: dict[str, int] = {}
+    sizes: dict[str, Any] = {}
+    tokens_per_step: int | None = None
+    costs: str | None = None
+    versions: dict[str, str] = {}
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a rank idled for another, per step."""
+
+    rank: int
+    waits_for: int
+    bubble_ns: int
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one run, or of several runs of the same thing.
+
+    Times are nanoseconds per step. `job` has the job's figures (mean over the ranks, of memory the
+    largest), `ranks` those of every rank; a state or kind that is in neither took no time.
+    `missing` says why a figure is not there. `left_out` lists steps that were not used.
+    """
+
+    schema_version: int = SNAPSHOT_SCHEMA_VERSION
+    dpprof: str
+    created: str = ""
+    runs: list[str]
+    steps: list[int]  # used steps of each run
+    identity: Identity
+    places: list[Place]
+    job: dict[str, Figure]
+    ranks: dict[str, RankColumn]
+    waits: list[Waiting] = []
+    missing: dict[str, str] = {}
+    left_out: list[str] = []
+    warnings: list[str] = []

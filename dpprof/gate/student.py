@@ -1,0 +1,56 @@
+"""Student's t distribution, which NumPy does not have."""
+
+from __future__ import annotations
+
+import math
+
+_TINY = 1e-300
+_MOST_TERMS = 500
+
+
+def survival(t: float, df: float) -> float:
+    """P(T > t) with `df` degrees of freedom; ``math.inf`` of them is the normal distribution."""
+    if math.isinf(df):
+        return 0.5 * math.erfc(t / math.sqrt(2))
+    tail = 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t))
+    return tail if t >= 0 else 1 - tail
+
+
+def quantile(tail: float, df: float) -> float:
+    """The t that is exceeded with probability `tail` (0 < tail <= 0.5), by bisection."""
+    low, high = 0.0, 1.0
+    while survival(high, df) > tail:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if survival(middle, df) > tail else (low, middle)
+    return high
+
+
+def incomplete_beta(a: float, b: float, x: float) -> float:
+    """The regularised incomplete beta function, 0 <= x <= 1 (DLMF 8.17.22, continued fraction)."""
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1 - incomplete_beta(b, a, 1 - x)
+    front = a * math.log(x) + b * math.log1p(-x)
+    front -= math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    return math.exp(front) / (a * _fraction(a, b, x))
+
+
+def _fraction(a: float, b: float, x: float) -> float:
+    """``1 + d1/(1 + d2/(1 + ...))`` by Lentz' method."""
+    value = c = 1.0
+    d = 0.0
+    for term in range(1, _MOST_TERMS):
+        m = term // 2
+        if term % 2:
+            step = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        else:
+            step = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        d = 1 / (1 + step * d or _TINY)
+        c = 1 + step / c or _TINY
+        value *= c * d
+        if abs(c * d - 1) < 1e-14:
+            break
+    return value
