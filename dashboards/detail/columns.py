@@ -8,7 +8,52 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dashboards.detail.forest import Forest, Found, Numbers, Pixels, find, ranges
+from dashboards.detail.longest import Longest, Numbers
+
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The pieces of lanes, one lane after another; those of a lane are sorted and disjoint.
+
+    Lane i has the pieces ``offsets[i]`` to ``offsets[i + 1] - 1``; ``filled_ns[j]`` is the length
+    of the first j pieces of all.
+    """
+
+    offsets: Numbers
+    starts: Numbers
+    ends: Numbers
+    filled_ns: Numbers
+    longest: Longest
+
+    @classmethod
+    def of(cls, offsets: Numbers, starts: Numbers, ends: Numbers) -> Lanes:
+        """Lanes of pieces ``[starts, ends)``."""
+        lengths = ends - starts
+        filled = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(offsets, starts, ends, filled, Longest.of(lengths))
+
+    def within(self, lane: int, start_ns: int, end_ns: int) -> tuple[int, int]:
+        """The pieces of a lane that touch ``[start_ns, end_ns)``: first, and after the last."""
+        low, high = self.offsets[lane : lane + 2].tolist()
+        first = low + int(np.searchsorted(self.ends[low:high], start_ns, side="right"))
+        last = low + int(np.searchsorted(self.starts[low:high], end_ns, side="left"))
+        return first, max(first, last)
+
+
+class Pixels(NamedTuple):
+    """A row of pixels over ``[start_ns, end_ns)``; no pixel is shorter than a nanosecond."""
+
+    start_ns: int
+    end_ns: int
+    number: int
+
+    @property
+    def edges(self) -> Numbers:
+        """The `number` + 1 edges of the pixels."""
+        span = self.end_ns - self.start_ns
+        return self.start_ns + np.arange(self.number + 1, dtype=np.int64) * span // self.number
 
 
 @dataclass(frozen=True)
@@ -30,55 +75,62 @@ class Columns:
         shares: npt.NDArray[np.float64] = self.busy_ns / np.diff(self.pixels.edges)
         return shares
 
-
-class _Parts(NamedTuple):
-    """Parts of cells: in which, how long, which piece, and of that the longest part within."""
-
-    cells: Numbers
-    busy_ns: Numbers
-    pieces: Numbers
-    lengths: Numbers
+    @property
+    def drawn(self) -> int:
+        """How many pieces have a pixel of their own; those of one piece are side by side."""
+        first = np.diff(self.pieces, axis=1, prepend=NONE) != 0
+        return int((first & (self.pieces >= 0)).sum())
 
 
-def columns(forest: Forest, lanes: npt.NDArray[np.intp], pixels: Pixels) -> Columns:
-    """The pixels of the lanes, exactly; the time this takes depends on their number."""
-    *within, across = find(forest, lanes, pixels)
-    parts = [_of_nodes(forest, found, pixels) for found in within]
-    parts.append(_of_pieces(across, pixels))
-    cells, busy, pieces, lengths = (np.concatenate(many) for many in zip(*parts, strict=True))
-    shape = (len(lanes), pixels.count)
-    busy_ns = np.zeros(shape[0] * shape[1], dtype=np.int64)
-    np.add.at(busy_ns, cells, busy)
-    order = np.lexsort((pieces, -lengths, cells))
-    first = order[np.append(True, np.diff(cells[order]) > 0)[: len(order)]]
-    shown = np.full(len(busy_ns), -1, dtype=np.int64)
-    shown[cells[first]] = pieces[first]
-    return Columns(pixels, shown.reshape(shape), busy_ns.reshape(shape))
+def columns(lanes: Lanes, chosen: npt.NDArray[np.intp], pixels: Pixels) -> Columns:
+    """The pixels of the chosen lanes, exactly; the time this takes depends on their number.
 
-
-def _of_nodes(forest: Forest, found: Found, pixels: Pixels) -> _Parts:
-    level, nodes = found.level, found.nodes
-    longest = level.longest[nodes]
-    return _Parts(
-        found.lanes * pixels.count + pixels.of(level.starts[nodes]),
-        level.busy_ns[nodes],
-        longest,
-        forest.pieces.busy_ns[longest],
-    )
-
-
-def _of_pieces(found: Found, pixels: Pixels) -> _Parts:
-    """The pixels that each piece touches: one part for each."""
-    level, nodes = found.level, found.nodes
-    starts = np.maximum(level.starts[nodes], pixels.start_ns)
-    ends = np.minimum(level.ends[nodes], pixels.end_ns)
-    first, last = pixels.of(starts), pixels.of(ends - 1)
-    counts = last - first + 1
-    owner = np.repeat(np.arange(len(nodes)), counts)
-    touched = ranges(first, counts)
+    Of each edge between pixels it is found how many pieces start before it. Then nothing of the
+    pieces between two edges needs to be looked at but the longest.
+    """
     edges = pixels.edges
-    lengths = np.minimum(ends[owner], edges[touched + 1]) - np.maximum(
-        starts[owner], edges[touched]
-    )
-    cells = found.lanes[owner] * pixels.count + touched
-    return _Parts(cells, lengths, nodes[owner], lengths)
+    before = np.empty((len(chosen), pixels.number + 1), dtype=np.int64)
+    for row, lane in enumerate(chosen.tolist()):
+        low, high = lanes.offsets[lane : lane + 2].tolist()
+        before[row] = low + np.searchsorted(lanes.starts[low:high], edges, side="left")
+    last_end = _last_end(lanes, chosen, before)
+    busy = np.diff(lanes.filled_ns[before] - np.maximum(last_end - edges, 0), axis=1)
+    return Columns(pixels, _shown(lanes, before, last_end, edges), busy)
+
+
+def _last_end(lanes: Lanes, chosen: npt.NDArray[np.intp], before: Numbers) -> Numbers:
+    """Where the last piece that starts before each edge ends; long ago where there is none."""
+    if not len(lanes.ends):
+        return np.full(before.shape, _LONG_AGO)
+    first = lanes.offsets[chosen][:, None]
+    ends: Numbers = np.where(before > first, lanes.ends[before - 1], _LONG_AGO)
+    return ends
+
+
+_LONG_AGO = np.int64(-(2**62))
+
+
+def _shown(lanes: Lanes, before: Numbers, last_end: Numbers, edges: Numbers) -> Numbers:
+    """For each pixel the piece that fills the most of it.
+
+    That is the one that comes in from the left, or the longest that lies within, or the one that
+    goes out to the right; the earliest of equals.
+    """
+    left, right = edges[:-1], edges[1:]
+    goes_out = last_end[:, 1:] > right
+    comes_in = last_end[:, :-1] > left
+    shown = np.where(comes_in, before[:, :-1] - 1, NONE)
+    length = np.where(comes_in, np.minimum(last_end[:, :-1], right) - left, 0)
+    first, last = before[:, :-1], before[:, 1:] - goes_out
+    inside = np.nonzero(last > first)
+    longest = lanes.longest.within(first[inside], last[inside])
+    own = lanes.longest.lengths[longest]
+    better = own > length[inside]
+    where = tuple(index[better] for index in inside)
+    shown[where], length[where] = longest[better], own[better]
+    out = np.nonzero(goes_out & (before[:, 1:] > before[:, :-1]))
+    leaving = before[:, 1:][out] - 1
+    own = right[out[1]] - lanes.starts[leaving]
+    better = own > length[out]
+    shown[tuple(index[better] for index in out)] = leaving[better]
+    return shown

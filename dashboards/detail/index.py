@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.detail.columns import Columns, columns
-from dashboards.detail.forest import Forest, Pixels, make_forest
+from dashboards.detail.columns import Columns, Lanes, Pixels, columns
 from dashboards.detail.names import Codes
 from dashboards.detail.pieces import (
     COLORINGS,
@@ -49,19 +48,19 @@ class LaneKey:
 
 @dataclass(frozen=True)
 class Index:
-    """The pieces of the lanes of all used steps of a run, as a forest.
+    """The pieces of the lanes of all used steps of a run.
 
     Lane i is ``lanes[i]``, piece j has the colours ``codes[...][j]`` and is called ``texts[j]``.
     """
 
     lanes: tuple[LaneKey, ...]
-    forest: Forest
+    pieces: Lanes
     codes: dict[str, Codes]
     texts: npt.NDArray[np.object_]
 
     def columns(self, lanes: npt.NDArray[np.intp], pixels: Pixels) -> Columns:
         """What each pixel of the lanes shows."""
-        return columns(self.forest, lanes, pixels)
+        return columns(self.pieces, lanes, pixels)
 
     def of(self, step: int, ranks: Iterable[int]) -> Iterator[int]:
         """The lanes of the ranks in a step, rank by rank, in the order in which they are drawn."""
@@ -72,14 +71,8 @@ class Index:
 
     def count(self, lanes: Iterable[int], start_ns: int, end_ns: int) -> int:
         """How many pieces of the lanes touch ``[start_ns, end_ns)``."""
-        pieces = self.forest.pieces
-        total = 0
-        for lane in lanes:
-            low, high = pieces.offsets[lane : lane + 2]
-            first = np.searchsorted(pieces.ends[low:high], start_ns, side="right")
-            last = np.searchsorted(pieces.starts[low:high], end_ns, side="left")
-            total += max(0, int(last - first))
-        return total
+        spans = (self.pieces.within(lane, start_ns, end_ns) for lane in lanes)
+        return sum(last - first for first, last in spans)
 
 
 def make_index(run: LibraryRun, lanes: str = LANES[0]) -> Index:
@@ -96,7 +89,7 @@ def make_index(run: LibraryRun, lanes: str = LANES[0]) -> Index:
     )
     return Index(
         keys,
-        make_forest(offsets.astype(np.int64), starts, ends),
+        Lanes.of(offsets.astype(np.int64), starts, ends),
         {
             name: np.concatenate([np.zeros(0, np.uint8), *(one.codes[name] for one in pieces)])
             for name in COLORINGS

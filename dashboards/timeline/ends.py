@@ -115,7 +115,8 @@ def _other_ends(hit: Hit) -> list[End]:
         return []
     own = (together[RANK] == hit.rank) & (together[START] == hit.values[START])
     ends = []
-    for source, target in arrows(together).tolist():
+    pairs = arrows(together)
+    for source, target in [*pairs.sound.tolist(), *pairs.late.tolist()]:
         for here, there in ((source, target), (target, source)):
             if own[here]:
                 ends.append(_end(hit, together, there, (source, target)))

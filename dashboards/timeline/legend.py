@@ -10,7 +10,6 @@ import numpy as np
 
 from dashboards.detail.names import CODES, NAMES, UNKNOWN, WAIT
 from dashboards.figures.png import data_url, png
-from dashboards.figures.timeline import Drawn, strips
 from dashboards.figures.timeline_paint import Strip, paint, palette
 from dashboards.theme import Theme, theme_named
 from dpprof.tables.kinds import BUBBLE_STATES
@@ -46,13 +45,12 @@ _ABOUT = {
 }
 
 
-def names_in(runs: Sequence[Drawn], coloring: str) -> list[str]:
+def names_in(painted: Sequence[Strip]) -> list[str]:
     """What is painted, in the order of the codes."""
-    found: set[int] = set()
-    for run in runs:
-        for strip in strips(run, coloring):
-            found |= set(np.unique(strip.codes[strip.pieces >= 0]).tolist())
-    return [NAMES[code] for code in sorted(found) if code]
+    counts = np.zeros(len(NAMES), dtype=np.int64)
+    for strip in painted:
+        counts += np.bincount(strip.codes[strip.pieces >= 0], minlength=len(NAMES))
+    return [NAMES[code] for code in np.flatnonzero(counts) if code]
 
 
 def legend(names: Sequence[str], theme: Theme) -> list[Component]:

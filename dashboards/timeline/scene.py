@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboards.detail.forest import Pixels
+from dashboards.detail.columns import Pixels
 from dashboards.detail.index import LANES, Index, make_index, step_window
 from dashboards.figures.timeline import (
     MARGIN,
     NOTHING,
     Drawn,
     Selected,
+    strips,
     timeline_figure,
 )
 from dashboards.figures.timeline_rows import Group, Rows, make_rows
@@ -196,6 +197,8 @@ def scene_figure(
     scene: Scene, coloring: str, theme: Theme, selected: Selected = NOTHING
 ) -> go.Figure:
     """The figure of a scene, as wide as the scene says."""
-    figure = timeline_figure(scene.drawn(), scene.rows, coloring, theme, selected)
+    drawn = scene.drawn()
+    painted = [strip for run in drawn for strip in strips(run, coloring)]
+    figure = timeline_figure(drawn, scene.rows, painted, theme, selected)
     figure.update_layout(width=scene.width_px + MARGIN["l"] + MARGIN["r"])
     return figure

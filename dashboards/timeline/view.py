@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dashboards.detail.index import LANES
-from dashboards.figures.timeline import MARGIN, Drawn, timeline_figure
+from dashboards.figures.timeline import MARGIN, Drawn, strips, timeline_figure
 from dashboards.page import Context
 from dashboards.timeline.ends import all_ends, selected_of
 from dashboards.timeline.legend import legend, names_in
@@ -49,9 +47,10 @@ def picture(context: Context, screen: Mapping[str, Any]) -> tuple[go.Figure, Any
     hit = hit_of(context.library, scene, context.view.select)
     selected = selected_of(scene, hit, all_ends(context.library, hit))
     coloring, theme = context.view.color, context.theme
-    figure = timeline_figure(drawn, scene.rows, coloring, theme, selected)
+    painted = [strip for run in drawn for strip in strips(run, coloring)]
+    figure = timeline_figure(drawn, scene.rows, painted, theme, selected)
     figure.update_layout(width=scene.width_px + MARGIN["l"] + MARGIN["r"])
-    names = legend(names_in(drawn, coloring), theme)
+    names = legend(names_in(painted), theme)
     return figure, names, readout(scene, drawn, context)
 
 
@@ -80,7 +79,7 @@ def readout(scene: Scene, drawn: list[Drawn], context: Context) -> list[str]:
 
 def _drawn_words(scene: Scene, drawn: list[Drawn]) -> str:
     inside = scene.count()
-    own = sum(len(np.unique(run.columns.pieces[run.columns.pieces >= 0])) for run in drawn)
+    own = sum(run.columns.drawn for run in drawn)
     text = f"{inside:,} pieces in view"
     if own >= inside:
         return f"{text}, each drawn"
