@@ -58,14 +58,18 @@ def promise_section(diff: Diff) -> Section:
     rows = [
         row
         for promise in diff.promises
-        if any(side.measured is not None for side in (promise.base, promise.new))
+        if any(
+            figure is not None
+            for side in (promise.base, promise.new)
+            for figure in (side.ideal, side.closed_form)
+        )
         for row in _promise_rows(promise, _texts(promise, diff))
     ]
     notes = [
         f"{name}, {_TITLES[promise.name]}: {side.reason}"
         for promise in diff.promises
         for name, side in (("BASE", promise.base), ("NEW", promise.new))
-        if side.reason and (side.measured is not None or side.form)
+        if side.reason
     ]
     columns = ("", "side", "measured", "ideal", "closed form", "form")
     return Section(

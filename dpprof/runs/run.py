@@ -23,7 +23,8 @@ class Run:
     present, in rank order. `used_steps` are the steps to account, `dropped_steps` those of the
     profiler's warm-up; with no marks, everything is step 0 of a whole-trace window. `files` maps
     each rank to the trace that it was read from. All times are on one clock: `clocks` says whose
-    times were corrected for that, and by how much.
+    times were corrected for that, and by how much. `world_size` is how many ranks the job had,
+    present or not; None where nothing says.
 
     A run is made with its table of `events`, or with `held`, which knows where they are. `events`
     is the whole table, read when first asked for: of a big run, take `held` one rank at a time.
@@ -43,6 +44,7 @@ class Run:
     warnings: tuple[str, ...]
     files: Mapping[int, Path]
     clocks: pd.DataFrame
+    world_size: int | None
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Run:
         files: Mapping[int, Path] | None = None,
         held: RankEvents | None = None,
         clocks: pd.DataFrame | None = None,
+        world_size: int | None = None,
     ) -> None:
         if events is not None or held is None:
             held = HeldEvents(empty_table(EVENTS) if events is None else events)
@@ -79,6 +82,7 @@ class Run:
             "warnings": warnings,
             "files": {} if files is None else files,
             "clocks": empty_table(CLOCKS) if clocks is None else clocks,
+            "world_size": manifest.world_size if manifest is not None else world_size,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

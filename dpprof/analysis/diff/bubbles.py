@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from dpprof.analysis.diff.cells import OWN, Cells
@@ -49,7 +50,9 @@ def _words(bubbles: pd.DataFrame, labels: Labels, number: Mapping[int, int]) -> 
     return pd.DataFrame(
         {
             RANK: [number.get(rank, 0) for rank, _, _, _ in fields],
-            STAGE: [_stage(labels, rank, slot, cause) for rank, _, cause, slot in fields],
+            STAGE: [
+                _stage(labels, rank, state, (slot, cause)) for rank, state, cause, slot in fields
+            ],
             STATE: bubbles[STATE],
             CAUSE_RANK: [number.get(rank, -1) for rank in bubbles[CAUSE_RANK].tolist()],
             WAITED_FOR: [waited_for(state, cause, slot) for _, state, cause, slot in fields],
@@ -72,9 +75,13 @@ def waited_for(state: str, cause: str, slot: str) -> str:
     return f"{_RECEIVING if receiving else ''}{slot_operation(made)}"
 
 
-def _stage(labels: Labels, rank: int, slot: str, cause: str) -> int:
-    """The stage of the slot that was held up; of a pair that of the action that had to wait."""
-    actions = (read_slot(slot) if slot else None) or ()
+def _stage(labels: Labels, rank: int, state: str, texts: tuple[str, str]) -> int:
+    """The stage of the slot that was held up; of a pair that of the action that had to wait.
+
+    `texts` are slot and cause. After a rank's last computation no slot is held up.
+    """
+    slot, cause = texts
+    actions = (read_slot(slot) if slot and state != BUBBLE_DRAIN else None) or ()
     made = (read_slot(cause) if cause else None) or ()
     ways = {action.direction for action in made}
     held_up = [action for action in actions if action.direction in ways] or actions
@@ -83,6 +90,6 @@ def _stage(labels: Labels, rank: int, slot: str, cause: str) -> int:
 
 def with_ranks(bubbles: pd.DataFrame) -> pd.DataFrame:
     """The same with the rank that was waited for in the words."""
-    known = bubbles[CAUSE_RANK] >= 0
-    words = "rank " + bubbles[CAUSE_RANK].astype(str) + ": " + bubbles[WAITED_FOR]
-    return bubbles.assign(**{WAITED_FOR: bubbles[WAITED_FOR].where(~known, words)})
+    fields = zip(bubbles[CAUSE_RANK].tolist(), bubbles[WAITED_FOR].tolist(), strict=True)
+    words = [f"rank {rank}: {waited}" if rank >= 0 else waited for rank, waited in fields]
+    return bubbles.assign(**{WAITED_FOR: np.array(words, dtype=object)})

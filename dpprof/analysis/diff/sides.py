@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -62,7 +62,7 @@ class _Ranks(NamedTuple):
         if first == second:
             return cls(_same(first), None, ())
         common = sorted(set(first) & set(second))
-        if _world(base) == _world(new) and common:
+        if common and base.world_size is not None and base.world_size == new.world_size:
             left_out = [
                 f"{name} has no rank {_list(missing)}: left out on the other side too, and the "
                 "step windows are those of the ranks that are left"
@@ -74,10 +74,8 @@ class _Ranks(NamedTuple):
             ]
             return cls(_same(common), frozenset(common), tuple(left_out))
         if len(first) == len(second):
-            note = (
-                f"ranks {_list(first)} of BASE are compared with {_list(second)} of NEW, in order"
-            )
-            return cls(tuple(zip(first, second, strict=True)), None, (note,))
+            pairs = tuple(zip(first, second, strict=True))
+            return cls(pairs, None, (_in_order(first, second),))
         note = (
             f"BASE has {len(first)} ranks and NEW {len(second)}, which do not correspond: means "
             "over the ranks are compared, and no single ranks"
@@ -91,13 +89,14 @@ class _Ranks(NamedTuple):
         return _restricted(run, self.common)
 
 
+def _in_order(base: list[int], new: list[int]) -> str:
+    if len(base) == 1:
+        return f"rank {base[0]} of BASE is compared with rank {new[0]} of NEW"
+    return f"ranks {_list(base)} of BASE are compared with {_list(new)} of NEW, in order"
+
+
 def _same(ranks: list[int]) -> tuple[tuple[int, int], ...]:
     return tuple((rank, rank) for rank in ranks)
-
-
-def _world(run: Run) -> int | None:
-    """Ranks of the whole job; None where only the traces at hand are known."""
-    return None if run.manifest is None else run.manifest.world_size
 
 
 def _list(ranks: Collection[int]) -> str:
@@ -151,20 +150,13 @@ def _restricted(run: Run, ranks: frozenset[int], unsplit: frozenset[str] = froze
     def of_ranks(table: pd.DataFrame) -> pd.DataFrame:
         return table[table[RANK].isin(ranks)]
 
-    return Run(
-        name=run.name,
-        source=run.source,
+    return replace(
+        run,
         held=_View(run.held, ranks, unsplit),
         places=tuple(place for place in run.places if place.rank in ranks),
-        schedule=run.schedule,
-        manifest=run.manifest,
         slots=of_ranks(run.slots),
         memory=of_ranks(run.memory),
         steps=of_ranks(run.steps),
-        used_steps=run.used_steps,
-        dropped_steps=run.dropped_steps,
-        warnings=run.warnings,
-        files=run.files,
         clocks=of_ranks(run.clocks),
     )
 
