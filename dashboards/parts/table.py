@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dpprof.reporters.units import UNKNOWN
@@ -40,6 +40,18 @@ def table(id: str, columns: Sequence[Column], rows: Sequence[Row]) -> Component:
     body = html.Tbody([_row(id, columns, one) for one in rows])
     whole = html.Table([head, body], className="figures", **{"data-testid": id})
     return html.Div(whole, className="scroll", tabIndex=0, role="region", **{"aria-label": id})
+
+
+def known_table(id: str, columns: Sequence[Column], rows: Sequence[Row]) -> Component:
+    """The same without columns in which every cell is ``n/a``."""
+    kept = [
+        place for place in range(len(columns)) if any(row.cells[place] != UNKNOWN for row in rows)
+    ]
+    return table(
+        id,
+        [columns[place] for place in kept],
+        [replace(row, cells=[row.cells[place] for place in kept]) for row in rows],
+    )
 
 
 def unknown(reason: str) -> Component:

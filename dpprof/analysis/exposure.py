@@ -18,6 +18,7 @@ from dpprof.tables.columns import (
     EXPOSED,
     EXPOSURE,
     HIDDEN,
+    NUMBER,
     OPERATIONS,
     START,
     STEP,
@@ -101,8 +102,9 @@ def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:
         covered = length_before(compute, pieces.ends) - length_before(compute, pieces.starts)
         np.add.at(hidden, chosen[owner], covered)
         wait[chosen] = _waits(rows, chosen)
-    times = {TOTAL: total, HIDDEN: hidden, EXPOSED: total - hidden, WAIT: wait}
-    measured = events.drop(columns=list(times), errors="ignore").assign(**times)
+    number = np.arange(len(events)) - np.searchsorted(rows.starts, rows.starts)
+    times = {TOTAL: total, HIDDEN: hidden, EXPOSED: total - hidden, WAIT: wait, NUMBER: number}
+    measured = events.assign(**times)
     communicates = np.isin(rows.kinds, COMMUNICATION_CODES)
     return measured.loc[communicates, list(OPERATIONS)].astype(OPERATIONS)
 

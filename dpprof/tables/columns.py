@@ -176,9 +176,12 @@ EXPOSURE: dict[str, str] = {
 }
 """One row per rank and communication operation that is told apart, over the used steps."""
 
+NUMBER = "number"
+
 OPERATIONS: dict[str, str] = {
     RANK: "int32",
     STEP: "int32",
+    NUMBER: "int32",  # among the events of the rank that start at the same time
     STAGE: "int32",
     LANE: "category",
     START: "int64",

@@ -70,6 +70,20 @@ def test_waiting_that_is_not_known_stays_so(make_run, event) -> None:
     ]
 
 
+def test_an_operation_is_found_again_among_those_that_start_with_it(make_run, event) -> None:
+    run = make_run(
+        [
+            event(0, 5, 9, "combine"),
+            event(0, 0, 3),
+            event(0, 5, 6),
+            event(0, 0, 1, "dispatch"),
+            event(0, 5, 8, "dispatch"),
+        ]
+    )
+    longest = exposure(run).longest
+    assert longest[["start_ns", "end_ns", "number"]].to_numpy().tolist() == [[5, 9, 0], [5, 8, 2]]
+
+
 def test_nothing_communicated_gives_empty_tables(make_run, event) -> None:
     found = exposure(make_run([event(0, 0, 10)]))
     assert (len(found.table), len(found.longest)) == (0, 0)

@@ -1,0 +1,174 @@
+"""The exposure of a run seen by operation, by layer and micro-batch, and as distributions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.tables.columns import (
+    COUNT,
+    DIRECTION,
+    EXPOSED,
+    HIDDEN,
+    KIND,
+    LAYER,
+    MICRO_BATCH,
+    NAME,
+    OPERATION,
+    PART,
+    RANK,
+    STAGE,
+    TOTAL,
+)
+
+LABEL = "label"
+NOT_SAID = "not said"
+_QUANTILES = {"least": 0.0, "lower": 0.25, "median": 0.5, "upper": 0.75, "most": 1.0}
+MOST_COLUMNS = 128
+MOST_ROWS = 96
+_SUMS = [COUNT, TOTAL, HIDDEN, EXPOSED]
+_ARGUMENTS = re.compile(r"[<(].*", re.DOTALL)
+
+
+def by_operation(table: pd.DataFrame) -> pd.DataFrame:
+    """Label, count, total, hidden and exposed time of operations alike, the most exposed first.
+
+    Where the training loop is labelled, alike is what has the same kind, operation and part, else
+    what has the same name. `table` has the columns `EXPOSURE`.
+    """
+    unlabelled = (table[OPERATION] == "").to_numpy(bool)
+    names = np.where(unlabelled, table[NAME].astype(str), "")
+    keys = [table[name].astype(str) for name in (KIND, OPERATION, PART)]
+    sums = table[_SUMS].groupby([*keys, pd.Series(names, index=table.index)], sort=False).sum()
+    labels = [_operation_label(*map(str, key)) for key in sums.index]
+    grouped = sums.assign(**{LABEL: labels}).groupby(LABEL, sort=False)[_SUMS].sum()
+    return grouped.sort_values(EXPOSED, ascending=False, kind="stable").reset_index()
+
+
+def _operation_label(kind: str, operation: str, part: str, name: str) -> str:
+    """``dispatch, F in F&B``; of a kernel without labels its kind and short name."""
+    if not operation:
+        return f"{kind}: {short_name(name)}"
+    return f"{kind}, {operation}" if part in ("", operation) else f"{kind}, {part} in {operation}"
+
+
+def short_name(name: str) -> str:
+    """A kernel's name without its result, template arguments and call arguments."""
+    plain = _ARGUMENTS.sub("", name.removeprefix("void ")).strip()
+    return "::".join(plain.split("::")[-2:])[:48] or name[:48]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Times by layer (rows, the first layer first) and micro-batch (columns), in nanoseconds.
+
+    Cells without any operation have a total of 0. `grouped` is how many neighbouring
+    micro-batches (layers) share a column (row), where there are too many to show.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    total: npt.NDArray[np.int64]
+    hidden: npt.NDArray[np.int64]
+    grouped: tuple[int, int] = (1, 1)
+
+    @property
+    def exposed(self) -> npt.NDArray[np.int64]:
+        """What computing does not hide."""
+        return self.total - self.hidden
+
+
+def layer_grid(table: pd.DataFrame) -> Grid | None:
+    """The operations that say their layer or micro-batch; None where none does."""
+    said = table[(table[LAYER] >= 0) | (table[MICRO_BATCH] >= 0)]
+    said = said[said[LAYER] >= 0] if (said[LAYER] >= 0).any() else said
+    if said.empty:
+        return None
+    rows, row_labels, row_group = _axis(said, [STAGE, LAYER], _layer_label, MOST_ROWS)
+    columns, labels, group = _axis(said, [DIRECTION, MICRO_BATCH], _batch_label, MOST_COLUMNS)
+    total = np.zeros((len(row_labels), len(labels)), dtype=np.int64)
+    hidden = total.copy()
+    np.add.at(total, (rows, columns), said[TOTAL].to_numpy(np.int64))
+    np.add.at(hidden, (rows, columns), said[HIDDEN].to_numpy(np.int64))
+    return Grid(row_labels, labels, total, hidden, (row_group, group))
+
+
+def _axis(
+    table: pd.DataFrame, names: list[str], label: Callable[[int, int], str], most: int
+) -> tuple[npt.NDArray[np.intp], list[str], int]:
+    """Position of each row on an axis of at most `most` places, and the places' labels."""
+    pairs = table[names].to_numpy(np.int64)
+    distinct, place = np.unique(pairs, axis=0, return_inverse=True)
+    group = -(-len(distinct) // most)
+    labels = [label(*one) for one in distinct.tolist()]
+    first, last = labels[::group], [*labels[group - 1 :: group], labels[-1]]
+    joined = [
+        one if one == other else f"{one} to {other}"
+        for one, other in zip(first, last, strict=False)
+    ]
+    return place.reshape(-1) // group, joined, group
+
+
+def _layer_label(stage: int, layer: int) -> str:
+    if layer < 0:
+        return NOT_SAID if stage < 0 else f"stage {stage}"
+    return f"layer {layer}" if stage < 0 else f"stage {stage}, layer {layer}"
+
+
+def _said_layer_label(stage: int, layer: int) -> str:
+    return NOT_SAID if layer < 0 else _layer_label(stage, layer)
+
+
+def _batch_label(direction: int, micro_batch: int) -> str:
+    if micro_batch < 0:
+        return NOT_SAID
+    return str(micro_batch) if direction < 0 else f"{direction}.{micro_batch}"
+
+
+BY: Mapping[str, Callable[[pd.DataFrame], pd.Series[Any]]] = MappingProxyType(
+    {
+        "stage": lambda table: _pairs(table, [STAGE, STAGE], lambda one, _: _or_not_said(one)),
+        "layer": lambda table: _pairs(table, [STAGE, LAYER], _said_layer_label),
+        "micro-batch": lambda table: _pairs(table, [DIRECTION, MICRO_BATCH], _batch_label),
+        "rank": lambda table: _pairs(table, [RANK, RANK], lambda one, _: str(one)),
+        "operation": lambda table: table[OPERATION].astype(str).replace("", NOT_SAID),
+    }
+)
+"""What a distribution can be taken by, and the label of each operation under it."""
+
+
+def _or_not_said(number: int) -> str:
+    return NOT_SAID if number < 0 else str(number)
+
+
+def _pairs(
+    table: pd.DataFrame, names: list[str], label: Callable[[int, int], str]
+) -> pd.Series[Any]:
+    keys = list(zip(*(table[name].tolist() for name in names), strict=True))
+    labels = {key: label(*key) for key in sorted(set(keys))}
+    order = pd.CategoricalDtype(list(dict.fromkeys(labels.values())), ordered=True)
+    return pd.Series([labels[key] for key in keys], index=table.index, dtype=order)
+
+
+def spread(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The hidden share of operations: least, quartiles and most for each value of `BY`.
+
+    One row per value that has any transfer, in order; columns ``label, least, lower, median,
+    upper, most, count``. Every row of `table` is one operation and counts once. Operations that do
+    not say their value are left out, unless none does.
+    """
+    moved = table[table[TOTAL] > 0]
+    labels = BY[by](moved)
+    said = labels != NOT_SAID
+    moved, labels = (moved[said], labels[said]) if said.any() else (moved, labels)
+    grouped = (moved[HIDDEN] / moved[TOTAL]).groupby(labels, observed=True)
+    quantiles = {name: grouped.quantile(at) for name, at in _QUANTILES.items()}
+    found = pd.DataFrame({**quantiles, COUNT: grouped.size()})
+    return found.rename_axis(LABEL).reset_index()

@@ -1,0 +1,145 @@
+"""How the hiding of communication is distributed over layers and micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from dashboards.exposures import LABEL, Grid
+from dashboards.figures.abreast import abreast
+from dashboards.theme import Theme, template
+from dpprof.reporters.units import TimeUnit
+from dpprof.tables.columns import COUNT
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_LIGHT_SCALE = [(0.0, "#F4F1EA"), (0.5, "#E8A33D"), (1.0, "#A0330A")]
+_DARK_SCALE = [(0.0, "#232B36"), (0.5, "#B8741A"), (1.0, "#FFC46B")]
+"""From little (the panel's own shade) to much exposed; lightness alone tells the order."""
+
+_ROW_HEIGHT = 16
+_FRAME = 110
+_LEAST_HEIGHT = 240
+
+
+@dataclass(frozen=True)
+class RunGrid:
+    """The layers and micro-batches of a run, and over how many steps they were added up."""
+
+    id: str
+    grid: Grid
+    steps: int
+
+
+def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: str) -> Figure:
+    """Layer by micro-batch, runs abreast on one scale; cells without operations stay blank.
+
+    `measure` is ``share`` (exposed share of the transfers, in per cent) or ``time`` (exposed time
+    per step, in `unit`). One heat map per run: z the measure, rows the layers.
+    """
+    alike = len({tuple(run.grid.rows) for run in runs}) <= 1
+    space = 0.03 if alike else 0.12
+    figure = abreast([run.id for run in runs], theme, shared_yaxes=alike, horizontal_spacing=space)
+    for column, run in enumerate(runs, 1):
+        figure.add_heatmap(
+            z=_measured(run, measure, unit),
+            x=run.grid.columns,
+            y=run.grid.rows,
+            customdata=_details(run, unit),
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=1,
+            hovertemplate="%{y}, micro-batch %{x}<br>%{customdata}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    rows = max((len(run.grid.rows) for run in runs), default=1)
+    title = "% exposed" if measure == "share" else f"exposed, {unit.name}"
+    axis = {"colorscale": _DARK_SCALE if theme.name == "dark" else _LIGHT_SCALE, "cmin": 0}
+    axis |= {"colorbar": {"title": {"text": title, "side": "right"}, "thickness": 12}}
+    figure.update_layout(
+        height=max(_LEAST_HEIGHT, _FRAME + _ROW_HEIGHT * rows),
+        coloraxis=axis | ({"cmax": 100} if measure == "share" else {}),
+    )
+    figure.update_xaxes(type="category", title_text="micro-batch (direction.number)")
+    figure.update_yaxes(type="category", autorange="reversed")
+    return figure
+
+
+def _measured(run: RunGrid, measure: str, unit: TimeUnit) -> list[list[float | None]]:
+    grid = run.grid
+    if measure == "share":
+        values = 100 * grid.exposed / np.maximum(grid.total, 1)
+    else:
+        values = grid.exposed / max(run.steps, 1) / unit.nanoseconds
+    rounded = np.round(values, 3).tolist()
+    return [
+        [value if total else None for value, total in zip(*both, strict=True)]
+        for both in zip(rounded, grid.total.tolist(), strict=True)
+    ]
+
+
+def _details(run: RunGrid, unit: TimeUnit) -> list[list[str]]:
+    steps = max(run.steps, 1)
+    return [
+        [
+            f"{unit.full((total - hidden) / steps)} exposed, {unit.full(hidden / steps)} hidden "
+            "per step"
+            if total
+            else "nothing transferred"
+            for total, hidden in zip(*both, strict=True)
+        ]
+        for both in zip(run.grid.total.tolist(), run.grid.hidden.tolist(), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class RunSpread:
+    """A distribution of a run (`dashboards.exposures.spread`)."""
+
+    id: str
+    table: pd.DataFrame
+
+
+def spread_boxes(runs: Sequence[RunSpread], theme: Theme, by: str) -> Figure:
+    """Boxes of the hidden share of operations: quartiles, whiskers to the least and the most.
+
+    One box trace per run: x the values of `by`, the rest in per cent.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for number, run in enumerate(runs):
+        table = run.table
+        parts = {
+            name: (100 * table[column]).round(3).tolist()
+            for name, column in (
+                ("lowerfence", "least"),
+                ("q1", "lower"),
+                ("median", "median"),
+                ("q3", "upper"),
+                ("upperfence", "most"),
+            )
+        }
+        figure.add_box(
+            x=table[LABEL].astype(str).tolist(),
+            **parts,
+            customdata=table[COUNT].tolist(),
+            name=run.id,
+            line={"color": theme.run_color(number), "width": 1.5},
+            fillcolor=theme.line if number else None,
+        )
+    figure.update_layout(
+        template=template(theme),
+        boxmode="group",
+        height=330,
+        xaxis={"type": "category", "title": {"text": by}},
+        yaxis={"title": {"text": "% hidden"}, "range": [-2, 102]},
+        showlegend=len(runs) > 1,
+    )
+    return figure

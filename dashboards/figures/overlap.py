@@ -1,0 +1,145 @@
+"""Communication hidden and exposed: by rank and kind, and by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dashboards.exposures import LABEL
+from dashboards.figures.abreast import abreast
+from dashboards.figures.states import pattern
+from dashboards.theme import Theme
+from dpprof.analysis.figures import Report
+from dpprof.reporters.units import TimeUnit
+from dpprof.tables.columns import COUNT, EXPOSED, HIDDEN
+from dpprof.tables.kinds import COMMUNICATION_KINDS
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_PARTS = ((1, "hidden", "", 0.55), (1, "exposed", "/", 1.0), (2, "wait", ".", 0.8))
+"""Panel, part of a kind's time, its pattern and opacity: what is exposed stands out."""
+
+_WORDS = {"hidden": "hidden", "exposed": "exposed", "wait": "waiting"}
+
+MOST_OPERATIONS = 14
+OTHERS = "all others"
+_BAR_HEIGHT = 22
+_FRAME = 120
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A run as figures show it: its id and its report."""
+
+    id: str
+    report: Report
+
+
+def rank_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit, kind: str = "") -> Figure:
+    """Hidden and exposed transfers of every rank by kind, and beneath what waited; runs abreast.
+
+    One trace per run, kind and part: x the ranks, y the time per step in `unit`. With `kind`
+    only that one. Kinds of which waiting is not known have no bar below.
+    """
+    panels = {"rows": 2, "row_heights": [0.62, 0.38], "vertical_spacing": 0.08}
+    names = [run.id for run in runs]
+    figure = abreast(names, theme, shared_xaxes=True, shared_yaxes=True, **panels)
+    for column, run in enumerate(runs, 1):
+        for row, part, shape, opacity in _PARTS:
+            for name in _kinds(runs, kind):
+                look = {"color": theme.color(name), "opacity": opacity}
+                figure.add_bar(
+                    **_rank_bars(run.report, name, part, unit),
+                    name=f"{name} {_WORDS[part]}",
+                    legendgroup=f"{name} {part}",
+                    showlegend=column == 1,
+                    marker=look | {"pattern": pattern(shape, theme)},
+                    row=row,
+                    col=column,
+                )
+    figure.update_layout(barmode="stack", height=430)
+    figure.update_xaxes(type="category")
+    figure.update_xaxes(title_text="rank", row=2)
+    figure.update_yaxes(title_text=f"transfers, {unit.name}", row=1, col=1)
+    figure.update_yaxes(title_text=f"waiting, {unit.name}", row=2, col=1)
+    return figure
+
+
+def _kinds(runs: Sequence[RunReport], kind: str) -> list[str]:
+    present = {name for run in runs for name in run.report.total.by_kind}
+    return [name for name in COMMUNICATION_KINDS if name in present and kind in ("", name)]
+
+
+def _rank_bars(report: Report, kind: str, part: str, unit: TimeUnit) -> dict[str, object]:
+    steps = max(len(report.per_step), 1)
+    times = [
+        getattr(rank.by_kind[kind], f"{part}_ns") if kind in rank.by_kind else None
+        for rank in report.ranks
+    ]
+    return {
+        "x": [str(rank.rank) for rank in report.ranks],
+        "y": [None if time is None else time / steps / unit.nanoseconds for time in times],
+        "hovertemplate": f"rank %{{x}}<br>{kind} {_WORDS[part]}: %{{y:.3f}} {unit.name} per step"
+        "<extra></extra>",
+    }
+
+
+@dataclass(frozen=True)
+class RunOperations:
+    """Operations of a run (`dashboards.exposures.by_operation`), and its ranks times its steps."""
+
+    id: str
+    table: pd.DataFrame
+    spans: int
+
+
+def operation_bars(runs: Sequence[RunOperations], theme: Theme, unit: TimeUnit) -> Figure:
+    """The operations that are exposed longest in the first run, the worst on top; runs abreast.
+
+    One trace per run and part: x the time per step, mean of the ranks, in `unit`; y the labels.
+    """
+    figure = abreast([run.id for run in runs], theme, shared_yaxes=True, shared_xaxes="all")
+    labels = _shown_labels(runs)
+    for column, run in enumerate(runs, 1):
+        rows = _with_others(run.table, labels)
+        for name, color, shape in (
+            (EXPOSED, theme.color("exposed.dispatch"), "/"),
+            (HIDDEN, theme.color("overlap"), ""),
+        ):
+            part = name.removesuffix("_ns")
+            figure.add_bar(
+                x=(rows[name] / max(run.spans, 1) / unit.nanoseconds).tolist(),
+                y=labels,
+                customdata=rows[COUNT].tolist(),
+                orientation="h",
+                name=part,
+                legendgroup=part,
+                showlegend=column == 1,
+                marker={"color": color, "pattern": pattern(shape, theme)},
+                hovertemplate=f"%{{y}}<br>{part}: %{{x:.3f}} {unit.name} per step, mean of the "
+                "ranks<br>%{customdata} operations<extra></extra>",
+                row=1,
+                col=column,
+            )
+    height = _FRAME + _BAR_HEIGHT * max(len(labels), 1)
+    figure.update_layout(barmode="stack", height=height)
+    figure.update_xaxes(title_text=f"{unit.name} per step")
+    figure.update_yaxes(type="category", categoryorder="array", categoryarray=labels[::-1])
+    return figure
+
+
+def _shown_labels(runs: Sequence[RunOperations]) -> list[str]:
+    labels = list(dict.fromkeys(label for run in runs for label in run.table[LABEL]))
+    return labels if len(labels) <= MOST_OPERATIONS else [*labels[: MOST_OPERATIONS - 1], OTHERS]
+
+
+def _with_others(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    """A row for each label, zeros where the run has no such operation; the others added up."""
+    known = table[LABEL].isin(labels)
+    names = table[LABEL].where(known, OTHERS)
+    sums = table.groupby(names, sort=False)[[COUNT, HIDDEN, EXPOSED]].sum()
+    return sums.reindex(labels, fill_value=0)
