@@ -18,8 +18,8 @@ NORM_EPSILON = 1e-6
 
 
 def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
-    """Scale each token to unit root mean square, then by the weight."""
-    return F.rms_norm(x, (x.shape[-1],), weight, NORM_EPSILON)
+    """Scale each token to unit root mean square, then by the weight (of any precision)."""
+    return F.rms_norm(x, (x.shape[-1],), weight.to(x.dtype), NORM_EPSILON)
 
 
 def rotary_table(config: ModelConfig, device: torch.device) -> Tensor:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from dpprof.schedules.components import Component
 from reference_impl.data import Batch
-from reference_impl.exchange import ExchangePlan, plan_exchange, return_rows, send_rows
+from reference_impl.exchange import ExchangePlan
+from reference_impl.exchanger import Exchanger
 from reference_impl.layer import before_dispatch, merge, mlp, summed_loss
 from reference_impl.moe import Routing
 from reference_impl.operators import Operators, WeightParts, deferred, run_weight_parts
 from reference_impl.segment import Segment, Tensors, run_segment
 from reference_impl.stage import StageModel
-from reference_impl.streams import keep_for_current_stream
 from reference_impl.wires import Wires
 
 TO_MERGE = ("returned", "weights", "shared", "residual")
@@ -34,8 +34,11 @@ class ChunkPass:
     the step. State: the wires, and for each component its segment and weight parts until they run.
     """
 
-    def __init__(self, model: StageModel, batch: Batch | None, loss_scale: float) -> None:
+    def __init__(
+        self, model: StageModel, exchanger: Exchanger, batch: Batch | None, loss_scale: float
+    ) -> None:
         self._model = model
+        self._exchanger = exchanger
         self._batch = batch
         self._loss_scale = loss_scale
         self._forward = Wires()
@@ -58,31 +61,26 @@ class ChunkPass:
 
         def function(inputs: Tensors) -> Tensors:
             x = self._layer_input(layer, inputs, operators)
-            model = self._model
-            parts, routing = before_dispatch(
-                x, model.weights[layer], model.rotary, model.config, operators
-            )
+            parts, routing = before_dispatch(x, self._model.layers[layer], operators)
             self._routing[layer] = routing
             return parts
 
         self._run(Component.ATTENTION, layer, function, self._take_layer_input(layer))
 
     def forward_dispatch(self, layer: int) -> None:
-        """Tell the ranks how many rows to expect, then send each row to its expert."""
-        group = self._model.ep_group
-        counts = keep_for_current_stream(self._routing[layer].counts)
-        plan = self._plans[layer] = plan_exchange(counts, group)
+        """Learn how many rows come and go, then send each row to its expert."""
+        plan = self._plans[layer] = self._exchanger.plan(self._routing[layer])
         rows = self._forward.take("rows", layer)
-        self._forward.put("received", layer, send_rows(rows, plan, group))
+        self._forward.put("received", layer, self._exchanger.dispatcher.send(rows, plan))
 
     def forward_mlp(self, layer: int) -> None:
         """Shared expert on the local tokens, routed experts on the rows received."""
         operators = self._deferred(Component.MLP, layer)
-        counts = self._plans[layer].counts
+        plan = self._plans[layer]
 
         def function(inputs: Tensors) -> Tensors:
-            weights = self._model.weights[layer]
-            return mlp(inputs["received"], inputs["local"], counts, weights, operators)
+            weights = self._model.layers[layer].weights
+            return mlp(inputs["received"], inputs["local"], plan, weights, operators)
 
         inputs = self._forward.take_all(layer, ("received", "local"))
         self._run(Component.MLP, layer, function, inputs)
@@ -90,7 +88,7 @@ class ChunkPass:
     def forward_combine(self, layer: int) -> None:
         """Send the experts' results back."""
         results = self._forward.take("results", layer)
-        returned = return_rows(results, self._plans[layer], self._model.ep_group)
+        returned = self._exchanger.dispatcher.bring_back(results, self._plans[layer])
         self._forward.put("returned", layer, returned)
 
     def forward_output(self, layer: int) -> None:
@@ -132,7 +130,7 @@ class ChunkPass:
     def backward_combine(self, layer: int) -> None:
         """Gradients of the returned rows to the ranks whose experts made them."""
         gradient = self._backward.take("returned", layer)
-        sent = send_rows(gradient, self._plans[layer], self._model.ep_group)
+        sent = self._exchanger.dispatcher.send(gradient, self._plans[layer])
         self._backward.put("results", layer, sent)
 
     def backward_mlp(self, layer: int) -> None:
@@ -143,7 +141,7 @@ class ChunkPass:
     def backward_dispatch(self, layer: int) -> None:
         """Gradients of the received rows back to where the rows came from."""
         gradient = self._backward.take("received", layer)
-        returned = return_rows(gradient, self._plans.pop(layer), self._model.ep_group)
+        returned = self._exchanger.dispatcher.bring_back(gradient, self._plans.pop(layer))
         self._backward.put("rows", layer, returned)
 
     def backward_attention(self, layer: int) -> None:

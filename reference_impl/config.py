@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from dpprof.errors import DpprofError
+from reference_impl.dispatchers.names import DISPATCHERS
 
 DTYPES = ("float64", "float32", "bfloat16")
 OPTIMIZERS = ("adamw", "sgd", "none")
+ROUTINGS = ("scores", "balanced")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,18 @@ class ModelConfig:
     seed: int = 0
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
+    # Routing (DeepSeek-V3 technical report, section 2.1.2).
+    routing: str = "scores"  # "balanced" deals experts out like cards, for profiling
+    expert_groups: int = 1
+    top_groups: int = 1  # a token's experts come from this many groups
+    route_scale: float = 1.0  # what the weights of a token's experts add up to
+    bias_speed: float = 0.0  # by how much a step moves the bias that balances experts; 0: none
+    capacity_factor: float = 0.0  # places per expert over the mean load; 0: as many as it takes
+    # Expert parallelism.
+    dispatcher: str = "all-to-all"
+    communication_sms: int = 20  # multiprocessors that the all-to-all may take (DeepSeek's number)
+    looped_ep: int = 1  # one rank stands for so many: it holds a share and gets its rows back
+    expert_placement: tuple[tuple[int, ...], ...] = ()  # by layer: the expert in each slot
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -50,10 +65,26 @@ class ModelConfig:
             raise DpprofError(
                 f"top_k {self.top_k} is more than the {self.experts} experts; lower top_k"
             )
+        if self.experts % self.expert_groups or self.experts % self.looped_ep:
+            raise DpprofError(
+                f"{self.experts} experts do not divide by expert_groups {self.expert_groups} and "
+                f"looped_ep {self.looped_ep}; give numbers that do"
+            )
+        if not self.expert_groups >= self.top_groups >= self._groups_needed:
+            raise DpprofError(
+                f"top_groups is {self.top_groups}; give {self._groups_needed} (enough for top_k "
+                f"{self.top_k}) to {self.expert_groups} (expert_groups)"
+            )
         if self.rope_size % 2:
             raise DpprofError(f"rope_size {self.rope_size} is odd; it rotates pairs, give it even")
         _check_choice("dtype", self.dtype, DTYPES)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("routing", self.routing, ROUTINGS)
+        _check_choice("dispatcher", self.dispatcher, DISPATCHERS)
+        for name in ("route_scale", "bias_speed", "capacity_factor"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise DpprofError(f"{name} is {getattr(self, name)}; give a number from 0")
+        object.__setattr__(self, "expert_placement", _placement(self))
 
     def check_parallel(self, stage_count: int, ep: int) -> None:
         """Raise `DpprofError` unless the model can be cut into these stages and expert shares."""
@@ -62,9 +93,14 @@ class ModelConfig:
                 f"{self.layers} layers do not divide by the schedule's {stage_count} stages; "
                 f"use a multiple of {stage_count} layers, or fewer pipeline ranks"
             )
-        if self.experts % ep:
+        if self.held_experts % ep:
             raise DpprofError(
-                f"{self.experts} experts do not divide by --ep {ep}; give an EP size that does"
+                f"{self.held_experts} experts do not divide by --ep {ep}; give an EP size that does"
+            )
+        if ep > 1 and self.looped_ep > 1:
+            raise DpprofError(
+                f"looped_ep {self.looped_ep} stands for expert-parallel ranks that are not there; "
+                f"use it with --ep 1, or --ep {ep} without it"
             )
 
     def stage_layers(self, stage: int, stage_count: int) -> range:
@@ -73,18 +109,49 @@ class ModelConfig:
         return range(stage * share, (stage + 1) * share)
 
     def ep_experts(self, ep_rank: int, ep: int) -> range:
-        """Global numbers of the experts that an expert-parallel rank holds in every layer."""
-        share = self.experts // ep
+        """Slots that an expert-parallel rank holds in every layer; without a placement, experts."""
+        share = self.held_experts // ep
         return range(ep_rank * share, (ep_rank + 1) * share)
+
+    def expert_in(self, layer: int, slot: int) -> int:
+        """The expert whose weights are in a slot of a layer."""
+        return self.expert_placement[layer][slot] if self.expert_placement else slot
+
+    @property
+    def held_experts(self) -> int:
+        """Expert slots that have weights, over all expert-parallel ranks."""
+        if self.expert_placement:
+            return len(self.expert_placement[0])
+        return self.experts // self.looped_ep
+
+    @property
+    def slots(self) -> int:
+        """Expert slots that rows are sorted by."""
+        return self.held_experts * self.looped_ep
+
+    @property
+    def capacity(self) -> int:
+        """Places that each rank has in each expert slot for a micro-batch; 0: no limit."""
+        rows = self.tokens_per_micro_batch * self.top_k
+        return math.ceil(self.capacity_factor * rows / self.slots)
+
+    @property
+    def rows_sent(self) -> int:
+        """Rows that a rank sends in each dispatch of a micro-batch."""
+        return self.slots * self.capacity or self.tokens_per_micro_batch * self.top_k
+
+    @property
+    def _groups_needed(self) -> int:
+        return -(-self.top_k // (self.experts // self.expert_groups))
 
     @property
     def tokens_per_micro_batch(self) -> int:
         """Tokens of one micro-batch on one expert-parallel rank."""
         return self.micro_batch * self.sequence
 
-    def tokens_per_step(self, micro_batches: int, ep: int) -> int:
-        """Tokens that one training step sees, over all micro-batches and EP ranks."""
-        return micro_batches * ep * self.tokens_per_micro_batch
+    def tokens_per_step(self, micro_batches: int, data_ranks: int) -> int:
+        """Tokens that one training step sees, over all micro-batches and data ranks (DP x EP)."""
+        return micro_batches * data_ranks * self.tokens_per_micro_batch
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of one layer's parameters by name; those of experts have the experts in front."""
@@ -102,12 +169,12 @@ class ModelConfig:
             "router": (self.experts, self.hidden),
             "shared_gate_up": (2 * self.shared_size, self.hidden),
             "shared_down": (self.hidden, self.shared_size),
-            "expert_gate_up": (self.experts, 2 * self.expert_size, self.hidden),
-            "expert_down": (self.experts, self.hidden, self.expert_size),
+            "expert_gate_up": (self.held_experts, 2 * self.expert_size, self.hidden),
+            "expert_down": (self.held_experts, self.hidden, self.expert_size),
         }
 
     def parameter_count(self) -> int:
-        """Parameters of the whole model, every expert once."""
+        """Parameters of the whole model, every expert slot counted."""
         layer = sum(_product(shape) for shape in self.shapes().values())
         return self.layers * layer + 2 * self.vocab * self.hidden + self.hidden
 
@@ -119,16 +186,16 @@ class ModelConfig:
         """
         matrices = {name: shape for name, shape in self.shapes().items() if len(shape) > 1}
         met = sum(
-            _product(shape) * (self.top_k / self.experts if name.startswith("expert") else 1)
+            _product(shape) * (self.top_k / shape[0] if name.startswith("expert") else 1)
             for name, shape in matrices.items()
         )
         width = self.heads * (2 * self.head_size + self.rope_size)
         attended = 2 * width * (self.sequence + 1) / 2
         return 3 * (self.layers * (2 * met + attended) + 2 * self.vocab * self.hidden)
 
-    def flops_per_step(self, micro_batches: int, ep: int) -> float:
+    def flops_per_step(self, micro_batches: int, data_ranks: int) -> float:
         """Floating-point operations of one training step over all ranks."""
-        return self.flops_per_token() * self.tokens_per_step(micro_batches, ep)
+        return self.flops_per_token() * self.tokens_per_step(micro_batches, data_ranks)
 
     def to_json(self) -> dict[str, Any]:
         """The plain form for `run.json`, read back by `from_json`."""
@@ -150,6 +217,25 @@ class ModelConfig:
             raise DpprofError(f"model sizes are incomplete ({error}); give them all") from error
 
 
+def _placement(config: ModelConfig) -> tuple[tuple[int, ...], ...]:
+    """The placement as tuples (JSON has lists), every layer complete and of one length."""
+    placement = tuple(tuple(layer) for layer in config.expert_placement)
+    if not placement:
+        return ()
+    everyone = set(range(config.experts))
+    if len(placement) != config.layers or config.looped_ep > 1:
+        raise DpprofError(
+            f"expert_placement has {len(placement)} layers for a model of {config.layers} with "
+            f"looped_ep {config.looped_ep}; give one for each layer, and looped_ep 1"
+        )
+    if len({len(layer) for layer in placement}) > 1 or any(set(p) != everyone for p in placement):
+        raise DpprofError(
+            f"expert_placement must hold each of the {config.experts} experts in every layer, in "
+            "equally many slots"
+        )
+    return placement
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -166,8 +252,8 @@ def _product(shape: tuple[int, ...]) -> int:
     return result
 
 
-# 16 layers in every preset: they divide by the stages of each schedule up to PP=8 (two chunks a
-# rank) and PP=16 (one), so that runs of different schedules train the same model.
+# 16 layers in the general presets: they divide by the stages of each schedule up to PP=8 (two
+# chunks a rank) and PP=16 (one), so that runs of different schedules train the same model.
 PRESETS: Mapping[str, ModelConfig] = MappingProxyType(
     {
         # For tests: a component takes about a millisecond on one core.
@@ -223,8 +309,56 @@ PRESETS: Mapping[str, ModelConfig] = MappingProxyType(
             dtype="bfloat16",
             learning_rate=3e-4,
         ),
+        # DeepSeek-V3's MoE layer as its published profile runs it (technical report, section
+        # 4.2): one rank's share of 64 expert-parallel ranks, 4 of 256 experts, experts dealt out.
+        # With real expert parallelism: --set looped_ep=1 --ep 64.
+        "deepseek-v3-layer": ModelConfig(
+            layers=4,
+            hidden=7168,
+            heads=128,
+            head_size=128,
+            rope_size=64,
+            query_rank=1536,
+            key_value_rank=512,
+            experts=256,
+            top_k=8,
+            expert_size=2048,
+            shared_size=2048,
+            vocab=129280,
+            sequence=4096,
+            micro_batch=1,
+            dtype="bfloat16",
+            learning_rate=2.2e-4,
+            routing="balanced",
+            expert_groups=8,
+            top_groups=4,
+            route_scale=2.5,
+            bias_speed=0.001,
+            looped_ep=64,
+        ),
     }
 )
+
+
+def with_sizes(config: ModelConfig, changes: Sequence[str]) -> ModelConfig:
+    """`config` with the sizes of texts ``size=value``; raises `DpprofError` for bad ones."""
+    types = {field.name: field.type for field in fields(config)}
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        kind = types.get(name)
+        if not equals or kind not in _READERS:
+            known = sorted(name for name, kind in types.items() if kind in _READERS)
+            raise DpprofError(f"--set {change}: give SIZE=VALUE, a size of {', '.join(known)}")
+        try:
+            values[name] = _READERS[str(kind)](text)
+        except ValueError as error:
+            raise DpprofError(f"--set {change}: {name} takes {_WORDS[str(kind)]}") from error
+    return replace(config, **values)
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
+_WORDS: Mapping[str, str] = {"int": "a whole number", "float": "a number"}
 
 
 def preset(name: str) -> ModelConfig:

@@ -21,9 +21,9 @@ class Batch(NamedTuple):
     targets: torch.Tensor
 
 
-def make_batch(config: ModelConfig, step: int, micro_batch: int, ep_rank: int) -> Batch:
-    """Micro-batch `micro_batch` (global number) of an expert-parallel rank, on the CPU."""
-    text = f"{config.seed}/data/{step}/{micro_batch}/{ep_rank}"
+def make_batch(config: ModelConfig, step: int, micro_batch: int, data_rank: int) -> Batch:
+    """Micro-batch `micro_batch` (global number) of a data rank, on the CPU."""
+    text = f"{config.seed}/data/{step}/{micro_batch}/{data_rank}"
     generator = torch.Generator().manual_seed(seed_of(text))
     column = (config.micro_batch, 1)
     start = torch.randint(config.vocab, column, generator=generator)

@@ -193,6 +193,10 @@ class EmulatedExecutor:
         outputs = [action for action in self._slot if action in self._handed_over]
         return dict.fromkeys(outputs, torch.tensor([self._free_ns])) if outputs else {}
 
+    def expert_load(self) -> dict[int, list[int]]:
+        """Nothing: no token is routed."""
+        return {}
+
     def end_step(self) -> float | None:
         """Nothing to reduce, nothing learned."""
         return None

@@ -71,5 +71,8 @@ class Executor(Protocol):
         Activations that the slot's actions needed last are freed here.
         """
 
+    def expert_load(self) -> dict[int, list[int]]:
+        """By layer of the model: the rows that each expert got so far. All ranks ask at once."""
+
     def end_step(self) -> float | None:
         """Reduce gradients, update parameters; the step's loss on ranks of the last stage."""

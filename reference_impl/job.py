@@ -15,7 +15,7 @@ Device = Literal["cuda", "cpu", "emulated"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One schedule to profile on `pp` x `ep` processes.
+    """One schedule to profile on `pp` x `dp` x `ep` processes.
 
     `schedule` and `costs` are in their JSON forms; `costs` is set for the emulated device only,
     as are `faults` (what `dpprof.costs.faults` reads), and `sizes` (the model's configuration) for
@@ -25,6 +25,7 @@ class Job:
     schedule: dict[str, Any]
     pp: int
     ep: int
+    dp: int = 1
     device: Device
     folder: str
     layers: int
@@ -38,7 +39,7 @@ class Job:
     @property
     def world_size(self) -> int:
         """Number of processes."""
-        return self.pp * self.ep
+        return self.pp * self.dp * self.ep
 
 
 def resolve_device(name: str, world_size: int) -> Device:

@@ -7,6 +7,7 @@ them, the unpipelined model does not.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,48 +15,71 @@ from torch import Tensor
 
 from reference_impl.attention import attention, rms_norm
 from reference_impl.config import ModelConfig
+from reference_impl.exchange import ExchangePlan
 from reference_impl.moe import (
     Routing,
     experts,
     gated_mlp,
     plan_routing,
-    route,
     rows_to_send,
     weighted_sum,
 )
 from reference_impl.operators import Operators
+from reference_impl.replicas import Replicas
+from reference_impl.routing import choose_experts
 
 Weights = Mapping[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One layer on one rank: its parameters by short name, and what its router remembers.
+
+    `bias` and `load` are ``[experts]``: what balances the choice of experts, and how many rows
+    each of them got in this step. `replicas` says where experts are, if not in their own slot.
+    """
+
+    config: ModelConfig
+    weights: Weights
+    rotary: Tensor
+    bias: Tensor
+    load: Tensor
+    replicas: Replicas | None = None
+
+
 def before_dispatch(
-    x: Tensor, weights: Weights, table: Tensor, config: ModelConfig, operators: Operators
+    x: Tensor, layer: Layer, operators: Operators
 ) -> tuple[dict[str, Tensor], Routing]:
     """Attention with its residual, then everything up to the rows in send order.
 
     Gives ``residual [batch, sequence, hidden]``, ``local [tokens, hidden]`` (normed, for the
-    shared expert), ``rows [tokens * top_k, hidden]``, ``weights [tokens, top_k]``, and the routing.
+    shared expert), ``rows [rows sent, hidden]``, ``weights [tokens, top_k]``, and the routing.
     """
+    config, weights = layer.config, layer.weights
     normed = rms_norm(x, weights["attention_norm"])
-    residual = x + attention(normed, weights, table, operators, config.head_size)
+    residual = x + attention(normed, weights, layer.rotary, operators, config.head_size)
     local = rms_norm(residual, weights["mlp_norm"]).flatten(0, 1)
-    chosen_weights, chosen = route(local, weights["router"], config.top_k, operators)
-    routing = plan_routing(chosen, config.experts)
+    choice = choose_experts(local, weights["router"], layer.bias, config, operators)
+    routing = _routing(choice.experts, layer)
     rows = rows_to_send(local, routing)
-    parts = {"residual": residual, "local": local, "rows": rows, "weights": chosen_weights}
+    parts = {"residual": residual, "local": local, "rows": rows, "weights": choice.weights}
     return parts, routing
 
 
+def _routing(chosen: Tensor, layer: Layer) -> Routing:
+    """Where the rows go; counts them for the load."""
+    expert = chosen.flatten()
+    layer.load.scatter_add_(0, expert, torch.ones_like(expert))
+    slots = chosen if layer.replicas is None else layer.replicas.slots_of(chosen)
+    return plan_routing(slots, layer.config.slots, layer.config.capacity)
+
+
 def mlp(
-    received: Tensor,
-    local: Tensor,
-    counts: list[list[int]],
-    weights: Weights,
-    operators: Operators,
+    received: Tensor, local: Tensor, plan: ExchangePlan, weights: Weights, operators: Operators
 ) -> dict[str, Tensor]:
     """``results`` of the experts held here on the rows received, ``shared`` on the local tokens."""
     shared = gated_mlp(local, weights["shared_gate_up"], weights["shared_down"], operators)
-    return {"results": experts(received, counts, weights, operators), "shared": shared}
+    return {"results": experts(received, plan, weights, operators), "shared": shared}
 
 
 def merge(parts: Mapping[str, Tensor], routing: Routing) -> Tensor:

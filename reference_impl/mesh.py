@@ -1,80 +1,150 @@
-"""The mesh: which pipeline rank and which expert rank each process is, and its process groups."""
+"""The mesh: which pipeline, data and expert rank each process is, and its process groups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from dpprof.schedules.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """`pp` x `ep` processes; expert ranks of one pipeline rank are neighbours."""
+    """`pp` x `dp` x `ep` processes; expert ranks are neighbours, replicas of them come next."""
 
     pp: int
     ep: int
     rank: int
+    dp: int = 1
 
     @property
     def pp_rank(self) -> int:
         """Pipeline rank of this process."""
-        return self.rank // self.ep
+        return self.rank // self.data_size
+
+    @property
+    def dp_rank(self) -> int:
+        """Which replica of the experts this process belongs to."""
+        return self.rank % self.data_size // self.ep
 
     @property
     def ep_rank(self) -> int:
-        """Expert (and data) rank of this process."""
+        """Expert rank of this process."""
         return self.rank % self.ep
+
+    @property
+    def data_size(self) -> int:
+        """Ranks that train different tokens with the same stages: all replicas' expert ranks."""
+        return self.dp * self.ep
+
+    @property
+    def data_rank(self) -> int:
+        """This process among them."""
+        return self.rank % self.data_size
+
+    @property
+    def expert_group(self) -> str:
+        """Name of this process's expert-parallel group in labels."""
+        return f"ep.{self.pp_rank}" + (f".{self.dp_rank}" if self.dp > 1 else "")
 
     def rank_of(self, pp_rank: int) -> int:
         """Global rank that stands at `pp_rank` in this process's pipeline."""
-        return pp_rank * self.ep + self.ep_rank
+        return pp_rank * self.data_size + self.data_rank
 
 
 @dataclass(frozen=True)
 class Groups:
     """Process groups of this rank; None stands for a group of one.
 
-    `ep`: the ranks that share this stage's experts; each of them trains other tokens, so it is
-    the data-parallel group of everything but the experts too. `mirror`: the pipeline ranks that
-    hold the same two stages (DualPipe), for this expert rank.
+    `ep`: the ranks that share this stage's experts; each of them trains other tokens. `data`:
+    these and their replicas, which all hold a copy of everything but the experts; `replicas`:
+    those with the same experts. `mirror`: the pipeline ranks that hold the same two stages
+    (DualPipe), for this data rank.
     """
 
     ep: dist.ProcessGroup | None
     mirror: dist.ProcessGroup | None
     edges: dict[tuple[int, int], dist.ProcessGroup]
+    data: dist.ProcessGroup | None = None
+    replicas: dist.ProcessGroup | None = None
 
 
-def make_groups(mesh: Mesh, schedule: Schedule, backend: str) -> Groups:
+def make_groups(
+    mesh: Mesh, schedule: Schedule, backend: str, sms: int | None = None, loop: bool = False
+) -> Groups:
     """Create every group of the job; all ranks must call this, at the same time.
 
-    NCCL orders the operations of a communicator, so that a send in one direction would wait for
-    a receive in the other: every directed edge of the pipeline gets a communicator of its own.
-    gloo matches by tag and needs only the world's.
+    `sms` bounds the multiprocessors of NCCL's all-to-all. With `loop` an expert group of one is
+    a group all the same, so that what is sent there really moves. NCCL orders the operations of a
+    communicator, so that a send in one direction would wait for a receive in the other: every
+    directed edge of the pipeline gets a communicator of its own. gloo matches by tag and needs
+    only the world's.
     """
-    ep = _own_group(
-        ([p * mesh.ep + e for e in range(mesh.ep)] for p in range(mesh.pp)), mesh.rank, "ep"
-    )
+    device_mesh = _device_mesh(mesh, backend, sms)
     mirror = _own_group(
         (
-            [p * mesh.ep + e for p in ranks]
+            [p * mesh.data_size + d for p in ranks]
             for ranks in mirror_ranks(schedule)
-            for e in range(mesh.ep)
+            for d in range(mesh.data_size)
         ),
         mesh.rank,
         "mirror",
     )
+    return Groups(
+        ep=device_mesh["ep"].get_group() if mesh.ep > 1 or loop else None,
+        mirror=mirror,
+        edges=_edge_groups(mesh, schedule) if backend == "nccl" else {},
+        data=_data_group(device_mesh) if mesh.data_size > 1 else None,
+        replicas=device_mesh["dp"].get_group() if mesh.dp > 1 else None,
+    )
+
+
+def _device_mesh(mesh: Mesh, backend: str, sms: int | None) -> DeviceMesh:
+    """PP x DP x EP as torch has it."""
+    options: dict[str, Any] = {}
+    if backend == "nccl" and sms is not None:
+        bounded = dist.ProcessGroupNCCL.Options()
+        bounded.config.max_ctas = sms
+        options = {"backend_override": {"ep": ("nccl", bounded)}}
+    return init_device_mesh(
+        "cuda" if backend == "nccl" else "cpu",
+        (mesh.pp, mesh.dp, mesh.ep),
+        mesh_dim_names=("pp", "dp", "ep"),
+        **options,
+    )
+
+
+def _data_group(device_mesh: DeviceMesh) -> dist.ProcessGroup:
+    return device_mesh["dp", "ep"]._flatten("data").get_group()
+
+
+def _edge_groups(mesh: Mesh, schedule: Schedule) -> dict[tuple[int, int], dist.ProcessGroup]:
+    """A communicator of two ranks for every directed edge, connected.
+
+    NCCL connects with the first message, for which the host waits. In the middle of a step both
+    ends could so wait for each other, by way of other ranks; here every rank goes through the
+    edges in the same order, so somebody can always go on.
+    """
     edges = {}
-    if backend == "nccl":
-        for source, target in pipeline_edges(schedule):
-            for e in range(mesh.ep):
-                ranks = [source * mesh.ep + e, target * mesh.ep + e]
-                group = dist.new_group(ranks, group_desc=f"pp {ranks[0]}>{ranks[1]}")
-                if mesh.rank in ranks:
-                    edges[ranks[0], ranks[1]] = group
-    return Groups(ep, mirror, edges)
+    for source, target in pipeline_edges(schedule):
+        for d in range(mesh.data_size):
+            ranks = [source * mesh.data_size + d, target * mesh.data_size + d]
+            group = dist.new_group(ranks, group_desc=f"pp {ranks[0]}>{ranks[1]}")
+            if mesh.rank in ranks:
+                edges[ranks[0], ranks[1]] = group
+    for (source, target), group in edges.items():
+        greeting = torch.zeros(1, device="cuda")
+        if mesh.rank == source:
+            dist.send(greeting, target, group=group)
+        else:
+            dist.recv(greeting, source, group=group)
+    torch.cuda.synchronize()
+    return edges
 
 
 def _own_group(members: Iterable[list[int]], rank: int, name: str) -> dist.ProcessGroup | None:

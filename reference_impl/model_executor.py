@@ -14,13 +14,15 @@ from dpprof.schedules.schedule import Schedule
 from reference_impl.chunk import ChunkPass
 from reference_impl.config import ModelConfig
 from reference_impl.data import Batch, global_micro_batch, make_batch
+from reference_impl.exchanger import make_exchanger
 from reference_impl.executor import MessageSpec
 from reference_impl.job import Job
 from reference_impl.lanes import Completion
 from reference_impl.mesh import Groups, Mesh
-from reference_impl.reduction import reduce_gradients, reduce_loss
-from reference_impl.stage import make_stage
-from reference_impl.training import Optimizer, make_optimizer
+from reference_impl.reduction import reduce_gradients, reduce_load, reduce_loss
+from reference_impl.routing import update_bias
+from reference_impl.stage import StageModel, make_stage
+from reference_impl.training import make_optimizers
 
 _F, _I, _W = Operation.FORWARD, Operation.INPUT_GRADIENT, Operation.WEIGHT_GRADIENT
 
@@ -67,12 +69,14 @@ class ModelExecutor:
         self._device = device
         self.stages = schedule.placement.stages[mesh.pp_rank]
         """Stage number by direction."""
-        experts = config.ep_experts(mesh.ep_rank, mesh.ep)
+        slots = config.ep_experts(mesh.ep_rank, mesh.ep)
         self._models = [
-            make_stage(config, config.stage_layers(stage, stage_count), experts, groups.ep, device)
+            make_stage(config, config.stage_layers(stage, stage_count), slots, device)
             for stage in self.stages
         ]
-        self._optimizer: Optimizer = make_optimizer(config, list(self.parameters().values()))
+        self._exchanger = make_exchanger(config, mesh, groups, device)
+        self._optimizers = make_optimizers(config, self.parameters(), groups)
+        self._total_load = [torch.zeros_like(model.load) for model in self._models]
         self._batches: dict[tuple[int, int], Batch] = {}
         self._passes: dict[tuple[int, int], ChunkPass] = {}
         self._slot: Slot = ()
@@ -86,6 +90,7 @@ class ModelExecutor:
         self._loss = torch.zeros((), dtype=torch.float64, device=self._device)
         for model in self._models:
             model.parameters.clear_gradients()
+            model.load.zero_()
         self._batches = {
             (direction, micro_batch): self._make_batch(step, direction, micro_batch)
             for direction, model in enumerate(self._models)
@@ -112,8 +117,8 @@ class ModelExecutor:
 
     def makes_the_host_wait(self, index: int) -> bool:
         """The dispatch of a forward, where its counts are known to the device alone."""
-        if self._device.type != "cuda":
-            return False  # there, the lane's own thread waits
+        if self._device.type != "cuda" or self._exchanger.known is not None:
+            return False  # on a CPU, the lane's own thread waits
         step = self._program[index]
         return step.part is _F and step.component is Component.DISPATCH
 
@@ -124,7 +129,7 @@ class ModelExecutor:
         received by then decides how many it returns.
         """
         step = self._program[index]
-        rows = self._config.tokens_per_micro_batch * self._config.top_k
+        rows = self._config.rows_sent
         if (step.part is _F) == (step.component is Component.COMBINE):
             rows = self._pass_of(index).rows_received(step.layer)
         return rows * self._config.hidden * self.message.dtype.itemsize
@@ -161,17 +166,29 @@ class ModelExecutor:
     def end_step(self) -> float | None:
         """Reduce, update; the mean loss of all tokens of the step on ranks of the last stage."""
         self.reduce_gradients()
-        self._optimizer.step()
+        self._optimizers.step()
+        self._balance()
         return self.reduced_loss()
 
     # The parts of the step's end, and what a run says about a rank.
 
     def reduce_gradients(self) -> None:
         """Add up the gradients of everything that other ranks hold copies of."""
-        parameters = {
-            stage: model.parameters for stage, model in zip(self.stages, self._models, strict=True)
+        reduce_gradients(self._by_stage, self._mesh, self._groups)
+
+    def expert_load(self) -> dict[int, list[int]]:
+        """Rows that each expert got, by layer of this rank, over all steps and ranks so far.
+
+        All ranks must ask at the same time.
+        """
+        for model, total in zip(self._models, self._total_load, strict=True):
+            model.load.copy_(total)
+        reduce_load(self._by_stage, self._mesh, self._groups)
+        return {
+            number: counts
+            for model in self._models
+            for number, counts in zip(model.numbers, model.load.tolist(), strict=True)
         }
-        reduce_gradients(parameters, self._mesh, self._groups)
 
     def reduced_loss(self) -> float | None:
         """The step's loss, the same on every rank that holds the last stage; None elsewhere."""
@@ -193,30 +210,52 @@ class ModelExecutor:
             name: value for model in self._models for name, value in model.parameters.named.items()
         }
 
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """The parameters' gradients by name, in the type that they add up in."""
+        return {
+            name: value
+            for model in self._models
+            for name, value in model.parameters.gradients.items()
+        }
+
     def place(self) -> RankPlace:
         """Where this rank stands, and the bytes that it holds all the time."""
-        parameter_bytes = sum(model.parameters.parameter_bytes for model in self._models)
+        held = [model.parameters for model in self._models]
         return RankPlace(
             rank=self._mesh.rank,
             pp_rank=self._mesh.pp_rank,
             ep_rank=self._mesh.ep_rank,
+            dp_rank=self._mesh.dp_rank,
             stages=list(self.stages),
-            parameter_bytes=parameter_bytes,
-            gradient_bytes=parameter_bytes,
-            optimizer_bytes=self._optimizer.state_per_parameter * parameter_bytes,
+            parameter_bytes=sum(each.parameter_bytes for each in held),
+            gradient_bytes=sum(each.gradient_bytes for each in held),
+            optimizer_bytes=self._optimizers.state_bytes,
         )
+
+    @property
+    def _by_stage(self) -> dict[int, StageModel]:
+        return dict(zip(self.stages, self._models, strict=True))
+
+    def _balance(self) -> None:
+        """Add the step's load to the total; move the bias that balances the experts."""
+        for model, total in zip(self._models, self._total_load, strict=True):
+            total += model.load
+        if self._config.bias_speed:
+            reduce_load(self._by_stage, self._mesh, self._groups)
+            for model in self._models:
+                update_bias(model.bias, model.load, self._config.bias_speed)
 
     def _pass_of(self, index: int) -> ChunkPass:
         return self._passes[self._slot[self._program[index].member][1:]]
 
     def _new_pass(self, action: Action) -> ChunkPass:
-        tokens = self._config.tokens_per_step(self._schedule.micro_batches, self._mesh.ep)
+        tokens = self._config.tokens_per_step(self._schedule.micro_batches, self._mesh.data_size)
         batch = self._batches.get(action[1:])
-        return ChunkPass(self._models[action.direction], batch, 1 / tokens)
+        return ChunkPass(self._models[action.direction], self._exchanger, batch, 1 / tokens)
 
     def _make_batch(self, step: int, direction: int, micro_batch: int) -> Batch:
         number = global_micro_batch(self._schedule, direction, micro_batch)
-        batch = make_batch(self._config, step, number, self._mesh.ep_rank)
+        batch = make_batch(self._config, step, number, self._mesh.data_rank)
         return Batch(*(values.to(self._device) for values in batch))
 
 
@@ -228,7 +267,7 @@ def make_model_executor(
     executor = ModelExecutor(config, schedule, mesh, groups, device)
     manifest = {
         "sizes": config.to_json(),
-        "tokens_per_step": config.tokens_per_step(schedule.micro_batches, mesh.ep),
-        "flops_per_step": config.flops_per_step(schedule.micro_batches, mesh.ep),
+        "tokens_per_step": config.tokens_per_step(schedule.micro_batches, mesh.data_size),
+        "flops_per_step": config.flops_per_step(schedule.micro_batches, mesh.data_size),
     }
     return executor, executor.place(), manifest

@@ -1,4 +1,4 @@
-"""Mixture of experts: routing, the order tokens are sent in, the experts, and the merge."""
+"""Mixture of experts: the order tokens are sent in, the experts, and the merge."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reference_impl.exchange import ExchangePlan
 from reference_impl.operators import Operators
 
 
@@ -17,7 +18,10 @@ from reference_impl.operators import Operators
 class Routing:
     """Which copies of which tokens go where; a row is one copy of a token for one expert.
 
-    Rows ``[tokens * top_k]`` are sent sorted by expert, so those for one rank lie together.
+    Rows are sent sorted by expert, so those for one rank lie together. Without a capacity there
+    are ``tokens * top_k`` of them. With one, every expert has as many places, whether they are
+    taken or not: places that are free, and rows that found none, are marked by an index one too
+    large on the other side.
     """
 
     order: Tensor
@@ -25,41 +29,45 @@ class Routing:
     inverse: Tensor
     """Row in token order -> row in send order."""
     counts: Tensor
-    """Rows for each expert (all experts of the layer)."""
+    """Rows for each expert slot of the layer, those without a place included."""
+    capacity: int = 0
+    """Places for each expert slot; 0 where every row has one."""
 
 
-def route(x: Tensor, router: Tensor, top_k: int, operators: Operators) -> tuple[Tensor, Tensor]:
-    """Weights (that add up to 1) and numbers of each token's experts, both ``[tokens, top_k]``.
+def plan_routing(chosen: Tensor, slots: int, capacity: int = 0) -> Routing:
+    """Sort the rows of ``chosen [tokens, top_k]`` by expert slot; waits for nothing on the device.
 
-    Sigmoid scores as in DeepSeek-V3, at least in single precision; the gradient reaches the router
-    through the weights.
+    With a `capacity`, the first rows of every slot, in the order of the tokens, get its places.
     """
-    logits = operators.linear(x, router)
-    scores = torch.sigmoid(logits.to(torch.promote_types(logits.dtype, torch.float32)))
-    best = scores.topk(top_k, dim=-1)
-    weights = best.values / best.values.sum(dim=-1, keepdim=True)
-    return weights.to(x.dtype), best.indices
-
-
-def plan_routing(chosen: Tensor, experts: int) -> Routing:
-    """Sort the rows of ``chosen [tokens, top_k]`` by expert; waits for nothing on the device."""
     expert = chosen.flatten()
     order = expert.argsort(stable=True)
     positions = torch.arange(len(order), device=order.device)
-    inverse = torch.empty_like(order).scatter_(0, order, positions)
-    counts = order.new_zeros(experts).scatter_add_(0, expert, torch.ones_like(expert))
-    return Routing(order, inverse, counts)
+    counts = order.new_zeros(slots).scatter_add_(0, expert, torch.ones_like(expert))
+    if not capacity:
+        inverse = torch.empty_like(order).scatter_(0, order, positions)
+        return Routing(order, inverse, counts)
+    sorted_expert = expert[order]
+    within = positions - (counts.cumsum(0) - counts)[sorted_expert]
+    places = slots * capacity
+    place = torch.where(within < capacity, sorted_expert * capacity + within, places)
+    taken = order.new_full((places + 1,), len(order)).scatter_(0, place, order)[:places]
+    inverse = torch.empty_like(order).scatter_(0, order, place)
+    return Routing(taken, inverse, counts, capacity)
 
 
 def rows_to_send(x: Tensor, routing: Routing) -> Tensor:
-    """Copies of ``x [tokens, hidden]`` in send order, ``[tokens * top_k, hidden]``."""
-    top_k = len(routing.order) // len(x)
-    return _Permute.apply(x.repeat_interleave(top_k, dim=0), routing.order, routing.inverse)
+    """Copies of ``x [tokens, hidden]`` in send order; free places hold zeros."""
+    top_k = len(routing.inverse) // len(x)
+    copies = x.repeat_interleave(top_k, dim=0)
+    return _Move.apply(copies, routing.order, routing.inverse, bool(routing.capacity))
 
 
 def weighted_sum(returned: Tensor, weights: Tensor, routing: Routing) -> Tensor:
-    """Merge the rows that came back, in send order, into ``[tokens, hidden]``."""
-    rows = _Permute.apply(returned, routing.inverse, routing.order)
+    """Merge the rows that came back, in send order, into ``[tokens, hidden]``.
+
+    A row that found no place adds nothing to its token.
+    """
+    rows = _Move.apply(returned, routing.inverse, routing.order, bool(routing.capacity))
     return (rows.unflatten(0, weights.shape) * weights.unsqueeze(-1)).sum(dim=1)
 
 
@@ -69,17 +77,16 @@ def gated_mlp(x: Tensor, gate_up: Tensor, down: Tensor, operators: Operators) ->
 
 
 def experts(
-    rows: Tensor, counts: list[list[int]], weights: Mapping[str, Tensor], operators: Operators
+    rows: Tensor, plan: ExchangePlan, weights: Mapping[str, Tensor], operators: Operators
 ) -> Tensor:
     """Every received row through its expert; the results in the order the rows came in.
 
-    Rows came in by source rank and within it by expert: ``counts[source][expert]``.
+    Rows came in by source rank and within it by expert: ``plan.counts[source][expert]``.
     """
-    totals = [sum(column) for column in zip(*counts, strict=True)]
-    grouped = _swap_blocks(rows, counts)
-    inner = _gate(operators.grouped_linear(grouped, weights["expert_gate_up"], totals))
-    result = operators.grouped_linear(inner, weights["expert_down"], totals)
-    return _swap_blocks(result, [list(column) for column in zip(*counts, strict=True)])
+    grouped = _swap_blocks(rows, plan.counts)
+    inner = _gate(operators.grouped_linear(grouped, weights["expert_gate_up"], plan.groups))
+    result = operators.grouped_linear(inner, weights["expert_down"], plan.groups)
+    return _swap_blocks(result, [list(column) for column in zip(*plan.counts, strict=True)])
 
 
 def _gate(x: Tensor) -> Tensor:
@@ -91,19 +98,31 @@ def _swap_blocks(rows: Tensor, counts: list[list[int]]) -> Tensor:
     """Reorder blocks of rows from [outer][inner] to [inner][outer]."""
     if len(counts) == 1 or len(counts[0]) == 1:
         return rows
-    blocks = rows.split([count for inner in counts for count in inner])
     width = len(counts[0])
+    if len({count for inner in counts for count in inner}) == 1:  # one kernel, not one a block
+        return rows.unflatten(0, (len(counts), width, -1)).transpose(0, 1).flatten(0, 2)
+    blocks = rows.split([count for inner in counts for count in inner])
     return torch.cat([block for inner in range(width) for block in blocks[inner::width]])
 
 
-class _Permute(torch.autograd.Function):
-    """Rows in another order; the backward is the inverse order, not a scattered addition."""
+class _Move(torch.autograd.Function):
+    """Rows to other places; the backward is the way back, not a scattered addition.
+
+    `gaps` says that the indices may point one behind the last row: there is nothing there.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.inverse = inverse
-        return x[order]
+    def forward(ctx: Any, x: Tensor, take: Tensor, back: Tensor, gaps: bool) -> Tensor:
+        ctx.back, ctx.gaps = back, gaps
+        return _take(x, take, gaps)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient[ctx.inverse], None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _take(gradient, ctx.back, ctx.gaps), None, None, None
+
+
+def _take(x: Tensor, index: Tensor, gaps: bool) -> Tensor:
+    if not gaps:
+        return x[index]
+    nothing = (index == len(x)).unsqueeze(-1)
+    return x[index.clamp(max=len(x) - 1)].masked_fill_(nothing, 0)

@@ -15,6 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reference_impl.grouped import (
+    RowGroups,
+    add_grouped_weight_gradient,
+    add_product,
+    grouped_input_gradient,
+    grouped_linear,
+)
+
 WeightParts = list[Callable[[], None]]
 """What part W has to call."""
 
@@ -24,17 +32,11 @@ class Operators(NamedTuple):
 
     linear: Callable[[Tensor, Tensor], Tensor]
     """``(x [..., inputs], weight [outputs, inputs]) -> [..., outputs]``."""
-    grouped_linear: Callable[[Tensor, Tensor, list[int]], Tensor]
-    """``(x [rows, inputs], weight [groups, outputs, inputs], rows per group) -> [rows, outputs]``:
+    grouped_linear: Callable[[Tensor, Tensor, RowGroups], Tensor]
+    """``(x [rows, inputs], weight [groups, outputs, inputs], groups) -> [rows, outputs]``:
     consecutive rows share the weight of their group."""
     embedding: Callable[[Tensor, Tensor], Tensor]
     """``(tokens [...], weight [vocab, hidden]) -> [..., hidden]``."""
-
-
-def grouped_linear(x: Tensor, weight: Tensor, rows: list[int]) -> Tensor:
-    """Each group's product in turn; the counts are on the host, so nothing waits for the device."""
-    products = [F.linear(group, weight[g]) for g, group in enumerate(x.split(rows))]
-    return torch.cat(products)
 
 
 PLAIN = Operators(F.linear, grouped_linear, F.embedding)
@@ -83,17 +85,19 @@ class _DeferredLinear(torch.autograd.Function):
 
 class _DeferredGroupedLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, parts: WeightParts, x: Tensor, weight: Tensor, rows: list[int]) -> Tensor:
+    def forward(
+        ctx: Any, parts: WeightParts, x: Tensor, weight: Tensor, groups: RowGroups
+    ) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.parts, ctx.weight, ctx.rows = parts, weight, rows
-        return grouped_linear(x, weight, rows)
+        ctx.parts, ctx.weight, ctx.groups = parts, weight, groups
+        return grouped_linear(x, weight, groups)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        ctx.parts.append(partial(_add_grouped_linear, ctx.weight, x.detach(), gradient, ctx.rows))
-        groups = gradient.split(ctx.rows)
-        return None, torch.cat([g @ w for g, w in zip(groups, ctx.weight, strict=True)]), None, None
+        gradient = gradient.contiguous()
+        ctx.parts.append(partial(_add_grouped_linear, ctx.weight, x.detach(), gradient, ctx.groups))
+        return None, grouped_input_gradient(gradient, ctx.weight, ctx.groups), None, None
 
 
 class _DeferredEmbedding(torch.autograd.Function):
@@ -109,20 +113,21 @@ class _DeferredEmbedding(torch.autograd.Function):
 
 
 def _add_linear(weight: Tensor, x: Tensor, gradient: Tensor) -> None:
-    _gradient_of(weight).addmm_(gradient.flatten(0, -2).t(), x.flatten(0, -2))
+    add_product(gradient_of(weight), gradient.flatten(0, -2), x.flatten(0, -2))
 
 
-def _add_grouped_linear(weight: Tensor, x: Tensor, gradient: Tensor, rows: list[int]) -> None:
-    groups = zip(_gradient_of(weight), gradient.split(rows), x.split(rows), strict=True)
-    for total, group_gradient, group in groups:
-        total.addmm_(group_gradient.t(), group)
+def _add_grouped_linear(weight: Tensor, x: Tensor, gradient: Tensor, groups: RowGroups) -> None:
+    add_grouped_weight_gradient(gradient_of(weight), gradient, x, groups)
 
 
 def _add_embedding(weight: Tensor, tokens: Tensor, gradient: Tensor) -> None:
-    _gradient_of(weight).index_add_(0, tokens.flatten(), gradient.flatten(0, -2))
+    total = gradient_of(weight)
+    total.index_add_(0, tokens.flatten(), gradient.flatten(0, -2).to(total.dtype))
 
 
-def _gradient_of(weight: Tensor) -> Tensor:
-    if weight.grad is None:
-        weight.grad = torch.zeros_like(weight)
-    return weight.grad
+def gradient_of(weight: Tensor) -> Tensor:
+    """Where a parameter's gradient adds up: ``main_grad``, in higher precision, or ``grad``."""
+    total = getattr(weight, "main_grad", weight.grad)
+    if total is None:
+        total = weight.grad = torch.zeros_like(weight)
+    return total

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from reference_impl.config import ModelConfig
+from reference_impl.memory_notes import allocating
+from reference_impl.operators import gradient_of
 
 INITIAL_SPREAD = 0.5
 """Weights start as normal values of deviation ``INITIAL_SPREAD / sqrt(inputs)``."""
@@ -20,6 +22,8 @@ class Parameters:
 
     `expert_gradients` belongs to the experts held here; `replicated_gradients` to everything
     else, which each expert-parallel rank holds a copy of. Flat, so that a reduction is one message.
+    Gradients of bfloat16 matrices add up in float32, as their ``main_grad``; what is a vector
+    (the norms' scales) is float32 itself.
     """
 
     named: Mapping[str, torch.Tensor]
@@ -42,8 +46,18 @@ class Parameters:
 
     @property
     def parameter_bytes(self) -> int:
-        """Bytes of the parameters; the gradients take as many."""
+        """Bytes of the parameters."""
         return sum(value.nbytes for value in self.named.values())
+
+    @property
+    def gradient_bytes(self) -> int:
+        """Bytes of the gradients."""
+        return self.replicated_gradients.nbytes + self.expert_gradients.nbytes
+
+    @property
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """Gradients by the parameters' names."""
+        return {name: gradient_of(value) for name, value in self.named.items()}
 
 
 def is_expert(name: str) -> bool:
@@ -54,7 +68,7 @@ def is_expert(name: str) -> bool:
 def make_parameters(
     config: ModelConfig, layers: range, experts: range, device: torch.device
 ) -> Parameters:
-    """Initial parameters of these layers (global numbers) with these experts (global numbers).
+    """Initial parameters of these layers (global numbers) with these experts' slots (likewise).
 
     The first layer brings the embedding along, the last one the final norm and the head. Every
     value depends only on the seed and its global place, so all cuts start from the same model.
@@ -63,11 +77,12 @@ def make_parameters(
         name: _initial(config, name, shape, experts).to(device).requires_grad_()
         for name, shape in _shapes(config, layers).items()
     }
-    return Parameters(
-        named,
-        _flat_gradients([value for name, value in named.items() if not is_expert(name)]),
-        _flat_gradients([value for name, value in named.items() if is_expert(name)]),
-    )
+    with allocating("gradient"):
+        replicated = _flat_gradients(
+            [value for name, value in named.items() if not is_expert(name)]
+        )
+        own = _flat_gradients([value for name, value in named.items() if is_expert(name)])
+    return Parameters(named, replicated, own)
 
 
 def _shapes(config: ModelConfig, layers: range) -> dict[str, tuple[int, ...]]:
@@ -86,11 +101,17 @@ def _initial(
 ) -> torch.Tensor:
     dtype = getattr(torch, config.dtype)
     if len(shape) == 1:
-        return torch.ones(shape, dtype=dtype)
+        return torch.ones(shape, dtype=gradient_dtype(dtype))
     if not is_expert(name):
         return _normal(f"{config.seed}/{name}", shape).to(dtype)
-    each = [_normal(f"{config.seed}/{name}/{expert}", shape[1:]) for expert in experts]
-    return torch.stack(each).to(dtype)
+    layer = int(name.split(".")[1])
+    each = (config.expert_in(layer, slot) for slot in experts)
+    return torch.stack([_normal(f"{config.seed}/{name}/{n}", shape[1:]).to(dtype) for n in each])
+
+
+def gradient_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What gradients of this type of parameter add up in: at least single precision."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _normal(seed_text: str, shape: tuple[int, ...]) -> torch.Tensor:
@@ -107,11 +128,14 @@ def seed_of(text: str) -> int:
 
 def _flat_gradients(values: list[torch.Tensor]) -> torch.Tensor:
     """One zeroed buffer as long as all values, with each value's gradient a view of it."""
-    flat = torch.zeros(
-        sum(value.numel() for value in values), dtype=values[0].dtype, device=values[0].device
-    )
+    dtype = gradient_dtype(values[0].dtype)
+    flat = torch.zeros(sum(value.numel() for value in values), dtype=dtype, device=values[0].device)
     start = 0
     for value in values:
-        value.grad = flat[start : start + value.numel()].view_as(value)
+        gradient = flat[start : start + value.numel()].view_as(value)
+        if value.dtype == dtype:
+            value.grad = gradient
+        else:
+            value.main_grad = gradient  # type: ignore[attr-defined]
         start += value.numel()
     return flat

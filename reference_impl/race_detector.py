@@ -26,6 +26,9 @@ from reference_impl.lanes import COMPUTE
 
 Clock = Counter[str]
 
+BEFORE = "before"
+"""The maker of what was there when the watch began: the device had come to rest by then."""
+
 
 @dataclass
 class Memory:
@@ -120,7 +123,7 @@ class RaceDetector(TorchDispatchMode):
         for tensor in _tensors((args, kwargs)):
             self._use(tensor, str(function), id(tensor) in written)
         for tensor in _tensors(result):
-            self._of(tensor, str(function))
+            self._of(tensor, str(function), self.lane)
         return result
 
     def sweep(self) -> None:
@@ -149,19 +152,18 @@ class RaceDetector(TorchDispatchMode):
                     "and no event between"
                 )
 
-    def _of(self, tensor: torch.Tensor, name: str) -> Memory:
+    def _of(self, tensor: torch.Tensor, name: str, maker: str = BEFORE) -> Memory:
         storage = StorageWeakRef(tensor.untyped_storage())
         if storage.cdata not in self._memory:
-            time = self.current_clock[self.lane]
-            self._memory[storage.cdata] = Memory(
-                storage, self.lane, name, (self.lane, time), Counter({self.lane: time})
-            )
+            time = self.current_clock[self.lane] if maker != BEFORE else 0
+            self._memory[storage.cdata] = Memory(storage, maker, name, (maker, time))
         return self._memory[storage.cdata]
 
     def _give_back(self, memory: Memory) -> None:
         owner = self.clocks.get(memory.owner, Counter())
         for lane, time in memory.used.items():
-            if lane != memory.owner and lane not in memory.kept and time > owner[lane]:
+            told = lane == memory.owner or lane in memory.kept or memory.owner == BEFORE
+            if not told and time > owner[lane]:
                 self.found.append(
                     f"memory of {memory.name} goes back to {memory.owner} while {lane} uses it"
                 )

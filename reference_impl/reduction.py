@@ -12,32 +12,60 @@ import torch.distributed as dist
 
 from dpprof.instrument.labels import label
 from reference_impl.mesh import Groups, Mesh
-from reference_impl.parameters import Parameters
+from reference_impl.parameters import is_expert
+from reference_impl.replicas import add_up_copies
+from reference_impl.stage import StageModel
 
 
-def reduce_gradients(parameters: Mapping[int, Parameters], mesh: Mesh, groups: Groups) -> None:
-    """All-reduce a rank's gradients, `parameters` being those of its stages by stage number.
+def reduce_gradients(stages: Mapping[int, StageModel], mesh: Mesh, groups: Groups) -> None:
+    """All-reduce a rank's gradients, `stages` being its stages by number.
 
-    Over the expert-parallel group everything but the experts, because its ranks train different
-    tokens with copies of the same parameters; experts have had their tokens sent to them. Over
-    the mirror ranks of DualPipe everything, in stage order: there a stage has another direction.
+    Over the data group everything but the experts, because its ranks train different tokens with
+    copies of the same parameters. Experts have had their tokens sent to them: theirs over their
+    replicas, and over their copies in other slots. Over the mirror ranks of DualPipe everything,
+    in stage order: there a stage has another direction.
     """
-    by_stage = [parameters[stage] for stage in sorted(parameters)]
+    by_stage = [stages[stage] for stage in sorted(stages)]
     for sequence, each in enumerate(by_stage):
-        _add_up(each.replicated_gradients, groups.ep, f"data.{mesh.pp_rank}", sequence)
+        parameters = each.parameters
+        _add_up(parameters.replicated_gradients, groups.data, f"data.{mesh.pp_rank}", sequence)
+        _add_up_experts(each, groups)
+        name = f"replicas.{mesh.pp_rank}.{mesh.ep_rank}"
+        _add_up(parameters.expert_gradients, groups.replicas, name, sequence)
     buffers = [
-        buffer for each in by_stage for buffer in (each.replicated_gradients, each.expert_gradients)
+        buffer
+        for each in by_stage
+        for buffer in (each.parameters.replicated_gradients, each.parameters.expert_gradients)
     ]
     for sequence, buffer in enumerate(buffers):
         _add_up(buffer, groups.mirror, mirror_name(groups), sequence)
 
 
+def reduce_load(stages: Mapping[int, StageModel], mesh: Mesh, groups: Groups) -> None:
+    """Make every rank's load that of all ranks that route to the same experts."""
+    for sequence, stage in enumerate(sorted(stages)):
+        load = stages[stage].load
+        _add_up(load, groups.data, f"load.data.{mesh.pp_rank}", sequence)
+        _add_up(load, groups.mirror, f"load.{mirror_name(groups)}", sequence)
+
+
 def reduce_loss(loss: torch.Tensor, mesh: Mesh, groups: Groups) -> float:
     """The step's loss, from what the ranks that hold the last stage have summed."""
     total = loss.clone()
-    _add_up(total, groups.ep, f"loss.data.{mesh.pp_rank}", 0)
+    _add_up(total, groups.data, f"loss.data.{mesh.pp_rank}", 0)
     _add_up(total, groups.mirror, f"loss.{mirror_name(groups)}", 0)
     return total.item()
+
+
+def _add_up_experts(stage: StageModel, groups: Groups) -> None:
+    """Copies of an expert in several slots of the expert-parallel ranks."""
+    placement = stage.config.expert_placement
+    if not placement:
+        return
+    for name, gradient in stage.parameters.gradients.items():
+        if is_expert(name):
+            layer = int(name.split(".")[1])
+            add_up_copies(gradient, placement[layer], stage.own_slots, groups.ep)
 
 
 def mirror_name(groups: Groups) -> str:

@@ -114,7 +114,7 @@ class Runtime:
         if step.lane is not Lane.COMMUNICATION:
             return _label_text(slot, step, self._stage_of(slot, step), "", -1, -1)
         size = self._executor.communication_bytes(index)
-        group, number = f"ep.{self._mesh.pp_rank}", self._exchanges
+        group, number = self._mesh.expert_group, self._exchanges
         self._exchanges += 1
         return _label_text(slot, step, self._stage_of(slot, step), group, size, number)
 

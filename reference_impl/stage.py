@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from reference_impl.attention import rotary_table
 from reference_impl.config import ModelConfig
-from reference_impl.parameters import Parameters, make_parameters
+from reference_impl.layer import Layer
+from reference_impl.memory_notes import allocating
+from reference_impl.parameters import Parameters, gradient_dtype, make_parameters
+from reference_impl.replicas import Replicas, make_replicas
 
 
 @dataclass(frozen=True)
@@ -19,34 +20,53 @@ class StageModel:
     """A run of consecutive layers with the experts of one expert-parallel rank."""
 
     config: ModelConfig
-    layers: range
-    """Global layer numbers."""
+    numbers: range
+    """Global numbers of the layers."""
+    own_slots: range
+    """Slots of the experts held here."""
     parameters: Parameters
-    weights: tuple[Mapping[str, Tensor], ...]
-    """Parameters by short name of each layer, counted from 0 within the stage."""
-    rotary: Tensor
-    ep_group: dist.ProcessGroup | None
-    """The ranks that hold the other experts; None where this one holds them all."""
+    layers: tuple[Layer, ...]
+    """The layers, counted from 0 within the stage."""
+    bias: Tensor
+    load: Tensor
+    """What the layers' routers remember, ``[layers, experts]``; the layers have views of it."""
 
     @property
     def is_first(self) -> bool:
         """Whether this stage embeds the tokens."""
-        return self.layers.start == 0
+        return self.numbers.start == 0
 
     @property
     def is_last(self) -> bool:
         """Whether this stage has the head and the loss."""
-        return self.layers.stop == self.config.layers
+        return self.numbers.stop == self.config.layers
 
 
 def make_stage(
-    config: ModelConfig,
-    layers: range,
-    experts: range,
-    ep_group: dist.ProcessGroup | None,
-    device: torch.device,
+    config: ModelConfig, numbers: range, slots: range, device: torch.device
 ) -> StageModel:
-    """A stage with its initial parameters; numbers of layers and experts are global."""
-    parameters = make_parameters(config, layers, experts, device)
-    weights = tuple(parameters.layer(layer) for layer in layers)
-    return StageModel(config, layers, parameters, weights, rotary_table(config, device), ep_group)
+    """A stage with its initial parameters; numbers of layers and of experts' slots are global."""
+    with allocating("parameter"):
+        parameters = make_parameters(config, numbers, slots, device)
+    shape = (len(numbers), config.experts)
+    bias = torch.zeros(shape, dtype=gradient_dtype(getattr(torch, config.dtype)), device=device)
+    load = torch.zeros(shape, dtype=torch.int64, device=device)
+    rotary = rotary_table(config, device)
+    layers = tuple(
+        Layer(
+            config,
+            parameters.layer(number),
+            rotary,
+            bias[i],
+            load[i],
+            _replicas(config, number, device),
+        )
+        for i, number in enumerate(numbers)
+    )
+    return StageModel(config, numbers, slots, parameters, layers, bias, load)
+
+
+def _replicas(config: ModelConfig, number: int, device: torch.device) -> Replicas | None:
+    if not config.expert_placement:
+        return None
+    return make_replicas(config.expert_placement[number], config.experts, device)

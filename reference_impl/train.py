@@ -66,8 +66,8 @@ def train_in_world(
 ) -> None:
     """Run `job` as `rank` of the world that this process has joined."""
     schedule = schedule_from_json(job.schedule)
-    mesh = Mesh(job.pp, job.ep, rank)
-    groups = make_groups(mesh, schedule, dist.get_backend())
+    mesh = Mesh(job.pp, job.ep, rank, job.dp)
+    groups = _groups(job, mesh, schedule)
     build = _emulated_workshop if job.device == "emulated" else _model_workshop
     workshop = build(job, schedule, mesh, groups, device)
     lane = partial(make_lane, device)
@@ -78,6 +78,12 @@ def train_in_world(
     _run_steps(job, workshop, runtime, report)
     runtime.close()
     dist.barrier()  # nobody goes on while another still writes
+
+
+def _groups(job: Job, mesh: Mesh, schedule: Schedule) -> Groups:
+    sizes = job.sizes
+    loop = sizes.get("looped_ep", 1) > 1
+    return make_groups(mesh, schedule, dist.get_backend(), sizes.get("communication_sms"), loop)
 
 
 def prepare_process(job: Job, rank: int) -> torch.device:
@@ -130,6 +136,7 @@ def _run_steps(
         if job.device == "cuda":
             capture.set_place(max_allocated_bytes=torch.cuda.max_memory_allocated())
         capture.manifest_fields["losses"] = _share_losses(capture.losses)
+        capture.manifest_fields["expert_load"] = _share_load(workshop.executor)
 
 
 def _share_losses(losses: list[float]) -> list[float]:
@@ -139,11 +146,20 @@ def _share_losses(losses: list[float]) -> list[float]:
     return next((known for known in everyone if known), [])
 
 
+def _share_load(executor: Executor) -> list[list[int]]:
+    """Rows that each expert of each layer got; nothing from a device that routes none."""
+    own = executor.expert_load()
+    everyone: list[dict[int, list[int]]] = [{}] * dist.get_world_size()
+    dist.all_gather_object(everyone, own)
+    layers = {layer: load for each in everyone for layer, load in each.items()}
+    return [layers[layer] for layer in sorted(layers)]
+
+
 def _common_manifest(job: Job) -> dict[str, Any]:
     return {
         "schedule": job.schedule,
         "micro_batches": job.schedule["micro_batches"],
-        "mesh": {"pp": job.pp, "ep": job.ep},
+        "mesh": {"pp": job.pp, "ep": job.ep, "dp": job.dp},
         "seed": job.seed,
     }
 
@@ -160,6 +176,7 @@ def _emulated_workshop(
         rank=mesh.rank,
         pp_rank=mesh.pp_rank,
         ep_rank=mesh.ep_rank,
+        dp_rank=mesh.dp_rank,
         stages=list(schedule.placement.stages[mesh.pp_rank]),
         parameter_bytes=memory.parameter_bytes * copies,
         gradient_bytes=memory.gradient_bytes * copies,
@@ -170,7 +187,7 @@ def _emulated_workshop(
     manifest = _common_manifest(job) | {
         "costs": job.costs,
         "sizes": {"layers_per_stage": job.layers},
-        "tokens_per_step": tokens and tokens * schedule.micro_batches * job.ep,
+        "tokens_per_step": tokens and tokens * schedule.micro_batches * mesh.data_size,
         "notes": [
             "emulated: the time of every component and message is modelled, not measured",
             *(f"injected fault: {text}" for text in job.faults),

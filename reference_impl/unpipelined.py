@@ -13,9 +13,13 @@ import torch.nn.functional as F
 
 from reference_impl.config import ModelConfig
 from reference_impl.data import Batch, make_batch
+from reference_impl.exchange import ExchangePlan, plan_exchange
 from reference_impl.layer import before_dispatch, merge, mlp, summed_loss
+from reference_impl.moe import Routing
 from reference_impl.operators import PLAIN
 from reference_impl.stage import StageModel, make_stage
+
+CPU = torch.device("cpu")
 
 
 class StepResult(NamedTuple):
@@ -26,31 +30,42 @@ class StepResult(NamedTuple):
 
 
 def unpipelined_step(
-    config: ModelConfig, micro_batches: int, ep: int = 1, step: int = 0
+    config: ModelConfig,
+    micro_batches: int,
+    ep: int = 1,
+    step: int = 0,
+    device: torch.device = CPU,
 ) -> StepResult:
-    """Loss and gradients of one step over all micro-batches of `ep` ranks, on the CPU.
+    """Loss and gradients of one step over all micro-batches of `ep` ranks.
 
     Parameters are the initial ones, named as in `make_parameters`; experts are all there.
     """
-    layers, experts = range(config.layers), range(config.experts)
-    model = make_stage(config, layers, experts, None, torch.device("cpu"))
+    layers, experts = range(config.layers), range(config.held_experts)
+    model = make_stage(config, layers, experts, device)
     tokens = config.tokens_per_step(micro_batches, ep)
     total = 0.0
     for micro_batch in range(micro_batches):
         for ep_rank in range(ep):
-            loss = _loss(model, make_batch(config, step, micro_batch, ep_rank)) / tokens
+            batch = make_batch(config, step, micro_batch, ep_rank)
+            loss = _loss(model, Batch(*(values.to(device) for values in batch))) / tokens
             loss.backward()
             total += loss.item()
     named = model.parameters.named
     return StepResult(total, {name: value.grad for name, value in named.items()})
 
 
+def plan_here(routing: Routing, config: ModelConfig) -> ExchangePlan:
+    """The plan where nothing is sent: one source, and every expert is here."""
+    counts = torch.full_like(routing.counts, config.capacity) if config.capacity else routing.counts
+    return plan_exchange(counts, None, config.looped_ep)
+
+
 def _loss(model: StageModel, batch: Batch) -> torch.Tensor:
     x = F.embedding(batch.tokens, model.parameters.named["embedding"])
-    for weights in model.weights:
-        parts, routing = before_dispatch(x, weights, model.rotary, model.config, PLAIN)
-        counts = [routing.counts.tolist()]  # one source, and every expert is here
-        results = mlp(parts["rows"], parts["local"], counts, weights, PLAIN)
+    for layer in model.layers:
+        parts, routing = before_dispatch(x, layer, PLAIN)
+        plan = plan_here(routing, layer.config)
+        results = mlp(parts["rows"], parts["local"], plan, layer.weights, PLAIN)
         sent = {"returned": results["results"], "shared": results["shared"]}
         x = merge(parts | sent, routing)
     return summed_loss(x, batch.targets, model.parameters.named, PLAIN)

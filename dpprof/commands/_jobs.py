@@ -30,11 +30,13 @@ class Request:
     schedule: str
     pp: int | None
     ep: int
+    dp: int
     micro_batches: int | None
     device: str
     costs: str
     model: str
     layers: int | None
+    sizes: tuple[str, ...]
     steps: int
     warmup: int
     seed: int
@@ -49,9 +51,9 @@ def make_jobs(request: Request) -> list[Job]:
         raise DpprofError("profiling needs torch: pip install 'dpprof[profile]'")
     from reference_impl.job import Job, resolve_device
 
-    pp = request.pp or _default_pp(request.ep)
+    pp = request.pp or _default_pp(request.ep * request.dp)
     schedules = _schedules(request, pp)
-    world_size = pp * request.ep
+    world_size = pp * request.dp * request.ep
     _check_world(world_size)
     device = resolve_device(request.device, world_size)
     stages = [schedule.placement.stage_count for schedule in schedules]
@@ -62,6 +64,7 @@ def make_jobs(request: Request) -> list[Job]:
             schedule=schedule_to_json(schedule),
             pp=pp,
             ep=request.ep,
+            dp=request.dp,
             device=device,
             folder=str(request.output / schedule.name),
             layers=_layers_per_stage(layers, count, schedule.name),
@@ -96,10 +99,10 @@ def _schedules(request: Request, pp: int) -> list[Schedule]:
     return schedules
 
 
-def _default_pp(ep: int) -> int:
+def _default_pp(data_ranks: int) -> int:
     """What torchrun's world holds, else 4."""
     world_size = os.environ.get("WORLD_SIZE", "") if "RANK" in os.environ else ""
-    return max(int(world_size) // ep, 1) if world_size.isdigit() else 4
+    return max(int(world_size) // data_ranks, 1) if world_size.isdigit() else 4
 
 
 def _default_micro_batches(pp: int) -> int:
@@ -111,7 +114,8 @@ def _check_world(world_size: int) -> None:
     given = os.environ.get("WORLD_SIZE") if "RANK" in os.environ else None
     if given is not None and given != str(world_size):
         raise DpprofError(
-            f"--pp x --ep is {world_size}, but torchrun started {given} processes; make them equal"
+            f"--pp x --dp x --ep is {world_size}, but torchrun started {given} processes; "
+            "make them equal"
         )
 
 
@@ -122,9 +126,10 @@ def _model_of(
     if device == "emulated":
         profile = load_costs(request.costs)
         return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
-    from reference_impl.config import preset
+    from reference_impl.config import preset, with_sizes
 
     config = preset(request.model)
+    config = with_sizes(config, request.sizes)
     whole = math.lcm(*stages)
     layers = request.layers or -(-config.layers // whole) * whole
     config = dataclasses.replace(config, layers=layers, seed=request.seed)

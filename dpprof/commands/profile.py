@@ -37,7 +37,16 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     type=click.IntRange(1, 1024),
     help="Pipeline ranks. [default: 4, or what torchrun's world holds]",
 )
-@click.option("--ep", type=click.IntRange(1, 1024), default=1, show_default=True)
+@click.option(
+    "--ep", type=click.IntRange(1, 1024), default=1, show_default=True, help="Expert ranks."
+)
+@click.option(
+    "--dp",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Replicas of the expert ranks; they share the optimizer's state (ZeRO-1).",
+)
 @click.option(
     "--micro-batches",
     type=click.IntRange(1),
@@ -51,6 +60,13 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     help="Times that the emulated device models: a built-in profile or a file.",
 )
 @click.option("--model", default="tiny", show_default=True, help="Preset of the reference model.")
+@click.option(
+    "--set",
+    "sizes",
+    multiple=True,
+    metavar="SIZE=VALUE",
+    help="Change one size of the model; repeatable. An unknown one lists them.",
+)
 @click.option(
     "--layers",
     type=click.IntRange(1),

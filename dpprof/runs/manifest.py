@@ -25,6 +25,7 @@ class RankPlace(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     pp_rank: int
     ep_rank: int = 0
+    dp_rank: int = 0
     stages: list[int] = []  # by direction
     parameter_bytes: int | None = None
     gradient_bytes: int | None = None
@@ -63,6 +64,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     costs: dict[str, Any] | None = None
     steps: Steps = Steps()
     seed: int | None = None
+    # By layer: the rows that each expert got, over all steps and ranks of the run.
+    expert_load: list[list[int]] = []
     losses: list[float] = []  # one per step, warm-up steps included
     versions: dict[str, str] = {}
     device_name: str = ""

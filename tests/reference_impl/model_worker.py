@@ -67,7 +67,7 @@ def run_schedule(name: str, micro_batches: int, mesh: Mesh, config: ModelConfig)
     runtime = Runtime(schedule, mesh, executor, channels, partial(make_lane, CPU), program_of)
     loss = runtime.run_step(0)
     runtime.close()
-    return loss, {name: value.grad for name, value in executor.parameters().items()}
+    return loss, executor.gradients()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def test_bad_sizes_are_refused(change, message):
 
 def test_bad_json_is_refused():
     sizes = preset("tiny").to_json()
-    with pytest.raises(DpprofError, match="unknown model size width; the known ones are dtype, "):
+    with pytest.raises(DpprofError, match="unknown model size width; the known ones are bias_"):
         ModelConfig.from_json(sizes | {"width": 3})
     del sizes["hidden"]
     with pytest.raises(DpprofError, match=r"model sizes are incomplete .*'hidden'"):
@@ -69,7 +69,7 @@ def test_counts():
     config = preset("tiny")
     whole = make_parameters(config, range(16), range(8), CPU)
     assert config.parameter_count() == sum(value.numel() for value in whole.named.values())
-    assert config.tokens_per_step(micro_batches=6, ep=2) == 6 * 2 * 16
+    assert config.tokens_per_step(micro_batches=6, data_ranks=2) == 6 * 2 * 16
     assert config.flops_per_step(6, 2) == config.flops_per_token() * 192
 
 

@@ -11,14 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_impl.attention import attention, rotary_table, rotate
+from reference_impl.exchange import ExchangePlan
+from reference_impl.grouped import RowGroups, grouped_linear
 from reference_impl.layer import before_dispatch, merge, mlp
 from reference_impl.moe import experts
-from reference_impl.operators import PLAIN, deferred, grouped_linear, run_weight_parts
+from reference_impl.operators import PLAIN, deferred, run_weight_parts
 from reference_impl.parameters import make_parameters
 from reference_impl.segment import run_segment
-from reference_impl.unpipelined import unpipelined_step
+from reference_impl.stage import make_stage
+from reference_impl.unpipelined import plan_here, unpipelined_step
 
 CPU = torch.device("cpu")
+
+
+def row_groups(rows):
+    return RowGroups(rows, torch.tensor(rows).cumsum(0).to(torch.int32))
 
 
 def swiglu(x, gate_up, down):
@@ -40,13 +47,14 @@ def moe_of_one_token(x, weights, top_k):
 
 def test_mixture_of_experts_equals_token_by_token(exact_config):
     config = replace(exact_config, layers=1)
-    weights = make_parameters(config, range(1), range(8), CPU).layer(0)
+    layer = make_stage(config, range(1), range(8), CPU).layers[0]
+    weights = layer.weights
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(1, 16, 32, dtype=torch.float64, generator=generator, requires_grad=True)
-    table = rotary_table(config, CPU)
 
-    parts, routing = before_dispatch(x, weights, table, config, PLAIN)
-    results = mlp(parts["rows"], parts["local"], [routing.counts.tolist()], weights, PLAIN)
+    parts, routing = before_dispatch(x, layer, PLAIN)
+    plan = plan_here(routing, config)
+    results = mlp(parts["rows"], parts["local"], plan, weights, PLAIN)
     parts |= {"returned": results["results"], "shared": results["shared"]}
     actual = merge(parts, routing)
 
@@ -91,10 +99,11 @@ def test_deferred_products_equal_plain_ones(rows):
     weight = torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True)
     output = torch.randn(sum(rows), 2, dtype=torch.float64, generator=generator)
 
-    plain = torch.autograd.grad(grouped_linear(x, weight, rows), (x, weight), output)
+    groups = row_groups(rows)
+    plain = torch.autograd.grad(grouped_linear(x, weight, groups), (x, weight), output)
     parts = []
     (input_gradient,) = torch.autograd.grad(
-        deferred(parts).grouped_linear(x, weight, rows), (x,), output
+        deferred(parts).grouped_linear(x, weight, groups), (x,), output
     )
     assert weight.grad is None
     run_weight_parts(parts)
@@ -113,7 +122,9 @@ def test_received_rows_meet_their_expert(sources, local, data):
         "expert_down": torch.randn(local, 3, 2, dtype=torch.float64, generator=generator),
     }
     rows = torch.randn(len(owner), 3, dtype=torch.float64, generator=generator)
-    actual = experts(rows, counts, weights, PLAIN)
+    totals = [sum(source[expert] for source in counts) for expert in range(local)]
+    plan = ExchangePlan([len(owner)], counts, row_groups(totals), torch.tensor(totals))
+    actual = experts(rows, plan, weights, PLAIN)
     assert actual.shape == rows.shape
     for row, expert, result in zip(rows, owner, actual, strict=True):
         expected = swiglu(row, weights["expert_gate_up"][expert], weights["expert_down"][expert])

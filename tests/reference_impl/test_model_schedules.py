@@ -36,8 +36,8 @@ def summed_gradients(executors):
     """What the mirror reduction of real processes gives: copies of a stage added up."""
     total = {}
     for executor in executors:
-        for name, value in executor.parameters().items():
-            total[name] = total[name] + value.grad if name in total else value.grad
+        for name, value in executor.gradients().items():
+            total[name] = total[name] + value if name in total else value
     return total
 
 
@@ -81,7 +81,7 @@ def test_weight_gradients_wait_for_their_part(exact_config):
     schedule = by_hand("F0.0", "I0.0")
     (executor,) = make_executors(replace(exact_config, layers=2), schedule)
     walk_step(schedule, [executor])
-    by_part = {name: bool(value.grad.any()) for name, value in executor.parameters().items()}
+    by_part = {name: bool(value.any()) for name, value in executor.gradients().items()}
     assert {name for name, done in by_part.items() if done} == {
         name for name in by_part if "norm" in name
     }

@@ -1,0 +1,1 @@
+"""All-to-all of expert parallelism by name; a dispatcher is a module of this package."""

@@ -1,0 +1,43 @@
+"""What a dispatcher is: something that carries rows to the experts' ranks and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from reference_impl.exchange import ExchangePlan
+
+
+@dataclass(frozen=True)
+class ExchangePlace:
+    """Where a dispatcher works.
+
+    `group` are the expert-parallel ranks (None: this one alone); no exchange sends or receives
+    more than `rows` rows of `hidden` values to or from one of them. `sms` is how many
+    multiprocessors communication may take, where the dispatcher decides that.
+    """
+
+    group: dist.ProcessGroup | None
+    rows: int
+    hidden: int
+    dtype: torch.dtype
+    device: torch.device
+    sms: int
+
+
+class Dispatcher(Protocol):
+    """Moves rows between expert-parallel ranks, on the current stream.
+
+    Both ways are used twice: `send` for dispatch, and for the gradients of what combine brought;
+    `bring_back` for combine, and for the gradients of what dispatch sent.
+    """
+
+    def send(self, rows: Tensor, plan: ExchangePlan) -> Tensor:
+        """Rows in send order to the ranks of their experts; gives those received, by source."""
+
+    def bring_back(self, rows: Tensor, plan: ExchangePlan) -> Tensor:
+        """Rows, as they were received, back to where they came from; gives them in send order."""

@@ -1,0 +1,57 @@
+"""Experts that are in several slots: which copy a row goes to, and their gradients added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class Replicas(NamedTuple):
+    """The slots of every expert of a layer: ``slots [experts, most copies]``, ``copies [experts]``.
+
+    Free places of `slots` are not looked at.
+    """
+
+    slots: Tensor
+    copies: Tensor
+
+    def slots_of(self, chosen: Tensor) -> Tensor:
+        """Slots for ``chosen [tokens, top_k]``; an expert's tokens take turns among its copies."""
+        turn = torch.arange(len(chosen), device=chosen.device).unsqueeze(-1)
+        return self.slots[chosen, turn % self.copies[chosen]]
+
+
+def make_replicas(placement: Sequence[int], experts: int, device: torch.device) -> Replicas:
+    """From the expert in each slot, every expert being in at least one."""
+    slots: list[list[int]] = [[] for _ in range(experts)]
+    for slot, expert in enumerate(placement):
+        slots[expert].append(slot)
+    most = max(len(own) for own in slots)
+    padded = [own + [-1] * (most - len(own)) for own in slots]
+    copies = [len(own) for own in slots]
+    return Replicas(torch.tensor(padded, device=device), torch.tensor(copies, device=device))
+
+
+def add_up_copies(
+    gradient: Tensor, placement: Sequence[int], own: range, group: dist.ProcessGroup | None
+) -> None:
+    """Give every copy of an expert the sum of all copies' gradients, in place.
+
+    ``gradient [own slots, ...]`` is this rank's, `group` the ranks that hold the other slots.
+    """
+    often = sorted({expert for expert in placement if placement.count(expert) > 1})
+    if not often:
+        return
+    place = {expert: number for number, expert in enumerate(often)}
+    mine = [(slot - own.start, place[placement[slot]]) for slot in own if placement[slot] in place]
+    total = gradient.new_zeros((len(often), *gradient.shape[1:]))
+    for slot, number in mine:
+        total[number] += gradient[slot]
+    if group is not None:
+        dist.all_reduce(total, group=group)
+    for slot, number in mine:
+        gradient[slot] = total[number]
