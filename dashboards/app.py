@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dashboards.downloads import offer_downloads
 from dashboards.fields import changed
 from dashboards.library import Library
 from dashboards.page import Context, Page
@@ -41,6 +42,7 @@ def make_app(library: Library) -> Dash:
     app.layout = empty_shell()
     known = known_of(library)
     _register(app, library, known)
+    offer_downloads(app.server, library)
     for page in all_pages():
         if page.callbacks is not None:
             page.callbacks(app, library)

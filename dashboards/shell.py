@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dashboards.fields import control_id
-from dashboards.library import LibraryRun
+from dashboards.library import IDEAL, LibraryRun
 from dashboards.page import Context
 from dashboards.pages import all_pages
 from dashboards.state import THEMES
@@ -105,12 +105,17 @@ def controls(context: Context) -> list[Component]:
     ]
 
 
+def run_name(id: str) -> str:
+    """What people call the run with that id."""
+    return f"ideal of {id.removesuffix(IDEAL)}" if id.endswith(IDEAL) else id
+
+
 def badge(run: LibraryRun) -> Component:
     """The id of a run with the word captured, emulated or simulated."""
     from dash import html
 
     return html.Span(
-        [html.B(run.id), html.Span(run.source.upper(), className=f"source {run.source}")],
+        [html.B(run_name(run.id)), html.Span(run.source.upper(), className=f"source {run.source}")],
         className="badge",
         title=run_title(run),
     )
@@ -125,11 +130,13 @@ def run_title(run: LibraryRun) -> str:
 
 def _run_pickers(context: Context) -> list[Component]:
     library, view = context.library, context.view
-    if len(library.ids) < 2:
+    with_ideal = [id + IDEAL for id in library.ids if library.get(id).report.ideal is not None]
+    names = [(id, id) for id in library.ids] + [(id, run_name(id)) for id in with_ideal]
+    if len(names) < 2:
         return []
     return [
-        picker("runs", "Runs", library.ids, list(view.runs or library.ids), multi=True),
-        picker("baseline", "Baseline", library.ids, view.baseline or library.baseline or None),
+        picker("runs", "Runs", names, list(view.runs or library.ids), multi=True),
+        picker("baseline", "Baseline", names, view.baseline or library.baseline or None),
     ]
 
 

@@ -36,9 +36,7 @@ KIND_COLORS: Mapping[str, str] = MappingProxyType(
         "broadcast": "#8C564B",
         "comm_other": "#7F8C8D",
         "memory": "#B0A18F",
-        "wait": "#C9CED6",
         "host": "#8D6E63",
-        "idle": "#C9CED6",
     }
 )
 
@@ -90,6 +88,9 @@ SOURCE_COLORS: Mapping[str, str] = MappingProxyType(
     {"captured": _GREEN, "emulated": _RED, "simulated": _PURPLE}
 )
 
+QUIET = ("wait", "idle")
+"""Time in which nothing is done and that is no bubble: in the theme's own colour."""
+
 UNKNOWN_COLOR = "#8D99A6"
 BETTER_COLOR, WORSE_COLOR = _GREEN, _RED
 
@@ -105,10 +106,13 @@ class Theme:
     muted: str
     line: str
     accent: str
+    quiet: str
     run_colors: tuple[str, ...] = field(default=(_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY, _RED))
 
     def color(self, name: str) -> str:
         """The colour of a state, kind, operation or component."""
+        if name in QUIET:
+            return self.quiet
         for colors in (STATE_COLORS, KIND_COLORS, OPERATION_COLORS, COMPONENT_COLORS):
             if name in colors:
                 return colors[name]
@@ -133,6 +137,7 @@ LIGHT = Theme(
     muted="#5B6673",
     line="#DDE1E6",
     accent="#0B63A5",
+    quiet="#C9CED6",
 )
 DARK = Theme(
     name="dark",
@@ -142,6 +147,7 @@ DARK = Theme(
     muted="#98A4B3",
     line="#303945",
     accent="#6BB5F0",
+    quiet="#4C5866",
 )
 _BY_NAME: Mapping[str, Theme] = MappingProxyType({one.name: one for one in (LIGHT, DARK)})
 

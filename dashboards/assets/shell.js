@@ -41,8 +41,40 @@
     if (target.closest("#help-button")) showHelp(true);
     if (target.id === "help-close" || target.id === "help") showHelp(false);
     var theme = target.closest("#theme-button");
+    var save = target.closest("[data-save]");
+    if (save) saveImage(save);
+    var perfetto = target.closest("[data-perfetto]");
+    if (perfetto) openInPerfetto(perfetto);
     if (theme) window.dpprof.change({ theme: theme.getAttribute("data-theme") });
   });
+
+  // Saves the figure that stands in the same section as the button.
+  function saveImage(button) {
+    var gd = button.closest("section").querySelector(".js-plotly-plot");
+    if (!gd) return;
+    var form = button.getAttribute("data-save");
+    window.Plotly.downloadImage(gd, {
+      format: form, filename: "dpprof-" + gd.parentElement.id,
+      width: gd.clientWidth, height: gd.clientHeight, scale: form === "png" ? 2 : 1,
+    });
+  }
+
+  // Hands a run to Perfetto's own page, as its documentation says: ask until it answers, then send.
+  function openInPerfetto(button) {
+    var origin = "https://ui.perfetto.dev", path = button.getAttribute("data-perfetto");
+    var other = window.open(origin);
+    if (!other) { window.alert("The browser did not open ui.perfetto.dev; allow it, or download the trace."); return; }
+    window.fetch(path).then(function (answer) { return answer.arrayBuffer(); }).then(function (buffer) {
+      var timer = setInterval(function () { other.postMessage("PING", origin); }, 100);
+      window.addEventListener("message", function hear(event) {
+        if (event.origin !== origin || event.data !== "PONG") return;
+        clearInterval(timer);
+        window.removeEventListener("message", hear);
+        var title = button.getAttribute("data-title");
+        other.postMessage({ perfetto: { buffer: buffer, title: title } }, origin);
+      });
+    });
+  }
 
   var waiting;
   window.addEventListener("resize", function () {

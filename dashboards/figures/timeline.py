@@ -18,10 +18,11 @@ from dashboards.theme import Theme, template
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MARGIN = {"l": 62, "r": 14, "t": 40, "b": 6}
+MARGIN = {"l": 92, "r": 14, "t": 40, "b": 6}
 NS_PER_MS = 1e6
 _CHARACTER_PX = 6.2
 _MOST_LABELS = 1500
+_TICK_PX = 13
 _WHITE_SPACE = (SLOTS, COMPUTE_LANE)
 """Rows whose empty pixels say, faintly, why they are empty."""
 
@@ -166,9 +167,7 @@ def _x_axis(limits: tuple[float, float], theme: Theme) -> dict[str, Any]:
 
 
 def _y_axis(limits: tuple[float, float], rows: Rows, theme: Theme) -> dict[str, Any]:
-    groups = list(rows.ranks())
-    every = 1 + max(0, 11 * len(groups) // max(1, rows.height - HEADER_PX))
-    shown = groups[::every]
+    ticks = _lane_ticks(rows) or _rank_ticks(rows)
     return {
         "range": limits,
         "fixedrange": True,
@@ -176,10 +175,28 @@ def _y_axis(limits: tuple[float, float], rows: Rows, theme: Theme) -> dict[str, 
         "zeroline": False,
         "automargin": False,
         "tickmode": "array",
-        "tickvals": [(top + bottom) / 2 for _, _, top, bottom in shown],
-        "ticktext": [f"rank {rank}" for _, rank, _, _ in shown],
+        "tickvals": [at for at, _ in ticks],
+        "ticktext": [text for _, text in ticks],
         "tickfont": {"size": 11, "color": theme.muted},
     }
+
+
+def _rank_ticks(rows: Rows) -> list[tuple[float, str]]:
+    groups = list(rows.ranks())
+    every = 1 + _TICK_PX * len(groups) // max(1, rows.height)
+    return [((top + bottom) / 2, f"rank {rank}") for _, rank, top, bottom in groups[::every]]
+
+
+def _lane_ticks(rows: Rows) -> list[tuple[float, str]]:
+    """The name of every lane, that of the first with its rank; empty where there is no room."""
+    if any(row.bottom - row.top < _TICK_PX for row in rows.rows if row.name != BUBBLES):
+        return []
+    first = {top for _, _, top, _ in rows.ranks()}
+    return [
+        (row.middle, f"<b>rank {row.rank}</b><br>{row.name}" if row.top in first else row.name)
+        for row in rows.rows
+        if row.bottom - row.top >= _TICK_PX
+    ]
 
 
 def _labels(runs: Sequence[Drawn], theme: Theme) -> list[Any]:

@@ -29,10 +29,11 @@ class Heights(NamedTuple):
     communication: int
     p2p: int
     bubbles: int
+    stream: int
     gap: int
 
     def of(self, lane: str) -> int:
-        """The height of a lane's row; a stream's is that of communication, at least 6."""
+        """The height of a lane's row."""
         known = {
             SLOTS: self.slots,
             COMPUTE_LANE: self.compute,
@@ -40,16 +41,17 @@ class Heights(NamedTuple):
             P2P_LANE: self.p2p,
             BUBBLES: self.bubbles,
         }
-        return known.get(lane, max(self.communication, 6))
+        return known.get(lane, self.stream)
 
 
 _HEIGHTS: tuple[tuple[int, Heights], ...] = (
-    (4, Heights(20, 20, 14, 8, 9, 12)),
-    (8, Heights(16, 15, 10, 6, 7, 8)),
-    (16, Heights(13, 10, 7, 4, 5, 5)),
-    (32, Heights(0, 10, 5, 3, 4, 3)),
+    (2, Heights(26, 32, 26, 16, 14, 26, 16)),
+    (4, Heights(22, 22, 14, 13, 9, 22, 12)),
+    (8, Heights(16, 15, 10, 6, 7, 10, 8)),
+    (16, Heights(13, 10, 7, 4, 5, 7, 5)),
+    (32, Heights(0, 10, 5, 3, 4, 5, 3)),
 )
-_SMALLEST = Heights(0, 7, 3, 0, 3, 2)
+_SMALLEST = Heights(0, 7, 3, 0, 3, 4, 2)
 """Of more than 32 ranks: messages have no row of their own, but show when streams are drawn."""
 
 

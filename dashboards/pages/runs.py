@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dashboards.downloads import perfetto_links
 from dashboards.library import LibraryRun
 from dashboards.page import Context, Page
 from dpprof.reporters.units import time_unit
@@ -35,6 +36,7 @@ def _panel(run: LibraryRun) -> Component:
         [
             html.H2(run.id),
             html.Table(html.Tbody(lines), className="facts"),
+            perfetto_links(run.id),
             *[html.P(text, className="note warning") for text in report.warnings],
         ],
         className="panel",

@@ -20,6 +20,7 @@ from dashboards.figures.timeline import (
 )
 from dashboards.figures.timeline_rows import Group, Rows, make_rows
 from dashboards.library import Library, LibraryRun
+from dashboards.shell import run_name
 from dashboards.theme import Theme
 from dpprof.reporters.units import time_unit
 
@@ -178,11 +179,7 @@ def _title(one: SceneRun) -> str:
     source = "" if one.run.source == "captured" else f"  {one.run.source.upper()}"
     length = time_unit(one.window_ns).full(one.window_ns)
     several = f", step {one.step}" if len(one.run.report.per_step) > 1 else ""
-    return f"<b>{_plain(one.run.id)}</b>{source}{several}, {length}"
-
-
-def _plain(text: str) -> str:
-    return text.replace("~ideal", ", its ideal")
+    return f"<b>{run_name(one.run.id)}</b>{source}{several}, {length}"
 
 
 def plot_width(screen_px: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dashboards.detail.index import LANES
+from dashboards.detail.index import LANES, P2P_LANE, SLOTS
 from dashboards.figures.timeline import MARGIN, Drawn, strips, timeline_figure
 from dashboards.page import Context
 from dashboards.timeline.ends import all_ends, selected_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_PX = 1280
 _MOST_PX = 8000
+_WORDS = {SLOTS: "schedule slots", P2P_LANE: "messages between stages"}
 
 
 def scene_of(context: Context, screen: Mapping[str, Any]) -> Scene:
@@ -73,8 +74,13 @@ def readout(scene: Scene, drawn: list[Drawn], context: Context) -> list[str]:
                 f"{one.run.id}: {left_out.regions:,} of its shortest bubbles are not listed, "
                 f"{short.full(left_out.total_ns)} in all"
             )
+    words.append("The rows of a rank: " + ", ".join(_row_names(scene)))
     words.append("Click on a bubble to see what it waited for, on a transfer to see both its ends")
     return [f"{text}. " for text in words]
+
+
+def _row_names(scene: Scene) -> list[str]:
+    return list(dict.fromkeys(_WORDS.get(row.name, row.name) for row in scene.rows.rows))
 
 
 def _drawn_words(scene: Scene, drawn: list[Drawn]) -> str:
