@@ -45,7 +45,7 @@ class _Rank(NamedTuple):
 def launch(job: Job, progress: Progress = lambda _: None) -> None:
     """Run `job` to its end; raises the first rank's error after taking down all the others."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["reference_impl.train"])
+    context.set_forkserver_preload(["reference_impl.server", "reference_impl.train"])
     with tempfile.TemporaryDirectory(prefix="dpprof-") as folder, sigterm_as_interrupt():
         rendezvous = f"file://{Path(folder) / 'rendezvous'}"
         ranks: list[_Rank] = []

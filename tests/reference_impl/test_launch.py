@@ -59,20 +59,12 @@ def _profile(folder, how, *arguments):
     )
 
 
-def _interrupt(process, tries=4):
-    """Press Ctrl-C, and again where the first falls into a moment that swallows it."""
+def _ranks_alive(folder, tries=200):
+    """Processes that have not gone; each try takes a moment, which one that is killed may need."""
     for _ in range(tries):
-        os.kill(process.pid, signal.SIGINT)
-        try:
-            return process.communicate(timeout=15)[1]
-        except subprocess.TimeoutExpired:
-            continue
-    process.kill()
-    raise AssertionError("the launcher does not end")
-
-
-def _ranks_alive(folder):
-    found = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True)
+        found = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True)
+        if not found.stdout:
+            break
     return found.stdout.split()
 
 
@@ -96,7 +88,48 @@ def test_an_interrupt_stops_every_rank_and_leaves_nothing(tmp_path):
     process = _profile(tmp_path, "pass", "--steps", "1000")
     line = process.stderr.readline()
     assert "profiling 1f1b" in line, line
-    errors = _interrupt(process)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert list((tmp_path / "out").iterdir()) == []
+    assert not _ranks_alive(tmp_path)
+
+
+SLOW_IMPORT = """
+import reference_impl.launch as launch, dpprof.cli
+from multiprocessing import forkserver
+real = launch.multiprocessing.get_context
+
+class Slow:
+    def __init__(self, method):
+        self.real = real(method)
+    def set_forkserver_preload(self, names):
+        self.real.set_forkserver_preload([names[0], "endless", *names[1:]])
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+launch.multiprocessing.get_context = Slow
+dpprof.cli.main()
+"""
+
+
+def test_an_interrupt_waits_for_no_import(tmp_path):
+    """The process that imports torch for the ranks holds nothing of an interrupted launcher."""
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    endless = f"import threading\nopen({str(ready)!r}, 'w').close()\nthreading.Event().wait()\n"
+    (tmp_path / "endless.py").write_text(endless)
+    command = [sys.executable, "-c", SLOW_IMPORT, "profile", "--device", "emulated", "--schedule"]
+    command += ["1f1b", "--pp", "2", "--micro-batches", "2", "--costs", "unit", "-o"]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "out")],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ready.open().close()  # it imports now, and would go on for ever
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
     assert not _ranks_alive(tmp_path)
