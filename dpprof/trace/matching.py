@@ -86,12 +86,16 @@ def match_operations(events: pd.DataFrame, peers: Peers) -> Matched:
         return Matched(rows, np.zeros(0, dtype=np.int64))
     keys = events.iloc[rows][[STEP, GROUP, KIND, SEQUENCE, RANK]].reset_index(drop=True)
     members, size = _participants(keys, peers)
-    keys["members"] = members
+    possible = np.flatnonzero((size > 0) & (size <= keys[RANK].nunique()))
+    if not len(possible):
+        return Matched(rows[:0], np.zeros(0, dtype=np.int64))
+    rows, size = rows[possible], size[possible]
+    keys = keys.iloc[possible].assign(members=members[possible])
     same = keys.groupby([STEP, GROUP, KIND, SEQUENCE, "members"], observed=True, sort=False)
     operation = same.ngroup().to_numpy()
     present = keys.assign(operation=operation)[["operation", RANK]].drop_duplicates()
     seen = np.bincount(present["operation"])[operation]
-    whole = (size > 0) & (seen == size)
+    whole = seen == size
     return Matched(rows[whole], operation[whole])
 
 
