@@ -16,7 +16,8 @@ from reference_impl.data import Batch, make_batch
 from reference_impl.exchange import ExchangePlan, plan_exchange
 from reference_impl.layer import before_dispatch, merge, mlp, summed_loss
 from reference_impl.moe import Routing
-from reference_impl.operators import PLAIN
+from reference_impl.operators import PLAIN, gradient_of
+from reference_impl.routing import update_bias
 from reference_impl.stage import StageModel, make_stage
 
 CPU = torch.device("cpu")
@@ -32,26 +33,62 @@ class StepResult(NamedTuple):
 def unpipelined_step(
     config: ModelConfig,
     micro_batches: int,
-    ep: int = 1,
+    data_ranks: int = 1,
     step: int = 0,
     device: torch.device = CPU,
 ) -> StepResult:
-    """Loss and gradients of one step over all micro-batches of `ep` ranks.
+    """Loss and gradients of one step over all micro-batches of `data_ranks` ranks.
 
     Parameters are the initial ones, named as in `make_parameters`; experts are all there.
     """
-    layers, experts = range(config.layers), range(config.held_experts)
-    model = make_stage(config, layers, experts, device)
-    tokens = config.tokens_per_step(micro_batches, ep)
+    model = whole_model(config, device)
+    loss = _accumulate(model, micro_batches, data_ranks, step)
+    return StepResult(loss, model.parameters.gradients)
+
+
+def unpipelined_training(
+    config: ModelConfig, micro_batches: int, data_ranks: int, steps: int
+) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Losses of `steps` steps from the start on, and the parameters after them, on the CPU."""
+    model = whole_model(config, CPU)
+    optimizer = torch.optim.AdamW(model.parameters.named.values(), lr=config.learning_rate)
+    losses = []
+    for step in range(steps):
+        model.parameters.clear_gradients()
+        model.load.zero_()
+        losses.append(_accumulate(model, micro_batches, data_ranks, step))
+        optimizer.step()
+        update_bias(model.bias, model.load, config.bias_speed)
+    return losses, {name: value.detach() for name, value in model.parameters.named.items()}
+
+
+def whole_model(config: ModelConfig, device: torch.device) -> StageModel:
+    """All layers with all experts."""
+    return make_stage(config, range(config.layers), range(config.held_experts), device)
+
+
+def _accumulate(model: StageModel, micro_batches: int, data_ranks: int, step: int) -> float:
+    """Add the gradients of a step's mean loss; gives the loss."""
+    tokens = model.config.tokens_per_step(micro_batches, data_ranks)
+    device = model.load.device
     total = 0.0
     for micro_batch in range(micro_batches):
-        for ep_rank in range(ep):
-            batch = make_batch(config, step, micro_batch, ep_rank)
+        for data_rank in range(data_ranks):
+            batch = make_batch(model.config, step, micro_batch, data_rank)
             loss = _loss(model, Batch(*(values.to(device) for values in batch))) / tokens
             loss.backward()
+            _keep_in_full(model)
             total += loss.item()
-    named = model.parameters.named
-    return StepResult(total, {name: value.grad for name, value in named.items()})
+    return total
+
+
+def _keep_in_full(model: StageModel) -> None:
+    """Add what autograd has left in a parameter's own type to where gradients add up."""
+    for value in model.parameters.named.values():
+        total = gradient_of(value)
+        if value.grad is not None and value.grad is not total:
+            total += value.grad
+            value.grad = None
 
 
 def plan_here(routing: Routing, config: ModelConfig) -> ExchangePlan:

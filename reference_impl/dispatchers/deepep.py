@@ -57,10 +57,10 @@ def make(place: ExchangePlace) -> Dispatcher:
     except ImportError as error:
         raise DpprofError(
             f"the dispatcher deepep needs DeepEP ({error}); install it from "
-            "github.com/deepseek-ai/DeepEP, or use --dispatcher all-to-all"
+            "github.com/deepseek-ai/DeepEP, or use --set dispatcher=all-to-all"
         ) from error
     if place.group is None or place.dtype is not torch.bfloat16:
-        raise DpprofError("DeepEP carries bfloat16 between ranks; use --dispatcher all-to-all")
+        raise DpprofError("DeepEP carries bfloat16 between ranks; use --set dispatcher=all-to-all")
     Buffer.set_num_sms(place.sms)
     ranks, row_bytes = place.group.size(), place.hidden * 2
     nvlink_bytes = rdma_bytes = 0

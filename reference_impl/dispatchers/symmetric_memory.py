@@ -86,7 +86,7 @@ def make(place: ExchangePlace) -> Dispatcher:
     if place.group is None or place.device.type != "cuda":
         raise DpprofError(
             "the dispatcher symmetric-memory needs several GPUs of one node; "
-            "use --dispatcher all-to-all"
+            "use --set dispatcher=all-to-all"
         )
     from reference_impl.dispatchers.copy_kernel import copy_with
 
@@ -94,6 +94,6 @@ def make(place: ExchangePlace) -> Dispatcher:
         peers = _TorchPeers(place)
     except RuntimeError as error:
         raise DpprofError(
-            f"symmetric memory cannot be set up here ({error}); use --dispatcher all-to-all"
+            f"symmetric memory cannot be set up here ({error}); use --set dispatcher=all-to-all"
         ) from error
     return SymmetricMemory(peers, copy_with(place.sms))

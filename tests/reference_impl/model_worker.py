@@ -1,9 +1,11 @@
-"""Real processes for `test_model_processes`: trains one step per schedule, saves the gradients.
+"""Real processes for the tests: every rank runs every case, and saves what it has.
 
-    python model_worker.py FOLDER PP EP SIZES_JSON NAME:MICRO_BATCHES...
+    python model_worker.py FOLDER WORLD_SIZE CASES_JSON
 
-Ranks are forked after torch is imported, before it has run anything, and saved as
-``FOLDER/<name>.<rank>.pt``: (step's loss or None, gradients by name).
+A case is ``{"label", "schedule", "micro_batches", "pp", "dp", "ep", "sizes", "steps"}``. Ranks are
+forked after torch is imported, before it has run anything, and saved as
+``FOLDER/<label>.<rank>.pt``: (losses, gradients of the last step, parameters after it), the latter
+two by name.
 """
 
 from __future__ import annotations
@@ -30,14 +32,13 @@ from reference_impl.runtime import Runtime
 CPU = torch.device("cpu")
 
 
-def main(folder: str, pp: str, ep: str, sizes: str, *cases: str) -> int:
+def main(folder: str, world_size: str, cases: str) -> int:
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     context = multiprocessing.get_context("fork")
-    meshes = [Mesh(int(pp), int(ep), rank) for rank in range(int(pp) * int(ep))]
-    config = ModelConfig.from_json(json.loads(sizes))
+    arguments = (Path(folder), int(world_size), json.loads(cases))
     ranks = [
-        context.Process(target=run_rank, args=(Path(folder), mesh, config, cases), daemon=True)
-        for mesh in meshes
+        context.Process(target=run_rank, args=(rank, *arguments), daemon=True)
+        for rank in range(int(world_size))
     ]
     for rank in ranks:
         rank.start()
@@ -46,28 +47,30 @@ def main(folder: str, pp: str, ep: str, sizes: str, *cases: str) -> int:
     return max(abs(rank.exitcode) for rank in ranks)
 
 
-def run_rank(folder: Path, mesh: Mesh, config: ModelConfig, cases: tuple[str, ...]) -> None:
+def run_rank(rank: int, folder: Path, world_size: int, cases: list[dict]) -> None:
     torch.set_num_threads(1)
     rendezvous = f"file://{folder / 'rendezvous'}"
-    dist.init_process_group("gloo", rendezvous, rank=mesh.rank, world_size=mesh.pp * mesh.ep)
+    dist.init_process_group("gloo", rendezvous, rank=rank, world_size=world_size)
     for case in cases:
-        name, micro_batches = case.split(":")
-        result = run_schedule(name, int(micro_batches), mesh, config)
-        torch.save(result, folder / f"{name}.{mesh.rank}.pt")
+        torch.save(run_case(rank, case), folder / f"{case['label']}.{rank}.pt")
     dist.destroy_process_group()
 
 
-def run_schedule(name: str, micro_batches: int, mesh: Mesh, config: ModelConfig):
-    schedule = make_schedule(name, mesh.pp, micro_batches)
+def run_case(rank: int, case: dict):
+    mesh = Mesh(case["pp"], case["ep"], rank, case["dp"])
+    schedule = make_schedule(case["schedule"], mesh.pp, case["micro_batches"])
     groups = make_groups(mesh, schedule, "gloo")
+    config = ModelConfig.from_json(case["sizes"])
     executor = ModelExecutor(config, schedule, mesh, groups, CPU)
+    lane = partial(make_lane, CPU)
     wire = ProcessGroupWire(executor.message, CPU, groups)
-    channels = Channels(schedule, mesh, wire, partial(make_lane, CPU))
+    channels = Channels(schedule, mesh, wire, lane)
     program_of = partial(component_program, layers=executor.layers)
-    runtime = Runtime(schedule, mesh, executor, channels, partial(make_lane, CPU), program_of)
-    loss = runtime.run_step(0)
+    runtime = Runtime(schedule, mesh, executor, channels, lane, program_of)
+    losses = [runtime.run_step(step) for step in range(case["steps"])]
     runtime.close()
-    return loss, executor.gradients()
+    parameters = {name: value.detach() for name, value in executor.parameters().items()}
+    return losses, executor.gradients(), parameters
 
 
 if __name__ == "__main__":

@@ -81,6 +81,45 @@ def test_no_schedule_races(name, pp, micro_batches, exact_config, races):
     assert races.crossings > 100
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"routing": "balanced", "looped_ep": 4},
+        {"capacity_factor": 1.25},
+        {"expert_placement": ((0, 1, 2, 3, 4, 5, 6, 7, 3, 0),) * 8, "bias_speed": 0.01},
+    ],
+)
+def test_no_feature_races(change, exact_config, races):
+    config = replace(exact_config, optimizer="adamw", **change)
+    run_rank(races, config, make_schedule("dualpipe", 2, 6), 0)
+    assert races.found == []
+    assert races.crossings > 100
+
+
+@pytest.mark.parametrize(
+    ("change", "asks"),
+    [({}, True), ({"routing": "balanced"}, False), ({"capacity_factor": 1.0}, False)],
+)
+def test_known_counts_leave_the_device_alone(change, asks, exact_config, races, monkeypatch):
+    """Whatever makes the host wait for a GPU goes through one of these."""
+    asked = []
+
+    def ask(name):
+        plain = getattr(torch.Tensor, name)
+
+        def noted(self, *arguments):
+            asked.append(name)
+            return plain(self, *arguments)
+
+        return noted
+
+    for name in ("tolist", "item", "__bool__", "__int__", "__float__", "cpu", "numpy", "nonzero"):
+        monkeypatch.setattr(torch.Tensor, name, ask(name))
+    monkeypatch.setattr(ModelExecutor, "end_step", lambda self: None)
+    run_rank(races, replace(exact_config, **change), make_schedule("dualpipe", 2, 6), 0)
+    assert set(asked) == ({"tolist"} if asks else set())
+
+
 # The detector itself.
 
 

@@ -1,0 +1,102 @@
+"""Dispatchers carry the same rows; the one on symmetric memory with threads as its GPUs."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpprof.errors import DpprofError
+from reference_impl.dispatchers.contract import ExchangePlace
+from reference_impl.dispatchers.names import DISPATCHERS
+from reference_impl.dispatchers.registry import make_dispatcher
+from reference_impl.dispatchers.symmetric_memory import SymmetricMemory
+from reference_impl.exchange import ExchangePlan
+from reference_impl.grouped import RowGroups
+
+PLACE = ExchangePlace(None, 8, 4, torch.float32, torch.device("cpu"), 20)
+
+
+class ThreadPeers:
+    """Memory that all threads see, and a barrier for them."""
+
+    def __init__(self, rank, buffers, barrier):
+        self.rank = rank
+        self._buffers = buffers
+        self._barrier = barrier
+
+    def buffer(self, rank):
+        return self._buffers[rank]
+
+    def barrier(self):
+        self._barrier.wait(timeout=30)
+
+
+def plan_of(rank, counts):
+    """``counts[source][target]`` rows."""
+    received = [[source[rank]] for source in counts]
+    rows = [sum(row[0] for row in received)]
+    ends = torch.tensor(rows, dtype=torch.int32)
+    return ExchangePlan(counts[rank], received, RowGroups(rows, ends), torch.tensor(counts[rank]))
+
+
+@settings(max_examples=20)
+@given(
+    st.integers(1, 4).flatmap(
+        lambda n: st.lists(
+            st.lists(st.integers(0, 5), min_size=n, max_size=n), min_size=n, max_size=n
+        )
+    )
+)
+def test_rows_over_symmetric_memory(counts):
+    ranks = len(counts)
+    rows = [
+        torch.tensor([[s, t, k] for t, n in enumerate(row) for k in range(n)]).reshape(-1, 3)
+        for s, row in enumerate(counts)
+    ]
+    buffers = [torch.full((ranks, 5, 3), -1) for _ in range(ranks)]
+    barrier = threading.Barrier(ranks)
+
+    def run(rank):
+        peers = ThreadPeers(rank, buffers, barrier)
+        dispatcher = SymmetricMemory(peers, lambda to, source: to.copy_(source))
+        plan = plan_of(rank, counts)
+        received = dispatcher.send(rows[rank], plan)
+        return received, dispatcher.bring_back(received, plan)
+
+    with ThreadPoolExecutor(ranks) as pool:
+        results = list(pool.map(run, range(ranks)))
+    for rank, (received, returned) in enumerate(results):
+        expected = [[s, rank, k] for s, row in enumerate(counts) for k in range(row[rank])]
+        assert received.tolist() == expected
+        assert torch.equal(returned, rows[rank])
+
+
+def test_alone_nothing_moves():
+    rows = torch.ones(2, 4)
+    dispatcher = make_dispatcher("all-to-all", PLACE)
+    assert dispatcher.send(rows, plan_of(0, [[2]])) is rows
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pigeon", "no dispatcher 'pigeon'; use one of all-to-all, deepep, symmetric-memory"),
+        ("deepep", "needs DeepEP|carries bfloat16 between ranks"),
+        ("symmetric-memory", "needs several GPUs of one node; use --set dispatcher=all-to-all"),
+    ],
+)
+def test_what_cannot_run_here_says_so(name, message):
+    with pytest.raises(DpprofError, match=message):
+        make_dispatcher(name, PLACE)
+
+
+def test_every_name_is_a_module():
+    from importlib.util import find_spec
+
+    for name in DISPATCHERS:
+        assert find_spec(f"reference_impl.dispatchers.{name.replace('-', '_')}")
