@@ -11,16 +11,13 @@ import pandas as pd
 
 from dashboards.exposures import LABEL, Grid
 from dashboards.figures.abreast import abreast
+from dashboards.figures.scales import color_scale
 from dashboards.theme import Theme, template
 from dpprof.reporters.units import TimeUnit
 from dpprof.tables.columns import COUNT
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-
-_LIGHT_SCALE = [(0.0, "#F4F1EA"), (0.5, "#E8A33D"), (1.0, "#A0330A")]
-_DARK_SCALE = [(0.0, "#232B36"), (0.5, "#B8741A"), (1.0, "#FFC46B")]
-"""From little (the panel's own shade) to much exposed; lightness alone tells the order."""
 
 _ROW_HEIGHT = 16
 _FRAME = 110
@@ -60,11 +57,9 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
         )
     rows = max((len(run.grid.rows) for run in runs), default=1)
     title = "% exposed" if measure == "share" else f"exposed, {unit.name}"
-    axis = {"colorscale": _DARK_SCALE if theme.name == "dark" else _LIGHT_SCALE, "cmin": 0}
-    axis |= {"colorbar": {"title": {"text": title, "side": "right"}, "thickness": 12}}
     figure.update_layout(
         height=max(_LEAST_HEIGHT, _FRAME + _ROW_HEIGHT * rows),
-        coloraxis=axis | ({"cmax": 100} if measure == "share" else {}),
+        coloraxis=color_scale(theme, title) | ({"cmax": 100} if measure == "share" else {}),
     )
     figure.update_xaxes(type="category", title_text="micro-batch (direction.number)")
     figure.update_yaxes(type="category", autorange="reversed")

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def choices(
-    context: Context, name: str, label: str, values: Sequence[tuple[str, str]]
+    context: Context, name: str, label: str, values: Sequence[tuple[str, str]], *resets: str
 ) -> Component:
     """Links that set the page's option `name`; `values` are pairs of value and text.
 
-    The first value is the default and leaves the address as it is.
+    The first value is the default and leaves the address as it is. Options named in `resets` go
+    back to their defaults with every change.
     """
     from dash import dcc, html
 
@@ -24,7 +25,7 @@ def choices(
     links = [
         dcc.Link(
             text,
-            href=option_link(context, name, "" if value == values[0][0] else value),
+            href=option_link(context, name, "" if value == values[0][0] else value, *resets),
             className="choice here" if value == chosen else "choice",
             id={"type": "choice", "option": name, "value": value},
         )
@@ -38,6 +39,7 @@ def choices(
     )
 
 
-def option_link(context: Context, name: str, value: str) -> str:
-    """The address of this view with one of the page's options changed."""
-    return context.link(options={**context.view.options, name: value})
+def option_link(context: Context, name: str, value: str, *resets: str) -> str:
+    """The address of this view with one of the page's options changed, and `resets` left out."""
+    kept = {key: one for key, one in context.view.options.items() if key not in resets}
+    return context.link(options=kept | {name: value})

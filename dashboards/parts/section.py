@@ -33,6 +33,8 @@ def section_table(section: Section, id: str) -> Component:
 def _cell(cell: Cell) -> Component | str:
     from dash import html
 
-    if not cell.share:
+    depth = len(cell.text) - len(cell.text.lstrip())
+    if not cell.share and not depth:
         return cell.text
-    return html.Span([cell.text, html.Span(cell.share, className="share")])
+    share = [html.Span(cell.share, className="share")] if cell.share else []
+    return html.Span([cell.text.strip(), *share], style={"paddingLeft": f"{depth * 0.7}em"})

@@ -81,11 +81,12 @@ def region_words(region: RegionFigures, unit: TimeUnit, *, with_step: bool) -> s
     where = f"step {region.step}, " if with_step else ""
     return (
         f"rank {region.rank} idle {unit.full(region.length_ns)} at {where}"
-        f"{unit.full(region.offset_ns)}, {region.phase}: {_reason(region)}"
+        f"{unit.full(region.offset_ns)}, {region.phase}: {reason_words(region)}"
     )
 
 
-def _reason(region: RegionFigures) -> str:
+def reason_words(region: RegionFigures) -> str:
+    """Why the rank was idle: ``waits for rank 2, B1.3``."""
     match region.state:
         case state if state == BUBBLE_DEPENDENCY:
             return _waits(region) or "waits for a message"

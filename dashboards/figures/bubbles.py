@@ -1,0 +1,255 @@
+"""Bubbles: by rank and cause, by phase and who was waited for, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dashboards.figures.abreast import abreast
+from dashboards.figures.overlap import RunReport
+from dashboards.figures.scales import color_scale
+from dashboards.figures.states import pattern, state_marker
+from dashboards.regions import LENGTH
+from dashboards.theme import Theme, template
+from dpprof.reporters.units import TimeUnit
+from dpprof.tables.columns import CAUSE_RANK, PHASE, STATE
+from dpprof.tables.kinds import BUBBLE_STATES
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_MOST_WAITED_FOR = 6
+"""Ranks waited for that have a place of their own within a phase and cause."""
+
+_ROW_HEIGHT = 18
+_FRAME = 110
+
+
+def bubble_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit) -> Figure:
+    """Bubbles of every rank, stacked by cause, with the ideal as a mark; runs abreast.
+
+    One trace per run and cause: x the ranks, y the time per step in `unit`.
+    """
+    figure = abreast([run.id for run in runs], theme, shared_yaxes=True)
+    totals = [run.report.total.states_ns for run in runs]
+    states = [state for state in BUBBLE_STATES if any(total[state] for total in totals)]
+    for column, run in enumerate(runs, 1):
+        per_step = max(len(run.report.per_step), 1) * unit.nanoseconds
+        ranks = [str(rank.rank) for rank in run.report.ranks]
+        for state in states:
+            name = cause_name(state)
+            figure.add_bar(
+                x=ranks,
+                y=[rank.states_ns[state] / per_step for rank in run.report.ranks],
+                name=name,
+                legendgroup=state,
+                showlegend=column == 1,
+                marker=state_marker(state, theme),
+                hovertemplate=f"rank %{{x}}<br>{name}: %{{y:.3f}} {unit.name} per step"
+                "<extra></extra>",
+                row=1,
+                col=column,
+            )
+        if run.report.ideal is not None:
+            ideal = {one.rank: one.bubble_ns for one in run.report.ideal.ranks}
+            figure.add_scatter(
+                x=ranks,
+                y=[ideal.get(rank.rank, 0) / per_step for rank in run.report.ranks],
+                name="ideal",
+                legendgroup="ideal",
+                showlegend=column == 1,
+                mode="markers",
+                marker={"symbol": "line-ew-open", "size": 22, "color": theme.text},
+                hovertemplate=f"rank %{{x}}<br>the schedule allows: %{{y:.3f}} {unit.name}"
+                "<extra></extra>",
+                row=1,
+                col=column,
+            )
+    figure.update_layout(barmode="stack", height=340)
+    figure.update_xaxes(type="category", title_text="rank")
+    figure.update_yaxes(title_text=f"{unit.name} per step", col=1)
+    return figure
+
+
+def cause_name(state: str) -> str:
+    """``bubble.warmup`` as ``warmup``."""
+    return state.partition(".")[2]
+
+
+@dataclass(frozen=True)
+class RunCauses:
+    """Bubbles of a run by phase, cause and rank waited for (`dashboards.regions.by_cause`)."""
+
+    id: str
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A part of all bubbles; `state` is empty above the causes."""
+
+    path: str
+    label: str
+    state: str
+    size_ns: int
+
+
+def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
+    """All bubbles of a step, split by phase, then cause, then who was waited for.
+
+    One icicle trace: ids are paths (``all/steady/bubble.skew/3``), values nanoseconds of all
+    ranks. Warm-up and drain are phases and causes at once and have one place.
+    """
+    import plotly.graph_objects as go
+
+    nodes = _nodes(run)
+    shapes = [theme.pattern(node.state) for node in nodes]
+    figure = go.Figure(
+        go.Icicle(
+            ids=[node.path for node in nodes],
+            labels=[node.label for node in nodes],
+            parents=[node.path.rpartition("/")[0] for node in nodes],
+            values=[node.size_ns for node in nodes],
+            branchvalues="total",
+            sort=False,
+            marker={
+                "colors": [theme.color(one.state) if one.state else theme.line for one in nodes],
+                "pattern": pattern("", theme) | {"shape": shapes},
+            },
+            customdata=[unit.full(node.size_ns) for node in nodes],
+            texttemplate="%{label}<br>%{customdata}",
+            hovertemplate="%{label}: %{customdata}, %{percentRoot:.1%} of all bubbles"
+            "<extra></extra>",
+            textfont={"color": ["#111111" if node.state else theme.text for node in nodes]},
+        )
+    )
+    figure.update_layout(template=template(theme), height=380, margin={"t": 8, "l": 8, "b": 8})
+    return figure
+
+
+def _nodes(run: RunCauses) -> list[_Node]:
+    table, root = run.table, "all"
+    nodes = [_Node(root, f"bubbles of {run.id}", "", int(table[LENGTH].sum()))]
+    for phase, of_phase in table.groupby(PHASE, observed=True, sort=False):
+        path, own = f"{root}/{phase}", f"bubble.{phase}"
+        state = own if own in BUBBLE_STATES else ""
+        nodes.append(_Node(path, str(phase), state, int(of_phase[LENGTH].sum())))
+        if state:
+            nodes += _waited_nodes(path, state, of_phase)
+            continue
+        for name, of_state in of_phase.groupby(STATE, observed=True, sort=False):
+            below, size = f"{path}/{name}", int(of_state[LENGTH].sum())
+            nodes.append(_Node(below, cause_name(str(name)), str(name), size))
+            nodes += _waited_nodes(below, str(name), of_state)
+    return nodes
+
+
+def _waited_nodes(path: str, state: str, table: pd.DataFrame) -> list[_Node]:
+    longest = table.sort_values(LENGTH, ascending=False)
+    ranks, lengths = longest[CAUSE_RANK].tolist(), longest[LENGTH].tolist()
+    if all(rank < 0 for rank in ranks):
+        return []
+    shown = [
+        _Node(f"{path}/{rank}", "no rank known" if rank < 0 else f"for rank {rank}", state, length)
+        for rank, length in zip(ranks, lengths, strict=True)
+    ]
+    rest = sum(lengths[_MOST_WAITED_FOR:])
+    others = [_Node(f"{path}/others", "for others", state, rest)] if rest else []
+    return [*shown[:_MOST_WAITED_FOR], *others]
+
+
+@dataclass(frozen=True)
+class RunMatrix:
+    """Times between the ranks of a run (`dashboards.regions.waited_matrix`)."""
+
+    id: str
+    ranks: Sequence[int]
+    matrix: npt.NDArray[np.int64]
+
+
+def waited_map(runs: Sequence[RunMatrix], theme: Theme, unit: TimeUnit) -> Figure:
+    """Who (rows) waits for whom (columns), runs abreast on one scale; one heat map per run."""
+    figure = abreast([run.id for run in runs], theme, horizontal_spacing=0.1)
+    for column, run in enumerate(runs, 1):
+        ranks = [str(rank) for rank in run.ranks]
+        z = [
+            [round(value / unit.nanoseconds, 4) if value else None for value in row]
+            for row in run.matrix.tolist()
+        ]
+        figure.add_heatmap(
+            z=z,
+            x=ranks,
+            y=ranks,
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=1,
+            hovertemplate=f"rank %{{y}} waits for rank %{{x}}: %{{z:.3f}} {unit.name}"
+            "<extra></extra>",
+            row=1,
+            col=column,
+        )
+    rows = max((len(run.ranks) for run in runs), default=1)
+    figure.update_layout(
+        height=max(320, _FRAME + _ROW_HEIGHT * rows),
+        coloraxis=color_scale(theme, unit.name),
+    )
+    figure.update_xaxes(type="category", title_text="is waited for")
+    figure.update_yaxes(type="category", autorange="reversed", title_text="waits", col=1)
+    figure.update_yaxes(type="category", autorange="reversed")
+    return figure
+
+
+@dataclass(frozen=True)
+class RunIdle:
+    """How idle the ranks of a run are in each time bin (`dashboards.regions.idle_shares`).
+
+    `edges_ns` count from the start of the step.
+    """
+
+    id: str
+    ranks: Sequence[int]
+    edges_ns: npt.NDArray[np.int64]
+    shares: npt.NDArray[np.float64]
+
+
+def idle_map(runs: Sequence[RunIdle], theme: Theme, unit: TimeUnit) -> Figure:
+    """When ranks are idle: ranks by time, one run above the other on one time axis.
+
+    One heat map per run: z per cent of the bin that the rank is idle.
+    """
+    from plotly.subplots import make_subplots
+
+    heights = [max(len(run.ranks), 1) for run in runs]
+    figure = make_subplots(
+        rows=max(len(runs), 1),
+        cols=1,
+        shared_xaxes=True,
+        row_heights=heights,
+        vertical_spacing=0.06 if len(runs) > 1 else 0.0,
+    )
+    for row, run in enumerate(runs, 1):
+        figure.add_heatmap(**_idle(run, unit), coloraxis="coloraxis", row=row, col=1)
+        figure.update_yaxes(title_text=f"{run.id}: rank", row=row)
+    figure.update_layout(
+        template=template(theme),
+        height=max(220, _FRAME + _ROW_HEIGHT * sum(heights)),
+        margin={"t": 16},
+        coloraxis=color_scale(theme, "% idle") | {"cmax": 100},
+    )
+    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_xaxes(title_text=f"{unit.name} from the start of the step", row=len(runs))
+    return figure
+
+
+def _idle(run: RunIdle, unit: TimeUnit) -> dict[str, Any]:
+    return {
+        "z": np.round(100 * run.shares, 1).tolist(),
+        "x": (run.edges_ns / unit.nanoseconds).round(4).tolist(),
+        "y": [str(rank) for rank in run.ranks],
+        "hovertemplate": f"rank %{{y}} at %{{x:.2f}} {unit.name}: %{{z:.0f}} % idle<extra></extra>",
+    }
