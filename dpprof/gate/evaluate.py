@@ -66,7 +66,7 @@ def _compare(rule: Rule, run: Snapshot, baseline: Snapshot | None, rank: int | N
     if isinstance(other, str):
         return Comparison(rank, True, own.mean, reason=other)
     if rule.reference == "ideal" or baseline is None:
-        found = Difference(own.mean, other.mean, None)
+        found = Difference(own.mean, other.mean, None)  # both of the run as it was
         return _beside(rule, run, found, rank)
     sampling = Sampling.of(run, rule.metric.unit, own.mean)
     sampled = Sampling.of(baseline, rule.metric.unit, other.mean)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from dpprof.errors import DpprofError
-from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, Snapshot
+from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, Figure, Snapshot
 
 MARK = "dpprof baseline"
 """What a baseline file says it is, under the key ``file``."""
@@ -35,7 +35,7 @@ def _lines(value: Any, indent: str) -> str:
 
 
 def _is_figure(value: dict[str, Any]) -> bool:
-    return value.keys() <= {"mean", "step_sd", "run_sd"} and "mean" in value
+    return value.keys() <= set(Figure.__struct_fields__) and "mean" in value
 
 
 def write_baseline(path: Path, snapshot: Snapshot) -> None:
@@ -95,7 +95,7 @@ def _check(path: Path, snapshot: Snapshot) -> None:
     if not snapshot.steps or min(snapshot.steps) < 1 or "step_ns" not in snapshot.job:
         raise DpprofError(f"{path}: has no steps; save it anew")
     for name, column in snapshot.ranks.items():
-        for values in (column.mean, column.step_sd, column.run_sd):
+        for values in (column.mean, column.middle, column.step_sd, column.run_sd):
             if values is not None and len(values) != ranks:
                 raise DpprofError(
                     f"{path}: ranks.{name}: {len(values)} values for {ranks} ranks; save it anew"

@@ -72,12 +72,8 @@ def gate(
         findings=find_culprits(run, other, times=times, memory=memory) if other else [],
         blame=blame(run) if any("bubble" in one.metric for one in failed) else None,
         let_through=let_through,
-        warnings=[*run.left_out, *_of_baseline(other), *run.warnings],
+        warnings=run.warnings,
     )
-
-
-def _of_baseline(baseline: Snapshot | None) -> list[str]:
-    return [] if baseline is None else [f"baseline: {text}" for text in baseline.left_out]
 
 
 def _differences(run: Snapshot, baseline: Baseline | None) -> list[Mismatch]:

@@ -10,7 +10,7 @@ from dpprof.analysis.figures import Report
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import identity_of, mismatches
 from dpprof.gate.names import IDEAL, JOB_FIGURES, MEMORY, RANK_FIGURES, Unit
-from dpprof.gate.samples import StepSamples, job_samples, rank_samples, steady_steps
+from dpprof.gate.samples import job_samples, rank_samples
 from dpprof.gate.snapshot import Figure, Number, Place, RankColumn, Snapshot, Waiting
 from dpprof.gate.spread import figure_of
 from dpprof.runs.run import Run
@@ -41,14 +41,12 @@ def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
     for one in measured:
         if not one.report.per_step or not one.report.ranks:
             raise DpprofError(f"{one.report.name}: has no steps with activity; nothing to gate")
-    steady = [steady_steps(one.report) for one in measured]
-    job, ranks = _job(measured, steady), _ranks(measured, steady)
-    report = first.report
+    job, ranks, report = _job(measured), _ranks(measured), first.report
     return Snapshot(
         dpprof=dpprof.__version__,
         created=first.run.manifest.created if first.run.manifest else "",
         runs=[one.report.name for one in measured],
-        steps=[len(steps.used) for steps in steady],
+        steps=[len(one.report.per_step) for one in measured],
         identity=identity,
         places=[
             Place(rank=one.rank, pp_rank=one.pp_rank, stages=one.stages) for one in report.ranks
@@ -57,17 +55,12 @@ def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
         ranks=ranks,
         waits=_waits(report),
         missing=_missing(report, job, ranks),
-        left_out=[
-            text if len(measured) == 1 else f"{one.report.name}: {text}"
-            for one, steps in zip(measured, steady, strict=True)
-            for text in steps.left_out
-        ],
         warnings=list(dict.fromkeys(text for one in measured for text in one.report.warnings)),
     )
 
 
-def _job(measured: Sequence[Measured], steady: Sequence[StepSamples]) -> dict[str, Figure]:
-    samples = [job_samples(one.report, steps) for one, steps in zip(measured, steady, strict=True)]
+def _job(measured: Sequence[Measured]) -> dict[str, Figure]:
+    samples = [job_samples(one.report) for one in measured]
     figures = {
         name: figure_of([one[name] for one in samples], unit)
         for name, unit in JOB_FIGURES.items()
@@ -89,8 +82,8 @@ def _zero_is_nothing(name: str, unit: Unit) -> bool:
     return unit in ("ns", "share") and not name.endswith("hidden_share")
 
 
-def _ranks(measured: Sequence[Measured], steady: Sequence[StepSamples]) -> dict[str, RankColumn]:
-    samples = [rank_samples(one.report, steps) for one, steps in zip(measured, steady, strict=True)]
+def _ranks(measured: Sequence[Measured]) -> dict[str, RankColumn]:
+    samples = [rank_samples(one.report) for one in measured]
     count = len(measured[0].report.ranks)
     columns = {}
     for name, unit in RANK_FIGURES.items():
@@ -113,6 +106,7 @@ def _column(figures: Sequence[Figure | None]) -> RankColumn:
 
     return RankColumn(
         mean=[None if figure is None else figure.mean for figure in figures],
+        middle=spread([None if figure is None else figure.middle for figure in figures]),
         step_sd=spread([None if figure is None else figure.step_sd for figure in figures]),
         run_sd=spread([None if figure is None else figure.run_sd for figure in figures]),
     )

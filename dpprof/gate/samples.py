@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from dpprof.analysis.figures import KindFigures, Report, StepFigures, StepRank
+from dpprof.analysis.figures import KindFigures, Report, StepRank
 from dpprof.gate.names import COMPUTING, IDEAL, KIND_TIMES, MEMORY, SHARES, TIMES, WINDOW
 from dpprof.gate.snapshot import Number
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, OVERLAP
 
-_OUTLYING = 0.25
-"""Steps that are so far from the median of the run's are those of a machine that stood still."""
-_ENOUGH = 4
-"""Steps from which it can be told; at most one in so many is left out."""
-
 Samples = dict[str, list[Number]]
 
 
-@dataclass(frozen=True)
-class StepSamples:
-    """The steps to take samples from, and a word on each that was left out."""
-
-    used: tuple[StepFigures, ...]
-    left_out: tuple[str, ...]
-
-
-def steady_steps(report: Report) -> StepSamples:
-    """A run's steps but for outliers: single steps of a quite different length.
-
-    They are a machine that stood still, or a profiler that lost its place; ``slowest_step_ns``
-    and the warnings still know them. Where many steps differ, they are what the run is like.
-    """
-    steps = tuple(report.per_step)
-    middle = statistics.median(step.window_ns for step in steps)
-    odd = [step for step in steps if abs(step.window_ns - middle) > _OUTLYING * middle]
-    if not odd or len(odd) > len(steps) // _ENOUGH:
-        return StepSamples(steps, ())
-    words = [
-        f"step {step.step} left out: {step.window_ns / 1e6:.1f} ms, where the median of the steps "
-        f"is {middle / 1e6:.1f} ms"
-        for step in odd
-    ]
-    return StepSamples(tuple(step for step in steps if step not in odd), tuple(words))
-
-
-def rank_samples(report: Report, steps: StepSamples) -> list[Samples]:
+def rank_samples(report: Report) -> list[Samples]:
     """Per rank, in the report's order: figure -> one value per step; unknown figures left out."""
     ideal = {} if report.ideal is None else {one.rank: one for one in report.ideal.ranks}
     found = []
     for position, rank in enumerate(report.ranks):
-        times = [rank_times(step.ranks[position]) for step in steps.used]
+        times = [rank_times(step.ranks[position]) for step in report.per_step]
         samples = _with_shares(_columns(times))
         for name in MEMORY:
             value = getattr(rank.memory, name)
             if value is not None:
                 samples[name] = [value]
-        peaks = [step.ranks[position].peak_allocated_bytes for step in steps.used]
+        peaks = [step.ranks[position].peak_allocated_bytes for step in report.per_step]
         if None not in peaks:
             samples[MEMORY[0]] = [peak for peak in peaks if peak is not None]
         if report.ideal is not None:
@@ -66,12 +32,12 @@ def rank_samples(report: Report, steps: StepSamples) -> list[Samples]:
     return found
 
 
-def job_samples(report: Report, steps: StepSamples) -> Samples:
+def job_samples(report: Report) -> Samples:
     """Figure of the job -> one value per step: means over the ranks, shares of their sums."""
     ranks = len(report.ranks)
-    times = [_means([rank_times(rank) for rank in step.ranks], ranks) for step in steps.used]
+    times = [_means([rank_times(rank) for rank in step.ranks], ranks) for step in report.per_step]
     samples = _with_shares(_columns(times))
-    windows = [step.window_ns for step in steps.used]
+    windows = [step.window_ns for step in report.per_step]
     samples["step_ns"] = list(windows)
     for name in ("tokens_per_second", "model_flops_per_second"):
         rate = getattr(report, name)

@@ -14,19 +14,27 @@ Number = int | float
 class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     """A mean over steps (and runs) with its spread; no spread: there is one value only.
 
-    `step_sd` is the standard deviation between steps of one run, `run_sd` that between the means
-    of repeated runs.
+    `middle` is the mean without the lowest and the highest fifth of each run's steps, None where
+    that is the mean; it is what comparisons take, and the spreads are of it: ``step_sd**2 / steps``
+    is the square of its standard error, and `run_sd` the standard deviation between runs.
     """
 
     mean: Number
+    middle: Number | None = None
     step_sd: Number | None = None
     run_sd: Number | None = None
+
+    @property
+    def typical(self) -> Number:
+        """What comparisons take: hiccups of single steps are not in it."""
+        return self.mean if self.middle is None else self.middle
 
 
 class RankColumn(msgspec.Struct, frozen=True, omit_defaults=True):
     """A figure of every rank, in the order of `Snapshot.places`; None is "not known"."""
 
     mean: list[Number | None]
+    middle: list[Number | None] | None = None
     step_sd: list[Number | None] | None = None
     run_sd: list[Number | None] | None = None
 
@@ -35,9 +43,11 @@ class RankColumn(msgspec.Struct, frozen=True, omit_defaults=True):
         mean = self.mean[position]
         if mean is None:
             return None
-        step_sd = None if self.step_sd is None else self.step_sd[position]
-        run_sd = None if self.run_sd is None else self.run_sd[position]
-        return Figure(mean, step_sd, run_sd)
+        others = (
+            None if values is None else values[position]
+            for values in (self.middle, self.step_sd, self.run_sd)
+        )
+        return Figure(mean, *others)
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +92,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are nanoseconds per step. `job` has the job's figures (mean over the ranks, of memory the
     largest), `ranks` those of every rank; a state or kind that is in neither took no time.
-    `missing` says why a figure is not there. `left_out` lists steps that were not used.
+    `missing` says why a figure is not there.
     """
 
     schema_version: int = SNAPSHOT_SCHEMA_VERSION
@@ -96,5 +106,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     ranks: dict[str, RankColumn]
     waits: list[Waiting] = []
     missing: dict[str, str] = {}
-    left_out: list[str] = []
     warnings: list[str] = []

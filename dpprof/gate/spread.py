@@ -21,43 +21,72 @@ spread between steps alone calls too much significant. tests/benchmarks/bench_ga
 _CONFIDENCE = 0.95
 
 
+_TRIMMED = 0.2
+"""The part of a run's steps that is left out at either end, where there are five or more."""
 _DIGITS: dict[Unit, int | None] = {"ns": None, "bytes": None, "share": 6, "rate": 2}
 
 
 def figure_of(runs: Sequence[Sequence[Number]], unit: Unit) -> Figure:
-    """The mean of all samples; standard deviations within runs, and of runs where there are some.
+    """The mean of all samples, and the trimmed mean with its spread over steps and runs.
 
-    What has one sample a run is a figure without a spread of steps. Times and bytes are rounded
-    to whole ones, shares to a millionth.
+    Machines that others use too give steps that are off by far, whatever the code; trimmed means
+    and winsorised variances (Yuen 1974) bear them. What has one sample a run has no spread of
+    steps. Times and bytes are rounded to whole ones, shares to a millionth.
     """
-    samples = [value for run in runs for value in run]
-    means = [statistics.fmean(run) for run in runs]
-    freedom = len(samples) - len(runs)
-    squares = sum(
-        (value - mean) ** 2 for run, mean in zip(runs, means, strict=True) for value in run
-    )
     digits = _DIGITS.get(unit)
+    mean = round(statistics.fmean([value for run in runs for value in run]), digits)
+    trimmed = [_trimmed(run) for run in runs]
+    middle = round(statistics.fmean([one for one, _ in trimmed]), digits)
+    squares = [square for _, square in trimmed if square is not None]
+    samples = sum(map(len, runs))
+    known = len(squares) == len(runs)
     return Figure(
-        round(statistics.fmean(samples), digits),
-        round(math.sqrt(squares / freedom), digits) if freedom else None,
-        round(statistics.stdev(means), digits) if len(means) > 1 else None,
+        mean,
+        middle if middle != mean else None,
+        round(math.sqrt(samples * sum(squares)) / len(runs), digits) if known else None,
+        round(statistics.stdev([one for one, _ in trimmed]), digits) if len(runs) > 1 else None,
     )
+
+
+def _trimmed(run: Sequence[Number]) -> tuple[float, float | None]:
+    """The trimmed mean of a run and the square of its standard error."""
+    ordered, cut = sorted(run), trim(len(run))
+    kept = ordered[cut : len(run) - cut]
+    if len(run) < 2:
+        return kept[0], None
+    winsorised = [kept[0]] * cut + kept + [kept[-1]] * cut
+    spread = statistics.variance(winsorised) * (len(run) - 1)
+    return statistics.fmean(kept), spread / (len(kept) * (len(kept) - 1))
+
+
+def trim(steps: int) -> int:
+    """How many of so many steps are left out at either end."""
+    return int(_TRIMMED * steps)
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How a side was sampled, and how much its run means vary at least (see `RUN_SPREAD`)."""
 
-    steps: int
-    runs: int
+    steps: Sequence[int]  # of each run
     run_sd: float
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return len(self.steps)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the spread of steps."""
+        return sum(steps - 2 * trim(steps) - 1 for steps in self.steps)
 
     @classmethod
     def of(cls, snapshot: Snapshot, unit: Unit, mean: Number) -> Sampling:
         """Of a figure with that unit and mean."""
         noisy = snapshot.identity.source != "simulated"
         scale = {"ns": snapshot.job["step_ns"].mean, "share": 1.0, "rate": mean}.get(unit, 0.0)
-        return cls(sum(snapshot.steps), len(snapshot.steps), RUN_SPREAD * scale if noisy else 0.0)
+        return cls(snapshot.steps, RUN_SPREAD * scale if noisy else 0.0)
 
 
 @dataclass(frozen=True)
@@ -117,7 +146,7 @@ class _Part:
 
 
 def difference(value: Figure, own: Sampling, reference: Figure, other: Sampling) -> Difference:
-    """The difference of two figures: Welch's t-test over steps, with a part for whole runs.
+    """The difference of two figures: Yuen's t-test over steps, with a part for whole runs.
 
     The means of runs vary by more than their steps explain: by as much as repeated runs on both
     sides show, at least by `Sampling.run_sd`.
@@ -130,7 +159,7 @@ def difference(value: Figure, own: Sampling, reference: Figure, other: Sampling)
     ]
     if any(unknown):
         exact = own.run_sd == other.run_sd == 0
-        return Difference(value.mean, reference.mean, 0.0 if exact else None)
+        return Difference(value.typical, reference.typical, 0.0 if exact else None)
     known = [part for part in within if part is not None]
     parts = [*known, _between(sides, within)]
     variance = sum(part.variance for part in parts)
@@ -138,8 +167,8 @@ def difference(value: Figure, own: Sampling, reference: Figure, other: Sampling)
         part.variance**2 / part.freedom for part in parts if part.variance and part.freedom
     )
     return Difference(
-        value.mean,
-        reference.mean,
+        value.typical,
+        reference.typical,
         math.sqrt(variance),
         variance**2 / freedom if freedom else math.inf,
     )
@@ -148,7 +177,7 @@ def difference(value: Figure, own: Sampling, reference: Figure, other: Sampling)
 def _within(figure: Figure, sampling: Sampling) -> _Part | None:
     if figure.step_sd is None:
         return None
-    return _Part(figure.step_sd**2 / sampling.steps, sampling.steps - sampling.runs)
+    return _Part(figure.step_sd**2 / sum(sampling.steps), sampling.freedom)
 
 
 def _between(sides: Sequence[tuple[Figure, Sampling]], within: Sequence[_Part | None]) -> _Part:

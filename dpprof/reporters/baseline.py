@@ -31,7 +31,6 @@ def snapshot_document(name: str, snapshot: Snapshot) -> Document:
                 ),
             ),
         ),
-        warnings=tuple(snapshot.left_out),
     )
 
 

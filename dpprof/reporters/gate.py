@@ -51,7 +51,7 @@ def _about(result: GateResult) -> list[str]:
         lines.append(f"baseline: {result.baseline}; {_steps(result.baseline_steps)}")
     if any(rule.default for rule in result.rules):
         lines.append("no rules given: checked by the default ones")
-    return lines + [_SOURCES[result.source]] * (result.source in _SOURCES)
+    return lines + ([_SOURCES[result.source]] if result.source in _SOURCES else [])
 
 
 def _steps(steps: list[int]) -> str:

@@ -1,0 +1,208 @@
+"""False alarms and power of the gate's default rules, with noise from measured runs.
+
+    python tests/benchmarks/bench_gate.py [--runs FOLDER] [--profile N] [--repeats N]
+
+Profiles DualPipe and 1F1B N times each on the emulated device into FOLDER, or takes the runs that
+are there (FOLDER/*/dualpipe, FOLDER/*/1f1b). Then:
+
+1. spread: how far the steps of a run and the means of runs differ;
+2. real pairs: every run gated by every other one as its baseline; nothing has changed, so each
+   failure is a false alarm;
+3. drawn runs: runs of five steps with the measured spread (run effects and step residuals drawn
+   from the measured ones, all ranks and states of a step together), unchanged, and with 5 % more
+   exposed communication or 5 % more bubble on every rank.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dpprof.analysis.figures import Report
+from dpprof.analysis.report import analyze
+from dpprof.gate.gate import Baseline, gate
+from dpprof.gate.measure import Measured, take_snapshot
+from dpprof.gate.snapshot import Snapshot
+from dpprof.runs.run import Run
+from dpprof.tables.kinds import BUBBLE_STATES, EXPOSED_STATES, STATES
+from dpprof.trace.load import load_run
+
+SCHEDULES = ("dualpipe", "1f1b")
+PROFILE = "--pp 4 --micro-batches 8 --layers 8 --steps 5 --device emulated"
+STEPS = 5
+_MEDIAN_OF_5 = 0.287
+"""Variance of the median of five normal samples, over theirs."""
+States = npt.NDArray[np.float64]  # (steps, ranks, states) of a run, nanoseconds
+
+
+def profile(folder: Path, times: int) -> None:
+    """Profile both schedules `times` times, in turn."""
+    for number in range(times):
+        for schedule in SCHEDULES:
+            command = [sys.executable, "-m", "dpprof", "profile", "--schedule", schedule]
+            target = ["-o", str(folder / str(number))]
+            subprocess.run([*command, *PROFILE.split(), *target], check=True, capture_output=True)
+
+
+def states_of(report: Report) -> States:
+    """What the states took, by step and rank."""
+    steps = [
+        [[rank.states_ns[state] for state in STATES] for rank in step.ranks]
+        for step in report.per_step
+    ]
+    return np.array(steps, dtype=float)
+
+
+class Noise:
+    """Draws runs with the spread of measured ones. Has state: the generator.
+
+    A run is the median of all, plus the effect of a measured run, plus for each step the residual
+    of a measured step from its run's median; what of the effects is only the residuals of
+    their steps is taken off.
+    """
+
+    def __init__(self, runs: list[States], seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        middles = np.array([np.median(run, axis=0) for run in runs])
+        self.middle = np.median(middles, axis=0)
+        self.residuals = np.concatenate([run - np.median(run, axis=0) for run in runs])
+        effects = middles - self.middle
+        explained = _MEDIAN_OF_5 * _robust(self.residuals) / _robust(effects)
+        self.run_effects = effects * np.sqrt(max(0.0, 1 - explained))
+
+    def draw(self, changed: Callable[[States], States]) -> States:
+        """A run of `STEPS` steps, of code that `changed` the middle."""
+        effect = self.run_effects[self._random.integers(len(self.run_effects))]
+        steps = self.residuals[self._random.integers(len(self.residuals), size=STEPS)]
+        return np.maximum(changed(self.middle) + effect + steps, 0)
+
+
+def _robust(deviations: States) -> float:
+    """The variance of the job's exposed and bubble time, from the median deviation."""
+    chosen = [STATES.index(state) for state in (*EXPOSED_STATES, *BUBBLE_STATES)]
+    return float(
+        (1.4826 * np.median(np.abs(deviations[:, :, chosen].sum(axis=2).mean(axis=1)))) ** 2
+    )
+
+
+def longer(states: tuple[str, ...], factor: float) -> Callable[[States], States]:
+    """These states take `factor` times as long on every rank."""
+    scale = np.array([factor if state in states else 1.0 for state in STATES])
+    return lambda mean: mean * scale
+
+
+def as_snapshot(template: Measured, states: States) -> Snapshot:
+    """A snapshot as that of the template, but with these states."""
+    steps = []
+    for number, values in enumerate(np.rint(states).astype(int)):
+        first = template.report.per_step[0]
+        ranks = [
+            msgspec.structs.replace(
+                rank,
+                states_ns=dict(zip(STATES, row.tolist(), strict=True)),
+                window_ns=int(row.sum()),
+                bubble_ns=_sum(row, BUBBLE_STATES),
+                exposed_ns=_sum(row, EXPOSED_STATES),
+            )
+            for rank, row in zip(first.ranks, values, strict=True)
+        ]
+        window = max(rank.window_ns for rank in ranks)
+        steps.append(msgspec.structs.replace(first, step=number, window_ns=window, ranks=ranks))
+    report = msgspec.structs.replace(template.report, per_step=steps)
+    return take_snapshot([Measured(template.run, report)])
+
+
+def _sum(row: npt.NDArray[np.int64], states: tuple[str, ...]) -> int:
+    return int(sum(row[STATES.index(state)] for state in states))
+
+
+def failures(pairs: Iterator[tuple[Snapshot, Snapshot]], verbose: bool = True) -> tuple[int, int]:
+    """How many gates of (run, baseline) fail, of how many."""
+    results = [gate(run, (), Baseline(name="baseline", snapshot=base)) for run, base in pairs]
+    failed = [one for one in results if not one.passed]
+    broken = Counter(rule.rule for one in failed for rule in one.rules if rule.status == "failed")
+    if verbose:
+        print(f"  {dict(broken)}")
+    return len(failed), len(results)
+
+
+def report_schedule(name: str, measured: list[Measured], repeats: int) -> None:
+    """Print what was measured of one schedule."""
+    runs = [states_of(one.report) for one in measured]
+    noise = Noise(runs, seed=0)
+    step_ns = noise.middle[0].sum()
+    spread(name, runs, step_ns)
+    real = [take_snapshot([one]) for one in measured]
+    pairs = ((run, base) for run in real for base in real if run is not base)
+    row(name, "unchanged, real pairs", *failures(pairs))
+    for what, change in (
+        ("unchanged, drawn", longer((), 1.0)),
+        ("exposed +5 %, drawn", longer(EXPOSED_STATES, 1.05)),
+        ("bubble +5 %, drawn", longer(BUBBLE_STATES, 1.05)),
+    ):
+        drawn = (
+            (
+                as_snapshot(measured[0], noise.draw(change)),
+                as_snapshot(measured[0], noise.draw(longer((), 1.0))),
+            )
+            for _ in range(repeats)
+        )
+        row(name, what, *failures(drawn))
+
+
+def spread(name: str, runs: list[States], step_ns: float) -> None:
+    """Standard deviations of steps and of runs, of the job and of the worst rank, of the step."""
+    for what, states in (("exposed", EXPOSED_STATES), ("bubble", BUBBLE_STATES)):
+        chosen = [STATES.index(state) for state in states]
+        sums = [run[:, :, chosen].sum(axis=2) for run in runs]  # steps, ranks
+        for scope, figures in (
+            ("job", [s.mean(axis=1, keepdims=True) for s in sums]),
+            ("rank", sums),
+        ):
+            every = np.concatenate([s - np.median(s, axis=0) for s in figures])
+            runs_ = np.array([np.median(s, axis=0) for s in figures])
+            typical = 1.4826 * np.median(np.abs(every), axis=0)
+            print(
+                f"{name:9} {what:8} {scope:5} steps: sd {every.std(axis=0).max() / step_ns:7.3%}, "
+                f"typical {typical.max() / step_ns:7.3%}; medians of runs: sd "
+                f"{runs_.std(axis=0, ddof=1).max() / step_ns:7.3%} of the step time"
+            )
+
+
+def row(name: str, what: str, failed: int, total: int) -> None:
+    """A line of the table in docs/gate.md."""
+    print(f"| {name} | {what} | {total} | {failed} | {failed / total:.1%} |", flush=True)
+
+
+def load(folder: Path) -> tuple[Run, Report]:
+    """A run and its report."""
+    run = load_run(folder)
+    return run, analyze(run)
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, help="folder of runs, kept")
+    parser.add_argument("--profile", type=int, default=0, help="profile so many runs first")
+    parser.add_argument("--repeats", type=int, default=2000, help="gates of drawn runs")
+    options = parser.parse_args()
+    folder = options.runs or Path(tempfile.mkdtemp())
+    profile(folder, options.profile or (0 if options.runs else 8))
+    for schedule in SCHEDULES:
+        measured = [Measured(*load(path)) for path in sorted(folder.glob(f"*/{schedule}"))]
+        print(f"{schedule}: {len(measured)} runs")
+        report_schedule(schedule, measured, options.repeats)
+
+
+if __name__ == "__main__":
+    main()
