@@ -1,0 +1,244 @@
+"""The page of the diff: what makes one run's step longer or shorter than another's, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from dashboards.comparing import Compared, compared
+from dashboards.figures.diff import (
+    LEVELS,
+    change_map,
+    rank_rows,
+    stage_rows,
+    waterfall_changes,
+)
+from dashboards.figures.difference import waterfall
+from dashboards.library import Library, LibraryRun
+from dashboards.links import timeline_link
+from dashboards.page import Context, Page
+from dashboards.parts.choices import choices
+from dashboards.parts.graph import graph
+from dashboards.parts.panel import columns, empty, note, notes, panel
+from dashboards.parts.section import section_table
+from dashboards.parts.table import Column, Row, table
+from dashboards.shell import badge
+from dashboards.state import Selection
+from dpprof.analysis.diff.figures import Diff
+from dpprof.analysis.diff.make import diff_runs
+from dpprof.analysis.region_changes import Longest, RegionChange, RegionChanges, region_changes
+from dpprof.reporters.content import Section
+from dpprof.reporters.diff import diff_document
+from dpprof.reporters.diff_words import signed, unit_of_diff
+from dpprof.reporters.document import Document
+from dpprof.reporters.units import UNKNOWN, TimeUnit
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+
+_RUN, _LEVEL, _ROWS, _PRESENCE = "run", "level", "rows", "presence"
+_MAPS = {"rank": "ranks", "stage": "stages"}
+_PRESENCES = {"": "all", "appeared": "appeared", "went": "went", "both": "changed"}
+_MOST_REGIONS = 25
+_WIDTH = 110
+_ALONE = (
+    "A diff needs a baseline and another run: start the dashboard with both, or with "
+    "--baseline RUN, and choose them above."
+)
+
+
+def layout(context: Context) -> list[Component]:
+    """The answer, the waterfall, what changed where, and every table that it adds up from."""
+    both = compared(context)
+    if both.base is None:
+        return [panel("Diff", empty(_ALONE), id="diff")]
+    new = _chosen(context, both.runs)
+    diff = diff_of(context.library, both.base, new)
+    document = diff_document(diff, _WIDTH)
+    return [
+        _answer(context, both, new, document),
+        _waterfall(context, diff, (new.id, both.base.id)),
+        _map(context, diff),
+        _regions(context, (both.base, new), unit_of_diff(diff)),
+        *_tables(document),
+    ]
+
+
+def diff_of(library: Library, base: LibraryRun, new: LibraryRun) -> Diff:
+    """The diff of two runs, made once."""
+    return library.kept(("diff", base.id, new.id), lambda: diff_runs(base.run, new.run))
+
+
+def regions_of(library: Library, base: LibraryRun, new: LibraryRun) -> RegionChanges:
+    """The regions of two runs side by side, made once."""
+    key = ("region changes", base.id, new.id)
+    return library.kept(key, lambda: region_changes(base.run, new.run))
+
+
+def _chosen(context: Context, runs: Sequence[LibraryRun]) -> LibraryRun:
+    """The run that the page's option names, else the first."""
+    wanted = context.option(_RUN)
+    return next((run for run in runs if run.id == wanted), runs[0])
+
+
+def _answer(context: Context, both: Compared, new: LibraryRun, document: Document) -> Component:
+    from dash import html
+
+    assert both.base is not None
+    line = html.Div(
+        [badge(new), html.Span("compared with the baseline", className="about"), badge(both.base)],
+        className="heading",
+    )
+    others = [(run.id, run.id) for run in both.runs]
+    pick = [choices(context, _RUN, "Run", others)] if len(others) > 1 else []
+    words = html.Ul([html.Li(text) for text in document.answer], **{"data-testid": "diff-answer"})
+    listed = [
+        html.Div([html.H3(block.title), html.Ul([html.Li(text) for text in block.lines])])
+        for block in document.blocks
+        if not isinstance(block, Section)
+    ]
+    remarks = [*map(note, document.about[2:]), *notes(document.warnings)]
+    return panel(
+        "What changed", *pick, line, columns(words, *listed), *remarks, id="diff", about=_ABOUT
+    )
+
+
+_ABOUT = "Every difference is attributed, and the parts add up to the nanosecond."
+
+
+def _waterfall(context: Context, diff: Diff, names: tuple[str, str]) -> Component:
+    level = context.option(_LEVEL, next(iter(LEVELS)))
+    unit = unit_of_diff(diff)
+    changes = waterfall_changes(diff, level)
+    figure = waterfall(names, diff.base.step_ns, changes, context.theme, unit)
+    figure.update_layout(height=380, margin={"t": 24})
+    return panel(
+        "From the baseline's step time",
+        choices(context, _LEVEL, "Take apart", list(LEVELS.items())),
+        graph(figure, "diff-waterfall", "The step time of the baseline, its changes, the other's"),
+        id="diff-waterfall-panel",
+        about="Mean of the ranks, per step; the bars add up exactly. Green makes it shorter.",
+    )
+
+
+def _map(context: Context, diff: Diff) -> Component:
+    by_rank = rank_rows(diff)
+    what = context.option(_ROWS, "rank") if by_rank else "stage"
+    rows = by_rank if what == "rank" else stage_rows(diff)
+    reason = [] if by_rank else [note("Ranks of the two runs do not correspond; stages do.")]
+    figure = change_map(rows, what, context.theme, unit_of_diff(diff))
+    return panel(
+        f"Change by {what} and state",
+        *([choices(context, _ROWS, "Rows", list(_MAPS.items()))] if by_rank else []),
+        *reason,
+        graph(figure, "diff-map", f"Change of every state by {what}"),
+        id="diff-map-panel",
+        about="Per step; minus is less time than in the baseline.",
+    )
+
+
+def _regions(context: Context, runs: tuple[LibraryRun, LibraryRun], unit: TimeUnit) -> Component:
+    changes = regions_of(context.library, *runs)
+    wanted = context.option(_PRESENCE)
+    found = [one for one in changes.changes if not wanted or one.presence == wanted]
+    heads = [
+        Column("what", "Whether only one of the runs has such bubbles.", False),
+        Column("rank", "Rank that idles, as the run that is compared numbers it."),
+        Column("bubble", "State of the rank.", False),
+        Column("held up", "Stage, micro-batch and operation that could not start.", False),
+        Column("waits for", number=False),
+        Column(f"base, {unit.name}", "Per step; opens the longest in the timeline."),
+        Column(f"new, {unit.name}", "Per step; opens the longest in the timeline."),
+        Column(f"change, {unit.name}", "Per step."),
+    ]
+    shown = islice(found, _MOST_REGIONS)
+    rows = [
+        _region(number, one, context, (runs, changes.steps, unit))
+        for number, one in enumerate(shown)
+    ]
+    counts = {
+        name: sum(1 for one in changes.changes if one.presence == name) for name in _PRESENCES
+    }
+    total = sum(one.change_ns for one in found) / changes.steps
+    words = (
+        f"{counts['appeared']} appeared, {counts['went']} went, {counts['both']} are in both; "
+        f"those listed and {max(0, len(found) - _MOST_REGIONS)} more add up to "
+        f"{signed(unit, total)} {unit.name} per step over all ranks."
+    )
+    return panel(
+        "Bubbles that appeared or went",
+        choices(context, _PRESENCE, "Show", list(_PRESENCES.items())),
+        table("diff-regions", heads, rows),
+        note(words),
+        *_not_listed(changes, unit),
+        id="diff-regions-panel",
+        about="Matched by rank, state and the work that could not start; most change first.",
+    )
+
+
+def _not_listed(changes: RegionChanges, unit: TimeUnit) -> list[Component]:
+    if not any(changes.not_listed_ns):
+        return []
+    base, new = (unit.full(time / changes.steps) for time in changes.not_listed_ns)
+    return [note(f"Regions too short to be listed: {base} in the baseline, {new} in the other.")]
+
+
+_Of = tuple[tuple[LibraryRun, LibraryRun], int, TimeUnit]
+
+
+def _region(number: int, one: RegionChange, context: Context, of: _Of) -> Row:
+    (base, new), steps, unit = of
+    held = one.held
+    work = f"stage {held.stage}, micro-batch {held.micro_batch}, {held.operation}"
+    return Row(
+        str(number),
+        [
+            _PRESENCES[one.presence],
+            str(held.rank) if held.rank >= 0 else UNKNOWN,
+            held.state.removeprefix("bubble."),
+            work if held.operation else UNKNOWN,
+            held.cause,
+            _place(unit.text(one.base_ns / steps), base, one.base, context),
+            _place(unit.text(one.new_ns / steps), new, one.new, context),
+            signed(unit, one.change_ns / steps),
+        ],
+    )
+
+
+def _place(text: str, run: LibraryRun, longest: Longest | None, context: Context) -> Any:
+    """The time, linked to the longest region it is made of."""
+    from dash import dcc
+
+    if longest is None:
+        return "none"
+    span = (longest.offset_ns, longest.offset_ns + longest.length_ns)
+    select = Selection("bubble", run.id, longest.rank, longest.offset_ns)
+    return dcc.Link(text, href=timeline_link(context, longest.step, span, select))
+
+
+def _tables(document: Document) -> list[Component]:
+    """The sections of ``dpprof diff``, two beside each other where there is room."""
+    from dash import html
+
+    sections = [block for block in document.blocks if isinstance(block, Section)]
+    shown = [
+        html.Section(section_table(section, f"diff-table-{number}"), className="panel")
+        for number, section in enumerate(sections)
+    ]
+    return [columns(*shown)]
+
+
+page = Page(
+    key="diff",
+    title="Diff",
+    order=80,
+    layout=layout,
+    options={
+        _RUN: (),
+        _LEVEL: tuple(LEVELS),
+        _ROWS: tuple(_MAPS),
+        _PRESENCE: tuple(_PRESENCES),
+    },
+    about="What makes the step longer or shorter than the baseline's, adding up exactly.",
+)
