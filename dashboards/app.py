@@ -76,6 +76,7 @@ def _register(app: Dash, library: Library, known: Known) -> None:
         Output("content", "children"),
         Output("app", "className"),
         Output("shown", "data"),
+        Output("problem", "children"),
         Input("url", "pathname"),
         Input("url", "search"),
         Input("screen", "data"),
@@ -83,20 +84,13 @@ def _register(app: Dash, library: Library, known: Known) -> None:
     )
     def show(path: str, search: str, screen: dict[str, Any] | None, shown: str | None) -> Any:
         if screen is None:
-            return (no_update,) * 6
+            return (no_update,) * 7
         context, problems = context_of(library, path, search, screen)
         page = pages[context.view.page]
         key = _static_key(context, page)
-        same = key == shown
-        content = no_update if same else _content(page, context)
-        return (
-            navigation(context),
-            no_update if same else controls(context),
-            notes(problems),
-            content,
-            f"app {context.theme.name}",
-            key,
-        )
+        drawn = (no_update, no_update) if key == shown else _drawn(page, context)
+        name = f"app {context.theme.name}"
+        return (navigation(context), drawn[0], notes(problems), drawn[1], name, key, [])
 
     @app.callback(
         Output("url", "pathname"),
@@ -124,11 +118,12 @@ def _static_key(context: Context, page: Page) -> str:
     return f"{context.theme.name} {context.view.url(**live)}"
 
 
-def _content(page: Page, context: Context) -> Any:
+def _drawn(page: Page, context: Context) -> tuple[Any, Any]:
+    """The pickers and the content of a page, or what is wrong in its place."""
     try:
-        return page.layout(context)
+        return controls(context), page.layout(context)
     except DpprofError as error:
-        return error_panel(str(error))
+        return [], error_panel(str(error))
 
 
 def _report_error(error: Exception) -> None:

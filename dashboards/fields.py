@@ -64,6 +64,6 @@ def value_text(value: Any) -> str:
     """A control's value as a part of a URL."""
     if value is None:
         return ""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return str(value)

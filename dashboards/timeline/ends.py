@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from dpprof.tables.columns import (
     KIND,
     LANE,
     RANK,
+    READY,
     SEQUENCE,
     START,
     STEP,
@@ -79,12 +80,7 @@ def _waited_for(hit: Hit) -> list[End]:
     if found is not None:
         start, end = (int(found[name]) - hit.run.origin_ns for name in (START, END))
         return [End(SLOT, rank, start, end, SLOTS, str(found[SLOT_COLUMN]), True, end, hit.end_ns)]
-    found = _last_before(hit, rank, cause)
-    if found is None:
-        return []
-    start, end = (int(found[name]) - hit.run.origin_ns for name in (START, END))
-    lane = _together(found)
-    return [End(EVENT, rank, start, end, lane, str(found[KIND]), True, start, hit.end_ns)]
+    return [replace(end, to_ns=hit.end_ns) for end in _last_to_come(hit, rank)]
 
 
 def _slot_of(run: SceneRun, rank: int, action: str) -> pd.Series[Any] | None:
@@ -97,12 +93,18 @@ def _slot_of(run: SceneRun, rank: int, action: str) -> pd.Series[Any] | None:
     return slots.iloc[int(rows[0])] if len(rows) else None
 
 
-def _last_before(hit: Hit, rank: int, kind: str) -> pd.Series[Any] | None:
-    """The communication of that kind with which the rank that was waited for ended the bubble."""
+def _last_to_come(hit: Hit, rank: int) -> list[End]:
+    """The other end, on that rank, of the communication that waited until the bubble ended."""
     events = hit.run.run.run.held.communications
-    near = events[(events[RANK] == rank) & (events[STEP] == hit.run.step) & (events[KIND] == kind)]
-    distance = (near[START] - hit.run.origin_ns - hit.end_ns).abs().to_numpy()
-    return near.iloc[int(distance.argmin())] if len(near) else None
+    at_ns = hit.run.origin_ns + hit.end_ns
+    own = events[(events[RANK] == hit.rank) & (events[STEP] == hit.run.step)]
+    own = own[(own[READY] >= 0) & (own[START] < at_ns) & (own[END] >= at_ns)]
+    own = own.iloc[(own[READY] - at_ns).abs().argsort(kind="stable")]
+    for row in ({str(k): v for k, v in one.items()} for one in own.to_dict("records")):
+        ends = [end for end in _other_ends(replace(hit, values=row)) if end.rank == rank]
+        if ends:
+            return ends[:1]
+    return []
 
 
 def _other_ends(hit: Hit) -> list[End]:

@@ -1,0 +1,104 @@
+"""What the server lets in and sends: this machine's browser alone, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import urllib.request
+
+import pytest
+
+from dashboards.app import make_app
+from dashboards.serve import address_of, guard, listen, serve
+from dpprof.errors import DpprofError
+
+
+@pytest.fixture(scope="module")
+def client(library):
+    app = make_app(library)
+    guard(app.server, "127.0.0.1")
+    return app.server.test_client()
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_what_to_do():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(
+            DpprofError, match=rf"port {port} of 127\.0\.0\.1 cannot be used .*--port"
+        ):
+            listen("127.0.0.1", port)
+
+
+def test_a_host_that_does_not_exist_is_an_error():
+    with pytest.raises(DpprofError, match="no such address here"):
+        listen("no.such.host.invalid", 0)
+
+
+def test_any_free_port():
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert port > 0
+        assert address_of(listener, "127.0.0.1") == f"http://127.0.0.1:{port}/"
+        assert address_of(listener, "::1") == f"http://[::1]:{port}/"
+
+
+def test_the_production_server_answers(library):
+    listener = listen("127.0.0.1", 0)
+    ready, failed = threading.Event(), []
+
+    def run():
+        try:
+            serve(make_app(library), listener, "127.0.0.1", ready.set)
+        except OSError as error:  # the listener is closed beneath it at the end
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(30)
+    with urllib.request.urlopen(address_of(listener, "127.0.0.1")) as answer:
+        assert answer.headers["Server"] == "dpprof"
+        assert b"dash-renderer" in answer.read()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:80", 200), ("localhost", 200), ("[::1]:8050", 200), ("evil.example", 403)],
+)
+def test_only_local_names_are_answered(client, host, status):
+    assert client.get("/", headers={"Host": host}).status_code == status
+
+
+def test_a_host_of_ones_own_choice_is_answered_by_any_name(library):
+    app = make_app(library)
+    guard(app.server, "0.0.0.0")
+    answer = app.server.test_client().get("/", headers={"Host": "node7.cluster"})
+    assert answer.status_code == 200
+
+
+def test_nothing_comes_from_elsewhere(client):
+    answer = client.get("/")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "//cdn" not in answer.text
+    assert "https://" not in answer.text
+
+
+def test_the_trace_of_a_run_for_perfetto(client):
+    answer = client.get("/perfetto/dualpipe.json.gz")
+    assert answer.status_code == 200
+    assert "dualpipe.json.gz" in answer.headers["Content-Disposition"]
+    trace = json.loads(gzip.decompress(answer.data))
+    assert {event["pid"] for event in trace["traceEvents"]} == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("id", ["nobody", "..", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "traces"])
+def test_no_other_file_is_served(client, id):
+    answer = client.get(f"/perfetto/{id}.json.gz")
+    assert answer.status_code == 404 or b"dash-renderer" in answer.data
+    assert b"root:" not in answer.data
