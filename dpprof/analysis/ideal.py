@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.accounting import Accounting
 from dpprof.analysis.figures import Ideal, IdealRank
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
@@ -17,7 +17,13 @@ from dpprof.simulate.events import events_table
 from dpprof.simulate.slot_columns import slot_columns, slots_table
 from dpprof.simulate.timing import timing_from_measured
 from dpprof.tables.columns import END, OPERATION, RANK, START, STEP
-from dpprof.tables.kinds import STATES
+from dpprof.tables.kinds import (
+    BUBBLE_DEPENDENCY,
+    BUBBLE_DRAIN,
+    BUBBLE_OTHER,
+    BUBBLE_WARMUP,
+    STATES,
+)
 
 ChunkNs = dict[tuple[int, str], int]
 
@@ -146,20 +152,16 @@ def _over_ranks(chunks: ChunkNs) -> dict[str, int]:
 def _ranks(
     places: tuple[RankPlace, ...], accounting: Accounting, step: SimulatedStep, steps: int
 ) -> list[IdealRank]:
-    ideal = account(_as_run(step))
     return [
-        _rank(place, accounting, (ideal, step, steps))
+        _rank(place, accounting, step, steps)
         for place in sorted(places, key=lambda place: place.rank)
     ]
 
 
-def _rank(
-    place: RankPlace, accounting: Accounting, ideal: tuple[Accounting, SimulatedStep, int]
-) -> IdealRank:
-    simulated, step, steps = ideal
+def _rank(place: RankPlace, accounting: Accounting, step: SimulatedStep, steps: int) -> IdealRank:
     inside, outside = _split(accounting, place.rank)
-    ideal_inside, ideal_outside = _split(simulated, place.pp_rank)
-    changes = {state: outside[state] - ideal_outside[state] * steps for state in STATES}
+    ideal_inside, ideal_outside = step.busy_ns[place.pp_rank], idle_states(step, place.pp_rank)
+    changes = {state: outside[state] - ideal_outside.get(state, 0) * steps for state in STATES}
     return IdealRank(
         rank=place.rank,
         pp_rank=place.pp_rank,
@@ -171,6 +173,21 @@ def _rank(
             **{state: change for state, change in changes.items() if change},
         },
     )
+
+
+def idle_states(step: SimulatedStep, pp_rank: int) -> dict[str, int]:
+    """Time of a rank outside its slots by state, where messages take no time.
+
+    What `account` says of such a step: between two slots a rank only ever waits for an input.
+    """
+    starts, ends = step.starts_ns[pp_rank], step.ends_ns[pp_rank]
+    if not len(starts):
+        return {BUBBLE_OTHER: step.makespan_ns}
+    return {
+        BUBBLE_WARMUP: int(starts[0]),
+        BUBBLE_DRAIN: step.makespan_ns - int(ends[-1]),
+        BUBBLE_DEPENDENCY: int((starts[1:] - ends[:-1]).sum()),
+    }
 
 
 def _split(accounting: Accounting, rank: int) -> tuple[int, dict[str, int]]:

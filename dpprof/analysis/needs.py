@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,7 @@ NO_NEEDS = Needs(
 )
 
 _Place = tuple[int, int]  # rank, step
+_Sources = tuple[tuple[int, str], ...]
 
 
 def slot_needs(run: Run) -> dict[tuple[int, int], Needs]:
@@ -71,6 +72,28 @@ class _Lookup:
     number: dict[int, int]  # global rank -> its number among the ranks of its pp_rank
     made_ns: dict[tuple[int, int, str], int]  # (rank, step, action) -> end of its slot
     received_ns: dict[tuple[int, int, str], int]  # (rank, step, message) -> ready
+    known: dict[tuple[int, str], _Sources | None] = field(default_factory=dict)
+
+    def sources(self, pp_rank: int, text: str) -> _Sources | None:
+        """Pipeline rank and action of what a slot needs from others, the same in every step.
+
+        None for a slot that a training loop has named in its own way.
+        """
+        key = pp_rank, text
+        if key not in self.known:
+            self.known[key] = self._find_sources(pp_rank, text)
+        return self.known[key]
+
+    def _find_sources(self, pp_rank: int, text: str) -> _Sources | None:
+        slot = read_slot(text)
+        if slot is None or self.rule is None:
+            return None
+        found = (self.rule.upstream(pp_rank, action) for action in slot)
+        return tuple(
+            (source.pp_rank, str(source.action))
+            for source in found
+            if source is not None and source.pp_rank != pp_rank
+        )
 
     @classmethod
     def build(cls, run: Run, groups: dict[_Place, pd.DataFrame]) -> _Lookup:
@@ -115,18 +138,17 @@ def _needs(rows: pd.DataFrame, place: _Place, lookup: _Lookup) -> Needs:
 def _need(text: str, place: _Place, lookup: _Lookup) -> tuple[int, int, str] | None:
     """Arrival, rank and action of the input that came last; None where it cannot be known."""
     rank, step = place
-    slot = read_slot(text)
-    if lookup.rule is None or rank not in lookup.pp_rank or slot is None:
+    if lookup.rule is None or rank not in lookup.pp_rank:
+        return None
+    sources = lookup.sources(lookup.pp_rank[rank], text)
+    if sources is None:
         return None
     latest = (0, -1, "")
-    for action in slot:
-        source = lookup.rule.upstream(lookup.pp_rank[rank], action)
-        if source is None or source.pp_rank == lookup.pp_rank[rank]:
-            continue
-        producer = lookup.twin.get((source.pp_rank, lookup.number[rank]), -1)
-        made = lookup.made_ns.get((producer, step, str(source.action)))
+    for pp_rank, action in sources:
+        producer = lookup.twin.get((pp_rank, lookup.number[rank]), -1)
+        made = lookup.made_ns.get((producer, step, action))
         if made is None:
             return None
-        received = lookup.received_ns.get((rank, step, message_name(str(source.action))), 0)
-        latest = max(latest, (max(made, received), producer, str(source.action)))
+        received = lookup.received_ns.get((rank, step, message_name(action)), 0)
+        latest = max(latest, (max(made, received), producer, action))
     return latest

@@ -31,7 +31,7 @@ class Action(NamedTuple):
     micro_batch: int
 
     def __str__(self) -> str:
-        return f"{self.operation.value}{self.direction}.{self.micro_batch}"
+        return f"{self.operation}{self.direction}.{self.micro_batch}"
 
 
 Slot = tuple[Action, ...]

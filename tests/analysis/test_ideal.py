@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dpprof.analysis.accounting import account
+from dpprof.analysis.ideal import idle_states
 from dpprof.analysis.report import analyze
 from dpprof.costs.load import load_costs
-from dpprof.schedules.registry import make_schedule
-from dpprof.simulate.run import simulated_run
+from dpprof.costs.profile import CostProfile
+from dpprof.schedules.registry import make_schedule, schedule_names
+from dpprof.simulate.engine import simulate
+from dpprof.simulate.run import run_of_step, simulated_run
+from dpprof.simulate.timing import timing_from_profile
 from dpprof.tables.columns import END, RANK, START, STEP
+from dpprof.tables.kinds import STATES
 
 
 def simulated(name: str, costs: str = "unit"):
@@ -93,3 +101,23 @@ def test_without_the_slots_of_every_rank_there_is_none() -> None:
 def test_an_unknown_schedule_has_no_ideal_and_no_warning(make_run, event) -> None:
     report = analyze(make_run([event(0, 0, 10)]))
     assert (report.ideal, report.schedule, report.pp, report.warnings) == (None, None, None, [])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(schedule_names()),
+    pp=st.sampled_from([2, 4]),
+    costs=st.lists(st.integers(1, 9), min_size=4, max_size=4),
+)
+def test_idle_states_of_an_ideal_step_are_those_of_its_accounts(name, pp, costs) -> None:
+    forward, inputs, weights, pair = costs
+    profile = CostProfile(
+        name="drawn",
+        operation_ns={"F": forward, "I": inputs, "W": weights, "F&B": max(forward, inputs) + pair},
+    )
+    step = simulate(make_schedule(name, pp, 4 * pp), timing_from_profile(profile))
+    outside = account(run_of_step(step, profile)).outside
+    for pp_rank, row in outside.set_index("rank")[list(STATES)].iterrows():
+        found = {state: int(time) for state, time in row.items() if time}
+        expected = {state: time for state, time in idle_states(step, pp_rank).items() if time}
+        assert found == expected
