@@ -37,7 +37,8 @@ OPTIONS = {
     },
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
-        *("--warmup", "--model", "--layers", "--seed", "--inject"),
+        *("--warmup", "--model", "--layers", "--seed", "--inject", "--dp", "--set"),
+        *("--expert-load", "--redundant-experts"),
         *("--output", "--force"),
     },
     "schedule": {"--pp", "--micro-batches", "--format", "--output", "--force"},

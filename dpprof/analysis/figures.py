@@ -229,6 +229,32 @@ class WaitedFor(msgspec.Struct, frozen=True, kw_only=True):
     bubble_ns: int
 
 
+class LayerLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """How a layer's experts were used. A skew is the busiest one's rows over the mean; 1 is even.
+
+    `expert_skew` is that of the experts, `skew` of the ranks as they held them; `placed_skew` what
+    it would be with the experts placed by this load, `copied_skew` with one more slot on every
+    rank for copies of the busiest. None where no row was routed.
+    """
+
+    layer: int
+    rows: int
+    busiest_expert: int
+    expert_skew: float | None
+    skew: float | None
+    placed_skew: float | None
+    copied_skew: float | None
+
+
+class ExpertFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The use of experts over all steps of the run, warm-up included."""
+
+    ranks: int  # expert-parallel ranks
+    experts: int
+    slots: int  # on all ranks; more than experts where some are there twice
+    layers: list[LayerLoad]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time and memory of a run went. `window_ns` is the sum of the step windows."""
 
@@ -255,3 +281,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str]
     critical_path: PathFigures | None = None
     clocks: list[ClockFigures] = []
+    experts: ExpertFigures | None = None

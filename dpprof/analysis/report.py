@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from dpprof.analysis.accounting import Accounting, account
 from dpprof.analysis.critical_path import path_figures
+from dpprof.analysis.expert_load import expert_figures
 from dpprof.analysis.figures import (
     ClockFigures,
     Ideal,
@@ -101,6 +102,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         ],
         critical_path=path_figures(run) if steps else None,
         clocks=_clocks(run),
+        experts=expert_figures(manifest),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from dpprof.commands._experts import placement_for
 from dpprof.commands._schedule import find_schedule
 from dpprof.costs.faults import read_fault
 from dpprof.costs.load import load_costs
@@ -37,6 +38,8 @@ class Request:
     model: str
     layers: int | None
     sizes: tuple[str, ...]
+    expert_load: Path | None
+    redundant_experts: int
     steps: int
     warmup: int
     seed: int
@@ -133,6 +136,11 @@ def _model_of(
     whole = math.lcm(*stages)
     layers = request.layers or -(-config.layers // whole) * whole
     config = dataclasses.replace(config, layers=layers, seed=request.seed)
+    if request.expert_load is not None:
+        placement = placement_for(
+            request.expert_load, config.expert_groups, request.ep, request.redundant_experts
+        )
+        config = dataclasses.replace(config, expert_placement=placement)
     for count in stages:
         config.check_parallel(count, request.ep)
     return None, config.to_json(), layers

@@ -68,6 +68,18 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     help="Change one size of the model; repeatable. An unknown one lists them.",
 )
 @click.option(
+    "--expert-load",
+    type=click.Path(exists=True, path_type=Path),
+    help="Place experts by the load that this run measured.",
+)
+@click.option(
+    "--redundant-experts",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="With --expert-load: slots for copies of busy experts.",
+)
+@click.option(
     "--layers",
     type=click.IntRange(1),
     help="Layers of the whole model. [default: the same for all schedules, so that they compare]",

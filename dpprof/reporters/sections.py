@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dpprof.analysis.figures import Ideal, MemoryFigures, RankFigures, Report, TimeFigures
+from dpprof.analysis.figures import (
+    ExpertFigures,
+    Ideal,
+    MemoryFigures,
+    RankFigures,
+    Report,
+    TimeFigures,
+)
 from dpprof.reporters.content import (
     MOST_RANKS,
     Cell,
@@ -20,6 +27,7 @@ from dpprof.reporters.units import UNKNOWN, ByteUnit, TimeUnit, byte_unit, share
 from dpprof.reporters.words import region_words
 
 LONGEST_REGIONS = 5
+MOST_LAYERS = 8
 
 
 def report_sections(report: Report) -> Iterator[Section]:
@@ -35,6 +43,35 @@ def report_sections(report: Report) -> Iterator[Section]:
         yield kind_section(report)
     if report.ranks:
         yield memory_section(report)
+    if report.experts is not None:
+        yield expert_section(report.experts)
+
+
+def expert_section(experts: ExpertFigures) -> Section:
+    """A row per layer, the most skewed first."""
+    layers = sorted(experts.layers, key=lambda one: (-(one.skew or 0), one.layer))
+    rows = [
+        (
+            Cell(str(one.layer)),
+            Cell(f"{one.rows:,}"),
+            Cell(f"expert {one.busiest_expert} {_times(one.expert_skew)}"),
+            *(Cell(_times(skew)) for skew in (one.skew, one.placed_skew, one.copied_skew)),
+        )
+        for one in layers[:MOST_LAYERS]
+    ]
+    left = len(layers) - len(rows)
+    notes = ("skew: rows of the busiest rank over the mean of the ranks, over all steps",)
+    return Section(
+        f"Experts ({experts.experts} in {experts.slots} slots on {experts.ranks} ranks; most "
+        "skewed layer first)",
+        ("layer", "rows", "busiest", "skew", "if placed", "if copied"),
+        tuple(rows),
+        (*notes, f"{left} more layers, less skewed") if left else notes,
+    )
+
+
+def _times(skew: float | None) -> str:
+    return UNKNOWN if skew is None else f"x{skew:.2f}"
 
 
 def kinds_with_time(report: Report) -> list[str]:
