@@ -117,6 +117,7 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
             values=[node.size_ns for node in nodes],
             branchvalues="total",
             sort=False,
+            leaf={"opacity": 1},
             marker={
                 "colors": [theme.color(one.state) if one.state else theme.line for one in nodes],
                 "pattern": pattern("", theme) | {"shape": shapes},
@@ -225,23 +226,25 @@ def idle_map(runs: Sequence[RunIdle], theme: Theme, unit: TimeUnit) -> Figure:
     from plotly.subplots import make_subplots
 
     heights = [max(len(run.ranks), 1) for run in runs]
+    height = max(220, _FRAME + 30 * (len(runs) - 1) + _ROW_HEIGHT * sum(heights))
     figure = make_subplots(
         rows=max(len(runs), 1),
         cols=1,
         shared_xaxes=True,
         row_heights=heights,
-        vertical_spacing=0.06 if len(runs) > 1 else 0.0,
+        vertical_spacing=30 / height if len(runs) > 1 else 0.0,
+        subplot_titles=[run.id for run in runs] if len(runs) > 1 else None,
     )
+    figure.update_annotations(font={"size": 13})
     for row, run in enumerate(runs, 1):
         figure.add_heatmap(**_idle(run, unit), coloraxis="coloraxis", row=row, col=1)
-        figure.update_yaxes(title_text=f"{run.id}: rank", row=row)
     figure.update_layout(
         template=template(theme),
-        height=max(220, _FRAME + _ROW_HEIGHT * sum(heights)),
-        margin={"t": 16},
+        height=height,
+        margin={"t": 30 if len(runs) > 1 else 12},
         coloraxis=color_scale(theme, "% idle") | {"cmax": 100},
     )
-    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_yaxes(type="category", autorange="reversed", title_text="rank")
     figure.update_xaxes(title_text=f"{unit.name} from the start of the step", row=len(runs))
     return figure
 
