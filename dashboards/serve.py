@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-_THREADS = 8
+_THREADS = 12  # more than the connections that a browser opens
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; font-src 'self' data:; "
@@ -55,6 +56,8 @@ def serve(app: Dash, listener: socket.socket, host: str, ready: Callable[[], Any
     from waitress import create_server
 
     guard(app.server, host)
+    # A request that waits a moment for a thread is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = create_server(app.server, sockets=[listener], threads=_THREADS, ident="dpprof")
     ready()
     try:

@@ -5,7 +5,9 @@
 
   var NS_PER_MS = 1e6, LEAST_MS = 200 / NS_PER_MS;
   var SETTLE_MS = 160, POINT_MS = 50, STILL_PX = 4;
+  var KEEP_MS = 3000;
   var settling, pointing, count = 0, down = null;
+  var wanted = null;  // the range last asked for, until the server has drawn it
 
   function graph() {
     var box = document.getElementById("timeline");
@@ -22,7 +24,22 @@
     var whole = gd._fullLayout.meta.whole_ns / NS_PER_MS;
     var span = Math.min(Math.max(right - left, LEAST_MS), whole);
     left = Math.min(Math.max(left, 0), whole - span);
+    wanted = { left: left, right: left + span, since: Date.now() };
     window.Plotly.relayout(gd, { "xaxis.range": [left, left + span] });
+  }
+
+  // Answers to earlier questions must not undo what was done since.
+  function keep(gd) {
+    var limits = range(gd), now = Date.now();
+    if (!wanted || now - wanted.since > KEEP_MS) return;
+    var slack = (wanted.right - wanted.left) / 1000 + 2 / NS_PER_MS;
+    var meta = gd._fullLayout.meta, drawn = meta.start_ns / NS_PER_MS;
+    var end = (meta.start_ns + meta.span_ns) / NS_PER_MS;
+    if (Math.abs(drawn - wanted.left) < slack && Math.abs(end - wanted.right) < slack) {
+      wanted = null;
+    } else if (Math.abs(limits[0] - wanted.left) > slack || Math.abs(limits[1] - wanted.right) > slack) {
+      window.Plotly.relayout(gd, { "xaxis.range": [wanted.left, wanted.right] });
+    }
   }
 
   function ask(gd) {
@@ -156,6 +173,7 @@
         ask(gd);
       }
     });
+    gd.on("plotly_afterplot", function () { keep(gd); });
     gd.on("plotly_doubleclick", function () { press("0"); });
   }
 })();

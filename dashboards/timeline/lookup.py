@@ -14,7 +14,7 @@ from dashboards.figures.timeline_rows import Row
 from dashboards.library import Library
 from dashboards.state import Selection
 from dashboards.timeline.scene import Scene, SceneRun
-from dpprof.tables.columns import END, RANK, START, STEP
+from dpprof.tables.columns import END, RANK, READY, START, STEP
 
 BUBBLE, EVENT, SLOT = "bubble", "event", "slot"
 
@@ -156,16 +156,21 @@ class Recent:
 
 
 def _nearest(table: pd.DataFrame, run: SceneRun, at_ns: int, near_ns: int) -> pd.DataFrame | None:
-    """Rows at a time, the last to start first; else the one row that is nearest."""
+    """Rows at a time, the last to start first; else the one row that is nearest.
+
+    What transfers or computes goes before what only waits, as it does in the picture.
+    """
     since = run.origin_ns + at_ns
     starts, ends = table[START].to_numpy(), table[END].to_numpy()
-    distance = np.maximum(np.maximum(starts - since, since + 1 - ends), 0)
-    inside = np.flatnonzero(distance == 0)
-    if len(inside):
-        return table.iloc[inside[np.argsort(-starts[inside], kind="stable")]]
-    if not len(table) or distance.min() > near_ns:
-        return None
-    return table.iloc[[int(distance.argmin())]]
+    waits_until = np.clip(table[READY], starts, ends) if READY in table else starts
+    for begins in (waits_until, starts):
+        distance = np.maximum(np.maximum(begins - since, since + 1 - ends), 0)
+        inside = np.flatnonzero(distance == 0)
+        if len(inside):
+            return table.iloc[inside[np.argsort(-starts[inside], kind="stable")]]
+        if len(table) and distance.min() <= near_ns:
+            return table.iloc[[int(distance.argmin())]]
+    return None
 
 
 def _made(library: Library, run: SceneRun, at: tuple[int, str], found: pd.DataFrame) -> Hit:

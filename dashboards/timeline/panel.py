@@ -16,7 +16,7 @@ from dpprof.reporters.units import time_unit
 if TYPE_CHECKING:
     from dash.development.base_component import Component
 
-NEAR_PX = 4
+NEAR_PX = 3
 """How far from the pointer something may be that is meant by it."""
 
 _MOST_LINKS = 12

@@ -259,6 +259,19 @@ def test_waiting_and_transfer_are_told_apart(library, scene):
     )
 
 
+def test_a_transfer_goes_before_what_only_waits():
+    rows = [
+        (1, "a", 0, 1200, "p2p", "posted early", 1000, "0>1", 0, 0),
+        (1, "b", 600, 700, "p2p", "transfers", 600, "1>0", 0, 0),
+        (0, "a", 0, 10, "compute", "k", -1, "", -1, -1),
+    ]
+    library = Library.of_runs([make_run(rows=rows, slots=False)])
+    scene = make_scene(library, [library.get("run")], Wanted())
+    y = at(scene, 1, "p2p")
+    found = [title_of(hit_at(library, scene, x, y, 10)) for x in (300, 595, 650, 705, 800, 1100)]
+    assert found == ["posted early", *["transfers"] * 3, *["posted early"] * 2]
+
+
 def test_next_and_previous_stay_in_their_lane(library, scene):
     first = hit_at(library, scene, 500, at(scene, 0, "compute"), 0)
     second = neighbour(library, first, 1)

@@ -1,0 +1,366 @@
+"""The timeline in a browser: zoom, pan, keys, tips, selection, and what the URL holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dashboards.timeline.facts import facts_of, region_of, title_of
+from dashboards.timeline.lookup import hit_of, longest_bubble
+from dashboards.timeline.scene import Wanted, make_scene, plot_width
+from dpprof.reporters.units import time_unit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+GRAPH = "#timeline .js-plotly-plot"
+NS_PER_MS = 1e6
+
+
+@pytest.fixture
+def scene(pp8: Any) -> Any:
+    """The picture that the timeline opens with, 1366 pixels wide."""
+    runs = [pp8.library.get(id) for id in pp8.library.ids]
+    return make_scene(pp8.library, runs, Wanted(width_px=plot_width(1366)))
+
+
+@pytest.fixture
+def timeline(pp8: Any, browser_page: Callable[..., Page]) -> Page:
+    return opened(browser_page, f"{pp8.url}timeline")
+
+
+def opened(browser_page: Callable[..., Page], url: str) -> Page:
+    """A timeline whose first picture is drawn."""
+    page = browser_page(url)
+    page.wait_for_function(f"() => document.querySelector('{GRAPH}')?._fullLayout?.meta?.whole_ns")
+    return page
+
+
+def drawn_range(page: Page) -> tuple[float, float]:
+    """Nanoseconds of the step that the x axis shows."""
+    limits = page.evaluate(f"() => document.querySelector('{GRAPH}')._fullLayout.xaxis.range")
+    return tuple(float(limit) * NS_PER_MS for limit in limits)
+
+
+def address(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+PLACE = """([x, y]) => {
+    const gd = document.querySelector('#timeline .js-plotly-plot'), layout = gd._fullLayout;
+    const place = () => {
+        const box = gd.getBoundingClientRect();
+        return [box.left + layout._size.l + layout.xaxis.d2p(x),
+                box.top + layout._size.t + layout.yaxis.d2p(y)];
+    };
+    window.scrollBy(0, place()[1] - 300);
+    return place();
+}"""
+
+
+def at(page: Page, at_ns: float, y: float) -> tuple[float, float]:
+    """Where on the screen, after scrolling, a time and a height of the picture are."""
+    place = page.evaluate(PLACE, [at_ns / NS_PER_MS, y])
+    return place[0], place[1]
+
+
+def row_of(scene: Any, run: str, rank: int, name: str) -> Any:
+    return scene.rows.find(run, rank, name)
+
+
+def test_the_first_picture_is_the_whole_step(timeline: Page, scene: Any) -> None:
+    assert drawn_range(timeline) == (0, pytest.approx(scene.whole_ns))
+    readout = timeline.locator("#timeline-readout").inner_text()
+    assert f"{scene.count():,} pieces in view" in readout
+    assert "100.0% of the step" in readout
+    assert urlsplit(timeline.url).query == ""
+    meta = timeline.evaluate(f"() => document.querySelector('{GRAPH}')._fullLayout.meta")
+    assert meta == {"start_ns": 0, "span_ns": scene.whole_ns, "whole_ns": scene.whole_ns}
+
+
+def test_the_legend_names_what_is_painted(timeline: Page) -> None:
+    names = timeline.locator("#timeline-legend [data-name]").evaluate_all(
+        "all => all.map(one => one.dataset.name)"
+    )
+    assert {"F", "B", "F&B", "bubble.warmup", "bubble.drain", "bubble.dependency"} <= set(names)
+
+
+def test_keys_zoom_and_pan(timeline: Page, scene: Any, settle: Callable[[Page], None]) -> None:
+    whole = scene.whole_ns
+    timeline.keyboard.press("w")
+    settle(timeline)
+    assert drawn_range(timeline) == (pytest.approx(0.2 * whole), pytest.approx(0.8 * whole))
+    start, end = map(int, address(timeline)["t"].split("-"))
+    assert (start, end) == (pytest.approx(0.2 * whole, abs=2), pytest.approx(0.8 * whole, abs=2))
+    timeline.keyboard.press("d")
+    settle(timeline)
+    assert drawn_range(timeline)[0] == pytest.approx(0.35 * whole)
+    timeline.keyboard.press("a")
+    timeline.keyboard.press("a")
+    settle(timeline)
+    assert drawn_range(timeline)[0] == pytest.approx(0.05 * whole)
+    timeline.keyboard.press("s")
+    settle(timeline)
+    assert drawn_range(timeline) == (0, pytest.approx(whole))
+    assert "t" not in address(timeline)
+
+
+def test_many_keys_at_once_are_one_zoom_down_to_nanoseconds(
+    timeline: Page, settle: Callable[[Page], None]
+) -> None:
+    for _ in range(45):
+        timeline.keyboard.press("w")
+    settle(timeline)
+    start, end = map(int, address(timeline)["t"].split("-"))
+    assert 199 <= end - start <= 201
+    assert "ns, " in timeline.locator("#timeline-readout").inner_text()
+    timeline.keyboard.press("0")
+    settle(timeline)
+    assert "t" not in address(timeline)
+
+
+def test_dragging_zooms_to_the_range(
+    timeline: Page, scene: Any, settle: Callable[[Page], None]
+) -> None:
+    row = row_of(scene, "1f1b", 2, "compute")
+    left, y = at(timeline, 0.25 * scene.whole_ns, row.middle)
+    right, _ = at(timeline, 0.5 * scene.whole_ns, row.middle)
+    timeline.mouse.move(left, y)
+    timeline.mouse.down()
+    timeline.mouse.move((left + right) / 2, y, steps=4)
+    timeline.mouse.move(right, y, steps=4)
+    timeline.mouse.up()
+    settle(timeline)
+    start, end = map(int, address(timeline)["t"].split("-"))
+    pixel = scene.whole_ns / scene.width_px
+    assert start == pytest.approx(0.25 * scene.whole_ns, abs=2 * pixel)
+    assert end == pytest.approx(0.5 * scene.whole_ns, abs=2 * pixel)
+    assert drawn_range(timeline) == (pytest.approx(start), pytest.approx(end))
+
+
+def test_the_wheel_zooms_at_the_pointer(
+    timeline: Page, scene: Any, settle: Callable[[Page], None]
+) -> None:
+    x, y = at(timeline, 0.3 * scene.whole_ns, row_of(scene, "dualpipe", 1, "compute").middle)
+    timeline.mouse.move(x, y)
+    timeline.keyboard.down("Control")
+    timeline.mouse.wheel(0, -100)
+    timeline.keyboard.up("Control")
+    settle(timeline)
+    start, end = drawn_range(timeline)
+    assert end - start < 0.7 * scene.whole_ns
+    place = (0.3 * scene.whole_ns - start) / (end - start)
+    assert place == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_click_on_a_bubble_tells_what_it_waited_for(
+    timeline: Page, scene: Any, pp8: Any, settle: Callable[[Page], None]
+) -> None:
+    region = max(
+        (
+            one
+            for one in pp8.library.get("1f1b").report.regions
+            if one.state == "bubble.dependency" and one.cause_rank is not None and one.slot
+        ),
+        key=lambda one: one.length_ns,
+    )
+    row = row_of(scene, "1f1b", region.rank, "bubbles")
+    timeline.mouse.click(*at(timeline, region.offset_ns + region.length_ns / 2, row.middle))
+    settle(timeline)
+    assert address(timeline)["select"] == f"bubble:1f1b:{region.rank}:{region.offset_ns}:0"
+    hit = hit_of(pp8.library, scene, _selection(timeline))
+    assert region_of(hit) == region
+    details = timeline.locator("#timeline-details")
+    assert details.locator("h2").inner_text() == title_of(hit)
+    for name, text in facts_of(hit).items():
+        assert details.locator(f"[data-fact='{name}']").inner_text() == text
+    assert f"rank {region.cause_rank}, {region.cause}" in details.inner_text()
+    arrows = timeline.evaluate(
+        f"() => document.querySelector('{GRAPH}').layout.annotations.filter(a => a.showarrow)"
+    )
+    cause = row_of(scene, "1f1b", region.cause_rank, "slots")
+    assert [arrow["x"] * NS_PER_MS for arrow in arrows] == [pytest.approx(hit.end_ns)]
+    assert [arrow["ay"] for arrow in arrows] == [cause.middle]
+
+
+def _selection(page: Page) -> Any:
+    from dashboards.state import Selection
+
+    what, run, *numbers = address(page)["select"].split(":")
+    return Selection(what, run, *map(int, numbers))
+
+
+def test_white_space_is_clicked_too_and_escape_lets_go(
+    timeline: Page, scene: Any, pp8: Any, settle: Callable[[Page], None]
+) -> None:
+    warmup = next(
+        one
+        for one in pp8.library.get("1f1b").report.regions
+        if one.state == "bubble.warmup" and one.rank == 7
+    )
+    row = row_of(scene, "1f1b", 7, "compute")
+    timeline.mouse.click(*at(timeline, warmup.length_ns / 2, row.middle))
+    settle(timeline)
+    assert address(timeline)["select"] == f"bubble:1f1b:7:{warmup.offset_ns}:0"
+    assert "bubble: warmup" in timeline.locator("#timeline-details").inner_text()
+    timeline.keyboard.press("Escape")
+    settle(timeline)
+    assert "select" not in address(timeline)
+    assert timeline.locator("#timeline-details").inner_text() == ""
+
+
+def test_a_click_on_a_transfer_shows_both_ends(
+    pp8: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    run = pp8.library.get("dualpipe")
+    events = run.run.held.communications
+    step = run.run.used_steps[0]
+    sends = events[
+        (events["kind"] == "p2p") & (events["group"] == "2>3") & (events["step"] == step)
+    ]
+    sent, got = (sends[sends["rank"] == rank].iloc[0] for rank in (2, 3))
+    assert sent["sequence"] == got["sequence"]
+    origin = int(run.accounting.states.query(f"step == {step}")["start_ns"].iloc[0])
+    start, end = int(sent["start_ns"]) - origin, int(got["end_ns"]) - origin
+    page = opened(
+        browser_page, f"{pp8.url}timeline?runs=dualpipe&ranks=2-3&t={start - 1000}-{end + 1000}"
+    )
+    shown = make_scene(
+        pp8.library, [run], Wanted(ranks=(2, 3), time_range=(start - 1000, end + 1000))
+    )
+    middle = (int(sent["end_ns"]) - origin + start) / 2
+    page.mouse.click(*at(page, middle, row_of(shown, "dualpipe", 2, "p2p").middle))
+    settle(page)
+    assert address(page)["select"].startswith(f"event:dualpipe:2:{start}:")
+    ends = page.locator("[data-testid=ends] li")
+    assert ends.count() == 1
+    assert ends.inner_text().startswith("rank 3, p2p, ")
+    boxes = page.evaluate(
+        f"() => document.querySelector('{GRAPH}').layout.shapes.filter(s => s.type === 'rect')"
+    )
+    spans = {(round(box["x0"] * NS_PER_MS), round(box["x1"] * NS_PER_MS)) for box in boxes}
+    assert spans == {(start, int(sent["end_ns"]) - origin), (int(got["start_ns"]) - origin, end)}
+    page.get_by_role("link", name="go there").click()
+    settle(page)
+    assert address(page)["select"].startswith("event:dualpipe:3:")
+
+
+def test_next_and_previous_bubble(
+    timeline: Page, scene: Any, pp8: Any, settle: Callable[[Page], None]
+) -> None:
+    timeline.keyboard.press(".")
+    settle(timeline)
+    longest = longest_bubble(pp8.library, scene)
+    assert address(timeline)["select"] == str(longest.selection)
+    own = sorted(
+        one.offset_ns
+        for one in pp8.library.get(longest.run.run.id).report.regions
+        if one.rank == longest.rank
+    )
+    place = own.index(longest.start_ns)
+    timeline.keyboard.press(",")
+    settle(timeline)
+    assert address(timeline)["select"].split(":")[3] == str(own[max(0, place - 1)])
+    timeline.get_by_role("button", name="next >").click()
+    settle(timeline)
+    expected = own[place] if place else own[1]
+    assert address(timeline)["select"].split(":")[3] == str(expected)
+    timeline.keyboard.press("f")
+    settle(timeline)
+    start, end = drawn_range(timeline)
+    assert start <= expected <= end
+
+
+def test_the_pointer_is_told_what_it_is_at(
+    timeline: Page, scene: Any, pp8: Any, settle: Callable[[Page], None]
+) -> None:
+    slots = pp8.library.get("dualpipe").run.slots
+    slot = slots[slots["rank"] == 0].sort_values("start_ns").iloc[0]
+    row = row_of(scene, "dualpipe", 0, "slots")
+    x, y = at(timeline, 0.004 * scene.whole_ns, row.middle)
+    timeline.mouse.move(x, y)
+    timeline.mouse.move(x + 1, y)
+    settle(timeline)
+    tip = timeline.locator("#timeline-tip")
+    assert tip.is_visible()
+    assert tip.locator("b").inner_text() == f"slot {slot['slot']}"
+    length = int(slot["end_ns"] - slot["start_ns"])
+    assert tip.locator("[data-fact=length]").inner_text() == time_unit(length).full(length)
+    timeline.mouse.move(5, 5)
+    settle(timeline)
+    assert not tip.is_visible()
+
+
+def test_a_deep_link_shows_the_same_again(
+    timeline: Page,
+    pp8: Any,
+    scene: Any,
+    browser_page: Callable[..., Page],
+    settle: Callable[[Page], None],
+) -> None:
+    row = row_of(scene, "1f1b", 0, "bubbles")
+    region = max(
+        (one for one in pp8.library.get("1f1b").report.regions if one.rank == 0),
+        key=lambda one: one.length_ns,
+    )
+    timeline.mouse.click(*at(timeline, region.offset_ns + region.length_ns / 2, row.middle))
+    settle(timeline)
+    timeline.keyboard.press("f")
+    settle(timeline)
+    again = opened(browser_page, timeline.url)
+    assert drawn_range(again) == drawn_range(timeline)
+    for part in ("#timeline-readout", "#timeline-details", "#timeline-legend"):
+        assert again.locator(part).inner_text() == timeline.locator(part).inner_text()
+    source = f"() => document.querySelector('{GRAPH}').layout.images[0].source"
+    assert again.evaluate(source) == timeline.evaluate(source)
+
+
+def test_colours_lanes_and_ranks_are_picked(
+    pp8: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    page = opened(
+        browser_page, f"{pp8.url}timeline?runs=dualpipe&color=kind&o.lanes=streams&ranks=1,3"
+    )
+    names = page.locator("#timeline-legend [data-name]").evaluate_all(
+        "all => all.map(one => one.dataset.name)"
+    )
+    assert {"compute", "dispatch", "combine"} <= set(names)
+    ticks = page.evaluate(f"() => document.querySelector('{GRAPH}').layout.yaxis.ticktext")
+    assert any("rank 1" in tick for tick in ticks)
+    assert not any("rank 0" in tick for tick in ticks)
+    box = page.get_by_label("Ranks")
+    assert box.input_value() == "1,3"
+    box.fill("0-2")
+    box.press("Enter")
+    settle(page)
+    assert address(page)["ranks"] == "0-2"
+
+
+def test_a_run_above_its_ideal(
+    pp8: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    page = opened(browser_page, f"{pp8.url}timeline?runs=dualpipe")
+    page.get_by_role("link", name="above ideal").click()
+    settle(page)
+    assert address(page)["runs"] == "dualpipe,dualpipe~ideal"
+    titles = page.evaluate(
+        f"() => document.querySelector('{GRAPH}').layout.annotations.map(a => a.text)"
+    )
+    ideal = pp8.library.get("dualpipe").report.ideal
+    length = time_unit(ideal.window_ns // ideal.steps).full(ideal.window_ns // ideal.steps)
+    assert titles[1] == f"<b>ideal of dualpipe</b>  SIMULATED, {length}"
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_the_picture_is_saved(timeline: Page, form: str, tmp_path: Any) -> None:
+    with timeline.expect_download() as download:
+        timeline.locator(f"[data-save={form}]").click()
+    assert download.value.suggested_filename == f"dpprof-timeline.{form}"
+    path = tmp_path / form
+    download.value.save_as(path)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG" if form == "png" else b"<svg")
+    assert len(content) > 20_000
