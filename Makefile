@@ -30,6 +30,10 @@ lint: $(STAMP)
 browser:
 	@.ci/browser
 
+# Unchanged runs pass against the committed baselines, planted regressions fail: two minutes.
+gate: $(STAMP)
+	$(BIN)/python .ci/gate/self_gate.py
+
 # Make the sample runs in traces/ anew, with their golden metrics.
 golden: $(STAMP)
 	$(BIN)/python traces/make.py

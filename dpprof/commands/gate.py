@@ -33,6 +33,7 @@ class _Request:
     runs: tuple[str, ...]
     baseline: str | None
     rules: tuple[str, ...]
+    rules_origin: str
     allow_mismatch: bool
     profile: str | None
     baseline_profile: str | None
@@ -103,11 +104,13 @@ def command(
     """
     output = make_output(_FORMATS, output_format, output_path, force)
     others = [make_output(_FORMATS, None, path, True) for path in reports]
-    configured = load_config().gate
+    config = load_config()
+    configured = config.gate
     request = _Request(
         runs=runs,
         baseline=baseline or (str(configured.baseline) if configured.baseline else None),
         rules=rules or configured.fail_if,
+        rules_origin="" if rules else f"{config.file}: gate.fail_if",
         allow_mismatch=allow_mismatch,
         profile=profile,
         baseline_profile=baseline_profile,
@@ -124,7 +127,7 @@ def _gate(request: _Request, reader: SideReader) -> GateResult:
     from dpprof.gate.gate import gate
     from dpprof.gate.rules import read_rules
 
-    rules = read_rules(request.rules)  # before the long work starts
+    rules = read_rules(request.rules, request.rules_origin)  # before the long work starts
     with _paths(request) as (runs, baselines):
         baseline = _baseline(request, reader, baselines)
         if not rules and baseline is None:

@@ -57,6 +57,9 @@ def gate(
         _rule_result(rule, checks, default=not rules)
         for rule, checks in zip(chosen, judged, strict=True)
     ]
+    if all(one.status == "skipped" for one in results):
+        reasons = "; ".join(dict.fromkeys(one.checks[0].reason for one in results))
+        raise DpprofError(f"no default rule can be checked ({reasons}); give rules of your own")
     broken = [one for one in results if one.status in ("failed", "missing")]
     failed = [one for one in broken if one.status == "failed"]
     times = any(one.unit != "bytes" for one in failed)

@@ -90,8 +90,11 @@ def mismatches(baseline: Identity, run: Identity) -> list[Mismatch]:
 
 
 def _flat(identity: Identity) -> dict[str, Any]:
+    """Fields and the keys of tables; a dimension of the mesh that is 1 is one that is not there."""
+    plain = msgspec.to_builtins(identity)
+    plain["mesh"] = {name: size for name, size in plain["mesh"].items() if size != 1}
     flat: dict[str, Any] = {}
-    for field, value in msgspec.to_builtins(identity).items():
+    for field, value in plain.items():
         if isinstance(value, dict):
             flat |= {f"{field}.{key}": inner for key, inner in value.items()}
         else:

@@ -69,7 +69,8 @@ def _job(measured: Sequence[Measured]) -> dict[str, Figure]:
     single = [_job_values(one) for one in measured]
     for name in single[0]:
         values = [one[name] for one in single if name in one]
-        figures[name] = Figure(sum(values) / len(values) if len(set(values)) > 1 else values[0])
+        mean = sum(values) / len(values)
+        figures[name] = Figure(values[0] if len(set(values)) == 1 else round(mean))
     return {
         name: figures[name]
         for name, unit in JOB_FIGURES.items()

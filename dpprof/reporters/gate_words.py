@@ -15,6 +15,7 @@ _WORDS = {
     "not_significant": "not significant",
     "skipped": "n/a",
 }
+_BROKEN = ("failed", "missing")
 _MOST_RANKS = 6
 
 
@@ -25,7 +26,7 @@ def status_word(status: str) -> str:
 
 def headline(result: GateResult) -> str:
     """The verdict in one line, with who broke the limits."""
-    broken = [rule for rule in result.rules if rule.status in ("failed", "missing")]
+    broken = [rule for status in _BROKEN for rule in result.rules if rule.status == status]
     name = result.runs[0] if len(result.runs) == 1 else f"{result.runs[0]} (x{len(result.runs)})"
     beside = f" against {result.baseline}" if result.baseline else ""
     modelled = "" if result.source == "captured" else f" ({result.source.upper()})"

@@ -1,0 +1,194 @@
+"""The gate on snapshots made by hand: what fails, what is not significant, what is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpprof.errors import DpprofError
+from dpprof.gate.evaluate import FALSE_ALARMS, _holm
+from dpprof.gate.gate import DEFAULT_RULES, Baseline, gate
+from dpprof.gate.result import GateResult, RuleResult
+from dpprof.gate.snapshot import Figure, Snapshot
+
+MS = 10**6
+
+
+def only(result: GateResult) -> RuleResult:
+    (rule,) = result.rules
+    return rule
+
+
+def against(base: Snapshot, **more: Any) -> Baseline:
+    return Baseline(name="base.json", snapshot=base, **more)
+
+
+@pytest.mark.parametrize(
+    ("rule", "passed"),
+    [
+        ("bubble_share > 12%", True),
+        ("bubble_share > 11.9%", False),
+        ("bubble_share >= 12%", False),
+        ("bubble_share > 10% and < 11%", True),
+        ("bubble_share > 10% and < 13%", False),
+        ("hidden_share < 80%", False),
+        ("exposed_ns > 20ms", True),
+        ("exposed_ns > 1% step", False),
+        ("ranks == 2", True),
+        ("ranks == 8", False),
+        ("schedule == dualpipe", True),
+        ("schedule == 1f1b", False),
+        ("source == emulated", True),
+        ("any.exposed_ns > 25ms", False),
+        ("rank0.exposed_ns > 25ms", True),
+        ("stage1.exposed_ns > 25ms", False),
+        ("exposed.broadcast_ns > 0ns", True),  # nobody broadcasts
+        ("exposed.broadcast_share > 0%", True),
+    ],
+)
+def test_limits_on_a_run_alone(make_snapshot, rule: str, passed: bool) -> None:
+    run = make_snapshot(
+        {"bubble_share": 0.12, "hidden_share": 0.75, "exposed_ns": 20 * MS},
+        {"exposed_ns": [10 * MS, 30 * MS]},
+    )
+    result = gate(run, [rule])
+    assert result.passed is passed
+    assert only(result).status == ("passed" if passed else "failed")
+
+
+def test_a_check_says_value_and_limit_and_the_worst_rank_comes_first(make_snapshot) -> None:
+    run = make_snapshot({}, {"exposed_ns": [10 * MS, 40 * MS, 30 * MS]})
+    rule = only(gate(run, ["any.exposed_ns > 20ms"]))
+    assert [(one.rank, one.status, one.value) for one in rule.checks] == [
+        (1, "failed", 40 * MS),
+        (2, "failed", 30 * MS),
+        (0, "passed", 10 * MS),
+    ]
+    assert {one.limit for one in rule.checks} == {20 * MS}
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "status"),
+    [
+        ("exposed_ns > +5% and > 2ms", 104, "passed"),  # below 5 %
+        ("exposed_ns > +5% and > 10ms", 109, "passed"),  # below the floor
+        ("exposed_ns > +5% and > 2ms", 109, "failed"),
+        ("exposed_ns > +5% and > 0.5% step", 106, "failed"),  # of a step of 1000 ms
+        ("exposed_ns > +5% and > 1% step", 106, "passed"),
+        ("exposed_ns > +8ms", 109, "failed"),
+        ("exposed_ns > +10ms", 109, "passed"),
+        ("exposed_ns > 1.05x baseline", 109, "failed"),
+        ("exposed_ns > 1.1x baseline", 109, "passed"),
+        ("exposed_ns < -5%", 109, "passed"),
+        ("exposed_ns < -5%", 90, "failed"),
+        ("exposed_ns < -5% and > 20ms", 90, "passed"),
+    ],
+)
+def test_limits_against_a_baseline(make_snapshot, rule: str, value: int, status: str) -> None:
+    base = make_snapshot({"exposed_ns": 100 * MS})
+    run = make_snapshot({"exposed_ns": value * MS})
+    assert only(gate(run, [rule], against(base))).status == status
+
+
+def test_what_is_beyond_the_limit_must_be_beyond_the_spread(make_snapshot) -> None:
+    base = make_snapshot({"exposed_ns": Figure(100 * MS, step_sd=20 * MS)})
+    run = make_snapshot({"exposed_ns": Figure(110 * MS, step_sd=20 * MS)})
+    result = gate(run, ["exposed_ns > +5%"], against(base))
+    (check,) = only(result).checks
+    assert (result.passed, check.status) == (True, "not_significant")
+    assert check.chance is not None
+    assert check.chance > FALSE_ALARMS
+    assert check.detectable is not None
+    assert check.detectable > 10 * MS
+    low, high = check.interval or (0, 0)
+    assert low < 0 < 10 * MS < high
+
+
+def test_one_step_on_a_side_is_taken_as_it_is_and_said(make_snapshot) -> None:
+    base = make_snapshot({"exposed_ns": Figure(100 * MS)}, steps=(1,))
+    run = make_snapshot({"exposed_ns": Figure(110 * MS)}, steps=(1,))
+    (check,) = only(gate(run, ["exposed_ns > +5%"], against(base))).checks
+    assert (check.status, check.chance, check.interval) == ("failed", None, None)
+    assert "one step on a side" in check.reason
+    (check,) = only(gate(run, ["exposed_ns > +15%"], against(base))).checks
+    assert (check.status, check.reason) == ("passed", "")
+
+
+def test_limits_beside_the_ideal(make_snapshot) -> None:
+    run = make_snapshot({"bubble_ns": 130 * MS, "ideal.bubble_ns": 100 * MS})
+    assert only(gate(run, ["bubble_ns > 1.2x ideal"])).status == "failed"
+    assert only(gate(run, ["bubble_ns > 1.4x ideal"])).status == "passed"
+    assert only(gate(run, ["bubble_ns > 1.2x ideal and > 40ms"])).status == "passed"
+    (check,) = only(gate(run, ["bubble_ns > 1.2x ideal"])).checks
+    assert (check.reference, check.limit, check.chance) == (100 * MS, 120 * MS, None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("wait_ns > 1ms", "unsplit"),
+        ("bubble_ns > 1.2x ideal", "no ideal here"),
+        ("hidden_share < 90%", "no such communication"),
+        ("tokens_per_second < 5", "not known"),
+        ("rank7.bubble_ns > 1ms", "there is no rank 7"),
+        ("stage9.bubble_ns > 1ms", "no rank holds that stage"),
+        ("device == cuda", "not known of this run"),
+    ],
+)
+def test_what_is_not_known_never_passes_silently(make_snapshot, rule: str, reason: str) -> None:
+    missing = {"wait_ns": "unsplit", "ideal.": "no ideal here"}
+    result = gate(make_snapshot({"bubble_ns": 5 * MS}, missing=missing), [rule])
+    (check,) = only(result).checks
+    assert (result.passed, check.status, check.reason) == (False, "missing", reason)
+
+
+def test_default_rules_skip_what_is_not_known_but_not_everything(make_snapshot) -> None:
+    base = make_snapshot({"bubble_ns": 5 * MS}, missing={"peak_allocated_bytes": "no events"})
+    result = gate(base, [], against(base))
+    assert [rule.rule for rule in result.rules] == list(DEFAULT_RULES)
+    assert result.passed
+    assert {rule.status for rule in result.rules} == {"passed", "skipped"}
+    assert result.rules[-1].checks[0].reason == "no events"
+
+
+def test_a_rule_that_lacks_its_baseline_is_wrong_use(make_snapshot) -> None:
+    with pytest.raises(DpprofError, match="compares with a baseline; add --baseline"):
+        gate(make_snapshot(), ["step_ns > +5%"])
+    with pytest.raises(DpprofError, match="nothing to check"):
+        gate(make_snapshot(), [])
+
+
+def test_a_baseline_of_something_else_is_refused_or_let_through(make_snapshot) -> None:
+    base = make_snapshot(identity={"micro_batches": 8, "mesh": {"pp": 4, "dp": 1}})
+    run = make_snapshot(identity={"micro_batches": 16, "mesh": {"pp": 4}})
+    with pytest.raises(DpprofError) as error:
+        gate(run, ["step_ns > +5%"], against(base))
+    assert str(error.value).startswith(
+        "base.json: of something else than this run: micro_batches is 16, the baseline has 8. Save"
+    )
+    result = gate(run, ["step_ns > +5%"], against(base, allow_mismatch=True))
+    (let,) = result.let_through
+    assert (let.field, let.baseline, let.run) == ("micro_batches", 8, 16)
+
+
+def test_unchanged_runs_with_the_same_spread_pass(make_snapshot) -> None:
+    base = make_snapshot(
+        {"exposed_ns": Figure(100 * MS, step_sd=MS), "bubble_ns": Figure(50 * MS, step_sd=MS)},
+        {"exposed_ns": [Figure(100 * MS, step_sd=MS)] * 4},
+    )
+    assert gate(base, [], against(base)).passed
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holms_method_by_its_definition(chances: list[float]) -> None:
+    adjusted = _holm(chances)
+    for level in (0.001, 0.01, 0.05, 0.5):
+        rejected: set[int] = set()
+        for position, i in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
+            if chances[i] * (len(chances) - position) > level:
+                break
+            rejected.add(i)
+        assert {i for i, value in enumerate(adjusted) if value <= level} == rejected

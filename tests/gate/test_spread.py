@@ -1,0 +1,119 @@
+"""Differences and their spread: trimmed means by hand, runs as samples, rates of false alarms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpprof.gate.snapshot import Figure
+from dpprof.gate.spread import RUN_SPREAD, Difference, Sampling, difference, figure_of, trim
+from dpprof.gate.student import survival
+
+MS = 10**6
+samples = st.lists(st.integers(0, 10**9), min_size=1, max_size=12)
+
+
+def test_the_lowest_and_highest_of_five_do_not_count() -> None:
+    figure = figure_of([[100, 10, 12, 11, 1]], "rate")
+    assert (figure.mean, figure.middle, figure.typical) == (26.8, 11, 11)
+    # Winsorised: 10 10 11 12 12, sum of squares 4; squared standard error 4 / (3 * 2).
+    assert figure.step_sd == pytest.approx(math.sqrt(5 * 4 / 6), abs=0.01)
+    assert figure.run_sd is None
+
+
+def test_few_samples_are_all_taken() -> None:
+    assert figure_of([[10, 20, 40]], "ns") == Figure(23, None, 15)
+    assert figure_of([[7]], "ns") == Figure(7)
+    assert figure_of([[0.1234567, 0.3]], "share") == Figure(0.211728, None, 0.124835)
+    assert [trim(steps) for steps in (1, 4, 5, 9, 10)] == [0, 0, 1, 1, 2]
+
+
+def test_repeated_runs_have_a_spread_of_runs() -> None:
+    figure = figure_of([[10, 12], [20, 22]], "ns")
+    assert (figure.mean, figure.step_sd) == (16, round(math.sqrt(2)))
+    assert figure.run_sd == round(math.sqrt(50))
+    assert figure_of([[10], [20]], "ns") == Figure(15, None, None, 7)
+
+
+@given(st.lists(samples, min_size=1, max_size=4))
+def test_the_mean_is_that_of_all_and_the_middle_between_the_ends(runs: list[list[int]]) -> None:
+    figure = figure_of(runs, "ns")
+    every = [value for run in runs for value in run]
+    assert figure.mean == round(sum(every) / len(every))
+    assert min(every) <= figure.typical <= max(every)
+
+
+def steps(count: int, run_sd: float = 0.0) -> Sampling:
+    return Sampling([count], run_sd)
+
+
+def test_a_difference_is_that_of_students_test_where_nothing_is_trimmed() -> None:
+    one, other = figure_of([[12, 14, 16]], "rate"), figure_of([[10, 11, 12]], "rate")
+    found = difference(one, steps(3), other, steps(3))
+    assert (found.change, found.relative) == (3, 3 / 11)
+    assert found.error == pytest.approx(math.sqrt(4 / 3 + 1 / 3), abs=1e-2)
+    # Welch-Satterthwaite by hand: (5/3)^2 / ((4/3)^2/2 + (1/3)^2/2)
+    assert found.freedom == pytest.approx(25 / 8.5, abs=1e-2)
+    assert found.chance == pytest.approx(survival(3 / found.error, found.freedom))
+    low, high = found.interval or (0, 0)
+    assert low < 0 < 3 < high
+    assert low + high == pytest.approx(6)
+
+
+def test_runs_vary_by_more_than_their_steps_explain() -> None:
+    steady = Figure(100, None, 0)
+    found = difference(Figure(103, None, 0), steps(5, 1.0), steady, steps(5, 1.0))
+    assert (found.error, found.freedom) == (pytest.approx(math.sqrt(2)), math.inf)
+    repeated = Figure(100, None, 0, run_sd=6)
+    seen = difference(Figure(103, None, 0), steps(5, 1.0), repeated, Sampling([5, 5, 5], 1.0))
+    assert seen.error == pytest.approx(6 * math.sqrt(1 + 1 / 3))
+    assert seen.freedom == pytest.approx(2)
+    calm = Figure(100, None, 0, run_sd=0.1)
+    floor = difference(Figure(103, None, 0), steps(5, 1.0), calm, Sampling([5, 5, 5], 1.0))
+    assert floor.error == pytest.approx(math.sqrt(1 + 1 / 3))
+
+
+def test_one_step_says_nothing_of_the_spread_unless_there_is_none() -> None:
+    unknown = difference(Figure(5), steps(1, 0.1), Figure(4, None, 1), steps(5, 0.1))
+    assert (unknown.error, unknown.chance, unknown.interval) == (None, None, None)
+    exact = difference(Figure(5), steps(1), Figure(4), steps(1))
+    assert (exact.chance, exact.interval) == (0, (1, 1))
+    assert difference(Figure(4), steps(1), Figure(4), steps(1)).chance == 0.5
+
+
+def test_what_is_detectable_is_just_significant() -> None:
+    found = difference(Figure(10, None, 1), steps(5), Figure(8, None, 2), steps(5))
+    least = found.detectable(0.001) or 0.0
+    assert found.error is not None
+    assert survival(least / found.error, found.freedom) == pytest.approx(0.001)
+
+
+def test_nothing_relative_to_nothing() -> None:
+    assert Difference(3, 0, 1.0).relative is None
+    assert Difference(-3, -6, 1.0).relative == 0.5
+
+
+def test_how_much_runs_vary_scales_with_the_step(make_snapshot) -> None:
+    snapshot = make_snapshot(steps=(5, 5))
+    assert Sampling.of(snapshot, "ns", 7) == Sampling([5, 5], RUN_SPREAD * 1000 * MS)
+    assert Sampling.of(snapshot, "share", 7).run_sd == RUN_SPREAD
+    assert Sampling.of(snapshot, "rate", 2000).run_sd == RUN_SPREAD * 2000
+    assert Sampling.of(snapshot, "bytes", 7).run_sd == 0
+    assert Sampling.of(make_snapshot(source="simulated"), "ns", 7).run_sd == 0
+
+
+@pytest.mark.parametrize("draw", ["normal", "with hiccups"])
+def test_unchanged_samples_are_rarely_significant(draw: str) -> None:
+    random, alarms, draws = np.random.default_rng(7), 0, 1000
+    for _ in range(draws):
+        values = random.normal(1000, 10, size=(2, 5))
+        if draw == "with hiccups":
+            values += (random.random((2, 5)) < 0.05) * 300
+        one, other = (figure_of([side.tolist()], "rate") for side in values)
+        found = difference(one, steps(5), other, steps(5))
+        alarms += found.chance is not None and found.change > 0 and found.chance < 0.01
+    assert alarms <= 15  # of 1000; 10 are expected, more than 15 in one of twenty seeds
