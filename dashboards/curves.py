@@ -51,6 +51,7 @@ class RankCurve:
 
     ``allocated[i]`` bytes are allocated from ``at_ns[i]`` on; `parts` add up to it, the lowest
     band first. ``in_flight[d][i]`` chunks of direction d are in flight from ``in_flight_at[i]`` on.
+    The last points are the end of the range, where nothing changes.
     `changes` is how many changes the range has, of which the points are those that a picture cannot
     do without (`thinned`).
     """
@@ -101,15 +102,17 @@ def rank_curve(
     at = own[AT].to_numpy(np.int64) - origin
     inside = _within(at, span)
     rows = inside[thinned(own[ALLOCATED].to_numpy(np.int64)[inside], MOST_POINTS)]
-    chosen = own.iloc[rows]
+    closed = np.append(rows, rows[-1:])  # once more, for the end of the range
+    chosen = own.iloc[closed]
     in_flight_at, in_flight = _in_flight(library, run, step, rank.rank)
+    in_flight_at = np.append(in_flight_at, np.maximum(in_flight_at[-1:], span[1]))
     return RankCurve(
         rank=rank.rank,
-        at_ns=np.maximum(at[rows], span[0]),
+        at_ns=np.append(np.maximum(at[rows], span[0]), [span[1]] * len(rows[-1:])),
         allocated=chosen[ALLOCATED].to_numpy(np.int64),
         parts=_parts(chosen, rank.memory),
         in_flight_at=in_flight_at,
-        in_flight=in_flight,
+        in_flight={one: np.append(many, many[-1:]) for one, many in in_flight.items()},
         changes=len(inside),
         figures=rank.memory,
     )

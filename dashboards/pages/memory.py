@@ -161,8 +161,8 @@ def _curve_panel(
 def _remarks(shown: _Shown) -> list[Component]:
     """What the picture does not show."""
     texts = [
-        f"rank {curve.rank}: {len(curve.at_ns):,} of {curve.changes:,} changes are drawn, every "
-        "peak among them; look closer to see all"
+        f"rank {curve.rank}: {len(curve.at_ns) - 1:,} of {curve.changes:,} changes are drawn, "
+        "every peak among them; look closer to see all"
         for curve in shown.curves
         if curve.changes > MOST_POINTS
     ]

@@ -67,20 +67,23 @@ def curve(make_run, event):
 
 def test_times_count_from_the_start_of_the_step(curve: Any) -> None:
     found = curve(changes((110, 70), (130, 90), (150, 65)), **STATIC)
-    assert found.at_ns.tolist() == [10, 30, 50]
-    assert found.allocated.tolist() == [70, 90, 65]
+    assert found.at_ns.tolist() == [10, 30, 50, 100]
+    assert found.allocated.tolist() == [70, 90, 65, 65]
     assert found.peak == (30, 90)
     assert {name: band.tolist() for name, band in found.parts.items()} == {
-        "parameters": [10, 10, 10],
-        "gradients": [20, 20, 20],
-        "optimizer state": [30, 30, 30],
-        UNTOLD: [10, 30, 5],
+        "parameters": [10, 10, 10, 10],
+        "gradients": [20, 20, 20, 20],
+        "optimizer state": [30, 30, 30, 30],
+        UNTOLD: [10, 30, 5, 5],
     }
 
 
 def test_what_was_allocated_before_the_range_is_there_when_it_begins(curve: Any) -> None:
     found = curve(changes((110, 70), (130, 90), (150, 65)), span=(20, 40))
-    assert (found.at_ns.tolist(), found.allocated.tolist()) == ([20, 30], [70, 90])
+    assert (found.at_ns.tolist(), found.allocated.tolist()) == (
+        [20, 30, 40],
+        [70, 90, 90],
+    )
     assert found.changes == 2
     assert list(found.parts) == [UNTOLD]
 
@@ -89,19 +92,19 @@ def test_a_snapshot_tells_activations_apart(curve: Any) -> None:
     memory = changes((110, 70), (120, 75), activation_bytes=8)
     found = curve(memory, **STATIC)
     assert {name: band.tolist() for name, band in found.parts.items()} == {
-        "parameters": [10, 10],
-        "gradients": [20, 20],
-        "optimizer state": [30, 30],
-        "activations": [8, 8],
-        "the rest": [2, 7],
+        "parameters": [10, 10, 10],
+        "gradients": [20, 20, 20],
+        "optimizer state": [30, 30, 30],
+        "activations": [8, 8, 8],
+        "the rest": [2, 7, 7],
     }
 
 
 @given(sizes=st.lists(st.integers(0, 100), min_size=1, max_size=20))
 def test_the_parts_add_up_whatever_is_allocated(curve: Any, sizes: list[int]) -> None:
     found = curve(changes(*[(100 + i, size) for i, size in enumerate(sizes)]), **STATIC)
-    together = sum(found.parts.values()) if found.parts else np.zeros(len(sizes))
-    assert list(together) == sizes
+    together = sum(found.parts.values()) if found.parts else np.zeros(len(sizes) + 1)
+    assert list(together) == [*sizes, sizes[-1]] == found.allocated.tolist()
 
 
 def test_a_long_curve_is_thinned_and_says_so(curve: Any) -> None:
@@ -109,7 +112,7 @@ def test_a_long_curve_is_thinned_and_says_so(curve: Any) -> None:
     sizes = [(100 + i, 77 if i == 1234 else 5) for i in range(count)]
     found = curve(changes(*sizes), span=(0, count))
     assert found.changes == count
-    assert len(found.at_ns) <= MOST_POINTS
+    assert len(found.at_ns) <= MOST_POINTS + 1
     assert found.peak == (1234, 77)
 
 
@@ -119,10 +122,10 @@ def test_chunks_in_flight_have_the_same_clock(curve: Any) -> None:
         for text, start, end in [("F0.0", 110, 120), ("F1.0", 120, 130), ("B0.0", 130, 150)]
     ]
     found = curve(changes((110, 70)), slots=slots)
-    assert found.in_flight_at.tolist() == [10, 20, 50]
+    assert found.in_flight_at.tolist() == [10, 20, 50, 100]
     assert {one: chunks.tolist() for one, chunks in found.in_flight.items()} == {
-        0: [1, 1, 0],
-        1: [0, 1, 1],
+        0: [1, 1, 0, 0],
+        1: [0, 1, 1, 1],
     }
     held = [found.chunks_at(at) for at in (0, 10, 49, 50)]
     assert held == [{0: 0, 1: 0}, {0: 1, 1: 0}, {0: 1, 1: 1}, {0: 0, 1: 1}]

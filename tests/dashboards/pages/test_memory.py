@@ -48,8 +48,10 @@ def test_the_curve_is_of_the_worst_rank_and_marks_its_peak(make_context, library
     own = memory[(memory["rank"] == rank) & (memory.step == 3)]
     figure = figures_of(content)["memory-curve 1f1b"]
     unit = byte_unit(library.get("dualpipe").report.total.memory.peak_allocated_bytes)
+    sizes = own.allocated_bytes.tolist()
+    expected = [size / unit.bytes for size in [*sizes, sizes[-1]]]
     (line,) = [one for one in figure.data if one.name == f"rank {rank}, allocated"]
-    assert list(line.y) == pytest.approx((own.allocated_bytes / unit.bytes).tolist(), abs=1e-6)
+    assert list(line.y) == pytest.approx(expected, abs=1e-6)
     (peak,) = [one for one in figure.data if one.name == f"peak of rank {rank}"]
     assert peak.text[0].startswith(bytes_text(own.allocated_bytes.max()))
     held = [one for one in figure.data if one.name.startswith("in flight")]
@@ -77,7 +79,7 @@ def test_a_range_of_the_address_is_the_range_of_the_curve(make_context, library,
     figure = figures_of(layout(make_context(time_range=span)))["memory-curve dualpipe"]
     assert list(figure.layout.xaxis.range) == [2, 5]
     lines = [one for one in figure.data if one.name and one.name.endswith("allocated")]
-    assert all(2 <= x < 5 for line in lines for x in line.x)
+    assert all(2 <= x <= 5 for line in lines for x in line.x)
 
 
 @pytest.mark.parametrize(
