@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from dpprof.commands._output import Output
 
 if TYPE_CHECKING:
@@ -33,6 +35,16 @@ def write_reports(reports: Sequence[Report], output: Output) -> None:
             compare(reports), output.format, color=output.color, width=width, unicode=unicode
         )
     _write(text, output, unicode=unicode)
+    if output.path is not None or output.format == "json":
+        _warn_aside(reports)
+
+
+def _warn_aside(reports: Sequence[Report]) -> None:
+    """Warnings on stderr too: they are in the result, which nobody may be looking at."""
+    for report in reports:
+        name = f"{report.name}: " if len(reports) > 1 else ""
+        for warning in report.warnings:
+            click.echo(f"warning: {name}{warning}", err=True)
 
 
 def write_diff(diff: Diff, output: Output) -> None:

@@ -50,8 +50,8 @@ def command(
     """Say where the time and memory of each rank of RUN went.
 
     RUN is a run folder, a folder or glob of trace files, or one trace file. Several RUNs, or a
-    folder that holds several run folders, are compared with the last of them. Times and states
-    are sums over the used steps in JSON, and means per step in tables.
+    folder that only holds folders of runs or traces, are compared with the last of them. Times and
+    states are sums over the used steps in JSON, and means per step in tables.
     """
     output = make_output(FORMATS, output_format, output_path, force)
     paths = [path for run in runs for path in run_folders(run)]
@@ -101,11 +101,21 @@ def report_kinds(path: str, output: Output, reading: ReadingOptions = LOCAL) -> 
 
 
 def run_folders(run: str) -> list[str]:
-    """The run itself, or the run folders in a folder that is none, the usual baseline last."""
+    """The run itself, or the runs in a folder that holds none itself, the usual baseline last.
+
+    Says so on stderr where these are folders of traces that may as well be parts of one run.
+    """
+    from dpprof.trace.files import runs_inside
+
     folder = Path(run)
-    if not folder.is_dir() or (folder / MANIFEST_NAME).exists():
-        return [run]
-    inside = sorted(path.parent for path in folder.glob(f"*/{MANIFEST_NAME}"))
+    inside = runs_inside(folder) if folder.is_dir() else []
+    if not all((one / MANIFEST_NAME).exists() for one in inside):
+        names = ", ".join(one.name for one in inside)
+        click.echo(
+            f"note: {run} holds traces only in its folders {names}: each is taken as a run; if "
+            f"they are one, give '{run}/*/*.json*'",
+            err=True,
+        )
     return [str(path) for path in sorted(inside, key=_is_baseline)] or [run]
 
 

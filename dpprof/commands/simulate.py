@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from dpprof.costs.load import builtin_costs, load_costs
 from dpprof.costs.profile import CostProfile
 from dpprof.reporters import FORMATS
 from dpprof.schedules.registry import schedule_names
+from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.walk import COMMUNICATIONS, Communication
 
 _LARGEST_COSTS_BYTES = 1_000_000
@@ -85,7 +86,20 @@ def command(
         layers=request.layers,
         communication=cast("Communication", request.communication),
     )
+    run = replace(run, warnings=(*run.warnings, *_bigger_model(schedule)))
     write_reports([analyze(run)], output)
+
+
+def _bigger_model(schedule: Schedule) -> list[str]:
+    """A warning where the schedule's chunks are those of a bigger model than others' are."""
+    stages, pp = schedule.placement.stage_count, schedule.pp
+    if stages <= pp:
+        return []
+    return [
+        f"{schedule.name} has {stages} stages on {pp} ranks, and the costs are those of one stage: "
+        f"the model is {stages / pp:g} times that of a schedule with {pp} stages (1f1b); give each "
+        "stage fewer --layers to compare like with like"
+    ]
 
 
 def find_costs(text: str) -> CostProfile:

@@ -10,7 +10,8 @@ from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters.content import Cell, Section, View, unit_of
 from dpprof.reporters.document import Document
 from dpprof.reporters.kinds import kind_sections, kind_warnings
-from dpprof.reporters.sections import longest_regions, report_sections
+from dpprof.reporters.longest import longest_regions
+from dpprof.reporters.sections import report_sections
 from dpprof.reporters.side_by_side import comparison_sections, run_names
 from dpprof.reporters.words import run_words, source_words, step_words
 

@@ -7,7 +7,8 @@ from html import escape
 
 from dpprof.analysis.figures import Report
 from dpprof.reporters.content import Cell, Section, unit_of
-from dpprof.reporters.sections import longest_regions, report_sections
+from dpprof.reporters.longest import longest_regions
+from dpprof.reporters.sections import report_sections
 from dpprof.reporters.words import run_words, source_words, step_words
 
 _LEFT = ' style="text-align:left"'

@@ -24,9 +24,7 @@ from dpprof.reporters.content import (
     waited_section,
 )
 from dpprof.reporters.units import UNKNOWN, ByteUnit, TimeUnit, byte_unit, share_text
-from dpprof.reporters.words import region_words
 
-LONGEST_REGIONS = 5
 MOST_LAYERS = 8
 
 
@@ -227,10 +225,3 @@ def _in_flight(memory: MemoryFigures) -> str:
 def _static(memory: MemoryFigures) -> int | None:
     parts = (memory.parameter_bytes, memory.gradient_bytes, memory.optimizer_bytes)
     return None if None in parts else sum(part or 0 for part in parts)
-
-
-def longest_regions(report: Report) -> list[str]:
-    """The longest bubble regions in words, the longest first."""
-    unit, several = unit_of(report), len(report.per_step) > 1
-    longest = sorted(report.regions, key=lambda region: (-region.length_ns, region.start_ns))
-    return [region_words(region, unit, with_step=several) for region in longest[:LONGEST_REGIONS]]

@@ -18,7 +18,8 @@ from dpprof.reporters.bars import PAINTS, bars
 from dpprof.reporters.content import Cell, Section, View, unit_of
 from dpprof.reporters.document import Document
 from dpprof.reporters.kinds import kind_sections, kind_warnings
-from dpprof.reporters.sections import longest_regions, report_sections
+from dpprof.reporters.longest import longest_regions
+from dpprof.reporters.sections import report_sections
 from dpprof.reporters.side_by_side import comparison_sections, run_names
 from dpprof.reporters.words import path_words, run_words, source_words, step_words
 

@@ -31,8 +31,9 @@ class RunFiles:
 def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
     """The trace files that `path` names.
 
-    `path` is a run folder (``run.json`` and ``rank<r>.json.gz``), a folder or a glob of trace
-    files, one trace file, or several files. Raises `DpprofError` where there is nothing to read.
+    `path` is a run folder (``run.json`` and ``rank<r>.json.gz``) or its ``run.json``, a folder or a
+    glob of trace files, one trace file, or several files. Raises `DpprofError` where there is
+    nothing to read.
     """
     if not isinstance(path, str | os.PathLike):
         traces = tuple(Path(one) for one in path)
@@ -40,6 +41,8 @@ def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
             raise DpprofError("no trace file given; give a run folder or trace files")
         return RunFiles(_common_name(traces), traces)
     place = Path(path)
+    if place.name == MANIFEST_NAME and place.is_file():
+        place = place.parent
     if place.is_dir():
         return _folder(place)
     if place.exists():
@@ -50,14 +53,28 @@ def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
     return RunFiles(_common_name(traces), traces)
 
 
-def _folder(folder: Path) -> RunFiles:
-    traces = tuple(
-        sorted(
-            file
-            for file in folder.iterdir()
-            if file.name.endswith(_ENDINGS) and not _is_other(file.name) and file.is_file()
-        )
+def runs_inside(folder: Path) -> list[Path]:
+    """The sub-folders that hold a run or traces, where the folder itself holds none; sorted."""
+    if (folder / MANIFEST_NAME).exists() or _traces_in(folder):
+        return []
+    inside = sorted(one for one in folder.iterdir() if one.is_dir())
+    return [one for one in inside if (one / MANIFEST_NAME).exists() or _traces_in(one)]
+
+
+def _traces_in(folder: Path) -> tuple[Path, ...]:
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise DpprofError(f"{folder}: cannot be read ({error.strerror})") from error
+    return tuple(
+        file
+        for file in files
+        if file.name.endswith(_ENDINGS) and not _is_other(file.name) and file.is_file()
     )
+
+
+def _folder(folder: Path) -> RunFiles:
+    traces = _traces_in(folder)
     manifest_path = folder / MANIFEST_NAME
     has_manifest = manifest_path.exists()
     if has_manifest:
@@ -74,9 +91,15 @@ def _is_other(name: str) -> bool:
 
 
 def _nothing_in(folder: Path) -> str:
-    runs = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_NAME}"))
-    if runs:
-        return f"{folder}: holds the runs {', '.join(runs)}; give one of them"
+    inside = runs_inside(folder)
+    if inside:
+        names = ", ".join(one.name for one in inside)
+        if all((one / MANIFEST_NAME).exists() for one in inside):
+            return f"{folder}: holds the runs {names}; give one of them"
+        return (
+            f"{folder}: holds traces only in its folders {names}; give one of them, or all of them "
+            f"as one run: '{folder}/*/*.json*'"
+        )
     return (
         f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst); give a run folder or "
         "trace files"

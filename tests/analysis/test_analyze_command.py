@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from dpprof.cli import run
+from dpprof.errors import DpprofError
+from dpprof.trace.load import load_run
 
 
 def write_trace(file: Path, rank: int, kernels: list[tuple[str, int, int]]) -> Path:
@@ -101,3 +103,51 @@ def test_wrong_use_is_exit_code_2(arguments: list[str], capsys) -> None:
 def test_steps_need_marks(folder: Path, capsys) -> None:
     assert analyze(folder, "--steps", "3-5") == 2
     assert "--steps 3-5" in capsys.readouterr().err
+
+
+def test_warnings_are_on_stderr_too_where_the_report_is_elsewhere(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    said = "warning: the trace marks no steps"
+    assert analyze(folder) == 0
+    assert said not in capsys.readouterr().err
+    assert analyze(folder, "--format", "json") == 0
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert said.removeprefix("warning: ") in json.loads(shown.out)["warnings"][0]
+    assert analyze(folder, folder, "-o", tmp_path / "two.md") == 0
+    assert capsys.readouterr().err.count(f"{folder.name}: the trace marks no steps") == 2
+
+
+def test_a_manifest_stands_for_its_folder(tmp_path: Path, capsys) -> None:
+    manifest = {"schema_version": 1, "source": "captured", "schedule": None, "device": "cpu"}
+    manifest |= {"world_size": 1, "ranks": [{"rank": 0, "pp_rank": 0}]}
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
+    write_trace(tmp_path / "rank0.json", 0, [("gemm", 0, 10)])
+    assert analyze(tmp_path / "run.json", "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["name"], report["window_ns"]) == (tmp_path.name, 10_000)
+
+
+def test_folders_of_traces_in_a_folder_are_runs_and_it_is_said(tmp_path: Path, capsys) -> None:
+    for rank, name in enumerate(("node0", "node1")):
+        (tmp_path / name).mkdir()
+        write_trace(tmp_path / name / f"rank{rank}.json", rank, [("gemm", 0, 10 + rank)])
+    (tmp_path / "notes").mkdir()
+    assert analyze(tmp_path, "--format", "json") == 0
+    shown = capsys.readouterr()
+    runs = json.loads(shown.out)["runs"]
+    assert [run["name"] for run in runs] == ["node0", "node1"]
+    assert "holds traces only in its folders node0, node1: each is taken as a run" in shown.err
+    assert analyze(f"{tmp_path}/*/*.json*", "--format", "json") == 0
+    assert len(json.loads(capsys.readouterr().out)["ranks"]) == 2
+    with pytest.raises(DpprofError, match=r"only in its folders node0, node1; give one of them"):
+        load_run(tmp_path)
+
+
+def test_a_model_of_more_stages_than_ranks_is_warned_of(capsys) -> None:
+    arguments = ["--pp", "2", "--micro-batches", "4", "--format", "json"]
+    for name, warned in (("zbv", True), ("dualpipe", False), ("1f1b", False)):
+        assert run(["simulate", name, *arguments]) == 0
+        shown = capsys.readouterr()
+        assert ("the model is 2 times that of a schedule with 2 stages" in shown.err) is warned
