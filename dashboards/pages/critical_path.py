@@ -15,6 +15,7 @@ from dashboards.page import Context, Page
 from dashboards.parts.graph import graph
 from dashboards.parts.panel import columns, empty, note, panel
 from dashboards.parts.table import Column, Row, bar, table
+from dashboards.parts.zoom import zoom_callback, zoom_id
 from dashboards.shell import view_step
 from dashboards.state import Selection
 from dpprof.analysis.critical_path import critical_path
@@ -23,9 +24,9 @@ from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, SLOT, START, STEP, WHY
 
 if TYPE_CHECKING:
-    from dash import Dash
     from dash.development.base_component import Component
 
+_KEY = "critical_path"
 _COLUMNS = 1000
 _MOST_ROWS = 15
 _MOST_PIECES = 8
@@ -73,12 +74,10 @@ def _path(run: LibraryRun, context: Context) -> Component:
     bars = path_bars(path, (step.start_ns + span[0], step.start_ns + span[1]), _COLUMNS)
     unit = time_unit(step.window_ns)
     figure = path_figure(bars, step.start_ns, span, context.theme, unit)
-    # What a zoom in the browser is told in, and of what it is a part.
     figure.update_layout(meta={"nanoseconds": unit.nanoseconds, "window_ns": step.window_ns})
     title = f"{run.id}: critical path of step {step.step}"
     shown = graph(figure, "critical-path", title)
-    # A pattern id, so that one callback hears the zoom of every run's figure.
-    shown.children.id = {"type": "path-graph", "run": run.id}
+    shown.children.id = zoom_id(_KEY, run.id)
     words = f"{len(path):,} pieces in {unit.full(step.window_ns)}"
     if len(bars) < len(path):
         words += f", drawn as {len(bars):,}: short ones of a rank are drawn as one"
@@ -229,50 +228,11 @@ def named(name: str) -> Component:
     return html.Span(shortened(name or UNKNOWN, _LONGEST_NAME), title=name, className="name")
 
 
-def callbacks(app: Dash, library: Library) -> None:
-    """A zoom into the figure of a path becomes the range of the view, which draws it finer."""
-    from dash import ALL, Input, Output, State, ctx, no_update
-
-    del library
-
-    @app.callback(
-        Output("change", "data", allow_duplicate=True),
-        Input({"type": "path-graph", "run": ALL}, "relayoutData"),
-        State({"type": "path-graph", "run": ALL}, "figure"),
-        State("change", "data"),
-        prevent_initial_call=True,
-    )
-    def zoom(relayouts: list[Any], figures: list[Any], last: dict[str, Any] | None) -> Any:
-        position = next(
-            (n for n, one in enumerate(ctx.inputs_list[0]) if one["id"] == ctx.triggered_id), None
-        )
-        if position is None:
-            return no_update
-        span = zoomed(relayouts[position], figures[position]["layout"]["meta"])
-        if span is None:
-            return no_update
-        return {"time_range": span, "count": (last or {}).get("count", 0) + 1}
-
-
-def zoomed(relayout: dict[str, Any] | None, meta: dict[str, Any]) -> str | None:
-    """What the view's time range becomes after a zoom, None where nothing was zoomed."""
-    if not relayout:
-        return None
-    if relayout.get("xaxis.autorange"):
-        return ""
-    edges = [relayout.get(f"xaxis.range[{edge}]") for edge in (0, 1)]
-    if None in edges:
-        return None
-    begin, end = (round(float(edge) * meta["nanoseconds"]) for edge in edges if edge is not None)
-    begin, end = max(0, begin), min(meta["window_ns"], end)
-    return f"{begin}-{end}" if end > begin else None
-
-
 page = Page(
-    key="critical_path",
+    key=_KEY,
     title="Critical path",
     order=70,
     layout=layout,
-    callbacks=callbacks,
+    callbacks=zoom_callback(_KEY),
     about="What the end of the step waited for, all the way back through ranks and messages.",
 )

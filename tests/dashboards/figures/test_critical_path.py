@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.detail.path import path_bars
 from dashboards.figures.critical_path import path_figure, rank_shares, shortened
-from dashboards.pages.critical_path import zoomed
+from dashboards.parts.zoom import zoomed
 from dashboards.theme import DARK, LIGHT
 from dpprof.reporters.units import TimeUnit
 from dpprof.tables.columns import PATH, make_table

@@ -1,0 +1,320 @@
+"""The page of what-if: another schedule or size, simulated with the costs of a run, beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from dashboards.fields import control_id
+from dashboards.figures.difference import state_changes, waterfall
+from dashboards.headline import change_text, headlines, is_better, value_text
+from dashboards.library import Library, LibraryRun
+from dashboards.page import Context, Page
+from dashboards.parts.graph import graph
+from dashboards.parts.panel import columns, note, notes, panel
+from dashboards.parts.section import section_table
+from dashboards.parts.tile import Tile, tiles
+from dashboards.parts.zoom import zoom_callback, zoom_id
+from dashboards.shell import badge, error_panel, picker
+from dashboards.state import ViewState
+from dashboards.timeline.view import picture
+from dashboards.what_if import (
+    COMMUNICATION,
+    COSTS,
+    LAYERS,
+    MICRO_BATCHES,
+    PP,
+    SCHEDULE,
+    WhatIf,
+    beside,
+    measured_of,
+    simulated,
+    what_if_of,
+)
+from dpprof.analysis.compare import compare
+from dpprof.analysis.figures import Report
+from dpprof.costs.load import builtin_costs
+from dpprof.errors import DpprofError
+from dpprof.reporters.side_by_side import comparison_sections
+from dpprof.reporters.units import TimeUnit, time_unit
+from dpprof.schedules.registry import schedule_names, schedule_summaries
+from dpprof.simulate.walk import COMMUNICATIONS
+
+if TYPE_CHECKING:
+    from dash import Dash
+    from dash.development.base_component import Component
+
+_KEY = "what_if"
+_TIMELINE = "what-if-timeline"
+_NS_PER_MS = 10**6
+_ABOUT = (
+    "A simulated rank does what its schedule and the costs say and nothing else: no host, no noise."
+)
+
+
+def layout(context: Context) -> list[Component]:
+    """The choice; then figures, timeline and differences of what it gives beside the measured."""
+    try:
+        asked = what_if_of(context)
+        run = simulated(context.library, asked)
+    except DpprofError as error:
+        return [_choice(context, None), error_panel(str(error))]
+    measured = measured_of(context)
+    unit = time_unit(min(filter(None, (run.report.step_ns, measured.report.step_ns)), default=None))
+    return [
+        _choice(context, asked),
+        _headlines(run, measured, unit, _trust(context, asked, measured)),
+        _timeline(),
+        *_difference(context, run, measured, unit),
+        _side_by_side(context, asked, run, measured),
+    ]
+
+
+def _choice(context: Context, asked: WhatIf | None) -> Component:
+    """The controls; each sets an option of the page, so the address has all of them."""
+    from dash import html
+
+    measured = measured_of(context)
+    report = measured.report
+    own = measured.run.schedule
+    costs = [(id, f"{id} (measured)") for id in context.library.ids] + [
+        (name, f"{name} (built in)") for name in builtin_costs()
+    ]
+    names = schedule_names()
+    schedule = context.option(SCHEDULE, own.name if own and own.name in names else "dualpipe")
+    controls = [
+        picker(f"o.{SCHEDULE}", "Schedule", names, schedule),
+        _number(context, PP, "PP", asked.pp if asked else report.pp),
+        _number(
+            context,
+            MICRO_BATCHES,
+            "Micro-batches",
+            asked.micro_batches if asked else report.micro_batches,
+        ),
+        picker(f"o.{COSTS}", "Costs", costs, context.option(COSTS, measured.id)),
+        picker(
+            f"o.{COMMUNICATION}",
+            "Communication",
+            COMMUNICATIONS,
+            context.option(COMMUNICATION, COMMUNICATIONS[0]),
+        ),
+        _number(context, LAYERS, "Layers", asked.layers if asked else None, "as costs"),
+    ]
+    lines = [note(f"{schedule}: {schedule_summaries().get(schedule, '')}.")]
+    if asked is not None:
+        lines.append(html.P(html.Code(asked.command()), className="note", title="the same"))
+    tools = html.Div(controls, className="tools")
+    return panel("What if", tools, *lines, id="what-if", about=_ABOUT)
+
+
+def _number(
+    context: Context, name: str, label: str, shown: int | None, empty: str = ""
+) -> Component:
+    from dash import dcc, html
+
+    value = context.option(name) or ("" if shown is None else str(shown))
+    box = dcc.Input(
+        id=control_id(f"o.{name}", value),
+        value=value,
+        debounce=True,
+        inputMode="numeric",
+        placeholder=empty,
+        className="short",
+    )
+    return html.Label([html.Span(label, className="label"), box], className="field")
+
+
+def _headlines(run: LibraryRun, measured: LibraryRun, unit: TimeUnit, trust: str) -> Component:
+    from dash import html
+
+    pairs = zip_longest(headlines(run.report), headlines(measured.report))
+    shown = [
+        Tile(
+            id=f"what-if-{own.id}",
+            label=own.label,
+            value=value_text(own, unit),
+            about=own.about,
+            change=change_text(own, other, unit) if other and own.value is not None else "",
+            better=None if other is None else is_better(own, other),
+        )
+        for own, other in pairs
+        if own is not None
+    ]
+    line = [badge(run), html.Span("beside", className="about"), badge(measured)]
+    return html.Section(
+        [
+            html.Div(line, className="heading"),
+            tiles(shown),
+            note(f"Differences are from {measured.id}, as it ran. {trust}"),
+            *notes(run.report.warnings),
+        ],
+        className="panel",
+        **{"data-testid": "what-if-headlines", "aria-label": "Simulated figures"},
+    )
+
+
+def _trust(context: Context, asked: WhatIf, measured: LibraryRun) -> str:
+    """How near the simulator comes where it can be checked: on what was measured itself."""
+    as_it_ran = _as_it_ran(asked, measured)
+    step = measured.report.step_ns
+    if as_it_ran is None or not step:
+        return ""
+    try:
+        same = simulated(context.library, as_it_ran).report.step_ns
+    except DpprofError:
+        return ""
+    if same is None:
+        return ""
+    unit = time_unit(step)
+    return (
+        f"How far to trust it: simulated with the same costs, {measured.id} itself takes "
+        f"{unit.full(same)}, {same / step - 1:+.1%} of the measured {unit.full(step)}."
+    )
+
+
+def _as_it_ran(asked: WhatIf, measured: LibraryRun) -> WhatIf | None:
+    """What was measured as a what-if; None where its schedule is none that can be made."""
+    schedule = measured.run.schedule
+    if asked.costs != measured.id or schedule is None or schedule.name not in schedule_names():
+        return None
+    return WhatIf(
+        schedule.name,
+        schedule.pp,
+        schedule.micro_batches,
+        asked.costs,
+        asked.communication,
+        None,
+    )
+
+
+def _timeline() -> Component:
+    from dash import dcc, html
+
+    config = {"displaylogo": False, "displayModeBar": False, "doubleClick": "reset"}
+    return panel(
+        "Simulated above measured",
+        html.Div(id="what-if-legend", className="legend"),
+        html.Figure(
+            dcc.Graph(id=zoom_id(_KEY, _TIMELINE), config=config),
+            className="graph timeline",
+            **{"aria-label": "Timelines of the simulated and the measured run"},
+        ),
+        html.Div(id="what-if-readout", className="readout", role="status"),
+        id="what-if-timeline-panel",
+        about="Drag to zoom, double click for the whole step.",
+    )
+
+
+def _difference(
+    context: Context, run: LibraryRun, measured: LibraryRun, unit: TimeUnit
+) -> list[Component]:
+    changes = state_changes(run.report, measured.report)
+    step = measured.report.step_ns
+    if not changes or step is None:
+        return []
+    figure = waterfall(("what if", measured.id), step, changes, context.theme, unit)
+    shown = graph(figure, "what-if-difference", "Waterfall from the measured step to the simulated")
+    return [
+        panel(
+            "What the difference is made of",
+            shown,
+            id="what-if-difference-panel",
+            about="Change of the time in each state, mean of the ranks; together exactly the "
+            "difference of the step times.",
+        )
+    ]
+
+
+def _side_by_side(
+    context: Context, asked: WhatIf, run: LibraryRun, measured: LibraryRun
+) -> Component:
+    reports = [replace(run.report, name="what if")]
+    as_it_ran = _as_it_ran(asked, measured)
+    if as_it_ran is not None and as_it_ran != asked:
+        try:
+            same = simulated(context.library, as_it_ran).report
+            reports.append(replace(same, name=f"{measured.id}, simulated"))
+        except DpprofError:
+            pass
+    reports.append(replace(measured.report, name=f"{measured.id}, {measured.source}"))
+    return panel(
+        "Side by side",
+        columns(*_sections(reports)),
+        id="what-if-compared",
+        about=f"Ratios are to {measured.id} as it ran; times are per step.",
+    )
+
+
+def _sections(reports: Sequence[Report]) -> list[Component]:
+    return [
+        section_table(section, f"what-if-table-{number}")
+        for number, section in enumerate(comparison_sections(compare(reports)))
+    ]
+
+
+def _callbacks(app: Dash, library: Library) -> None:
+    from dash import Input, Output, no_update
+
+    from dashboards.app import context_of
+
+    zoom_callback(_KEY)(app, library)
+
+    @app.callback(
+        Output(zoom_id(_KEY, _TIMELINE), "figure"),
+        Output("what-if-legend", "children"),
+        Output("what-if-readout", "children"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        Input("screen", "data"),
+    )
+    def draw(path: str, search: str, screen: Mapping[str, Any] | None) -> Any:
+        if screen is None or not (path or "").endswith(_KEY):
+            return (no_update,) * 3
+        context, _ = context_of(library, path, search, screen)
+        try:
+            return timelines(context, screen)
+        except DpprofError:
+            return (no_update,) * 3  # the page says it
+
+
+def timelines(context: Context, screen: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """The picture of the simulated step above the measured one, its legend, and what it shows."""
+    run = simulated(context.library, what_if_of(context))
+    measured, view = measured_of(context), context.view
+    both = ViewState(
+        page="timeline",
+        runs=(run.id, measured.id),
+        step=view.step,
+        time_range=view.time_range,
+        ranks=view.ranks,
+        color=view.color,
+    )
+    shown = Context(beside(context.library, run), both, context.theme)
+    figure, legend, readout = picture(shown, screen)
+    window = max(figure.layout.meta["whole_ns"], 1)
+    figure.update_layout(
+        yaxis={"fixedrange": True}, meta={"nanoseconds": _NS_PER_MS, "window_ns": window}
+    )
+    return figure, legend, readout[:2]
+
+
+page = Page(
+    key=_KEY,
+    title="What-if",
+    order=90,
+    layout=layout,
+    live=frozenset({"time_range"}),
+    callbacks=_callbacks,
+    options={
+        SCHEDULE: schedule_names(),
+        PP: (),
+        MICRO_BATCHES: (),
+        COSTS: (),
+        COMMUNICATION: COMMUNICATIONS,
+        LAYERS: (),
+    },
+    about="Another schedule or size, simulated with the costs of a run, beside what was measured.",
+)

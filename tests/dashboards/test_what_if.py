@@ -1,0 +1,129 @@
+"""What a view may ask to be simulated, with which costs, and what is held of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards import what_if
+from dashboards.library import Library
+from dashboards.page import Context
+from dashboards.state import ViewState
+from dashboards.theme import LIGHT
+from dashboards.what_if import Beside, WhatIf, beside, costs_of, measured_of, simulated, what_if_of
+from dpprof.analysis.costs import costs_from_run
+from dpprof.analysis.report import analyze
+from dpprof.costs.load import load_costs
+from dpprof.errors import DpprofError
+from dpprof.schedules.registry import make_schedule
+from dpprof.simulate.run import simulated_run
+from dpprof.trace.load import load_run
+
+SAMPLES = Path(__file__).resolve().parents[2] / "traces"
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library({name: (lambda name=name: load_run(SAMPLES / name)) for name in NAMES}, "1f1b")
+
+
+NAMES = ("dualpipe", "1f1b")
+
+
+def asking(library: Library, **options: str) -> Context:
+    return Context(library, ViewState(page="what_if", options=options), LIGHT)
+
+
+def test_what_is_left_out_is_as_in_the_run(library: Library) -> None:
+    own = WhatIf("dualpipe", 4, 8, "dualpipe", "eager", None)
+    assert what_if_of(asking(library)) == own
+    assert what_if_of(asking(library, costs="1f1b")) == WhatIf("1f1b", 4, 8, "1f1b", "eager", None)
+    given = {"schedule": "zb1p", "pp": "6", "micro_batches": "12", "costs": "unit", "layers": "2"}
+    assert what_if_of(asking(library, **given)) == WhatIf("zb1p", 6, 12, "unit", "eager", 2)
+
+
+def test_the_run_beside_is_that_of_the_costs(library: Library) -> None:
+    assert measured_of(asking(library, costs="1f1b")).id == "1f1b"
+    assert measured_of(asking(library, costs="unit")).id == "dualpipe"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"pp": "x"}, "no number"),
+        ({"pp": "0"}, "no number"),
+        ({"micro_batches": "-3"}, "no number"),
+        ({"pp": "99999999999"}, "no number"),
+        ({"pp": "65"}, "more than a page waits for"),
+        ({"micro_batches": "1025"}, "dpprof simulate dualpipe --pp 4 --micro-batches 1025"),
+    ],
+)
+def test_nonsense_and_too_much_are_refused(
+    library: Library, options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(DpprofError, match=words):
+        what_if_of(asking(library, **options))
+
+
+def test_sizes_that_the_schedule_does_not_take_are_refused(library: Library) -> None:
+    with pytest.raises(DpprofError):
+        simulated(library, WhatIf("dualpipe", 3, 8, "unit", "eager", None))
+    with pytest.raises(DpprofError, match="there are no costs 'none'"):
+        simulated(library, WhatIf("dualpipe", 4, 8, "none", "eager", None))
+
+
+def test_the_figures_are_those_of_the_simulator(library: Library) -> None:
+    asked = WhatIf("zb1p", 4, 12, "1f1b", "eager", None)
+    costs = costs_from_run(load_run(SAMPLES / "1f1b"), "1f1b")
+    expected = analyze(simulated_run(make_schedule("zb1p", 4, 12), costs))
+    assert simulated(library, asked).report == expected
+    built_in = WhatIf("gpipe", 4, 4, "deepseek-v3", "batched", 2)
+    run = simulated_run(
+        make_schedule("gpipe", 4, 4), load_costs("deepseek-v3"), layers=2, communication="batched"
+    )
+    assert simulated(library, built_in).report == analyze(run)
+
+
+def test_a_what_if_is_simulated_once_and_the_oldest_gives_way(library: Library) -> None:
+    asked = WhatIf("gpipe", 2, 4, "unit", "eager", None)
+    first = simulated(library, asked)
+    assert simulated(library, asked) is first
+    assert beside(library, first) is beside(library, first)
+    for number in range(5, 20):
+        simulated(library, WhatIf("gpipe", 2, number, "unit", "eager", None))
+    assert simulated(library, asked) is not first
+
+
+def test_of_a_big_run_one_step_gives_the_costs(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(SAMPLES / "dualpipe")
+    one_step = costs_from_run(load_run(SAMPLES / "dualpipe", steps=str(run.used_steps[0])), "a")
+    monkeypatch.setattr(what_if, "MOST_EVENTS", 10)
+    big = Library({"a": lambda: run})
+    measured = costs_of(big, "a")
+    assert measured.component_ns == one_step.component_ns
+    assert measured.message == one_step.message
+    assert "events" not in vars(run), "the whole table is not read"
+
+
+def test_what_is_of_the_simulated_run_goes_with_it(library: Library) -> None:
+    run = simulated(library, WhatIf("gpipe", 2, 4, "unit", "eager", None))
+    both = Beside(library, run)
+    assert both.get(run.id) is run
+    assert both.get("1f1b") is library.get("1f1b")
+    made: list[str] = []
+
+    def make(name: str) -> Any:
+        made.append(name)
+        return name
+
+    for _ in range(2):
+        both.kept(("index", run.id), lambda: make("own"))
+        both.kept(("index", "1f1b", "here"), lambda: make("theirs"))
+        library.kept(("index", "1f1b", "here"), lambda: make("again"))
+    assert made == ["own", "theirs"]
+    library.kept(("index", run.id), lambda: make("not kept beneath"))
+    assert made[-1] == "not kept beneath"
