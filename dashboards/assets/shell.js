@@ -27,7 +27,8 @@
 
   // Keys are for the page unless somebody types or picks.
   function isTyping(target) {
-    return /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable;
+    return /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable ||
+      Boolean(target.closest && target.closest("[role=listbox], [role=option]"));
   }
 
   document.addEventListener("keydown", function (event) {

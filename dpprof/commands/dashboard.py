@@ -49,7 +49,7 @@ def command(
     """Show RUN in the browser: timeline, bubbles, overlap, memory, beside a baseline.
 
     RUN is a run folder, a folder that holds several, a folder or glob of trace files, or one
-    trace file. Serves this machine alone until Ctrl-C.
+    trace file. Serves this machine alone until Ctrl-C, which ends it with exit code 0.
     """
     _check_installed()
     from dashboards.serve import LOCAL_HOSTS, address_of, listen, serve
