@@ -10,7 +10,7 @@ from dpprof.analysis.figures import Report
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import identity_of, mismatches
 from dpprof.gate.names import IDEAL, JOB_FIGURES, MEMORY, RANK_FIGURES, Unit
-from dpprof.gate.samples import job_samples, rank_samples
+from dpprof.gate.samples import job_samples, rank_samples, unclaimed
 from dpprof.gate.snapshot import Figure, Number, Place, RankColumn, Snapshot, Waiting
 from dpprof.gate.spread import figure_of
 from dpprof.runs.run import Run
@@ -54,7 +54,7 @@ def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
         job=job,
         ranks=ranks,
         waits=_waits(report),
-        missing=_missing(report, job, ranks),
+        missing=_missing(report, job),
         warnings=list(dict.fromkeys(text for one in measured for text in one.report.warnings)),
     )
 
@@ -164,21 +164,16 @@ def _waits(report: Report) -> list[Waiting]:
     ]
 
 
-def _missing(
-    report: Report, job: dict[str, Figure], ranks: dict[str, RankColumn]
-) -> dict[str, str]:
+def _missing(report: Report, job: dict[str, Figure]) -> dict[str, str]:
     """Why figures are not there; what is neither there nor here took no time."""
-    reasons = {}
-    unsplit = "unsplit: operations were not matched with their peers', so waiting is not known"
+    reasons = unclaimed(report.total)
     for kind, figures in report.total.by_kind.items():
         if figures.wait_ns is None:
-            reasons[f"{kind}.wait_ns"] = unsplit
+            reasons[f"{kind}.wait_ns"] = _UNSPLIT
     if report.total.wait_ns is None:
-        reasons["wait_ns"] = unsplit
+        reasons["wait_ns"] = _UNSPLIT
     memory = next((reason for rank in report.ranks for reason in rank.memory.reasons), "not known")
-    for name in MEMORY:
-        if name not in job:
-            reasons[name] = memory
+    reasons |= {name: memory for name in MEMORY if name not in job}
     if not report.total.communication_ns:
         reasons["hidden_share"] = "no communication"
     for name in ("tokens_per_second", "model_flops_per_second"):
@@ -189,3 +184,6 @@ def _missing(
     elif report.ideal.closed_form_ns is None:
         reasons[f"{IDEAL}closed_form_ns"] = "no closed form for these costs"
     return reasons
+
+
+_UNSPLIT = "unsplit: operations were not matched with their peers', so waiting is not known"

@@ -16,7 +16,10 @@ WINDOW = "window_ns"
 COMPUTING = "computing_ns"
 """Computing, communicating meanwhile or not: the states compute and overlap together."""
 
-TIMES = ("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns", COMPUTING)
+TIMES = (
+    *("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns", COMPUTING),
+    *("unsplit_communication_ns", "unsplit_hidden_ns"),
+)
 KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns")
 STATE_TIMES = tuple(f"{state}_ns" for state in STATES)
 MEMORY = (
@@ -34,6 +37,7 @@ IDEAL = "ideal."
 
 SHARES: dict[str, tuple[str, str]] = {
     "hidden_share": ("hidden_ns", "communication_ns"),
+    "unsplit_hidden_share": ("unsplit_hidden_ns", "unsplit_communication_ns"),
     **{f"{name[:-3]}_share": (name, WINDOW) for name in ("bubble_ns", "exposed_ns", COMPUTING)},
     **{f"{state}_share": (f"{state}_ns", WINDOW) for state in STATES},
     **{

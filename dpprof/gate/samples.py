@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dpprof.analysis.figures import KindFigures, Report, StepRank
+from dpprof.analysis.figures import KindFigures, Report, StepRank, TimeFigures
 from dpprof.gate.names import COMPUTING, IDEAL, KIND_TIMES, MEMORY, SHARES, TIMES, WINDOW
 from dpprof.gate.snapshot import Number
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, OVERLAP
@@ -18,7 +18,7 @@ def rank_samples(report: Report) -> list[Samples]:
     found = []
     for position, rank in enumerate(report.ranks):
         times = [rank_times(step.ranks[position]) for step in report.per_step]
-        samples = _with_shares(_columns(times))
+        samples = _claimed(_with_shares(_columns(times)), rank)
         for name in MEMORY:
             value = getattr(rank.memory, name)
             if value is not None:
@@ -36,7 +36,7 @@ def job_samples(report: Report) -> Samples:
     """Figure of the job -> one value per step: means over the ranks, shares of their sums."""
     ranks = len(report.ranks)
     times = [_means([rank_times(rank) for rank in step.ranks], ranks) for step in report.per_step]
-    samples = _with_shares(_columns(times))
+    samples = _claimed(_with_shares(_columns(times)), report.total)
     windows = [step.window_ns for step in report.per_step]
     samples["step_ns"] = list(windows)
     for name in ("tokens_per_second", "model_flops_per_second"):
@@ -44,6 +44,19 @@ def job_samples(report: Report) -> Samples:
         if rate is not None and report.step_ns:
             samples[name] = [rate * report.step_ns / window for window in windows]
     return samples
+
+
+def unclaimed(figures: TimeFigures) -> dict[str, str]:
+    """Hidden shares that the report does not claim, with its reasons."""
+    reasons = {"hidden_share": figures.hidden_reason} | {
+        f"{kind}.hidden_share": own.hidden_reason for kind, own in figures.by_kind.items()
+    }
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _claimed(samples: Samples, figures: TimeFigures) -> Samples:
+    left_out = unclaimed(figures)
+    return {name: values for name, values in samples.items() if name not in left_out}
 
 
 def rank_times(rank: StepRank) -> dict[str, int]:
