@@ -9,7 +9,7 @@ import pandas as pd
 
 from dpprof.analysis.diff.align import Aligned
 from dpprof.analysis.diff.cells import CALLS, HIDDEN, OWN, Cells
-from dpprof.analysis.diff.compared import BASE, NEW
+from dpprof.analysis.diff.compared import BASE, NEW, both
 from dpprof.analysis.diff.figures import KernelDiff, Kernels, Part, Presence, SlotDiff, Slots
 from dpprof.analysis.diff.names import Match, Name
 from dpprof.analysis.diff.part_names import OTHERS
@@ -34,14 +34,14 @@ def busy_ns(rows: pd.DataFrame, prefix: str = "") -> pd.Series[int]:
 def slot_diffs(rows: pd.DataFrame, aligned: Aligned, scale: Scale) -> Slots:
     """The slots that changed most; `rows` as `compare` makes them."""
     labelled = rows[rows[OPERATION] != ""]
-    times = labelled[_PLACE].assign(
+    times = labelled[[*_PLACE, *both(CALLS)]].assign(
         **{BASE: busy_ns(labelled, "base_"), NEW: busy_ns(labelled, "new_")}
     )
-    sums = times.groupby(_PLACE, sort=False)[[BASE, NEW]].sum()
+    sums = times.groupby(_PLACE, sort=False)[[BASE, NEW, *both(CALLS)]].sum()
     places = (_places(aligned.base_slots), _places(aligned.new_slots))
     found = [
-        _slot((stage, micro_batch, operation), scale.part("", base, new), places)
-        for (stage, micro_batch, operation), base, new in sums.itertuples(name=None)
+        _slot((place, _presence(*calls)), scale.part("", base, new), places)
+        for place, base, new, *calls in sums.itertuples(name=None)
     ]
     kept, others, count = _most(found)
     return Slots(rows=kept, others=others, others_count=count)
@@ -65,15 +65,18 @@ def _places(slots: pd.DataFrame) -> dict[_Place, _Where]:
 
 
 def _slot(
-    place: _Place, time: Part, places: tuple[dict[_Place, _Where], dict[_Place, _Where]]
+    what: tuple[_Place, Presence],
+    time: Part,
+    places: tuple[dict[_Place, _Where], dict[_Place, _Where]],
 ) -> SlotDiff:
+    place, presence = what
     stage, micro_batch, operation = place
     base, new = (side.get(place, _Where({}, {})) for side in places)
     return SlotDiff(
         stage=None if stage < 0 else stage,
         micro_batch=None if micro_batch < 0 else micro_batch,
         operation=operation,
-        presence=_presence(bool(base.slots or time.base_ns), bool(new.slots or time.new_ns)),
+        presence=presence,
         base_slot=", ".join(base.slots) or None,
         new_slot=", ".join(new.slots) or None,
         base_ranks=sorted(base.ranks),
@@ -84,7 +87,7 @@ def _slot(
     )
 
 
-def _presence(base: bool, new: bool) -> Presence:
+def _presence(base: int, new: int) -> Presence:
     if base and new:
         return "both"
     return "went" if base else "appeared"
@@ -146,7 +149,7 @@ def _kernel(
         kind=match.kind,
         title=match.title,
         rule=match.rule,
-        presence=_presence(bool(match.base), bool(match.new)),
+        presence=_presence(*counts),
         base_names=list(match.base),
         new_names=list(match.new),
         base_calls=counts[0],
