@@ -19,7 +19,8 @@ class Job:
 
     `schedule` and `costs` are in their JSON forms; `costs` is set for the emulated device only,
     as are `faults` (what `dpprof.costs.faults` reads), and `sizes` (the model's configuration) for
-    the real ones.
+    the real ones. With `share_gpus` several ranks run on one GPU, and what they tell each other
+    goes through the host's memory.
     """
 
     schedule: dict[str, Any]
@@ -35,6 +36,8 @@ class Job:
     sizes: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, Any] | None = None
     faults: tuple[str, ...] = ()
+    share_gpus: bool = False
+    memory_history: bool = False
 
     @property
     def world_size(self) -> int:
@@ -42,8 +45,11 @@ class Job:
         return self.pp * self.dp * self.ep
 
 
-def resolve_device(name: str, world_size: int) -> Device:
-    """Turn ``auto`` into cuda where there is a GPU for every rank, else cpu; check ``cuda``."""
+def resolve_device(name: str, world_size: int, share_gpus: bool = False) -> Device:
+    """Turn ``auto`` into cuda where there is a GPU for every rank, else cpu; check ``cuda``.
+
+    With `share_gpus` one GPU is enough for all.
+    """
     if name == "emulated":
         return "emulated"
     if name == "cpu":
@@ -52,11 +58,12 @@ def resolve_device(name: str, world_size: int) -> Device:
 
     local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if gpus >= local_ranks:
+    if gpus >= local_ranks or (share_gpus and gpus):
         return "cuda"
     if name == "auto":
         return "cpu"
     raise DpprofError(
         f"--device cuda: {local_ranks} ranks on this machine need as many GPUs, it has {gpus}; "
-        "use fewer ranks, torchrun over more machines, --device cpu or --device emulated"
+        "use fewer ranks, torchrun over more machines, --share-gpus, --device cpu or "
+        "--device emulated"
     )

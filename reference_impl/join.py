@@ -25,7 +25,7 @@ def joined_world(job: Job, clean_up: Callable[[], None]) -> Iterator[Callable[[J
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_on_sigterm, args=(clean_up,), daemon=True).start()
     device = prepare_process(job, rank)
-    join_world(device, "env://", rank, job.world_size)
+    join_world(job, device, "env://", rank)
     try:
         yield lambda job: train_in_world(job, rank, device, lambda _: None)
     finally:

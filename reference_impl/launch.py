@@ -1,6 +1,6 @@
 """Starts one process per rank on this machine, watches them, and leaves nothing behind.
 
-The first rank to fail takes the others down and its error is the one shown. Ranks are forked
+The first rank to fail takes the others down, and its error is the one shown. Ranks are forked
 from a server process that has imported torch once: eight of them start in a second.
 """
 
@@ -19,11 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dpprof.errors import EXIT_BUG, DpprofError
+from reference_impl.failures import Failure, death_of, failure_of, first_failure
 from reference_impl.host import die_with_parent, sigterm_as_interrupt
 from reference_impl.job import Job
 
 _GRACE_SECONDS = 3.0
 """Time for ranks to end by themselves after SIGTERM, before SIGKILL."""
+
+_REASON_SECONDS = 3.0
+"""How long to listen for the reason, where a rank has lost its connection to another."""
 
 Progress = Callable[[int], None]
 """Called with the number of finished steps."""
@@ -67,25 +71,37 @@ def launch(job: Job, progress: Progress = lambda _: None) -> None:
 
 
 def _watch(ranks: list[_Rank], progress: Progress) -> None:
-    """Until every rank has ended well: pass on progress, raise the first failure."""
+    """Until every rank has ended well: pass on progress, raise the failure that came first.
+
+    A rank that lost its connection may be heard before the rank that was the reason.
+    """
     running = {rank.process.sentinel: rank for rank in ranks}
     pipes = {rank.messages: rank for rank in ranks}
-    while running:
-        for ready in multiprocessing.connection.wait([*running, *pipes]):
+    failures: list[Failure] = []
+    give_up: float | None = None
+    while running and (give_up is None or time.monotonic() < give_up):
+        left = None if give_up is None else max(0.0, give_up - time.monotonic())
+        for ready in multiprocessing.connection.wait([*running, *pipes], left):
             if isinstance(ready, Connection):
-                if ready in pipes and not _read(ready, pipes[ready].number, progress):
+                if ready in pipes and not _read(ready, progress, failures):
                     del pipes[ready]
                 continue
             rank = running.pop(ready)  # type: ignore[arg-type]
             rank.process.join()
             while rank.messages in pipes:  # its last words, up to the end of the pipe
-                if not _read(rank.messages, rank.number, progress):
+                if not _read(rank.messages, progress, failures):
                     del pipes[rank.messages]
-            if rank.process.exitcode != 0:
-                raise RankFailedError(_death(rank))
+            if rank.process.exitcode != 0 and all(one.rank != rank.number for one in failures):
+                failures.append(death_of(rank.number, rank.process.exitcode, rank.log))
+        if failures and not first_failure(failures).lost_peer:
+            break
+        if failures and give_up is None:
+            give_up = time.monotonic() + _REASON_SECONDS
+    if failures:
+        raise RankFailedError(first_failure(failures).words)
 
 
-def _read(pipe: Connection, number: int, progress: Progress) -> bool:
+def _read(pipe: Connection, progress: Progress, failures: list[Failure]) -> bool:
     """Handle one message of a rank; False at the end of its pipe."""
     try:
         kind, value = pipe.recv()
@@ -95,22 +111,9 @@ def _read(pipe: Connection, number: int, progress: Progress) -> bool:
         progress(value)
     elif kind == "wrong use":
         raise DpprofError(value)
-    elif kind == "error":
-        raise RankFailedError(
-            f"rank {number} failed; the other ranks were stopped. Its own error:\n{value}"
-        )
+    elif kind == "failure":
+        failures.append(value)
     return True
-
-
-def _death(rank: _Rank) -> str:
-    code = rank.process.exitcode
-    how = f"exit code {code}"
-    if code is not None and code < 0:
-        how = f"signal {signal.Signals(-code).name}"
-    hint = "; out of memory, or killed from outside" if code == -signal.SIGKILL else ""
-    last = rank.log.read_text(errors="replace").splitlines()[-20:] if rank.log.exists() else []
-    said = "\nThe last it printed:\n" + "\n".join(last) if last else ""
-    return f"rank {rank.number} died ({how}{hint}); the other ranks were stopped{said}"
 
 
 def _take_down(ranks: list[_Rank]) -> None:
@@ -152,8 +155,8 @@ def _rank_main(task: _RankTask, messages: Connection) -> None:
     except DpprofError as error:
         messages.send(("wrong use", str(error)))
         os._exit(1)
-    except BaseException:  # noqa: BLE001 - crosses to the launcher, which shows it
-        messages.send(("error", traceback.format_exc()))
+    except BaseException as error:  # noqa: BLE001 - crosses to the launcher, which shows it
+        messages.send(("failure", failure_of(task.rank, error, traceback.format_exc())))
         os._exit(1)  # destructors of process groups would wait for ranks that are gone
 
 

@@ -15,6 +15,7 @@ from reference_impl.mesh import Groups, Mesh
 from reference_impl.parameters import is_expert
 from reference_impl.replicas import add_up_copies
 from reference_impl.stage import StageModel
+from reference_impl.staging import add_up
 
 
 def reduce_gradients(stages: Mapping[int, StageModel], mesh: Mesh, groups: Groups) -> None:
@@ -82,4 +83,4 @@ def _add_up(
     if group is None:
         return
     with label("all_reduce", group=name, bytes=values.nbytes, sequence=sequence):
-        dist.all_reduce(values, group=group)
+        add_up(values, group)

@@ -20,6 +20,7 @@ import torch.distributed as dist
 import dpprof
 from dpprof.costs.faults import read_fault, with_faults
 from dpprof.costs.profile import CostProfile
+from dpprof.instrument import start_memory_history
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.components import Program, component_program
 from dpprof.schedules.form import schedule_from_json
@@ -32,6 +33,7 @@ from reference_impl.job import Job
 from reference_impl.lanes import make_lane
 from reference_impl.mesh import Groups, Mesh, make_groups
 from reference_impl.runtime import Runtime
+from reference_impl.staging import StagedWire, make_staged_lane
 
 
 class Workshop(NamedTuple):
@@ -48,17 +50,17 @@ class Workshop(NamedTuple):
 def train(job: Job, rank: int, rendezvous: str, report: Callable[[int], None]) -> None:
     """Run `job` as `rank` of a world of its own; `report` is told the number of finished steps."""
     device = prepare_process(job, rank)
-    join_world(device, rendezvous, rank, job.world_size)
+    join_world(job, device, rendezvous, rank)
     try:
         train_in_world(job, rank, device, report)
     finally:
         dist.destroy_process_group()
 
 
-def join_world(device: torch.device, rendezvous: str, rank: int, world_size: int) -> None:
-    """Initialise torch.distributed: NCCL on GPUs, gloo on CPUs."""
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, rendezvous, rank=rank, world_size=world_size)
+def join_world(job: Job, device: torch.device, rendezvous: str, rank: int) -> None:
+    """Initialise torch.distributed: NCCL on GPUs, gloo on CPUs and where ranks share a GPU."""
+    backend = "nccl" if device.type == "cuda" and not job.share_gpus else "gloo"
+    dist.init_process_group(backend, rendezvous, rank=rank, world_size=job.world_size)
 
 
 def train_in_world(
@@ -70,7 +72,7 @@ def train_in_world(
     groups = _groups(job, mesh, schedule)
     build = _emulated_workshop if job.device == "emulated" else _model_workshop
     workshop = build(job, schedule, mesh, groups, device)
-    lane = partial(make_lane, device)
+    lane = partial(make_staged_lane if job.share_gpus else make_lane, device)
     channels = Channels(schedule, mesh, workshop.wire, lane, workshop.lookahead)
     if isinstance(workshop.executor, EmulatedExecutor):
         workshop.executor.channels = channels
@@ -82,7 +84,7 @@ def train_in_world(
 
 def _groups(job: Job, mesh: Mesh, schedule: Schedule) -> Groups:
     sizes = job.sizes
-    loop = sizes.get("looped_ep", 1) > 1
+    loop = sizes.get("looped_ep", 1) > 1 and not job.share_gpus
     return make_groups(mesh, schedule, dist.get_backend(), sizes.get("communication_sms"), loop)
 
 
@@ -90,6 +92,8 @@ def prepare_process(job: Job, rank: int) -> torch.device:
     """Seed and tune this process for the job's device; gives the device."""
     torch.manual_seed(job.seed)
     if job.device == "cuda":
+        if job.memory_history:
+            start_memory_history()
         index = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
@@ -117,6 +121,7 @@ def _run_steps(
         source="emulated" if emulated else "captured",
         device="cpu" if emulated else job.device,
         allocated_before_bytes=sum(part or 0 for part in static),
+        memory_history=job.memory_history,
         manifest=workshop.manifest,
     ) as capture:
         if emulated:
@@ -203,9 +208,15 @@ def _model_workshop(
     from reference_impl.model_executor import make_model_executor
 
     executor, place, manifest = make_model_executor(job, schedule, mesh, groups, device)
+    if job.share_gpus:
+        wire: Wire = StagedWire(executor.message, device)
+        note = "pipeline ranks share a GPU: their kernels take turns, messages go through the host"
+        manifest["notes"] = [note]
+    else:
+        wire = ProcessGroupWire(executor.message, device, groups)
     return Workshop(
         executor,
-        ProcessGroupWire(executor.message, device, groups),
+        wire,
         lambda operation: component_program(operation, job.layers),
         place,
         _common_manifest(job) | manifest,

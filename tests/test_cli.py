@@ -38,7 +38,7 @@ OPTIONS = {
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
         *("--warmup", "--model", "--layers", "--seed", "--inject", "--dp", "--set"),
-        *("--expert-load", "--redundant-experts"),
+        *("--expert-load", "--redundant-experts", "--share-gpus", "--memory-history"),
         *("--output", "--force"),
     },
     "schedule": {"--pp", "--micro-batches", "--format", "--output", "--force"},

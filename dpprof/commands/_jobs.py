@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from reference_impl.job import Job
 
 
+_RANKS = "dualpipe,1f1b"
+_ONE_RANK = "dualpipev,1f1b"
+"""DualPipe needs two ranks; on one, DualPipeV is its overlapped pairs and nothing else."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """The command line's options, as given."""
 
-    schedule: str
+    schedule: str | None
     pp: int | None
     ep: int
     dp: int
@@ -40,6 +45,8 @@ class Request:
     sizes: tuple[str, ...]
     expert_load: Path | None
     redundant_experts: int
+    share_gpus: bool
+    memory_history: bool
     steps: int
     warmup: int
     seed: int
@@ -58,7 +65,8 @@ def make_jobs(request: Request) -> list[Job]:
     schedules = _schedules(request, pp)
     world_size = pp * request.dp * request.ep
     _check_world(world_size)
-    device = resolve_device(request.device, world_size)
+    device = resolve_device(request.device, world_size, request.share_gpus)
+    _check_gpu_options(request, device)
     stages = [schedule.placement.stage_count for schedule in schedules]
     costs, sizes, layers = _model_of(request, device, stages)
     _check_faults(request, device, pp)
@@ -76,6 +84,8 @@ def make_jobs(request: Request) -> list[Job]:
             seed=request.seed,
             sizes=sizes,
             costs=costs,
+            share_gpus=request.share_gpus,
+            memory_history=request.memory_history,
             faults=request.inject,
         )
         for schedule, count in zip(schedules, stages, strict=True)
@@ -91,15 +101,27 @@ def _check_faults(request: Request, device: str, pp: int) -> None:
 
 def _schedules(request: Request, pp: int) -> list[Schedule]:
     micro_batches = request.micro_batches or _default_micro_batches(pp)
-    words = [word.strip() for word in request.schedule.split(",") if word.strip()]
+    given = request.schedule or (_ONE_RANK if pp == 1 else _RANKS)
+    words = [word.strip() for word in given.split(",") if word.strip()]
     schedules = [find_schedule(word, pp, micro_batches) for word in words]
     names = {schedule.name for schedule in schedules}
     if not names or len(names) < len(schedules):
-        raise DpprofError(f"--schedule {request.schedule}: give every schedule once")
+        raise DpprofError(f"--schedule {given}: give every schedule once")
     for name in names:
         if Path(name).name != name:
             raise DpprofError(f"a schedule called {name!r} cannot name a folder; rename it")
     return schedules
+
+
+def _check_gpu_options(request: Request, device: str) -> None:
+    if device != "cuda" and (request.share_gpus or request.memory_history):
+        option = "--share-gpus" if request.share_gpus else "--memory-history"
+        raise DpprofError(f"{option} is for GPUs and this would run on {device}; leave it out")
+    if request.share_gpus and request.dp * request.ep > 1:
+        raise DpprofError(
+            "--share-gpus puts pipeline ranks on one GPU, no expert or data ranks; leave out "
+            "--ep and --dp (--set looped_ep=N stands for N expert ranks)"
+        )
 
 
 def _default_pp(data_ranks: int) -> int:

@@ -28,9 +28,8 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
 @click.command()
 @click.option(
     "--schedule",
-    default="dualpipe,1f1b",
-    show_default=True,
-    help="Schedules to profile, one after the other (`dpprof schedule` lists them).",
+    help="Schedules to profile, one after the other (`dpprof schedule` lists them). "
+    "[default: dualpipe,1f1b; with --pp 1 dualpipev,1f1b]",
 )
 @click.option(
     "--pp",
@@ -78,6 +77,16 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     default=0,
     show_default=True,
     help="With --expert-load: slots for copies of busy experts.",
+)
+@click.option(
+    "--share-gpus",
+    is_flag=True,
+    help="Run several pipeline ranks on one GPU; their messages go through the host.",
+)
+@click.option(
+    "--memory-history",
+    is_flag=True,
+    help="On GPUs: write what every allocation is for.",
 )
 @click.option(
     "--layers",

@@ -1,6 +1,7 @@
 """Capture: torch.profiler around any training loop, with labels that the analyzers understand."""
 
+from dpprof.instrument.history import start_memory_history
 from dpprof.instrument.labels import label, slot_label
 from dpprof.instrument.session import Capture, capture
 
-__all__ = ["Capture", "capture", "label", "slot_label"]
+__all__ = ["Capture", "capture", "label", "slot_label", "start_memory_history"]

@@ -17,8 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import dpprof
 from dpprof.errors import DpprofError
+from dpprof.instrument.history import write_memory_history
 from dpprof.instrument.labels import LabelRecorder, start_recording, stop_recording
 from dpprof.instrument.merge import write_rank_trace
 from dpprof.runs.manifest import (
@@ -37,7 +40,8 @@ from dpprof.runs.manifest import (
 class CaptureOptions:
     """What a capture records besides the trace.
 
-    `warmup` steps run under the profiler without being kept, then `steps` are recorded.
+    `warmup` steps run under the profiler without being kept, then `steps` are recorded. With
+    `memory_history`, what `start_memory_history` has begun is written beside the trace.
     `allocated_before_bytes` is what the rank's tensors held when the capture began, which a CPU
     trace cannot know. `manifest` holds further fields of `dpprof.runs.manifest.Manifest`.
     """
@@ -48,6 +52,7 @@ class CaptureOptions:
     source: Source = "captured"
     device: str = ""
     allocated_before_bytes: int = 0
+    memory_history: bool = False
     manifest: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -114,6 +119,9 @@ class Capture:
         }
         target = self.folder / f"rank{self._place.rank}.json.gz"
         write_rank_trace(self._export, target, self._recorder, metadata)
+        if self.options.memory_history:
+            name = write_memory_history(self.folder, self._place.rank)
+            self._place = msgspec.structs.replace(self._place, memory_snapshot=name)
         places = _gather(self._place)
         if self._place.rank == min(place.rank for place in places):
             write_manifest(self.folder, self._manifest(places))
@@ -130,8 +138,6 @@ class Capture:
 
     def set_place(self, **changes: int) -> None:
         """Fill in what is known of this rank only at the end, such as torch's own memory peak."""
-        import msgspec
-
         self._place = msgspec.structs.replace(self._place, **changes)
 
     def _device(self) -> str:

@@ -100,3 +100,11 @@ def test_every_name_is_a_module():
 
     for name in DISPATCHERS:
         assert find_spec(f"reference_impl.dispatchers.{name.replace('-', '_')}")
+
+
+def test_a_rank_that_stands_for_many_copies_its_rows():
+    rows = torch.ones(4, 4)
+    plan = ExchangePlan([1, 3], [[1], [3]], RowGroups([4], torch.tensor([4])), torch.ones(2))
+    received = make_dispatcher("all-to-all", PLACE).send(rows, plan)
+    assert received is not rows
+    assert torch.equal(received, rows)

@@ -1,0 +1,63 @@
+"""Which calls wait for the GPU in the steady phase, on traces made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from dpprof.trace.host_waits import COLUMNS, host_waits
+from dpprof.trace.parse import parse_trace
+
+
+def waits_of(build, events):
+    return host_waits(parse_trace(build.encode(events), Path("rank0.json")))
+
+
+def call(build, name, ts, dur=1, correlation=0):
+    return build.span("cuda_runtime", name, ts, dur, correlation=correlation)
+
+
+def slot(build, text, ts, dur):
+    return build.annotation(f"dpprof:slot slot={text}", ts, dur)
+
+
+def table(*rows):
+    return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def test_only_the_steady_phase_of_every_step_counts(build):
+    step = [("F0.0", 0), ("F0.1", 10), ("F0.2&B0.0", 20), ("B0.1", 30), ("B0.2", 40)]
+    events = [slot(build, text, base + at, 9) for base in (0, 100) for text, at in step]
+    events += [
+        call(build, "cudaStreamSynchronize", at, 2) for at in (5, 15, 22, 35, 45, 99, 128, 131)
+    ]
+    events += [call(build, "cudaLaunchKernel", 23), call(build, "cudaMemcpyAsync", 24)]
+    pd.testing.assert_frame_equal(
+        waits_of(build, events),
+        table(
+            ("cudaStreamSynchronize", 22_000, 24_000, "F0.2&B0.0"),
+            ("cudaStreamSynchronize", 128_000, 130_000, "F0.2&B0.0"),
+        ),
+    )
+
+
+def test_copies_that_block(build):
+    """A plain copy always does, an asynchronous one where the host's memory is pageable."""
+    gpu = {"device": 0, "stream": 7}
+    events = [
+        call(build, "cudaMemcpy", 1, correlation=1),
+        call(build, "cudaMemcpyAsync", 2, correlation=2),
+        call(build, "cudaMemcpyAsync", 3, correlation=3),
+        build.span("gpu_memcpy", "Memcpy DtoH (Device -> Pageable)", 5, 1, 7, correlation=2, **gpu),
+        build.span("gpu_memcpy", "Memcpy DtoH (Device -> Pinned)", 6, 1, 7, correlation=3, **gpu),
+    ]
+    pd.testing.assert_frame_equal(
+        waits_of(build, events),
+        table(("cudaMemcpy", 1000, 2000, ""), ("cudaMemcpyAsync", 2000, 3000, "")),
+    )
+
+
+def test_nothing_waits(build):
+    events = [slot(build, "F0.0", 0, 9), slot(build, "B0.0", 10, 9), call(build, "cudaFree", 3)]
+    pd.testing.assert_frame_equal(waits_of(build, events), table())
