@@ -13,6 +13,7 @@ from dpprof.hta.guard import guarded
 from dpprof.hta.kinds import CommunicationName, name_by_class, use_kinds
 from dpprof.hta.legacy_frame import LegacyFrame
 from dpprof.hta.rewrite import raw_trace
+from dpprof.hta.stragglers import identify_by_waits
 from dpprof.runs.run import Run
 from dpprof.tables.columns import START
 
@@ -47,7 +48,7 @@ def trace_analysis(run: Run | HasRun) -> TraceAnalysis:
         raise DpprofError(f"{tables.name}: holds no activity in its steps; HTA needs some")
     classes = name_by_class(frames)
     use_kinds(classes)
-    return guarded(_trace(tables, frames, classes), ranks)
+    return guarded(_trace(tables, frames, classes), ranks, identify_by_waits(tables))
 
 
 def _check_installed() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dpprof.errors import DpprofError
+from dpprof.hta.stragglers import Identify
 
 _FAILURES = (
     ArithmeticError,
@@ -35,15 +36,16 @@ _KNOWN_REASONS = {
 }
 
 
-def guarded(trace: Any, ranks: Sequence[int]) -> Any:
+def guarded(trace: Any, ranks: Sequence[int], identify: Identify) -> Any:
     """A ``TraceAnalysis`` of a `Trace` that is already filled with these ranks.
 
-    Where HTA would take rank 0 for want of another, it takes the first rank present.
+    `identify` names stragglers, unless the caller gives another. Where HTA would take rank 0 for
+    want of another, it takes the first rank present.
     """
     from hta.trace_analysis import TraceAnalysis
 
     methods = {
-        name: _guard(name, method, ranks)
+        name: _guard(name, method, ranks, identify)
         for name, method in vars(TraceAnalysis).items()
         if callable(method) and not name.startswith("_")
     }
@@ -53,15 +55,18 @@ def guarded(trace: Any, ranks: Sequence[int]) -> Any:
     return made
 
 
-def _guard(name: str, method: Callable[..., Any], ranks: Sequence[int]) -> Callable[..., Any]:
+def _guard(
+    name: str, method: Callable[..., Any], ranks: Sequence[int], identify: Identify
+) -> Callable[..., Any]:
     signature = inspect.signature(method)
+    defaults = {"rank": ranks[0], "ranks": [ranks[0]], "straggler_identification_impl": identify}
 
     @functools.wraps(method)
     def call(*arguments: Any, **options: Any) -> Any:
         given = signature.bind(*arguments, **options).arguments
-        for option, first in (("rank", ranks[0]), ("ranks", [ranks[0]])):
+        for option, value in defaults.items():
             if option in signature.parameters and option not in given:
-                options[option] = first
+                options[option] = value
         if name in _NOT_READ:
             raise DpprofError(f"HTA's {name}: {_NOT_READ[name]}; let HTA read the trace itself")
         if name == _NEEDS_PEERS and len(ranks) < 2:
