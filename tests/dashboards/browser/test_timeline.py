@@ -49,6 +49,14 @@ def address(page: Page) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
+DRAWN = """() => {
+    const layout = document.querySelector('#timeline .js-plotly-plot')._fullLayout;
+    const meta = layout.meta, shown = layout.xaxis.range.map(ms => ms * 1e6);
+    const slack = (shown[1] - shown[0]) / 1000 + 2;
+    return Math.abs(meta.start_ns - shown[0]) < slack
+        && Math.abs(meta.start_ns + meta.span_ns - shown[1]) < slack;
+}"""
+
 PLACE = """([x, y]) => {
     const gd = document.querySelector('#timeline .js-plotly-plot'), layout = gd._fullLayout;
     const place = () => {
@@ -59,6 +67,12 @@ PLACE = """([x, y]) => {
     window.scrollBy(0, place()[1] - 300);
     return place();
 }"""
+
+
+def rest(page: Page, settle: Callable[[Page], None]) -> None:
+    """Waits until the server has drawn the range that is shown."""
+    page.wait_for_function(DRAWN)
+    settle(page)
 
 
 def at(page: Page, at_ns: float, y: float) -> tuple[float, float]:
@@ -91,19 +105,19 @@ def test_the_legend_names_what_is_painted(timeline: Page) -> None:
 def test_keys_zoom_and_pan(timeline: Page, scene: Any, settle: Callable[[Page], None]) -> None:
     whole = scene.whole_ns
     timeline.keyboard.press("w")
-    settle(timeline)
+    rest(timeline, settle)
     assert drawn_range(timeline) == (pytest.approx(0.2 * whole), pytest.approx(0.8 * whole))
     start, end = map(int, address(timeline)["t"].split("-"))
     assert (start, end) == (pytest.approx(0.2 * whole, abs=2), pytest.approx(0.8 * whole, abs=2))
     timeline.keyboard.press("d")
-    settle(timeline)
+    rest(timeline, settle)
     assert drawn_range(timeline)[0] == pytest.approx(0.35 * whole)
     timeline.keyboard.press("a")
     timeline.keyboard.press("a")
-    settle(timeline)
+    rest(timeline, settle)
     assert drawn_range(timeline)[0] == pytest.approx(0.05 * whole)
     timeline.keyboard.press("s")
-    settle(timeline)
+    rest(timeline, settle)
     assert drawn_range(timeline) == (0, pytest.approx(whole))
     assert "t" not in address(timeline)
 
@@ -113,12 +127,12 @@ def test_many_keys_at_once_are_one_zoom_down_to_nanoseconds(
 ) -> None:
     for _ in range(45):
         timeline.keyboard.press("w")
-    settle(timeline)
+    rest(timeline, settle)
     start, end = map(int, address(timeline)["t"].split("-"))
     assert 199 <= end - start <= 201
     assert "ns, " in timeline.locator("#timeline-readout").inner_text()
     timeline.keyboard.press("0")
-    settle(timeline)
+    rest(timeline, settle)
     assert "t" not in address(timeline)
 
 
@@ -133,7 +147,7 @@ def test_dragging_zooms_to_the_range(
     timeline.mouse.move((left + right) / 2, y, steps=4)
     timeline.mouse.move(right, y, steps=4)
     timeline.mouse.up()
-    settle(timeline)
+    rest(timeline, settle)
     start, end = map(int, address(timeline)["t"].split("-"))
     pixel = scene.whole_ns / scene.width_px
     assert start == pytest.approx(0.25 * scene.whole_ns, abs=2 * pixel)
@@ -149,7 +163,7 @@ def test_the_wheel_zooms_at_the_pointer(
     timeline.keyboard.down("Control")
     timeline.mouse.wheel(0, -100)
     timeline.keyboard.up("Control")
-    settle(timeline)
+    rest(timeline, settle)
     start, end = drawn_range(timeline)
     assert end - start < 0.7 * scene.whole_ns
     place = (0.3 * scene.whole_ns - start) / (end - start)
@@ -270,6 +284,7 @@ def test_next_and_previous_bubble(
     assert address(timeline)["select"].split(":")[3] == str(expected)
     timeline.keyboard.press("f")
     settle(timeline)
+    rest(timeline, settle)
     start, end = drawn_range(timeline)
     assert start <= expected <= end
 
@@ -310,6 +325,7 @@ def test_a_deep_link_shows_the_same_again(
     settle(timeline)
     timeline.keyboard.press("f")
     settle(timeline)
+    rest(timeline, settle)
     again = opened(browser_page, timeline.url)
     assert drawn_range(again) == drawn_range(timeline)
     for part in ("#timeline-readout", "#timeline-details", "#timeline-legend"):
