@@ -13,6 +13,7 @@ from dpprof.analysis.diff.cells import CALLS, TIMES, Cells
 from dpprof.analysis.diff.figures import Alignment
 from dpprof.analysis.diff.labels import WORK_LABELS, read_pair_name
 from dpprof.analysis.diff.names import Match
+from dpprof.analysis.diff.sums import add_up
 from dpprof.schedules.actions import OVERLAPPED_PAIR, Operation
 from dpprof.tables.columns import COMPONENT, KIND, LAYER, MICRO_BATCH, NAME, OPERATION, RANK, STAGE
 from dpprof.tables.kinds import COMPUTE
@@ -176,5 +177,4 @@ def _rename(work: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> pd.Data
 
 
 def _added(work: pd.DataFrame) -> pd.DataFrame:
-    added = work.groupby([RANK, *KEY], sort=False)[[*TIMES, CALLS]].sum()
-    return added.reset_index()
+    return add_up(work, [RANK, *KEY], [*TIMES, CALLS])

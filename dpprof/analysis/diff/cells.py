@@ -18,6 +18,7 @@ import pandas as pd
 from dpprof.analysis.activity import Activity, Stragglers, activities_with_events, step_windows
 from dpprof.analysis.causes import claims_of
 from dpprof.analysis.diff.labels import ROW_LABELS, WORK_LABELS, Labels
+from dpprof.analysis.diff.sums import add_up
 from dpprof.analysis.needs import Needs, slot_needs
 from dpprof.analysis.regions import Regions, bubble_regions
 from dpprof.analysis.timeline import Timeline, make_timeline
@@ -41,6 +42,7 @@ HIDDEN = "hidden_ns"
 OWN = "own_ns"
 CALLS = "calls"
 TIMES = [TOTAL, HIDDEN, OWN]
+_VALUES = [*TIMES, CALLS]
 
 WORK = [RANK, KIND, *WORK_LABELS]
 KERNELS = [RANK, KIND, NAME]
@@ -127,7 +129,8 @@ class _Maker:
 
     def _summed(self, steps: Sequence[_Step], rank: int) -> Cells:
         states = np.array([one.states for one in steps], dtype=np.int64).reshape(-1, len(STATES))
-        rows = _sum(pd.concat([one.rows for one in steps]), ROW_LABELS)
+        rows = add_up(pd.concat([one.rows for one in steps]), ROW_LABELS, _VALUES)
+        bubbles = pd.concat([one.bubbles for one in steps])
         work = self.labels.of_rows(rows, rank).assign(**{RANK: rank})
         places: dict[str, Any] = {
             RANK: rank,
@@ -136,9 +139,9 @@ class _Maker:
         computing = work[(work[KIND] == COMPUTE) & (work[SLOT] != "")]
         return Cells(
             states=pd.DataFrame(states, columns=pd.Index(STATES)).assign(**places),
-            work=_sum(work, WORK),
-            kernels=_sum(rows.assign(**{RANK: rank}), KERNELS),
-            bubbles=_sum(pd.concat([one.bubbles for one in steps]).assign(rank=rank), BUBBLES),
+            work=add_up(work, WORK, _VALUES),
+            kernels=add_up(rows.assign(**{RANK: rank}), KERNELS, _VALUES),
+            bubbles=add_up(bubbles.assign(**{RANK: rank}), BUBBLES, [OWN]),
             slots=computing[SLOTS_OF].drop_duplicates(),
         )
 
@@ -196,11 +199,3 @@ def _bubbles(regions: Regions) -> pd.DataFrame:
             OWN: regions.ends - regions.starts,
         }
     )
-
-
-def _sum(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """The rows of each key added up; text columns become text."""
-    added = rows.groupby(key, observed=True, sort=False).sum(numeric_only=True)
-    values = added[[name for name in (*TIMES, CALLS) if name in added]].reset_index()
-    texts = [name for name in key if values[name].dtype == "category"]
-    return values.astype(dict.fromkeys(texts, object))

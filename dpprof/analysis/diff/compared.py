@@ -13,6 +13,7 @@ from dpprof.analysis.diff.align import KEY, Aligned
 from dpprof.analysis.diff.cells import CALLS, TIMES, TOTAL
 from dpprof.analysis.diff.part_names import APPEARED, MOVED_AWAY, MOVED_HERE, SAME, WENT
 from dpprof.analysis.diff.parts import Scale
+from dpprof.analysis.diff.sums import add_up
 from dpprof.tables.columns import COMPONENT, KIND, NAME, OPERATION, RANK
 
 CLASS = "class"
@@ -49,8 +50,7 @@ def compare(aligned: Aligned, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
 def beside(base: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     """Times and calls of both sides added up by `key`; 0 where a side has none."""
     rows = pd.concat([_one_side(base, key, BASE), _one_side(new, key, NEW)])
-    added: pd.DataFrame = rows.groupby(key, sort=False)[_COLUMNS].sum().reset_index()
-    return added
+    return add_up(rows, key, _COLUMNS)
 
 
 def _one_side(work: pd.DataFrame, key: list[str], side: str) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from dpprof.analysis.diff.part_names import (
     UNDER_OTHERS,
 )
 from dpprof.analysis.diff.parts import Scale, largest, negative, present, whole
+from dpprof.analysis.diff.sums import sums_by
 from dpprof.tables.columns import KIND, STATE
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, COMPUTE, MEMORY, OVERLAP
 
@@ -45,8 +46,13 @@ def time_tree(
         _sum(rows[rows[KIND] == COMPUTE], OWN, COMPUTE, scale, effects),
         _sum(rows[rows[KIND] == COMPUTE], HIDDEN, OVERLAP, scale, effects),
     ]
-    exposed = [_exposed(rows, classed, kind, scale, effects) for kind in COMMUNICATION_KINDS]
-    idle = [_bubble(bubbles, state, scale, effects) for state in BUBBLE_STATES]
+    kinds, states = set(rows[KIND]), set(bubbles[STATE])
+    exposed = [
+        _exposed(rows, classed, kind, scale, effects)
+        for kind in COMMUNICATION_KINDS
+        if kind in kinds
+    ]
+    idle = [_bubble(bubbles, state, scale, effects) for state in BUBBLE_STATES if state in states]
     parts = [
         whole(COMPUTING, computing, effects),
         whole(EXPOSED, present(exposed), effects),
@@ -117,8 +123,11 @@ def scale_free(exposed: Part, total: Part, hidden: Part) -> Part:
 
 
 def _by_class(classed: pd.DataFrame, scale: Scale) -> list[Part]:
+    found = set(classed[CLASS])
     return present(
-        whole(name, largest(_by(classed[classed[CLASS] == name], LABEL, scale))) for name in CLASSES
+        whole(name, largest(_by(classed[classed[CLASS] == name], LABEL, scale)))
+        for name in CLASSES
+        if name in found
     )
 
 
@@ -127,5 +136,5 @@ def _bubble(bubbles: pd.DataFrame, state: str, scale: Scale, effects: Effects) -
 
 
 def _by(rows: pd.DataFrame, column: str, scale: Scale) -> Sequence[Part]:
-    sums = rows.groupby(column)[[BASE, NEW]].sum()
-    return [scale.part(str(name), base, new) for name, base, new in sums.itertuples(name=None)]
+    sums = sums_by(*(rows[name].tolist() for name in (column, BASE, NEW)))
+    return [scale.part(name, *times) for name, times in sums.items()]
