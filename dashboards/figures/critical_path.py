@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboards.detail.path import PIECES
 from dashboards.theme import Theme, template
+from dpprof.reporters.kinds import short_name
 from dpprof.reporters.units import TimeUnit
 from dpprof.tables.columns import END, KIND, NAME, RANK, SLOT, START, WHY
 
@@ -94,13 +95,8 @@ def _words(row: Mapping[Any, Any]) -> str:
     if row[PIECES] > 1:
         return f"rank {row[RANK]}: {row[PIECES]} short pieces, mostly this"
     where = f"rank {row[RANK]} {row[SLOT]}".rstrip()
-    name = shortened(str(row[NAME]), _LONGEST_NAME)
+    name = short_name(str(row[NAME]), _LONGEST_NAME)
     return "<br>".join(filter(None, [where, _plain(name), _plain(str(row[WHY]))]))
-
-
-def shortened(text: str, most: int) -> str:
-    """The text, its end left out where it is longer than `most` characters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _plain(text: str) -> str:

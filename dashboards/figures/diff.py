@@ -84,7 +84,12 @@ def rank_rows(diff: Diff) -> list[ChangeRow]:
 
 
 def stage_rows(diff: Diff) -> list[ChangeRow]:
-    """A row per pipeline stage, whichever ranks hold it; the times of all its ranks together."""
+    """A row per pipeline stage, whichever ranks hold it; the times of all its ranks together.
+
+    Empty where no stage is known on either side.
+    """
+    if all(one.stage is None for one in diff.stages):
+        return []
     return [
         ChangeRow("none" if one.stage is None else str(one.stage), _states(one.time, diff.steps))
         for one in diff.stages

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dashboards.detail.path import path_bars
-from dashboards.figures.critical_path import path_figure, rank_shares, shortened
+from dashboards.figures.critical_path import path_figure, rank_shares
 from dashboards.library import Library, LibraryRun
 from dashboards.links import timeline_link
 from dashboards.page import Context, Page
@@ -20,6 +20,7 @@ from dashboards.shell import view_step
 from dashboards.state import Selection
 from dpprof.analysis.critical_path import critical_path
 from dpprof.analysis.figures import StepFigures
+from dpprof.reporters.kinds import short_name
 from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, SLOT, START, STEP, WHY
 
@@ -30,7 +31,7 @@ _KEY = "critical_path"
 _COLUMNS = 1000
 _MOST_ROWS = 15
 _MOST_PIECES = 8
-_LONGEST_NAME = 56
+_LONGEST_NAME = 48
 _ABOUT = (
     "The chain of work, launches and messages that the end of the step waited for; making anything "
     "off it faster does not shorten the step."
@@ -140,7 +141,7 @@ def _names(run: LibraryRun, context: Context) -> Component:
     """What to make faster first: the work that the paths of all used steps run through most."""
     path = path_of(context.library, run)
     path = path.assign(length=path[END] - path[START], **{KIND: path[KIND].astype(str)})
-    path = path.assign(**{NAME: path[NAME].astype(str)})
+    path = path.assign(**{NAME: path[NAME].map(_short).astype(str)})
     sums = path.groupby([KIND, NAME])["length"].agg(["sum", "size"])
     sums = sums.sort_values("sum", ascending=False, kind="stable")
     unit, steps = time_unit(run.report.step_ns), len(run.report.per_step)
@@ -225,7 +226,11 @@ def named(name: str) -> Component:
     """A name from a trace, shortened, the whole for whoever points at it."""
     from dash import html
 
-    return html.Span(shortened(name or UNKNOWN, _LONGEST_NAME), title=name, className="name")
+    return html.Span(_short(name) or UNKNOWN, title=name, className="name")
+
+
+def _short(name: str) -> str:
+    return short_name(name, _LONGEST_NAME)
 
 
 page = Page(

@@ -126,6 +126,11 @@ def _map(context: Context, diff: Diff) -> Component:
     by_rank = rank_rows(diff)
     what = context.option(_ROWS, "rank") if by_rank else "stage"
     rows = by_rank if what == "rank" else stage_rows(diff)
+    if not any(time for row in rows for time in row.changes_ns.values()):
+        words = (
+            "Nothing changed." if rows else "Neither ranks nor stages of the two runs correspond."
+        )
+        return panel("Change by rank and state", empty(words), id="diff-map-panel")
     reason = [] if by_rank else [note("Ranks of the two runs do not correspond; stages do.")]
     figure = change_map(rows, what, context.theme, unit_of_diff(diff))
     return panel(

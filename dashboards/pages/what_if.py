@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 _KEY = "what_if"
 _TIMELINE = "what-if-timeline"
 _NS_PER_MS = 10**6
+_NOT_A_STEP = (
+    "{} lends its costs, but is nothing to compare a step with: its schedule is not known."
+)
 _ABOUT = (
     "A simulated rank does what its schedule and the costs say and nothing else: no host, no noise."
 )
@@ -63,13 +66,16 @@ def layout(context: Context) -> list[Component]:
     except DpprofError as error:
         return [_choice(context, None), error_panel(str(error))]
     measured = measured_of(context)
-    unit = time_unit(min(filter(None, (run.report.step_ns, measured.report.step_ns)), default=None))
+    compared = measured.run.schedule is not None
+    steps = (run.report.step_ns, measured.report.step_ns if compared else None)
+    unit = time_unit(min(filter(None, steps), default=None))
+    words = _remarks(context, asked, measured) if compared else [_NOT_A_STEP.format(measured.id)]
     return [
         _choice(context, asked),
-        _headlines(run, measured, unit, _trust(context, asked, measured)),
+        _headlines(run, measured if compared else None, unit, words),
         _timeline(),
-        *_difference(context, run, measured, unit),
-        _side_by_side(context, asked, run, measured),
+        *(_difference(context, run, measured, unit) if compared else ()),
+        _side_by_side(context, asked, run, measured if compared else None),
     ]
 
 
@@ -127,10 +133,13 @@ def _number(
     return html.Label([html.Span(label, className="label"), box], className="field")
 
 
-def _headlines(run: LibraryRun, measured: LibraryRun, unit: TimeUnit, trust: str) -> Component:
+def _headlines(
+    run: LibraryRun, measured: LibraryRun | None, unit: TimeUnit, words: Sequence[str]
+) -> Component:
     from dash import html
 
-    pairs = zip_longest(headlines(run.report), headlines(measured.report))
+    theirs = [] if measured is None else headlines(measured.report)
+    pairs = zip_longest(headlines(run.report), theirs)
     shown = [
         Tile(
             id=f"what-if-{own.id}",
@@ -143,12 +152,14 @@ def _headlines(run: LibraryRun, measured: LibraryRun, unit: TimeUnit, trust: str
         for own, other in pairs
         if own is not None
     ]
-    line = [badge(run), html.Span("beside", className="about"), badge(measured)]
+    line = [badge(run)]
+    if measured is not None:
+        line += [html.Span("beside", className="about"), badge(measured)]
     return html.Section(
         [
             html.Div(line, className="heading"),
             tiles(shown),
-            note(f"Differences are from {measured.id}, as it ran. {trust}"),
+            *map(note, words),
             *notes(run.report.warnings),
         ],
         className="panel",
@@ -156,17 +167,24 @@ def _headlines(run: LibraryRun, measured: LibraryRun, unit: TimeUnit, trust: str
     )
 
 
+def _remarks(context: Context, asked: WhatIf, measured: LibraryRun) -> list[str]:
+    """What the differences are from, and what makes them say less than they seem to."""
+    words = [f"Differences are from {measured.id}, as it ran. {_trust(context, asked, measured)}"]
+    report = measured.report
+    if (report.pp, report.micro_batches) != (asked.pp, asked.micro_batches):
+        words.append(
+            f"A step is not the same work: PP {report.pp} and {report.micro_batches} micro-batches "
+            f"measured, PP {asked.pp} and {asked.micro_batches} simulated; compare shares and "
+            "tokens/s."
+        )
+    return words
+
+
 def _trust(context: Context, asked: WhatIf, measured: LibraryRun) -> str:
     """How near the simulator comes where it can be checked: on what was measured itself."""
-    as_it_ran = _as_it_ran(asked, measured)
-    step = measured.report.step_ns
-    if as_it_ran is None or not step:
-        return ""
-    try:
-        same = simulated(context.library, as_it_ran).report.step_ns
-    except DpprofError:
-        return ""
-    if same is None:
+    step, report = measured.report.step_ns, _step_of(context, _as_it_ran(asked, measured))
+    same = None if report is None else report.step_ns
+    if not step or same is None:
         return ""
     unit = time_unit(step)
     return (
@@ -229,16 +247,15 @@ def _difference(
 
 
 def _side_by_side(
-    context: Context, asked: WhatIf, run: LibraryRun, measured: LibraryRun
+    context: Context, asked: WhatIf, run: LibraryRun, measured: LibraryRun | None
 ) -> Component:
     reports = [replace(run.report, name="what if")]
+    if measured is None:
+        return panel("Figures", columns(*_sections(reports)), id="what-if-compared")
     as_it_ran = _as_it_ran(asked, measured)
-    if as_it_ran is not None and as_it_ran != asked:
-        try:
-            same = simulated(context.library, as_it_ran).report
-            reports.append(replace(same, name=f"{measured.id}, simulated"))
-        except DpprofError:
-            pass
+    same = None if as_it_ran in (None, asked) else _step_of(context, as_it_ran)
+    if same is not None:
+        reports.append(replace(same, name=f"{measured.id}, simulated"))
     reports.append(replace(measured.report, name=f"{measured.id}, {measured.source}"))
     return panel(
         "Side by side",
@@ -246,6 +263,14 @@ def _side_by_side(
         id="what-if-compared",
         about=f"Ratios are to {measured.id} as it ran; times are per step.",
     )
+
+
+def _step_of(context: Context, asked: WhatIf | None) -> Report | None:
+    """The report of a what-if; None where it cannot be simulated."""
+    try:
+        return None if asked is None else simulated(context.library, asked).report
+    except DpprofError:
+        return None
 
 
 def _sections(reports: Sequence[Report]) -> list[Component]:

@@ -56,7 +56,8 @@ class Watch:
         page.on("response", self._response)
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # plotly says so, as a trace, when a figure asks for what it does not have.
+        if message.type == "error" or message.text.startswith("WARN:"):
             self.problems.append(f"console: {message.text}")
 
     def _request(self, request: Request) -> None:

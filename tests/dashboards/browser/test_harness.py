@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PAGES = {
     "/fine": "<script>console.log('a'); console.warn('b')</script>",
     "/console": "<script>console.error('wrong')</script>",
+    "/plotly": "<script>console.trace('WARN: no such colour')</script>",
     "/exception": "<script>throw Error('thrown')</script>",
     "/elsewhere": "<script src='http://127.0.0.2:9/cdn.js'></script>",
     "/missing": "<script src='/none.js'></script>",
@@ -43,6 +44,7 @@ def faulty() -> Iterator[str]:
     [
         ("/fine", []),
         ("/console", ["console: wrong"]),
+        ("/plotly", ["console: WARN: no such colour"]),
         ("/exception", ["exception: thrown"]),
         (
             "/elsewhere",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.detail.path import path_bars
-from dashboards.figures.critical_path import path_figure, rank_shares, shortened
+from dashboards.figures.critical_path import path_figure, rank_shares
 from dashboards.parts.zoom import zoomed
 from dashboards.theme import DARK, LIGHT
 from dpprof.reporters.units import TimeUnit
@@ -16,7 +16,7 @@ PIECES = {
     "end_ns": [4 * 10**6, 6 * 10**6, 11 * 10**6],
     "kind": ["compute", "p2p", "compute"],
     "slot": ["F0.1", "", "B0.1"],
-    "name": ["attention<x>", "recv", "mlp"],
+    "name": ["attention <1>", "recv", "mlp"],
     "why": ["a peer waited for it", "", "the last of the step to end"],
 }
 
@@ -31,7 +31,7 @@ def test_a_path_is_bars_by_kind_and_a_line_from_one_to_the_next() -> None:
     assert [list(one.base) for one in kinds] == [[0, 5], [3]]
     assert [list(one.x) for one in kinds] == [[3, 5], [2]]
     assert [list(one.y) for one in kinds] == [[0, 1], [1]]
-    assert kinds[0].customdata[0] == "rank 5 F0.1<br>attention&lt;x&gt;<br>a peer waited for it"
+    assert kinds[0].customdata[0] == "rank 5 F0.1<br>attention &lt;1&gt;<br>a peer waited for it"
     assert kinds[0].marker.pattern.shape != kinds[1].marker.pattern.shape
 
 
@@ -46,10 +46,6 @@ def test_the_axis_names_the_ranks_on_the_path_and_shows_the_span() -> None:
 def test_the_path_by_rank_is_per_step() -> None:
     figure = rank_shares([("a", {3: 8 * 10**6, 0: 2 * 10**6}, 2)], LIGHT, MS)
     assert (list(figure.data[0].x), list(figure.data[0].y)) == ([0, 3], [1, 4])
-
-
-def test_long_names_are_shortened() -> None:
-    assert (shortened("abcdef", 6), shortened("abcdefg", 6)) == ("abcdef", "abcde…")
 
 
 def test_a_zoom_becomes_a_range_within_the_step() -> None:
