@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.figures import Diff, KernelDiff, Part, SlotDiff
+from dpprof.analysis.diff.names import family
 from dpprof.analysis.diff.part_names import (
     BUBBLE,
     COMPUTING,
@@ -248,7 +249,7 @@ class Tables:
     def _kernel(self, row: KernelDiff) -> _Row:
         count = per_step(self.diff)
         calls = (Cell(f"{calls / count:.4g}") for calls in (row.base_calls, row.new_calls))
-        name = short_name(row.title, max(self._name_width - 12, _SHORTEST_NAME))
+        name = _shortened(row.title, max(self._name_width - 12, _SHORTEST_NAME))
         return (Cell(name), Cell(_names_words(row)), *calls, *self._times(row))
 
     def path(self) -> Section:
@@ -268,8 +269,11 @@ _STATE_COLUMNS = (COMPUTE, OVERLAP, EXPOSED, BUBBLE)
 
 
 def _shortened(name: str, longest: int) -> str:
-    """Names of operations stay whole, those of kernels lose their arguments."""
-    return name if len(name) <= longest else short_name(name, longest)
+    """Operations stay whole, kernels lose their arguments, element-wise ones tell the functor."""
+    if len(name) <= longest:
+        return name
+    functor = family(name)
+    return functor if functor.startswith("element-wise") else short_name(name, longest)
 
 
 _WAITING = (BUBBLE_WARMUP, BUBBLE_DEPENDENCY, BUBBLE_DRAIN)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,11 @@ import pytest
 from hypothesis import strategies as st
 
 from dpprof.analysis.diff.figures import Diff, Part
+from dpprof.costs.load import load_costs
 from dpprof.runs.run import Run
+from dpprof.schedules.registry import make_schedule
+from dpprof.simulate.run import simulated_run
+from dpprof.trace.load import load_run
 
 _KINDS = ("compute", "compute", "compute", "dispatch", "combine", "p2p", "all_reduce", "memory")
 _LABELS = st.fixed_dictionaries(
@@ -90,6 +96,34 @@ def find(part: Part, *names: str) -> Part:
 def times(part: Part) -> dict[str, tuple[int, int]]:
     """Name -> time on both sides, of the parts of a part."""
     return {one.name: (one.base_ns, one.new_ns) for one in part.parts}
+
+
+_SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_run() -> Callable[[str], Run]:
+    """Reads a public trace beside the repository."""
+    if not _SHARED.is_dir():
+        pytest.skip("no public traces beside the repository (../shared/data)")
+    return lambda name: load_run(str(_SHARED / name))
+
+
+@pytest.fixture(scope="session")
+def sample_run() -> Callable[[str], Run]:
+    """Reads a sample of the repository, each once."""
+    traces = Path(__file__).resolve().parents[2] / "traces"
+    return cache(lambda name: load_run(str(traces / name)))
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Callable[..., Run]:
+    """A step of a schedule in simulated time, with built-in costs."""
+
+    def make(name: str, pp: int, micro_batches: int, costs: str = "unit-components") -> Run:
+        return simulated_run(make_schedule(name, pp, micro_batches), load_costs(costs))
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ _NUMBERS = re.compile(r"_?(?:sm|align|stage|ldg)?\d+(?:x\d+)*(?:ul|u|l)?(?![a-z]
 _DIGITS = re.compile(r"\d+")
 _TYPES = re.compile(
     r"\b(?:unsigned|signed|const|volatile|float|double|half|bool|char|short|int|long|true|false|"
-    r"u?int_t|c10::\w+|__half\d?|__nv_bfloat\d*|at::opmath_type)\b"
+    r"u?int_t|c(?:10)?::\w+|__half\d?|__nv_bfloat\d*|at::opmath_type)\b"
 )
 _NOT_WORDS = re.compile(r"[^A-Za-z_:]+")
 _NCCL = re.compile(r"(?:nccl|rccl)\w*?Kernel_(?:Generic_)?([A-Za-z]+)")
@@ -40,7 +40,7 @@ _PRODUCT = re.compile(r"gemm|cutlass|xmma|nvjet|cublas", re.IGNORECASE)
 _NO_PRODUCT = re.compile(r"reduce_kernel|splitKreduce", re.IGNORECASE)
 _VECTOR_PRODUCT = re.compile(r"gemv\w*?kernel|gemvx?::kernel|gemv2[NT]", re.IGNORECASE)
 _MAGMA = re.compile(r"magma_\w*gemm\w*<(?:\w+, )*?(true|false), (true|false)")
-_TRANSPOSED = re.compile(r"_([nt]{2})(?:_|$|>)", re.IGNORECASE)
+_TRANSPOSED = re.compile(r"_([nt]{2,3})(?:_|$|>)", re.IGNORECASE)
 _ELEMENT_WISE = re.compile(r"elementwise_kernel")
 _FUNCTOR = re.compile(r"\w*(?:[Ff]unctor|_kernel_cuda|_kernel_impl|clamp_scalar|compare_scalar)\w*")
 _WRAPPERS = frozenset(
@@ -146,12 +146,12 @@ def family(name: str) -> str:
     if _VECTOR_PRODUCT.search(text):
         return "matrix-vector product"
     if _PRODUCT.search(text) and not _NO_PRODUCT.search(text):
-        return f"matrix product {_transposition(text)}"
+        return f"matrix product {_transposition(text)}".rstrip()
     return ""
 
 
 def _transposition(name: str) -> str:
-    """``nn``, ``nt``, ``tn`` or ``tt``; empty where the name does not say."""
+    """``nn``, ``nt``, ``tnt`` and so on; empty where the name does not say."""
     if (flags := _MAGMA.search(name)) is not None:
         return "".join("t" if flag == "true" else "n" for flag in flags.groups())
     transposed = _TRANSPOSED.search(name)
