@@ -173,7 +173,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
     )
 
 
-@pytest.mark.parametrize("ranks", [16, 256])
+@pytest.mark.parametrize("ranks", [16, 64])
 def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
     parts = tiny_parts(ranks)
     peers, warnings = find_peers(parts, None)
@@ -189,7 +189,7 @@ def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
 
 
 def test_of_many_bounds_on_clocks_the_tightest_are_taken_in_pieces(monkeypatch) -> None:
-    parts = tiny_parts(32)
+    parts = tiny_parts(16)
     peers, _ = find_peers(parts, None)
     events = pd.concat([part.communications for part in parts], ignore_index=True)
     events = pd.concat(
