@@ -189,7 +189,7 @@ def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
 
 
 def test_of_many_bounds_on_clocks_the_tightest_are_taken_in_pieces(monkeypatch) -> None:
-    parts = tiny_parts(16)
+    parts = tiny_parts(32)
     peers, _ = find_peers(parts, None)
     events = pd.concat([part.communications for part in parts], ignore_index=True)
     events = pd.concat(
