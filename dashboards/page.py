@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """What a page shows: the view, the runs it is of, and how colours look.
-
-    `runs` are those chosen, the baseline left out where others are chosen too and it stands in
-    `baseline`; every page has at least one run.
-    """
+    """What a page shows: the view, the runs it is of, and how colours look."""
 
     library: Library
     view: ViewState
@@ -47,6 +43,9 @@ class Context:
         return self.view.options.get(name, default)
 
 
+Builder = Callable[[Context], "Component | Sequence[Component]"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """A page of the dashboard; a module ``dashboards/pages/<key>.py`` has one called `page`.
@@ -55,14 +54,16 @@ class Page:
     changes of the fields of `ViewState` in `live`, which the page's own callbacks see to.
     `callbacks`, where given, registers these once. `options` are the page's own parts of the URL
     (``o.<name>``) with the values they may have (empty: any plain text). `about` explains the page
-    in one sentence.
+    in one sentence. `report` builds its part of a report in one file, where nothing calls back;
+    where it is left out `layout` does. It may give nothing.
     """
 
     key: str
     title: str
     order: int
-    layout: Callable[[Context], Component | Sequence[Component]]
+    layout: Builder
     about: str = ""
     live: frozenset[str] = frozenset()
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     callbacks: Callable[[Dash, Library], None] | None = None
+    report: Builder | None = None

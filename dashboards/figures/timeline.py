@@ -18,7 +18,7 @@ from dashboards.theme import Theme, template
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MARGIN = {"l": 92, "r": 14, "t": 40, "b": 6}
+MARGIN = {"l": 92, "r": 14, "t": 48, "b": 6}
 NS_PER_MS = 1e6
 _CHARACTER_PX = 6.2
 _MOST_LABELS = 1500

@@ -51,6 +51,8 @@ _HEIGHTS: tuple[tuple[int, Heights], ...] = (
     (16, Heights(13, 10, 7, 4, 5, 7, 5)),
     (32, Heights(0, 10, 5, 3, 4, 5, 3)),
 )
+_LARGEST_GAP = 2  # pixels beneath a rank that still are its last row
+
 _SMALLEST = Heights(0, 7, 3, 0, 3, 4, 2)
 """Of more than 32 ranks: messages have no row of their own, but show when streams are drawn."""
 
@@ -112,9 +114,6 @@ class Rows:
             groups.setdefault((row.run, row.rank), []).append(row)
         for (run, rank), rows in groups.items():
             yield run, rank, rows[0].top, rows[-1].bottom
-
-
-_LARGEST_GAP = 2
 
 
 def make_rows(groups: Sequence[Group]) -> Rows:

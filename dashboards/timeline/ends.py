@@ -11,7 +11,6 @@ import pandas as pd
 from dashboards.detail.index import BUBBLES, SLOTS, lane_names
 from dashboards.figures.timeline import Arrow, Mark, Selected
 from dashboards.figures.timeline_rows import Row
-from dashboards.library import Library
 from dashboards.state import Selection
 from dashboards.timeline.lookup import BUBBLE, EVENT, SLOT, Hit
 from dashboards.timeline.scene import Scene, SceneRun
@@ -62,8 +61,10 @@ class End:
         return Selection(self.what, run, self.rank, self.start_ns, self.number)
 
 
-def ends_of(hit: Hit) -> list[End]:
+def ends_of(hit: Hit | None) -> list[End]:
     """What the bubble waited for, or the other ends of the transfer; empty where none is known."""
+    if hit is None:
+        return []
     if hit.what == BUBBLE:
         return _waited_for(hit)
     if hit.what == EVENT and hit.values[KIND] in COMMUNICATION_KINDS:
@@ -171,10 +172,3 @@ def _row(scene: Scene, hit: Hit) -> Row | None:
     rows = [scene.rows.find(hit.run.run.id, hit.rank, name) for name in names]
     exact = [row for row, name in zip(rows, names, strict=True) if row and row.name == name]
     return exact[0] if exact else rows[0]
-
-
-def all_ends(library: Library, hit: Hit | None) -> list[End]:
-    """The ends of a selection, found once."""
-    if hit is None:
-        return []
-    return library.kept(("ends", str(hit.selection), hit.run.step), lambda: ends_of(hit))

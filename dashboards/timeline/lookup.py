@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,16 +144,17 @@ class Recent:
 
     def __init__(self, most: int = 8) -> None:
         self._most = most
-        self._tables: dict[Any, pd.DataFrame] = {}
+        self._lock = threading.Lock()
+        self._tables: dict[Hashable, pd.DataFrame] = {}
 
-    def get(self, key: Any, make: Any) -> pd.DataFrame:
+    def get(self, key: Hashable, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """The table of `key`, made where it is not held; the one longest unused gives way."""
-        table = self._tables.pop(key, None)
-        table = make() if table is None else table
-        self._tables[key] = table
-        while len(self._tables) > self._most:
-            self._tables.pop(next(iter(self._tables)), None)
-        return table
+        with self._lock:
+            table = self._tables.pop(key, None)
+            self._tables[key] = make() if table is None else table
+            while len(self._tables) > self._most:
+                self._tables.pop(next(iter(self._tables)))
+            return self._tables[key]
 
 
 def _nearest(table: pd.DataFrame, run: SceneRun, at_ns: int, near_ns: int) -> pd.DataFrame | None:

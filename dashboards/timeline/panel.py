@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dashboards.page import Context
-from dashboards.timeline.ends import End, all_ends
+from dashboards.timeline.ends import End, ends_of
 from dashboards.timeline.facts import facts_of, title_of
 from dashboards.timeline.lookup import BUBBLE, Hit, hit_at, hit_of
 from dashboards.timeline.scene import Scene
@@ -89,7 +89,7 @@ def around(start_ns: int, end_ns: int) -> tuple[int, int]:
 def _ends(context: Context, hit: Hit) -> Component:
     from dash import html
 
-    ends = all_ends(context.library, hit)
+    ends = ends_of(hit)
     if not ends:
         return html.Div(html.P(_no_ends(hit), className="about") if _no_ends(hit) else [])
     title = "Waited for" if hit.what == BUBBLE else "Other ends"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dashboards.detail.index import LANES, P2P_LANE, SLOTS
 from dashboards.figures.timeline import MARGIN, Drawn, strips, timeline_figure
 from dashboards.page import Context
-from dashboards.timeline.ends import all_ends, selected_of
+from dashboards.timeline.ends import ends_of, selected_of
 from dashboards.timeline.legend import legend, names_in
 from dashboards.timeline.lookup import hit_of
 from dashboards.timeline.scene import Scene, Wanted, make_scene, plot_width
@@ -46,7 +46,7 @@ def picture(context: Context, screen: Mapping[str, Any]) -> tuple[go.Figure, Any
     scene = scene_of(context, screen)
     drawn = scene.drawn()
     hit = hit_of(context.library, scene, context.view.select)
-    selected = selected_of(scene, hit, all_ends(context.library, hit))
+    selected = selected_of(scene, hit, ends_of(hit))
     coloring, theme = context.view.color, context.theme
     painted = [strip for run in drawn for strip in strips(run, coloring)]
     figure = timeline_figure(drawn, scene.rows, painted, theme, selected)
