@@ -311,7 +311,8 @@ PRESETS: Mapping[str, ModelConfig] = MappingProxyType(
         ),
         # DeepSeek-V3's MoE layer as its published profile runs it (technical report, section
         # 4.2): one rank's share of 64 expert-parallel ranks, 4 of 256 experts, experts dealt out.
-        # With real expert parallelism: --set looped_ep=1 --ep 64.
+        # With real expert parallelism: --set looped_ep=1 --ep 64. The profile has no embedding and
+        # no head, and a stage in the middle of the model has neither: the vocabulary is small.
         "deepseek-v3-layer": ModelConfig(
             layers=4,
             hidden=7168,
@@ -324,7 +325,7 @@ PRESETS: Mapping[str, ModelConfig] = MappingProxyType(
             top_k=8,
             expert_size=2048,
             shared_size=2048,
-            vocab=129280,
+            vocab=8192,
             sequence=4096,
             micro_batch=1,
             dtype="bfloat16",

@@ -58,8 +58,7 @@ def plan_routing(chosen: Tensor, slots: int, capacity: int = 0) -> Routing:
 def rows_to_send(x: Tensor, routing: Routing) -> Tensor:
     """Copies of ``x [tokens, hidden]`` in send order; free places hold zeros."""
     top_k = len(routing.inverse) // len(x)
-    copies = x.repeat_interleave(top_k, dim=0)
-    return _Move.apply(copies, routing.order, routing.inverse, bool(routing.capacity))
+    return _Copy.apply(x, top_k, routing.order, routing.inverse, bool(routing.capacity))
 
 
 def weighted_sum(returned: Tensor, weights: Tensor, routing: Routing) -> Tensor:
@@ -103,6 +102,20 @@ def _swap_blocks(rows: Tensor, counts: list[list[int]]) -> Tensor:
         return rows.unflatten(0, (len(counts), width, -1)).transpose(0, 1).flatten(0, 2)
     blocks = rows.split([count for inner in counts for count in inner])
     return torch.cat([block for inner in range(width) for block in blocks[inner::width]])
+
+
+class _Copy(torch.autograd.Function):
+    """Tokens to the places of their copies, in one step; a token's gradient is its copies' sum."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, top_k: int, take: Tensor, back: Tensor, gaps: bool) -> Tensor:
+        ctx.top_k, ctx.back, ctx.gaps = top_k, back, gaps
+        return _take(x, take // top_k, gaps)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        copies = _take(gradient, ctx.back, ctx.gaps)
+        return copies.unflatten(0, (-1, ctx.top_k)).sum(dim=1), None, None, None, None
 
 
 class _Move(torch.autograd.Function):

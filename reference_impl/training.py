@@ -33,11 +33,12 @@ class MasterAdamW(torch.optim.Optimizer):
         updated = [master_of.get(id(value), value) for value in own]
         for value, master in zip(own, updated, strict=True):
             master.grad = gradient_of(value)
-        self._adamw = torch.optim.AdamW(updated, lr=lr) if updated else None
+        on_gpu = bool(updated) and updated[0].is_cuda  # one kernel for all there
+        self._adamw = torch.optim.AdamW(updated, lr=lr, fused=on_gpu) if updated else None
         for master in updated:
             assert self._adamw is not None
             self._adamw.state[master] = {
-                "step": torch.tensor(0.0),
+                "step": torch.zeros((), device=master.device if on_gpu else None),
                 "exp_avg": torch.zeros_like(master),
                 "exp_avg_sq": torch.zeros_like(master),
             }

@@ -20,16 +20,37 @@ def golden(folder: Path) -> dict[str, object]:
 
 def profile() -> None:
     """Profile every schedule into this folder."""
-    options = "--pp 4 --micro-batches 8 --steps 2 --device emulated --costs unit-components --force"
-    command = [sys.executable, "-m", "dpprof", "profile", "--schedule", ",".join(SCHEDULES)]
-    subprocess.run([*command, *options.split(), "-o", "traces"], check=True, cwd=HERE.parent)
+    options = "--pp 4 --micro-batches 8 --steps 2 --device emulated --costs unit-components"
+    _run("--schedule", ",".join(SCHEDULES), *options.split(), "-o", "traces")
+
+
+def profile_cuda(folder: str) -> None:
+    """The same schedules on a real GPU that two ranks share, and overlapped pairs of one rank."""
+    common = ["--device", "cuda", "--model", "small", "--layers", "4", "--steps", "1"]
+    common += ["--set", "routing=balanced", "-o", folder]
+    pipeline = ["--pp", "2", "--micro-batches", "8", "--share-gpus"]
+    _run("--schedule", ",".join(SCHEDULES), *common, *pipeline)
+    _run("--schedule", "dualpipev", *common, "--pp", "1", "--micro-batches", "4")
+
+
+def _run(*options: str) -> None:
+    command = [sys.executable, "-m", "dpprof", "profile", "--force", *options]
+    subprocess.run(command, check=True, cwd=HERE.parent)
 
 
 def main() -> None:
-    """Profile, unless asked for the metrics alone; analyze; write ``golden.json``."""
-    if sys.argv[1:] != ["--metrics-only"]:
+    """Profile, unless asked for the metrics alone; analyze; write ``golden.json``.
+
+    ``--cuda [FOLDER]`` makes the CUDA samples in ``traces/cuda``, or elsewhere and no metrics.
+    """
+    if sys.argv[1:2] == ["--cuda"]:
+        profile_cuda(*(sys.argv[2:] or ["traces/cuda"]))
+    elif sys.argv[1:] != ["--metrics-only"]:
         profile()
-    metrics = {name: golden(HERE / name) for name in SCHEDULES}
+    if sys.argv[2:]:
+        return
+    found = sorted(f"cuda/{path.parent.name}" for path in HERE.glob("cuda/*/run.json"))
+    metrics = {name: golden(HERE / name) for name in (*SCHEDULES, *found)}
     (HERE / "golden.json").write_text(json.dumps(metrics, indent=1) + "\n")
 
 
