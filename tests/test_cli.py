@@ -28,7 +28,7 @@ OPTIONS = {
     },
     "export": {
         *("--to", "--output", "--force", "--steps", "--whole-trace", "--memory-snapshot"),
-        *("--executor", "--scheduler"),
+        *("--baseline", "--executor", "--scheduler"),
     },
     "gate": {
         *("--baseline", "--fail-if", "--allow-mismatch", "--profile", "--baseline-profile"),

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _MOST_WAITED_FOR = 6
 """Ranks waited for that have a place of their own within a phase and cause."""
 
+_PLAIN = "#B8C0CA"
+"""What is no cause; dark text can be read on it, as on all causes, in both themes."""
+
 _ROW_HEIGHT = 18
 _FRAME = 110
 
@@ -108,7 +111,10 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
     import plotly.graph_objects as go
 
     nodes = _nodes(run)
+    colors = [theme.color(one.state) if one.state else _PLAIN for one in nodes]
     shapes = [theme.pattern(node.state) for node in nodes]
+    # Over a list of colours plotly's "overlay" draws black.
+    drawn = pattern("", theme) | {"shape": shapes, "fillmode": "replace", "bgcolor": colors}
     figure = go.Figure(
         go.Icicle(
             ids=[node.path for node in nodes],
@@ -118,15 +124,12 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
             branchvalues="total",
             sort=False,
             leaf={"opacity": 1},
-            marker={
-                "colors": [theme.color(one.state) if one.state else theme.line for one in nodes],
-                "pattern": pattern("", theme) | {"shape": shapes},
-            },
+            marker={"colors": colors, "pattern": drawn},
             customdata=[unit.full(node.size_ns) for node in nodes],
             texttemplate="%{label}<br>%{customdata}",
             hovertemplate="%{label}: %{customdata}, %{percentRoot:.1%} of all bubbles"
             "<extra></extra>",
-            textfont={"color": ["#111111" if node.state else theme.text for node in nodes]},
+            textfont={"color": "#111111"},
         )
     )
     figure.update_layout(template=template(theme), height=380, margin={"t": 8, "l": 8, "b": 8})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dashboards.detail.index import LANES
+from dashboards.downloads import perfetto_button
 from dashboards.fields import control_id
 from dashboards.library import IDEAL, Library
 from dashboards.page import Context, Page
@@ -30,6 +31,7 @@ _BUTTONS = (
     (",", "< previous", "Previous bubble or activity (,)"),
     (".", "next >", "Next bubble or activity (.)"),
 )
+_REPORT_PX = 1360
 _CONFIG = {
     "displaylogo": False,
     "displayModeBar": False,
@@ -71,6 +73,27 @@ def layout(context: Context) -> list[Component]:
     ]
 
 
+def report(context: Context) -> list[Component]:
+    """The picture of the whole step with its legend, where nothing can be zoomed or selected."""
+    from dash import dcc, html
+
+    if not any(run.report.per_step for run in context.runs):
+        return layout(context)
+    figure, names, readout = picture(context, {"width": _REPORT_PX})
+    figure.update_layout(dragmode=False)
+    words = [text for text in readout if not text.startswith("Click")]
+    return [
+        html.Section(
+            [
+                html.Div(names, className="legend"),
+                html.Figure(dcc.Graph(figure=figure), className="graph timeline"),
+                html.Div(words, className="readout"),
+            ],
+            className="panel",
+        )
+    ]
+
+
 def _tools(context: Context) -> list[Component]:
     from dash import dcc, html
 
@@ -103,6 +126,7 @@ def _tools(context: Context) -> list[Component]:
                     html.Button(form.upper(), className="icon", **{"data-save": form})
                     for form in ("svg", "png")
                 ],
+                perfetto_button(context.runs[0].id),
             ],
             className="buttons",
         ),
@@ -185,6 +209,7 @@ page = Page(
     live=frozenset({"time_range", "select"}),
     options={"lanes": LANES},
     callbacks=_callbacks,
+    report=report,
 )
 
 assert [color for color, _ in _COLORS] == list(COLORS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from dpprof.runs.run import Run
 
 DEFAULT_PORT = 8050
+_WORTH_A_WORD = 200_000
+"""Activities whose analysis takes so long that somebody might wonder."""
+
 _NEEDED = ("dash", "plotly", "waitress")
 
 
@@ -51,7 +55,7 @@ def command(
     RUN is a run folder, a folder that holds several, a folder or glob of trace files, or one
     trace file. Serves this machine alone until Ctrl-C, which ends it with exit code 0.
     """
-    _check_installed()
+    check_installed("the dashboard", _NEEDED)
     from dashboards.serve import LOCAL_HOSTS, address_of, listen, serve
 
     listener = listen(host, port)
@@ -78,8 +82,9 @@ def command(
 def load_library(
     runs: Sequence[str], baseline: str | None, reading: ReadingOptions, wanted: dict[str, Any]
 ) -> Library:
-    """All runs and the baseline, loaded and analyzed; wanted: more of `load_run`'s arguments."""
+    """All runs and the baseline, ready to be shown; wanted: more of `load_run`'s arguments."""
     from dashboards.library import Library, path_ids
+    from dashboards.timeline.scene import index_of
 
     paths = [path for run in runs for path in run_folders(run)]
     base = _baseline(paths, baseline)
@@ -91,7 +96,7 @@ def load_library(
     loaders = {id: loader(path) for id, path in zip(ids, paths, strict=True)}
     library = Library(loaders, "" if base is None else ids[base])
     for id in ids:
-        library.get(id)
+        index_of(library, library.get(id))
     return library
 
 
@@ -111,12 +116,14 @@ def _load(path: str, reading: ReadingOptions, wanted: dict[str, Any]) -> Run:
     from dpprof.trace.load import load_run
 
     with reading.shown() as how:
-        return load_run(path, patterns=user_patterns(), reading=how, **wanted)
+        run = load_run(path, patterns=user_patterns(), reading=how, **wanted)
+    if run.held.count >= _WORTH_A_WORD and sys.stderr.isatty():
+        click.echo(f"Analyzing {run.name}: {run.held.count:,} activities", err=True)
+    return run
 
 
-def _check_installed() -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+def check_installed(what: str, needed: Sequence[str]) -> None:
+    """Raise `DpprofError` where a package that `what` needs is missing."""
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        raise DpprofError(
-            f"the dashboard needs {', '.join(missing)}: pip install 'dpprof[dashboard]'"
-        )
+        raise DpprofError(f"{what} needs {', '.join(missing)}: pip install 'dpprof[dashboard]'")

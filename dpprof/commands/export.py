@@ -9,8 +9,10 @@ import click
 
 from dpprof.commands._config import user_patterns
 from dpprof.commands._reading import ReadingOptions, reading_options
+from dpprof.errors import DpprofError
 
-FORMS = ("perfetto", "parquet", "csv")
+REPORT = "html"
+FORMS = ("perfetto", "parquet", "csv", REPORT)
 
 
 @click.command()
@@ -20,7 +22,7 @@ FORMS = ("perfetto", "parquet", "csv")
     "form",
     type=click.Choice(FORMS),
     required=True,
-    help="A trace for ui.perfetto.dev, or tables.",
+    help="A trace for ui.perfetto.dev, tables, or a report in one file.",
 )
 @click.option(
     "-o",
@@ -30,8 +32,9 @@ FORMS = ("perfetto", "parquet", "csv")
     type=click.Path(path_type=Path),
     required=True,
     help="A .json or .json.gz for perfetto; a folder for all tables, or a .parquet or .csv for "
-    "the events alone.",
+    "the events alone; a .html for html.",
 )
+@click.option("--baseline", metavar="RUN", help="The run that an html report compares with.")
 @click.option("--steps", metavar="N[-M],...", help="Steps to account, by their numbers.")
 @click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
 @reading_options
@@ -47,20 +50,52 @@ def command(
     run: str,
     form: str,
     path: Path,
+    baseline: str | None,
     executor: str,
     scheduler: str | None,
     force: bool,
     **wanted: Any,
 ) -> None:
-    """Write RUN for Perfetto (one clock, bubbles, arrows) or as tables.
+    """Write RUN for Perfetto (one clock, bubbles, arrows), as tables, or as a report.
 
-    RUN is a run folder, a folder or glob of trace files, or one trace file.
+    RUN is a run folder, a folder or glob of trace files, or one trace file. An html report is the
+    dashboard's pages in one file, which needs no server and no network; it takes a folder that
+    holds several run folders too.
     """
+    reading = ReadingOptions(executor, scheduler)
+    if form == REPORT:
+        next_step = _write_report([run], baseline, path, (reading, wanted, force))
+    elif baseline is not None:
+        raise DpprofError(f"--baseline is for an html report; leave it out for {form}")
+    else:
+        next_step = _write_export(run, form, path, (reading, wanted, force))
+    click.echo(f"Wrote {path}; {next_step}", err=True)
+
+
+_How = tuple[ReadingOptions, dict[str, Any], bool]
+"""How traces are read, more arguments of `load_run`, and whether to overwrite."""
+
+
+def _write_export(run: str, form: str, path: Path, how: _How) -> str:
     from dpprof.export import check_export, export
     from dpprof.trace.load import load_run
 
+    reading, wanted, force = how
     check_export(form, path, force=force)
-    with ReadingOptions(executor, scheduler).shown() as reading:
-        loaded = load_run(run, patterns=user_patterns(), reading=reading, **wanted)
-    next_step = export(loaded, form, path, force=force)
-    click.echo(f"Wrote {path}; {next_step}", err=True)
+    with reading.shown() as shown:
+        loaded = load_run(run, patterns=user_patterns(), reading=shown, **wanted)
+    return export(loaded, form, path, force=force)
+
+
+def _write_report(runs: list[str], baseline: str | None, path: Path, how: _How) -> str:
+    from dpprof.commands.dashboard import check_installed, load_library
+
+    reading, wanted, force = how
+    check_installed("an html report", ("dash", "plotly"))
+    from dashboards.static import check_report, write_report
+
+    check_report(path, force=force)
+    if baseline is not None and wanted["snapshots"]:
+        raise DpprofError("--memory-snapshot is for one run; leave out --baseline")
+    library = load_library(runs, baseline, reading, wanted)
+    return write_report(library, path, force=force)

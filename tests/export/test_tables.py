@@ -136,7 +136,7 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     [
         (["--to", "perfetto", "-o", "trace.pb"], ".json or .json.gz"),
         (["--to", "perfetto", "-o", "nowhere/trace.json"], "no such folder"),
-        (["--to", "html", "-o", "a"], "perfetto"),
+        (["--to", "pdf", "-o", "a"], "perfetto"),
         (["--to", "csv"], "--output"),
     ],
 )
