@@ -59,10 +59,11 @@ def attention(
     latent = rms_norm(latent, weights["key_value_norm"])
     key_value = _heads(linear(latent, weights["key_value_up"]), 2 * head_size)
     key, value = key_value.chunk(2, dim=-1)
-    key_rope = rotate(_heads(key_rope, rope_size), table).expand(*key.shape[:-1], rope_size)
+    turned = operators.fused(rotate)
+    key_rope = turned(_heads(key_rope, rope_size), table).expand(*key.shape[:-1], rope_size)
 
     mixed = F.scaled_dot_product_attention(
-        torch.cat((query, rotate(query_rope, table)), dim=-1),
+        torch.cat((query, turned(query_rope, table)), dim=-1),
         torch.cat((key, key_rope), dim=-1),
         value,
         is_causal=True,

@@ -18,7 +18,14 @@ from reference_impl.exchange import ExchangePlan
 from reference_impl.exchanger import Exchanger
 from reference_impl.layer import before_dispatch, merge, mlp, summed_loss
 from reference_impl.moe import Routing
-from reference_impl.operators import Operators, WeightParts, deferred, run_weight_parts
+from reference_impl.operators import (
+    Operators,
+    WeightParts,
+    compiled,
+    deferred,
+    run_weight_parts,
+    unfused,
+)
 from reference_impl.segment import Segment, Tensors, run_segment
 from reference_impl.stage import StageModel
 from reference_impl.wires import Wires
@@ -172,7 +179,8 @@ class ChunkPass:
         return self._batch
 
     def _deferred(self, component: Component, layer: int) -> Operators:
-        return deferred(self._weight_parts.setdefault((component, layer), []))
+        fused = compiled if self._model.config.fusion == "compile" else unfused
+        return deferred(self._weight_parts.setdefault((component, layer), []), fused)
 
     def _take_layer_input(self, layer: int) -> Tensors:
         if layer:

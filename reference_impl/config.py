@@ -14,6 +14,7 @@ from reference_impl.dispatchers.names import DISPATCHERS
 DTYPES = ("float64", "float32", "bfloat16")
 OPTIMIZERS = ("adamw", "sgd", "none")
 ROUTINGS = ("scores", "balanced")
+FUSIONS = ("none", "compile")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class ModelConfig:
     seed: int = 0
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
+    fusion: str = "none"  # "compile": element-wise parts go through torch.compile
     # Routing (DeepSeek-V3 technical report, section 2.1.2).
     routing: str = "scores"  # "balanced" deals experts out like cards, for profiling
     expert_groups: int = 1
@@ -80,6 +82,7 @@ class ModelConfig:
         _check_choice("dtype", self.dtype, DTYPES)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("routing", self.routing, ROUTINGS)
+        _check_choice("fusion", self.fusion, FUSIONS)
         _check_choice("dispatcher", self.dispatcher, DISPATCHERS)
         for name in ("route_scale", "bias_speed", "capacity_factor"):
             if not 0 <= getattr(self, name) < float("inf"):

@@ -72,7 +72,7 @@ def weighted_sum(returned: Tensor, weights: Tensor, routing: Routing) -> Tensor:
 
 def gated_mlp(x: Tensor, gate_up: Tensor, down: Tensor, operators: Operators) -> Tensor:
     """SwiGLU of the shared expert."""
-    return operators.linear(_gate(operators.linear(x, gate_up)), down)
+    return operators.linear(operators.fused(_gate)(operators.linear(x, gate_up)), down)
 
 
 def experts(
@@ -83,7 +83,8 @@ def experts(
     Rows came in by source rank and within it by expert: ``plan.counts[source][expert]``.
     """
     grouped = _swap_blocks(rows, plan.counts)
-    inner = _gate(operators.grouped_linear(grouped, weights["expert_gate_up"], plan.groups))
+    gate_up = operators.grouped_linear(grouped, weights["expert_gate_up"], plan.groups)
+    inner = operators.fused(_gate)(gate_up)
     result = operators.grouped_linear(inner, weights["expert_down"], plan.groups)
     return _swap_blocks(result, [list(column) for column in zip(*plan.counts, strict=True)])
 

@@ -8,7 +8,7 @@ Layers are written once against `Operators`. With `PLAIN` they are ordinary auto
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,12 +23,14 @@ from reference_impl.grouped import (
     grouped_linear,
 )
 
+Function = Callable[..., Tensor]
+
 WeightParts = list[Callable[[], None]]
 """What part W has to call."""
 
 
 class Operators(NamedTuple):
-    """The operations that own weights."""
+    """The operations that own weights, and what fuses those that own none."""
 
     linear: Callable[[Tensor, Tensor], Tensor]
     """``(x [..., inputs], weight [outputs, inputs]) -> [..., outputs]``."""
@@ -37,18 +39,32 @@ class Operators(NamedTuple):
     consecutive rows share the weight of their group."""
     embedding: Callable[[Tensor, Tensor], Tensor]
     """``(tokens [...], weight [vocab, hidden]) -> [..., hidden]``."""
+    fused: Callable[[Function], Function]
+    """A function of tensors, element by element, as it is or compiled."""
 
 
-PLAIN = Operators(F.linear, grouped_linear, F.embedding)
+def unfused(function: Function) -> Function:
+    """The function as it is."""
+    return function
+
+
+@cache
+def compiled(function: Function) -> Function:
+    """The function through torch.compile, one kernel for what would be several; made once."""
+    return torch.compile(function, dynamic=True)
+
+
+PLAIN = Operators(F.linear, grouped_linear, F.embedding, unfused)
 """Ordinary autograd: one backward computes input and weight gradients."""
 
 
-def deferred(parts: WeightParts) -> Operators:
+def deferred(parts: WeightParts, fused: Callable[[Function], Function] = unfused) -> Operators:
     """Operators whose backward puts the weight gradients off into `parts`."""
     return Operators(
         partial(_call, _DeferredLinear, parts),
         partial(_call, _DeferredGroupedLinear, parts),
         partial(_call, _DeferredEmbedding, parts),
+        fused,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 
 from dpprof.schedules.registry import make_schedule
-from reference_impl import grouped
+from reference_impl import chunk, grouped
 from reference_impl.config import preset
 from reference_impl.grouped import (
     RowGroups,
@@ -101,3 +102,21 @@ def test_the_grouped_kernel_equals_the_loop(rows, monkeypatch):
     by_kernel = all_three()
     monkeypatch.setattr(grouped, "_works", lambda device: False)
     torch.testing.assert_close(by_kernel, all_three(), rtol=2e-2, atol=2e-2)
+
+
+def test_compiled_parts_equal_the_others(exact_config, reference, relative_error, monkeypatch):
+    """Traced and differentiated as by inductor, whose code takes a minute to build."""
+    made = []
+
+    def traced(function):
+        made.append(function.__name__)
+        return torch.compile(function, dynamic=True, backend="aot_eager")
+
+    monkeypatch.setattr(chunk, "compiled", cache(traced))
+    config = replace(exact_config, layers=2, fusion="compile")
+    schedule = make_schedule("1f1b", 1, 2)
+    executor = ModelExecutor(config, schedule, Mesh(1, 1, 0), ALONE, CPU)
+    walk_step(schedule, [executor])
+    expected = reference(replace(config, fusion="none"), 2)
+    assert relative_error(executor.gradients(), expected.gradients) < 1e-10
+    assert sorted(made) == ["_gate", "rotate"]
