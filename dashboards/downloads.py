@@ -26,16 +26,19 @@ def perfetto_links(id: str) -> Component:
     """A button that hands the run to ui.perfetto.dev, and the file for other ways to open it."""
     from dash import html
 
-    path = perfetto_path(id)
-    about = "all ranks on one clock, with bubbles, memory and arrows between sends and receives"
-    opens = {"data-perfetto": path, "data-title": id}
-    return html.Div(
-        [
-            html.Button("Open in Perfetto", className="button", title=about, **opens),
-            html.A("Download for Perfetto", href=path, className="button", download=""),
-        ],
-        className="buttons",
+    download = html.A(
+        "Download for Perfetto", href=perfetto_path(id), className="button", download=""
     )
+    return html.Div([perfetto_button(id), download], className="buttons")
+
+
+def perfetto_button(id: str) -> Component:
+    """A button that hands the run to ui.perfetto.dev."""
+    from dash import html
+
+    about = f"{id}: all ranks on one clock, with bubbles, memory, and arrows from sends to receives"
+    opens = {"data-perfetto": perfetto_path(id), "data-title": id}
+    return html.Button("Open in Perfetto", className="button", title=about, **opens)
 
 
 def offer_downloads(server: Flask, library: Library) -> None:

@@ -181,11 +181,14 @@ def pp8(browser: Browser, pp8_pair: Path) -> Iterator[Served]:
 def _serve(*paths: Path) -> Iterator[Served]:
     from dashboards.app import make_app
     from dashboards.library import Library, path_ids
+    from dashboards.serve import guard
     from dpprof.trace.load import load_run
 
     names = [str(path) for path in paths]
     ids = path_ids(names)
     loaders = {id: (lambda name=name: load_run(name)) for id, name in zip(ids, names, strict=True)}
     library = Library(loaders, baseline="1f1b")
-    with served(make_app(library).server) as url:
+    server = make_app(library).server
+    guard(server, "127.0.0.1")  # what its policy forbids is an error in the console
+    with served(server) as url:
         yield Served(url, library)
