@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from dpprof.analysis.diff.figures import Diff, Part
+from dpprof.analysis.diff.make import diff_runs
 from dpprof.costs.load import load_costs
 from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule
@@ -114,6 +115,12 @@ def sample_run() -> Callable[[str], Run]:
     """Reads a sample of the repository, each once."""
     traces = Path(__file__).resolve().parents[2] / "traces"
     return cache(lambda name: load_run(str(traces / name)))
+
+
+@pytest.fixture(scope="session")
+def sample_diff(sample_run: Callable[[str], Run]) -> Diff:
+    """The sample of 1F1B beside that of DualPipe."""
+    return diff_runs(sample_run("1f1b"), sample_run("dualpipe"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,158 @@
+"""A diff in words and in every format; the answer comes first."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from dpprof.analysis.diff.make import diff_runs
+from dpprof.reporters.diff import DIFF_FORMATS, diff_document, render_diff
+from dpprof.reporters.diff_words import answer
+from dpprof.runs.manifest import RankPlace
+
+_MS = 1_000_000
+
+
+def _run(make_run, event, compute, transfer, *, steps=1, **fields):
+    """Ranks that compute so long (ms), the transfers of all exposed behind it."""
+    rows = []
+    for step in range(steps):
+        for rank, length in enumerate(compute):
+            start = 1000 * _MS * step
+            middle = start + length * _MS
+            end = middle + transfer * _MS + step
+            rows.append(event(rank, start, middle, step=step, name="gemm_64x64_nn"))
+            ready = {"ready_ns": middle, "name": "a|b<i>", "step": step}
+            rows.append(event(rank, middle, end, "dispatch", **ready))
+    return make_run(rows, used_steps=tuple(range(steps)), **fields)
+
+
+def test_the_answer_says_how_much_what_of_and_who(make_run, event):
+    base = _run(make_run, event, [100] * 4, 10, name="old")
+    diff = diff_runs(base, _run(make_run, event, [100, 100, 130, 100], 20, name="new"))
+    assert list(answer(diff)) == [
+        "new is 40.00 ms (36.4%) slower per step than old: 110.00 -> 150.00 ms; significance n/a, "
+        "one step in BASE and NEW: its spread is not known; profile several steps",
+        "of it bubble +22.50 ms (drain +22.50), exposed +10.00 ms (dispatch +10.00), computing "
+        "+7.50 ms",
+        "rank 2 stands out: busy +40.00 ms, the others +10.00 to +10.00 ms",
+    ]
+
+
+def test_no_change_is_said_so(make_run, event):
+    run = _run(make_run, event, [100], 10, steps=3)
+    text = render_diff(diff_runs(run, run), "table")
+    assert "NEW takes as long per step as BASE: 110.00 ms\n" in text
+    assert "n.s.: not significant" in text
+
+
+def test_a_change_within_the_spread_is_not_significant(make_run, event):
+    def run(*lengths):
+        rows = [
+            event(0, 1000 * step, 1000 * step + length, step=step, name="work")
+            for step, length in enumerate(lengths)
+        ]
+        return make_run(rows, used_steps=tuple(range(len(lengths))))
+
+    diff = diff_runs(run(100, 120, 110), run(104, 125, 107))
+    assert re.search(r"slower per step .*; not significant \(95 % interval -\d", next(answer(diff)))
+
+
+@pytest.fixture(scope="module")
+def hostile(make_run, event):
+    """Names that formats would take for their own."""
+    base = _run(make_run, event, [10, 20], 10, name="<b>a|b`\n</b>", steps=2)
+    return diff_runs(base, _run(make_run, event, [30, 25], 5, name="n&w", steps=2))
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.add(tag)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        assert not {"src", "href", "onload", "onclick"} & {name for name, _ in attrs}
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_html_is_one_page_without_scripts(hostile):
+    page = render_diff(hostile, "html")
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert tags.seen.isdisjoint({"script", "link", "img", "iframe", "b>a"})
+    assert page.startswith("<!doctype html>")
+    assert "&lt;b&gt;a|b`" in page
+    assert "n&amp;w" in page
+    assert "<td" in page
+    assert "&nbsp;&nbsp;computing" in page
+
+
+def test_markdown_keeps_its_tables(hostile):
+    lines = render_diff(hostile, "markdown").splitlines()
+    assert lines[0] == "# \\<b>a\\|b\\` \\</b> -> n&w"
+    tables = [line for line in lines if line.startswith("|")]
+    assert tables
+    columns = {line.count("|") - line.count("\\|") for line in tables}
+    assert columns <= set(range(3, 12))
+    assert any(line.startswith("| &nbsp;&nbsp;computing |") for line in lines)
+    bold = next(line for line in lines if line.startswith("**"))
+    assert "per step than" in bold
+
+
+def test_tables_fit_their_width_and_ascii_is_enough(sample_diff):
+    text = render_diff(sample_diff, "table", width=100)
+    assert max(map(len, text.splitlines())) <= 100
+    narrow = render_diff(sample_diff, "table", width=80, unicode=False)
+    assert narrow.isascii()
+    assert "\x1b[" not in text
+    assert "\x1b[" in render_diff(sample_diff, "table", color=True)
+
+
+def test_the_answer_stands_within_the_first_screen(sample_diff):
+    lines = render_diff(sample_diff, "table").splitlines()
+    answered = next(number for number, line in enumerate(lines) if "faster per step than" in line)
+    assert answered < 10
+    assert any(line.startswith("step  ") for line in lines[:30])
+    assert "EMULATED" in "\n".join(lines[:5])
+
+
+def test_what_is_not_known_is_left_out_with_its_reason(make_run, event):
+    run = _run(make_run, event, [10], 5)
+    document = diff_document(diff_runs(run, run), 100)
+    titles = [block.title for block in document.blocks]
+    assert not any("promise" in title or "memory" in title.lower() for title in titles)
+    step = document.blocks[0]
+    assert step.notes == (
+        "intervals: n/a, one step in BASE and NEW: its spread is not known; profile several steps",
+    )
+
+
+def test_slots_are_told_by_stage_and_micro_batch(sample_diff):
+    text = render_diff(sample_diff, "table")
+    assert re.search(
+        r"F, stage \d, mb \d +F0\.\d \(rank \d\) +F[01]\.\d&B[01]\.\d \(rank \d\)", text
+    )
+
+
+def test_json_is_the_diff(sample_diff):
+    text = render_diff(sample_diff, "json")
+    assert msgspec.json.decode(text, type=type(sample_diff)) == sample_diff
+    assert msgspec.json.decode(text)["schema_version"] == 1
+
+
+@pytest.mark.parametrize("format", DIFF_FORMATS)
+def test_every_format_renders_ranks_that_do_not_correspond(make_run, event, format):
+    places = [RankPlace(rank=0, pp_rank=0, stages=[0])]
+    base = _run(make_run, event, [10], 5, places=places, world_size=1)
+    diff = diff_runs(base, _run(make_run, event, [10, 20], 5, world_size=2))
+    assert diff.ranks == []
+    assert "do not correspond" in render_diff(diff, format)
