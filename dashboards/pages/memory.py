@@ -208,15 +208,14 @@ def callbacks(app: Dash, library: Library) -> None:
 
 def zoomed(layout: Mapping[str, Any], unit_ns: int) -> str | None:
     """The time range, as in an address, that a change of the picture asks for; None for none."""
-    ends = [
-        value
-        for end in (0, 1)
+    ends = {
+        name[-2]: round(value * unit_ns)
         for name, value in layout.items()
-        if name.startswith("xaxis") and name.endswith(f".range[{end}]")
-    ]
-    if len(ends) == 2:
-        start, end = (max(round(value * unit_ns), 0) for value in ends)
-        return f"{start}-{max(end, start + 1)}"
+        if name.startswith("xaxis") and name.endswith((".range[0]", ".range[1]"))
+    }
+    if len(ends) == 2:  # of one axis or, alike, of both
+        start = max(ends["0"], 0)
+        return f"{start}-{max(ends['1'], start + 1)}"
     whole = any(name.startswith("xaxis") and name.endswith(".autorange") for name in layout)
     return "" if whole else None
 

@@ -88,6 +88,11 @@ def test_a_range_of_the_address_is_the_range_of_the_curve(make_context, library,
         ({"xaxis.range[0]": 1.5, "xaxis.range[1]": 2.5}, "1500-2500"),
         ({"xaxis2.range[0]": -3, "xaxis2.range[1]": 2}, "0-2000"),
         ({"xaxis.range[0]": 1, "xaxis.range[1]": 1}, "1000-1001"),
+        (
+            {"xaxis.range[0]": 1, "xaxis.range[1]": 2}
+            | {"xaxis2.range[0]": 1, "xaxis2.range[1]": 2},
+            "1000-2000",
+        ),
         ({"xaxis.autorange": True}, ""),
         ({"xaxis2.autorange": True, "yaxis.autorange": True}, ""),
         ({"autosize": True}, None),
