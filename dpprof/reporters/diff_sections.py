@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from dpprof.analysis.diff.figures import Diff, KernelDiff, Part, SlotDiff
+from dpprof.analysis.diff.figures import Diff, KernelDiff, MemoryDiff, Part, SlotDiff
 from dpprof.analysis.diff.names import family
 from dpprof.analysis.diff.part_names import (
     BUBBLE,
@@ -21,8 +21,15 @@ from dpprof.analysis.diff.part_names import (
 from dpprof.reporters.content import MOST_RANKS, Cell, Section
 from dpprof.reporters.diff_words import busy_change, interval_text, per_step, signed, unit_of_diff
 from dpprof.reporters.kinds import short_name
-from dpprof.reporters.units import UNKNOWN, TimeUnit, bytes_text
-from dpprof.tables.kinds import BUBBLE_DEPENDENCY, BUBBLE_DRAIN, BUBBLE_WARMUP, COMPUTE, OVERLAP
+from dpprof.reporters.units import UNKNOWN, ByteUnit, TimeUnit, byte_unit
+from dpprof.tables.kinds import (
+    BUBBLE_DEPENDENCY,
+    BUBBLE_DRAIN,
+    BUBBLE_WARMUP,
+    COMPUTE,
+    MEMORY,
+    OVERLAP,
+)
 
 MOST_ROWS = 10
 _MOST_CAUSES = 3
@@ -148,15 +155,16 @@ class Tables:
                 Cell(_renumbered(str(rank.base_rank), str(rank.new_rank))),
                 Cell(_renumbered(_list(rank.base_stages), _list(rank.new_stages))),
                 *self._state_changes(rank.time, self.diff.steps),
-                Cell(_bytes_change(rank.memory.change_bytes)),
+                Cell(self._peak_change(rank.memory)),
             )
             for rank in ordered[:MOST_RANKS]
         )
         more = len(ordered) - MOST_RANKS
         notes = (f"... and {more} more ranks; --format json has them all",) if more > 0 else ()
         return Section(
-            f"Changes by rank ({self.unit.name} per step; the largest change of busy time first)",
-            ("rank", "stages", *_STATE_COLUMNS, "memory peak"),
+            f"Changes by rank ({self.unit.name} per step; peak in {self._bytes.name}; the largest "
+            "change of busy time first)",
+            ("rank", "stages", *_STATE_COLUMNS, "peak"),
             rows if len(rows) > 1 else (),
             notes,
             text_columns=2,
@@ -169,19 +177,30 @@ class Tables:
                 Cell("none" if stage.stage is None else str(stage.stage)),
                 Cell(_renumbered(_list(stage.base_ranks), _list(stage.new_ranks))),
                 *self._state_changes(stage.time, self.diff.steps),
-                Cell(_bytes_change(stage.memory.change_bytes if stage.memory else None)),
+                Cell(self._peak_change(stage.memory)),
             )
             for stage in self.diff.stages[:MOST_RANKS]
         )
         more = len(self.diff.stages) - MOST_RANKS
         notes = (f"... and {more} more stages; --format json has them all",) if more > 0 else ()
         return Section(
-            f"Changes by stage ({self.unit.name} per step, all ranks together)",
-            ("stage", "ranks", *_STATE_COLUMNS, "memory peak"),
+            f"Changes by stage ({self.unit.name} per step, all ranks together; peak in "
+            f"{self._bytes.name})",
+            ("stage", "ranks", *_STATE_COLUMNS, "peak"),
             rows,
             (*notes, *(["none: idle with nothing left to start"] if rows else [])),
             text_columns=2,
         )
+
+    @property
+    def _bytes(self) -> ByteUnit:
+        return byte_unit(self.diff.memory.new_bytes)
+
+    def _peak_change(self, memory: MemoryDiff | None) -> str:
+        if memory is None or memory.change_bytes is None:
+            return UNKNOWN
+        text = f"{memory.change_bytes / self._bytes.bytes:+.2f}"
+        return text if float(text) else "0.00"
 
     def _state_changes(self, time: Part, divisor: int) -> Iterator[Cell]:
         """Changes of compute, overlap, exposed and bubble."""
@@ -192,25 +211,31 @@ class Tables:
 
     def operations(self) -> Section:
         """The operations that changed most, by state."""
+        parts = self._shown(self.diff.operations.parts)[:MOST_ROWS]
+        changes = [self._by_state(part) for part in parts]
+        states = [state for state in _BUSY if any(state in one for one in changes)]
         rows = tuple(
-            (Cell(_shortened(part.name, self._name_width)), *self._operation(part))
-            for part in self._shown(self.diff.operations.parts)[:MOST_ROWS]
+            (
+                Cell(_shortened(part.name, self._name_width - 9 * (len(states) - 1))),
+                *self._times(part),
+                *(Cell(signed(self.unit, one.get(state, 0))) for state in states),
+            )
+            for part, one in zip(parts, changes, strict=True)
         )
         return Section(
             f"Operations that changed most ({self.unit.name} per step, mean of the ranks)",
-            ("operation", "base", "new", "change", COMPUTE, OVERLAP, EXPOSED),
+            ("operation", "base", "new", "change", *states),
             rows,
         )
 
-    def _operation(self, part: Part) -> Iterator[Cell]:
-        yield from self._times(part)
-        changes = {COMPUTE: 0, OVERLAP: 0, EXPOSED: 0}
+    def _by_state(self, part: Part) -> dict[str, float]:
+        """Changes by state, all exposed communication together; only what is not 0."""
+        changes: dict[str, float] = {}
         for state in part.parts:
             name = state.name.partition(".")[0]
-            if name in changes:
-                changes[name] += state.change_ns
-        for change in changes.values():
-            yield Cell(signed(self.unit, change / per_step(self.diff)))
+            change = changes.get(name, 0) + state.change_ns / per_step(self.diff)
+            changes[name] = change
+        return {name: change for name, change in changes.items() if change}
 
     def slots(self) -> Section:
         """The slots that changed most."""
@@ -265,6 +290,7 @@ class Tables:
         return Section(title, ("", "base", "new", "change"), rows)
 
 
+_BUSY = (COMPUTE, OVERLAP, EXPOSED, MEMORY)
 _STATE_COLUMNS = (COMPUTE, OVERLAP, EXPOSED, BUBBLE)
 
 
@@ -293,12 +319,6 @@ def _list(numbers: Iterable[int]) -> str:
     if len(shown) > 4:
         shown = [*shown[:3], f"... {shown[-1]}"]
     return ", ".join(shown) or "none"
-
-
-def _bytes_change(change: int | None) -> str:
-    if change is None:
-        return UNKNOWN
-    return f"{'-' if change < 0 else '+'}{bytes_text(abs(change))}" if change else "0"
 
 
 def _slot_words(slot: SlotDiff) -> str:

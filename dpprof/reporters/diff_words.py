@@ -140,9 +140,11 @@ def _memory(diff: Diff) -> Iterator[str]:
         for part in parts
         if part.change_bytes and abs(part.change_bytes) >= _NAMED_SHARE * abs(change)
     ]
-    if change and memory.base_bytes:
-        text += f" ({change / memory.base_bytes:+.1%}): {', '.join(named)}"
-    yield text
+    if abs(change) < _SMALLEST * memory.base_bytes:
+        yield f"memory peak unchanged: {bytes_text(memory.new_bytes)}"
+    else:
+        share = f" ({change / memory.base_bytes:+.1%})" if memory.base_bytes else ""
+        yield f"{text}{share}: {', '.join(named)}"
 
 
 def signed_bytes(change: int | None) -> str:
