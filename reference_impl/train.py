@@ -92,10 +92,10 @@ def prepare_process(job: Job, rank: int) -> torch.device:
     """Seed and tune this process for the job's device; gives the device."""
     torch.manual_seed(job.seed)
     if job.device == "cuda":
-        if job.memory_history:
-            start_memory_history()
         index = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
         torch.cuda.set_device(index)
+        if job.memory_history:
+            start_memory_history()
         return torch.device("cuda", index)
     # Ranks share the cores: threads within an operator would only fight each other.
     torch.set_num_threads(1)

@@ -12,16 +12,15 @@ MOST_ENTRIES = 1_000_000
 def start_memory_history(max_entries: int = MOST_ENTRIES) -> None:
     """Have torch take down every allocation on the GPU; to be called before the model is made.
 
-    Without stacks, which would cost the host more than a small kernel takes: what memory is for is
-    said by metadata and by the schedule's slots (docs/memory.md). Raises `DpprofError` where
-    there is no CUDA.
+    With the Python stack of each allocation, which costs the host some microseconds: take times
+    from a run without. Raises `DpprofError` where there is no CUDA.
     """
     import torch
 
     if not torch.cuda.is_available():
         raise DpprofError("the memory history is torch's for CUDA; leave it out on other devices")
     torch.cuda.memory._record_memory_history(
-        enabled="all", context=None, stacks="python", max_entries=max_entries
+        enabled="all", context="alloc", stacks="python", max_entries=max_entries
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dpprof.tables.columns import (
     END,
+    KIND,
     OPERATION,
     RANK,
     SLOT,
@@ -61,7 +62,9 @@ def slots_table(
 
 
 def _from_events(events: pd.DataFrame) -> pd.DataFrame:
-    inside = events[(events[SLOT] != "") & (events[STEP] != OUTSIDE)]
+    """Messages of the pipeline may be launched in a slot and still be under way long after it."""
+    own = (events[SLOT] != "") & (events[KIND] != "p2p")
+    inside = events[own & (events[STEP] != OUTSIDE)]
     if inside.empty:
         return empty_table(SLOTS)
     keys = [RANK, STEP, SLOT, OPERATION]

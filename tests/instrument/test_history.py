@@ -36,11 +36,11 @@ def test_without_a_gpu_there_is_no_history(calls, monkeypatch):
     assert calls == []
 
 
-def test_history_is_taken_down_without_stacks(calls, monkeypatch):
+def test_history_is_taken_down_with_stacks_of_allocations(calls, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     start_memory_history(max_entries=7)
     assert calls == [
-        {"enabled": "all", "context": None, "stacks": "python", "max_entries": 7},
+        {"enabled": "all", "context": "alloc", "stacks": "python", "max_entries": 7},
     ]
 
 
