@@ -65,6 +65,11 @@ def layout(context: Context) -> list[Component]:
     ]
 
 
+def report(context: Context) -> list[Component]:
+    """The same; nothing of a run that is compared with none."""
+    return layout(context) if compared(context).base is not None else []
+
+
 def diff_of(library: Library, base: LibraryRun, new: LibraryRun) -> Diff:
     """The diff of two runs, made once."""
     return library.kept(("diff", base.id, new.id), lambda: diff_runs(base.run, new.run))
@@ -239,6 +244,7 @@ page = Page(
     title="Diff",
     order=80,
     layout=layout,
+    report=report,
     options={
         _RUN: (),
         _LEVEL: tuple(LEVELS),

@@ -326,6 +326,12 @@ def timelines(context: Context, screen: Mapping[str, Any]) -> tuple[Any, Any, An
     return figure, legend, readout[:2]
 
 
+def report(context: Context) -> list[Component]:
+    """Nothing: a choice that cannot be made is no part of a report."""
+    del context
+    return []
+
+
 page = Page(
     key=_KEY,
     title="What-if",
@@ -333,6 +339,7 @@ page = Page(
     layout=layout,
     live=frozenset({"time_range"}),
     callbacks=_callbacks,
+    report=report,
     options={
         SCHEDULE: schedule_names(),
         PP: (),
