@@ -95,6 +95,7 @@ def _register(app: Dash, library: Library, known: Known) -> None:
     @app.callback(
         Output("url", "pathname"),
         Output("url", "search"),
+        Output("notes", "children", allow_duplicate=True),
         Input({"type": "view", "field": ALL, "was": ALL}, "value"),
         Input("change", "data"),
         State("url", "pathname"),
@@ -104,11 +105,11 @@ def _register(app: Dash, library: Library, known: Known) -> None:
     def change(values: Any, data: dict[str, Any] | None, path: str, search: str) -> Any:
         del values, data
         view, _ = parse(path or "", search or "", known)
-        new = changed(view, ctx.triggered, known)
+        new, problems = changed(view, ctx.triggered, known)
         if new == view:
-            return no_update, no_update
+            return no_update, no_update, notes(problems) if problems else no_update
         query = new.search()
-        return f"/{new.page}", f"?{query}" if query else ""
+        return f"/{new.page}", f"?{query}" if query else "", no_update
 
 
 def _static_key(context: Context, page: Page) -> str:

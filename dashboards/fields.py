@@ -14,8 +14,12 @@ from dashboards.state import Known, ViewState, parse
 _KEYS = {"time_range": "t"}
 
 
-def changed(view: ViewState, triggered: Sequence[Mapping[str, Any]], known: Known) -> ViewState:
+def changed(
+    view: ViewState, triggered: Sequence[Mapping[str, Any]], known: Known
+) -> tuple[ViewState, list[str]]:
     """The view after the changes of components, given as Dash's list of what triggered.
+
+    Beside it, what of the changes was not understood, in words.
 
     A control with the id ``{"type": "view", "field": F, "was": V}`` sets field F (``o.<name>``: an
     option of the page) unless it still has the value V that it was drawn with, of which Dash tells
@@ -31,12 +35,9 @@ def changed(view: ViewState, triggered: Sequence[Mapping[str, Any]], known: Know
             else:
                 given[_KEYS.get(name, name)] = value_text(value)
     query = urlencode({key: text for key, text in given.items() if text})
-    return _same_page(view, page, parse(page, query, known)[0])
-
-
-def _same_page(view: ViewState, page: str, new: ViewState) -> ViewState:
-    """Options belong to their page: another page begins with its own defaults."""
-    return new if page == view.page else replace(new, options=ViewState().options)
+    new, problems = parse(page, query, known)
+    # Options belong to their page: another one begins with its own defaults.
+    return (new, problems) if page == view.page else (replace(new, options={}), [])
 
 
 def _fields(one: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -48,6 +48,12 @@ def empty_shell() -> Component:
                 ],
                 className="top",
             ),
+            html.Div(
+                error_panel("the server does not answer; start dpprof dashboard again"),
+                id="offline",
+                role="alert",
+                hidden=True,
+            ),
             html.Div(id="problem", role="alert"),
             html.Div(id="notes", role="status"),
             dcc.Loading(

@@ -93,6 +93,22 @@
     },
   };
 
+  // Says so where the server has gone, until it answers again.
+  var fetched = window.fetch;
+  function tellOffline(gone) {
+    var note = document.getElementById("offline");
+    if (note) note.hidden = !gone;
+  }
+  window.fetch = function () {
+    return fetched.apply(window, arguments).then(function (answer) {
+      tellOffline(false);
+      return answer;
+    }, function (error) {
+      if (error.name !== "AbortError") tellOffline(true);
+      throw error;
+    });
+  };
+
   // The shell is there as soon as Dash has drawn it.
   var watcher = new MutationObserver(function () {
     if (!document.getElementById("content")) return;

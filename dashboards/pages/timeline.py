@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from dash import Dash
     from dash.development.base_component import Component
 
-_COLORS = [("operation", "operation"), ("kind", "kind"), ("component", "component")]
 _LANES = [("together", "by role"), ("streams", "by stream")]
 _BUTTONS = (
     ("w", "+", "Zoom in (W)"),
@@ -106,7 +105,7 @@ def _tools(context: Context) -> list[Component]:
         className="short",
     )
     return [
-        picker("color", "Colour by", _COLORS, context.view.color),
+        picker("color", "Colour by", COLORS, context.view.color),
         picker("o.lanes", "Lanes", _LANES, context.option("lanes", LANES[0])),
         html.Label([html.Span("Ranks", className="label"), ranks], className="field"),
         *_ideal_link(context),
@@ -211,5 +210,3 @@ page = Page(
     callbacks=_callbacks,
     report=report,
 )
-
-assert [color for color, _ in _COLORS] == list(COLORS)

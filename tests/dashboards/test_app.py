@@ -29,7 +29,7 @@ def client(library):
     return make_app(library).server.test_client()
 
 
-def call(client, outputs, inputs, states=(), triggered="url.search"):
+def call(client, outputs, inputs, states=(), triggered="url.search", side="response"):
     """The answer of the callback with these outputs: id and property -> value."""
 
     def parts(names, values):
@@ -55,7 +55,7 @@ def call(client, outputs, inputs, states=(), triggered="url.search"):
     if answer.status_code == 204:
         return None
     assert answer.status_code == 200, answer.text
-    return answer.get_json()["response"]
+    return answer.get_json()[side]
 
 
 def show(client, url, screen=SCREEN, shown=None):
@@ -158,6 +158,18 @@ def test_errors_of_a_page_are_shown_in_it(library):
     client = make_app(broken).server.test_client()
     content = show(client, "/timeline")
     assert "is damaged; copy it again" in str(content)
+
+
+def test_a_bug_is_said_on_the_page_and_in_full_on_stderr(capsys):
+    def loader():
+        raise RuntimeError("surprise")
+
+    client = make_app(Library({"odd": loader})).server.test_client()
+    inputs = {"url.pathname": "/runs", "url.search": "", "screen.data": SCREEN}
+    names = (*SHELL, "shown.data", "problem.children")
+    answer = call(client, names, inputs, {"shown.data": None}, side="sideUpdate")
+    assert "bug in dpprof: RuntimeError: surprise" in str(answer["problem"]["children"])
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_contexts(library):

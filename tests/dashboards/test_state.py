@@ -113,20 +113,21 @@ def test_a_control_changes_its_field():
     expected = ViewState(
         page="timeline", step=3, options={"lanes": "streams"}, color="kind", runs=("1f1b", "run-2")
     )
-    assert changed(view, events, KNOWN) == expected
+    assert changed(view, events, KNOWN) == (expected, [])
 
 
 def test_a_control_that_is_drawn_changes_nothing():
     view = ViewState(page="timeline", step=3)
-    assert (
-        changed(view, [triggered("step", 5, 5), triggered("runs", RUNS, list(RUNS))], KNOWN) == view
-    )
+    events = [triggered("step", 5, 5), triggered("runs", RUNS, list(RUNS))]
+    assert changed(view, events, KNOWN) == (view, [])
 
 
 def test_the_store_changes_many_fields_and_none_that_is_hostile():
     view = ViewState(page="timeline", step=3)
     data = {"t": "10-20", "select": "bubble:1f1b:2:15:0", "count": 7, "runs": "../x", "theme": None}
-    new = changed(view, [{"prop_id": "change.data", "value": data}], KNOWN)
+    new, problems = changed(view, [{"prop_id": "change.data", "value": data}], KNOWN)
+    assert len(problems) == 1
+    assert "the runs here are" in problems[0]
     assert new == ViewState(
         page="timeline", step=3, time_range=(10, 20), select=Selection("bubble", "1f1b", 2, 15)
     )
@@ -135,10 +136,10 @@ def test_the_store_changes_many_fields_and_none_that_is_hostile():
 def test_another_page_begins_with_its_own_options():
     view = ViewState(page="timeline", step=3, options={"lanes": "streams"})
     event = {"prop_id": "change.data", "value": {"page": "overview"}}
-    assert changed(view, [event], KNOWN) == ViewState(page="overview", step=3)
+    assert changed(view, [event], KNOWN) == (ViewState(page="overview", step=3), [])
 
 
 @pytest.mark.parametrize("prop_id", ["nonsense.value", '{"type":"view"}.value', ".value", ""])
 def test_events_of_other_components_are_passed_over(prop_id):
     view = ViewState(page="timeline")
-    assert changed(view, [{"prop_id": prop_id, "value": "x"}], KNOWN) == view
+    assert changed(view, [{"prop_id": prop_id, "value": "x"}], KNOWN) == (view, [])

@@ -139,3 +139,47 @@ def test_a_trace_for_perfetto_is_downloaded(
     assert download.value.suggested_filename == "dualpipe.json.gz"
     download.value.save_as(tmp_path / "trace")
     assert (tmp_path / "trace").read_bytes().startswith(b"\x1f\x8b")
+
+
+def test_a_value_that_is_not_understood_is_said(
+    samples: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    page = browser_page(f"{samples.url}timeline")
+    box = page.get_by_label("Ranks")
+    box.fill("three")
+    box.press("Enter")
+    settle(page)
+    assert "write numbers and ranges, as in 0-3,7" in page.locator("#notes").inner_text()
+    assert page.url == f"{samples.url}timeline"
+
+
+def test_a_server_that_has_gone_is_said_until_it_answers_again(
+    samples: Any,
+    browser_page: Callable[..., Page],
+    settle: Callable[[Page], None],
+    problems: list[str],
+) -> None:
+    page = browser_page(f"{samples.url}timeline")
+    offline = page.locator("#offline")
+    assert not offline.is_visible()
+    page.route("**/_dash-update-component", lambda route: route.abort("connectionrefused"))
+    page.locator("#theme-button").click()
+    settle(page)
+    assert "the server does not answer" in offline.inner_text()
+    problems.clear()
+    page.unroute("**/_dash-update-component")
+    page.locator("#theme-button").click()
+    settle(page)
+    assert not offline.is_visible()
+
+
+def test_a_window_of_another_size_has_a_picture_of_that_size(
+    samples: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    page = browser_page(f"{samples.url}timeline")
+    width = "() => document.querySelector('#timeline .js-plotly-plot')._fullLayout.width"
+    assert page.evaluate(width) == 1366 - 62
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.wait_for_function(f"() => ({width})() === {1920 - 62}")
+    settle(page)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 1920
