@@ -63,6 +63,7 @@ class Identity:
     allocated_before_bytes: int = 0
     groups: Mapping[str, Ranks] = field(default_factory=dict)
     host: str = ""  # the name of the machine, where the trace says
+    numbered: bool = False  # the rank is neither in the trace nor called one in the file's name
     stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
 
 

@@ -100,11 +100,17 @@ COMMUNICATION_NAMES = (
     KindRule("MORI combine", "name", r"\bEpCombine\w*Kernel", "combine"),
     KindRule("TensorRT-LLM dispatch", "name", r"\bmoeA2ADispatch\w*", "dispatch"),
     KindRule("TensorRT-LLM combine", "name", r"\bmoeA2ACombine\w*", "combine"),
+    KindRule("pplx dispatch", "name", r"\bpplx::(?:\w+::)*\w*[dD]ispatch", "dispatch"),
+    KindRule("pplx combine", "name", r"\bpplx::(?:\w+::)*\w*[cC]ombine", "combine"),
+    KindRule("all-to-all dispatch", "name", r"(?i)all_?to_?all\w*::\w*dispatch", "dispatch"),
+    KindRule("all-to-all combine", "name", r"(?i)all_?to_?all\w*::\w*combine", "combine"),
     KindRule("SendRecv", "name", r"(?i)\bnccl\w*SendRecv", "p2p"),
     *_operations("NCCL", "name", r"\bnccl\w*?"),
     KindRule(
         "NCCL, kind not in the name", "name", r"\bnccl(?:Sym\w*)?(?:Dev)?Kernel", "comm_other"
     ),
+    *_operations("RCCL", "name", r"\brccl\w*?"),
+    KindRule("RCCL, kind not in the name", "name", r"\brccl\w*kernel", "comm_other"),
     *_operations("MSCCL", "name", r"\bmscclKernel\w*?"),
     KindRule("MSCCL", "name", r"\bmscclKernel", "comm_other"),
     *_operations("MSCCL++", "name", r"\bmscclpp\w*::(?:\w+::)*\w*?"),
@@ -156,7 +162,10 @@ HELPERS = KindRule(
 """Computation that is often found on a stream of communication, and need not be warned of."""
 
 
-AMBIGUOUS = frozenset({"SendRecv", "NCCL, kind not in the name"})
+COPIES = KindRule("ROCm copy", "name", r"^__amd_rocclr_(?:copy|fill)Buffer", MEMORY)
+"""The runtime's own kernels that copy and set memory."""
+
+AMBIGUOUS = frozenset({"SendRecv", "NCCL, kind not in the name", "RCCL, kind not in the name"})
 """Rules on names that fit several kinds: a SendRecv kernel may be a message or an all-to-all."""
 
 
@@ -196,7 +205,7 @@ def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
         return Verdict(COMPUTE, "operator on the host")
     by_name = _first((*NOTIFICATIONS, *COMMUNICATION_NAMES), evidence)
     if by_name is None and not evidence.collective:
-        return _first((HELPERS,), evidence) or Verdict(COMPUTE, NOT_KNOWN)
+        return _first((COPIES, HELPERS), evidence) or Verdict(COMPUTE, NOT_KNOWN)
     return _first(RULES, evidence) or Verdict("comm_other", "metadata, kind not known")
 
 

@@ -22,6 +22,7 @@ from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.kinds import KindRule
 from dpprof.trace.memory_files import ranks_of
 from dpprof.trace.memory_join import with_snapshots
+from dpprof.trace.numbering import mixed_warnings
 from dpprof.trace.parts import RankPart
 from dpprof.trace.pool import read_parts
 from dpprof.trace.reading import HERE, Reading
@@ -54,6 +55,7 @@ def load_run(
     if files.manifest is None:
         _refuse_nothing(ranks)
     peers, warnings = find_peers(ranks, files.manifest)
+    warnings += mixed_warnings(ranks)
     ranks, clocks, clock_warnings = align_parts(ranks, peers)
     manifest = files.manifest
     choice = Choice((0,), ())

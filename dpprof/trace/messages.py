@@ -65,7 +65,8 @@ def said_by(one: Collective, rank: int) -> Said:
     """What a collective's metadata say of it, in the words of the events table of `rank`."""
     width = _width(one.dtype)
     sent = one.elements * width if one.elements >= 0 and width else -1
-    if one.destination >= 0:
+    receives = one.source >= 0 and (one.destination == rank or one.name.endswith("recv"))
+    if one.destination >= 0 and not receives:
         return Said(f"{rank}>{one.destination}", one.destination, sent)
     if one.source >= 0:
         return Said(f"{one.source}>{rank}", one.source, sent)

@@ -11,6 +11,7 @@ from dpprof.store.place import Place, find_place
 from dpprof.store.tidy import evict
 from dpprof.trace.cluster import read_on_cluster
 from dpprof.trace.kinds import KindRule
+from dpprof.trace.numbering import numbering_warnings, numbers_in_names
 from dpprof.trace.parts import RankPart, make_part
 from dpprof.trace.processes import Handed, read_in_processes
 from dpprof.trace.reading import HERE, Reading
@@ -35,17 +36,22 @@ def read_parts(
 ) -> tuple[list[RankPart], list[str]]:
     """The part of every trace, in rank order, and warnings; several big files in parallel.
 
-    A single file that says no rank is rank 0. Raises `DpprofError` for two traces of one rank.
+    A single file that says no rank is rank 0; several go by the one number in their names. Raises
+    `DpprofError` for two traces of one rank.
     """
-    default = 0 if len(traces) == 1 else None
-    requests = [Request(trace, default, tuple(patterns)) for trace in traces]
+    numbers: Sequence[int | None] | None = [0] if len(traces) == 1 else numbers_in_names(traces)
+    requests = [
+        Request(trace, number, tuple(patterns))
+        for trace, number in zip(traces, numbers or [None] * len(traces), strict=True)
+    ]
     reader = _Reader(find_place(), reading)
     parts: dict[int, RankPart] = {}
     for number, part in reader.read(requests):
         parts[number] = part
         if reading.progress is not None:
             reading.progress(len(parts), len(traces))
-    return _in_rank_order([parts[number] for number in sorted(parts)]), reader.warnings
+    ranks = _in_rank_order([parts[number] for number in sorted(parts)])
+    return ranks, [*reader.warnings, *numbering_warnings(ranks)]
 
 
 class _Reader:

@@ -25,7 +25,7 @@ from dpprof.trace.p2p_calls import with_messages
 from dpprof.trace.parse import read_trace
 from dpprof.trace.raw import Codes, TraceColumns
 from dpprof.trace.slots import slots_table
-from dpprof.trace.steps import Marks, bracketed, find_marks
+from dpprof.trace.steps import OUTSIDE, Marks, bracketed, find_marks
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def read_rank(file: Path, rank: int | None, patterns: Sequence[KindRule] = ()) -
             f"{file}: neither the trace nor its name says which rank it is; name the files "
             "rank0.json.gz, rank1.json.gz, ..."
         )
-    return make_tables(trace, replace(identity, rank=rank), file, patterns)
+    identity = replace(identity, rank=rank, numbered=identity.rank is None)
+    return make_tables(trace, identity, file, patterns)
 
 
 def make_tables(
@@ -96,6 +97,7 @@ def make_tables(
         explained=verdicts.explained,
         warnings=(
             *_warnings(trace, found, verdicts, file),
+            *_step_doubts(activities, marks, file),
             *memory_doubts(trace, on_gpu, file),
         ),
     )
@@ -117,10 +119,21 @@ def _steps_of(trace: TraceColumns, activities: Activities, marks: Marks) -> Code
     if not len(marks.step):
         return np.zeros(len(activities.rows), dtype=np.int32)
     step = marks.step_at(activities.issue_ns)
-    launched = (activities.issue_ns != -1).astype(np.int32)
+    launched = activities.issue_ns != -1
     if launched.all():
         return step
-    return bracketed(step, activities.lane, trace.start_ns[activities.rows], launched)
+    start_ns, bare = trace.start_ns[activities.rows], _bare(activities)
+    step = bracketed(step, activities.lane, start_ns, launched)
+    known = np.flatnonzero(launched & (step != OUTSIDE))
+    ends_ns = trace.end_ns[activities.rows[known]]
+    step[bare] = marks.step_by_time(start_ns[bare], (step[known], start_ns[known], ends_ns))
+    return step
+
+
+def _bare(activities: Activities) -> npt.NDArray[np.bool_]:
+    """Activities of streams none of whose launches is in the trace."""
+    launched = activities.issue_ns != -1
+    return ~np.isin(activities.lane, activities.lane[launched])
 
 
 _FROM_CONTEXT = (
@@ -149,6 +162,16 @@ def _values(
         values[columns.CORRELATION] = trace.correlation[rows]
         values[columns.LAUNCH] = activities.issue_ns
     return values
+
+
+def _step_doubts(activities: Activities, marks: Marks, file: Path) -> list[str]:
+    bare = int(_bare(activities).sum()) if len(marks.step) else 0
+    if not bare:
+        return []
+    return [
+        f"{file.name}: {bare} activities are on streams without a launch in the trace: they belong "
+        "to the steps in whose time they begin"
+    ]
 
 
 def _coded(codes: npt.NDArray[np.integer], texts: Sequence[str]) -> object:

@@ -12,7 +12,7 @@ import pandas as pd
 from dpprof.errors import DpprofError
 from dpprof.tables.columns import END, RANK, START, STEP, STEPS, make_table
 from dpprof.trace.containment import innermost
-from dpprof.trace.raw import Category, Codes, Nanoseconds, TraceColumns
+from dpprof.trace.raw import Category, Codes, Mask, Nanoseconds, TraceColumns
 
 _MARK = re.compile(r"ProfilerStep#(\d{1,9})")
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
@@ -32,6 +32,26 @@ class Marks(NamedTuple):
         """The step whose range holds each instant, `OUTSIDE` where none does."""
         found = innermost(self.start_ns, self.end_ns, instants)
         return np.append(self.step, np.int32(OUTSIDE))[found]
+
+    def step_by_time(
+        self, instants: Nanoseconds, known: tuple[Codes, Nanoseconds, Nanoseconds]
+    ) -> Codes:
+        """The step of device work whose stream has no launch in the trace, by its start alone.
+
+        `known` are step, start and end of other work of the device: a step lasts from its first
+        start to that of the next, the last one to its last end. Without any, the host's own
+        ranges must do, which are ahead of the device.
+        """
+        step, start_ns, end_ns = known
+        if not len(step):
+            return self.step_at(instants)
+        steps, first = np.unique(step, return_inverse=True)
+        begins = np.full(len(steps), np.iinfo(np.int64).max)
+        np.minimum.at(begins, first, start_ns)
+        order = np.argsort(begins, kind="stable")
+        found = np.searchsorted(begins[order], instants, side="right") - 1
+        by_time = np.append(steps[order], OUTSIDE)[found].astype(np.int32)
+        return np.where(instants < end_ns.max(), by_time, OUTSIDE).astype(np.int32)
 
     def table(self, rank: int) -> pd.DataFrame:
         """The marks as a STEPS table."""
@@ -59,20 +79,20 @@ def find_marks(trace: TraceColumns) -> Marks:
     )
 
 
-def bracketed(step: Codes, lane: Codes, start_ns: Nanoseconds, known: Codes) -> Codes:
+def bracketed(step: Codes, lane: Codes, start_ns: Nanoseconds, known: Mask) -> Codes:
     """Steps of device work, those of unknown launches by their neighbours in stream order.
 
     A stream runs its work in the order of launch: what runs between two activities of one step
-    was launched in that step. `known` is 1 where the launch is in the trace.
+    was launched in that step. `known` says whose launch is in the trace.
     """
     frame = pd.DataFrame({"lane": lane, "start": start_ns, "step": step.astype(float)})
-    frame.loc[known == 0, "step"] = np.nan
+    frame.loc[~known, "step"] = np.nan
     frame = frame.sort_values(["lane", "start"], kind="stable")
     by_lane = frame.groupby("lane")["step"]
     before, after = by_lane.ffill(), by_lane.bfill()
     agreed = before.where(before == after, OUTSIDE).fillna(OUTSIDE)
     result = step.copy()
-    unknown = known == 0
+    unknown = ~known
     result[unknown] = agreed.sort_index().to_numpy(dtype=np.int32)[unknown]
     return result
 

@@ -144,3 +144,19 @@ def test_wrong_patterns_are_refused(pattern: str, kind: str, says: str) -> None:
 
 def test_the_built_in_rules_only_name_communication() -> None:
     assert {rule.kind for rule in RULES} == set(COMMUNICATION_KINDS) < set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("rccl_main_kernel", "comm_other"),
+        ("rcclAllReduceKernel", "all_reduce"),
+        ("void pplx::a2a::dispatchKernel<8>", "dispatch"),
+        ("flashinfer::trtllm_alltoall::moeCombineKernel", "combine"),
+        ("__amd_rocclr_copyBuffer", "memory"),
+        ("__amd_rocclr_fillBufferAligned", "memory"),
+        ("void cub::DeviceReduceSingleTileKernel<Policy dispatch>", "compute"),
+    ],
+)
+def test_more_names(name: str, kind: str) -> None:
+    assert classify(Evidence(Category.KERNEL, name)).kind == kind

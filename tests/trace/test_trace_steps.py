@@ -43,3 +43,27 @@ def test_only_steps_that_every_rank_marks_are_used() -> None:
 def test_impossible_choices(marked, wanted, measured, says) -> None:
     with pytest.raises(DpprofError, match=says):
         choose_steps(marked, wanted, measured)
+
+
+def graph_kernel(build, ts: float, stream: int) -> dict:
+    """As a captured graph replays it: of no launch that the trace knows."""
+    return build.span("kernel", "gemm", ts, 10, stream, device=0, stream=stream)
+
+
+def test_streams_without_launches_go_by_the_time_of_the_others(build) -> None:
+    events = [
+        build.step(3, 0, 20),
+        build.step(4, 20, 20),
+        build.kernel("a", 5, 100, 10),
+        build.kernel("b", 25, 200, 100),
+        *(graph_kernel(build, at, 8) for at in (90, 120, 195, 250, 400)),
+    ]
+    rank = build.tables(events)
+    assert rank.events["step"].tolist() == [3, 4, -1, 3, 3, 4, -1]
+    assert "5 activities are on streams without a launch" in rank.warnings[0]
+
+
+def test_without_any_launch_the_hosts_ranges_must_do(build) -> None:
+    events = [build.step(3, 0, 100), build.step(4, 100, 100)]
+    events += [graph_kernel(build, at, 8) for at in (50, 99, 100, 250)]
+    assert build.tables(events).events["step"].tolist() == [3, 3, 4, -1]
