@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,3 +111,56 @@ def test_a_rank_that_stands_for_many_copies_its_rows():
     received = make_dispatcher("all-to-all", PLACE).send(rows, plan)
     assert received is not rows
     assert torch.equal(received, rows)
+
+
+class FakeBuffer:
+    """DeepEP's calls as its documentation has them, on one rank: rows come back as they went."""
+
+    sms = 0
+
+    def __init__(self, group, nvlink_bytes, rdma_bytes):
+        self.bytes = (nvlink_bytes, rdma_bytes)
+
+    @staticmethod
+    def set_num_sms(sms):
+        FakeBuffer.sms = sms
+
+    @staticmethod
+    def get_dispatch_config(ranks):
+        return SimpleNamespace(
+            get_nvl_buffer_size_hint=lambda row_bytes, ranks: 10 * row_bytes,
+            get_rdma_buffer_size_hint=lambda row_bytes, ranks: 0,
+        )
+
+    get_combine_config = get_dispatch_config
+
+    def get_dispatch_layout(self, topk_idx, num_experts):
+        counts = topk_idx.flatten().bincount(minlength=num_experts)
+        return counts.sum()[None], None, counts, torch.ones(len(topk_idx), 1).bool(), None
+
+    def dispatch(self, x, handle=None, topk_idx=None, num_tokens_per_expert=None, **layout):
+        if handle is not None:
+            assert topk_idx is None
+            return x.clone(), None, None, None, handle, None
+        handle = ("handle", num_tokens_per_expert.tolist())
+        return x.clone(), topk_idx, layout["topk_weights"], handle[1], handle, None
+
+    def combine(self, x, handle):
+        assert handle[0] == "handle"
+        return x.clone(), None, None
+
+
+def test_deepep_is_called_as_documented(monkeypatch):
+    monkeypatch.setitem(sys.modules, "deep_ep", SimpleNamespace(Buffer=FakeBuffer))
+    group = SimpleNamespace(size=lambda: 1)
+    place = replace(PLACE, group=group, dtype=torch.bfloat16, sms=24)
+    dispatcher = make_dispatcher("deepep", place)
+    assert FakeBuffer.sms == 24
+    rows = torch.randn(5, 4).to(torch.bfloat16)
+    counts = torch.tensor([2, 0, 3])
+    plan = ExchangePlan([5], [[2, 0, 3]], RowGroups([2, 0, 3], counts), counts)
+    received = dispatcher.send(rows, plan)
+    assert torch.equal(received, rows)
+    assert plan.handle == ("handle", [2, 0, 3])
+    assert torch.equal(dispatcher.bring_back(received, plan), rows)
+    assert torch.equal(dispatcher.send(2 * rows, plan), 2 * rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -54,3 +54,52 @@ def test_compute_lane_of_a_cpu_is_the_caller():
     lane = make_lane(CPU, COMPUTE)
     done = lane.submit(nullcontext, threading.get_ident, [Done()])
     assert done.wait() == threading.get_ident()
+
+
+class FakeStream:
+    """Notes what a CUDA stream would be told."""
+
+    def __init__(self, device=None):
+        self.device = torch.device("cuda", 0)
+        self.waited = []
+
+    def record_event(self):
+        return ("event of", self)
+
+    def wait_event(self, event):
+        self.waited.append(event)
+
+
+@pytest.fixture
+def current(monkeypatch):
+    """torch.cuda with one stream current at a time; no GPU."""
+    stack = [FakeStream()]
+
+    @contextmanager
+    def on(stream):
+        stack.append(stream)
+        yield
+        stack.pop()
+
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: stack[-1])
+    return stack[0]
+
+
+def test_streams_wait_for_events_and_the_host_for_nothing(current):
+    gpu = torch.device("cuda", 0)
+    compute, side = make_lane(gpu, COMPUTE), make_lane(gpu, "communication")
+    made = compute.submit(nullcontext, lambda: "rows")
+    sent = side.submit(nullcontext, torch.cuda.current_stream, [made])
+    other = sent.wait()
+    assert other is not current
+    assert other.waited == [("event of", current)]
+    assert current.waited == [("event of", other)]
+
+
+def test_work_of_the_own_stream_needs_no_event(current):
+    compute = make_lane(torch.device("cuda", 0), COMPUTE)
+    done = compute.submit(nullcontext, lambda: 5)
+    assert compute.submit(nullcontext, lambda: 6, [done]).wait() == 6
+    assert current.waited == []
