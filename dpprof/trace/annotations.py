@@ -76,6 +76,24 @@ _COUNTED = (
 _MESSAGE = re.compile(r"PP:(\d{1,9})(?:SEND|RECV)_(F|B)(\d{1,9})")
 
 
+_EXCHANGE = re.compile(
+    r"(?:^|.*[^a-z])(?:(?:token|moe|ep|expert|a2a|all_?to_?all)s?[-_. ]*)*(dispatch|combine)"
+    r"(?![a-z]|[-_ ]*(?:layout|grad|bias|loss|key))",
+    re.IGNORECASE,
+)
+_FUNCTION = re.compile(r"_?(?:Fused|MoE|Moe|Token|EP)*(Dispatch|Combine)(?:Backward\d*)?")
+
+
+def exchange_of(name: str) -> str:
+    """``dispatch`` or ``combine`` where a name says that tokens are exchanged with the experts.
+
+    Of anybody's annotation (``token_dispatch``, ``moe/combine``) or autograd function
+    (``FusedDispatchBackward``); "" for any other.
+    """
+    match = _FUNCTION.fullmatch(name) or _EXCHANGE.match(name)
+    return match[1].lower() if match else ""
+
+
 def is_pair(name: str) -> bool:
     """Whether the annotation `name` marks an overlapped forward and backward."""
     return _PAIR.fullmatch(name) is not None

@@ -10,9 +10,9 @@ import pandas as pd
 from dpprof.schedules.actions import OVERLAPPED_PAIR
 from dpprof.tables.columns import COMPONENT, LAYER, MICRO_BATCH, OPERATION, SLOT
 from dpprof.trace.activities import Activities, autograd_threads, host_rows
-from dpprof.trace.annotations import Family, is_pair, read_annotations
+from dpprof.trace.annotations import Family, exchange_of, is_pair, read_annotations
 from dpprof.trace.containment import innermost_by_group
-from dpprof.trace.kinds import LIBRARY_CALL
+from dpprof.trace.kinds import EXCHANGE, LIBRARY_CALL
 from dpprof.trace.raw import Category, Codes, Rows, TraceColumns
 from dpprof.trace.steps import Marks
 
@@ -75,7 +75,21 @@ def find_context(issuer: Issuer, marks: Marks) -> pd.DataFrame:
     counts = counted(trace, fields, spans, marks)[source]
     if (counts >= 0).any():
         _name_counted(context, counts)
-    return _with_pairs(issuer, context)
+    return _with_exchanges(issuer, _with_pairs(issuer, context))
+
+
+def _with_exchanges(issuer: Issuer, context: pd.DataFrame) -> pd.DataFrame:
+    """What runs inside anybody's annotation of a dispatch or combine is hinted to be one."""
+    words = [exchange_of(name) for name in issuer.trace.names]
+    spans = host_rows(issuer.trace, np.array([bool(word) for word in words], dtype=bool))
+    if not len(spans):
+        return context
+    around = issuer.around(spans)
+    free = (around >= 0) & ~context[FAMILY].isin([Family.LABEL, Family.COMPONENT]).to_numpy()
+    hints = context[HINT].astype(str).to_numpy(dtype=object)
+    names = issuer.trace.name[around[free]]
+    hints[free] = [EXCHANGE + words[name] for name in names.tolist()]
+    return context.assign(**{HINT: pd.Series(hints, index=context.index).astype("category")})
 
 
 def counted(trace: TraceColumns, fields: pd.DataFrame, spans: Rows, marks: Marks) -> Codes:

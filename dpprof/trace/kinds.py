@@ -169,6 +169,12 @@ AMBIGUOUS = frozenset({"SendRecv", "NCCL, kind not in the name", "RCCL, kind not
 """Rules on names that fit several kinds: a SendRecv kernel may be a message or an all-to-all."""
 
 
+EXCHANGE = "exchange "
+"""Before ``dispatch`` or ``combine``: the hint of an annotation that says so in words of its own.
+
+It says which of the two an all-to-all or SendRecv is, and nothing of any other communication."""
+
+
 class Evidence(NamedTuple):
     """All that is known of an activity that may tell its kind; "" where there is none."""
 
@@ -206,7 +212,12 @@ def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
     by_name = _first((*NOTIFICATIONS, *COMMUNICATION_NAMES), evidence)
     if by_name is None and not evidence.collective:
         return _first((COPIES, HELPERS), evidence) or Verdict(COMPUTE, NOT_KNOWN)
-    return _first(RULES, evidence) or Verdict("comm_other", "metadata, kind not known")
+    verdict = _first(RULES, evidence) or Verdict("comm_other", "metadata, kind not known")
+    exchange = evidence.annotation.removeprefix(EXCHANGE)
+    may_be = verdict.kind == "all_to_all" or verdict.rule in AMBIGUOUS
+    if exchange == evidence.annotation or not may_be:
+        return verdict
+    return Verdict(exchange, f"annotation of a {exchange}")
 
 
 def _first(rules: Sequence[KindRule], evidence: Evidence) -> Verdict | None:

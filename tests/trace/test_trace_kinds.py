@@ -4,6 +4,7 @@ import pytest
 
 from dpprof.errors import DpprofError
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
+from dpprof.trace.annotations import exchange_of
 from dpprof.trace.kinds import NOT_KNOWN, RULES, Evidence, KindRule, classify
 from dpprof.trace.raw import Category
 
@@ -160,3 +161,50 @@ def test_the_built_in_rules_only_name_communication() -> None:
 )
 def test_more_names(name: str, kind: str) -> None:
     assert classify(Evidence(Category.KERNEL, name)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("token_dispatch", "dispatch"),
+        ("MoE/combine", "combine"),
+        ("moe_combine_fwd", "combine"),
+        ("layer3.ep_dispatch", "dispatch"),
+        ("ExpertDispatch", "dispatch"),
+        ("FusedDispatch", "dispatch"),
+        ("FusedCombineBackward0", "combine"),
+        ("MoEDispatch", "dispatch"),
+        ("dispatch_layout", ""),
+        ("combine_grads", ""),
+        ("redispatch", ""),
+        ("dispatcher", ""),
+        ("aten::mm", ""),
+    ],
+)
+def test_words_for_an_exchange_of_tokens(name: str, word: str) -> None:
+    assert exchange_of(name) == word
+
+
+@pytest.mark.parametrize(
+    ("collective", "kernel", "kind"),
+    [
+        ("", "ncclDevKernel_SendRecv", "dispatch"),
+        ("all_to_allv", "ncclDevKernel_SendRecv", "dispatch"),
+        ("", "ncclDevKernel_AllGather_RING_LL", "all_gather"),
+        ("send", "ncclDevKernel_SendRecv", "p2p"),
+        ("", "void deep_ep::intranode::combine<8>", "combine"),
+        ("", "gemm", "compute"),
+    ],
+)
+def test_annotations_of_others_tell_what_is_exchanged(build, collective, kernel, kind) -> None:
+    """Inside a slot, which stays known."""
+    said = {"Collective name": collective} if collective else {}
+    events = [
+        build.annotation("PP:0F3", 0, 50),
+        build.annotation("token_dispatch", 10, 20),
+        build.kernel(kernel, 12, 100, 10, **said),
+        build.kernel("ncclDevKernel_SendRecv", 40, 200, 10, stream=9),
+    ]
+    table = build.tables(events).events
+    assert table["kind"].tolist() == [kind, "p2p"]
+    assert table["slot"].tolist() == ["F0.3", "F0.3"]
