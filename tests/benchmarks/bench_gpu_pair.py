@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--model", default="deepseek-v3-layer")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--micro-batches", default="8")
-    parser.add_argument("--layers", default="4")
+    parser.add_argument("--layers", default="8")
     parser.add_argument("--set", action="append", default=[], dest="sizes")
     parser.add_argument("--json", type=Path)
     parser.add_argument("-o", "--output", type=Path)

@@ -54,7 +54,7 @@ def pair(out: Path) -> int:
     options = ("--json", str(out / "pair.json"), "-o", str(out / "pair"))
     code = run(sys.executable, script, *options)
     if code:
-        code = run(sys.executable, script, *options, "--layers", "2")
+        code = run(sys.executable, script, *options, "--layers", "4")
     _pack(out / "pair", out / "pair.tar.gz")
     return code
 
