@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,9 @@ from dpprof.tables.columns import COMPONENT, LAYER, MICRO_BATCH, OPERATION, SLOT
 from dpprof.trace.activities import Activities, autograd_threads, host_rows
 from dpprof.trace.annotations import Family, exchange_of, is_pair, read_annotations
 from dpprof.trace.containment import innermost_by_group
-from dpprof.trace.kinds import EXCHANGE, LIBRARY_CALL
-from dpprof.trace.raw import Category, Codes, Rows, TraceColumns
+from dpprof.trace.kinds import EXCHANGE, LIBRARY_CALL, KindRule
+from dpprof.trace.patterns import LONGEST_TEXT, asked_for
+from dpprof.trace.raw import Category, Codes, Mask, Rows, TraceColumns
 from dpprof.trace.steps import Marks
 
 FAMILY = "family"
@@ -78,6 +80,32 @@ def find_context(issuer: Issuer, marks: Marks) -> pd.DataFrame:
     return _with_exchanges(issuer, _with_pairs(issuer, context))
 
 
+def with_own_hints(
+    issuer: Issuer, context: pd.DataFrame, patterns: Sequence[KindRule]
+) -> pd.DataFrame:
+    """Launches are known by the innermost annotation that the user's own patterns ask for."""
+    trace = issuer.trace
+    if not any(rule.where == "annotation" for rule in patterns):
+        return context
+    rows = trace.rows(Category.ANNOTATION)
+    names = np.unique(trace.name[rows])
+    texts = {int(code): trace.names[code][:LONGEST_TEXT] for code in names}
+    wanted = asked_for(patterns, "annotation", texts.values())
+    spans = rows[np.isin(trace.name[rows], [code for code in texts if texts[code] in wanted])]
+    around = issuer.around(spans) if len(spans) else np.zeros(0, dtype=np.intp)
+    return _with_hints(
+        context, around >= 0, [texts[int(code)] for code in trace.name[around[around >= 0]]]
+    )
+
+
+def _with_hints(context: pd.DataFrame, rows: Mask, hints: Sequence[str]) -> pd.DataFrame:
+    if not len(rows) or not rows.any():
+        return context
+    every = context[HINT].astype(str).to_numpy(dtype=object)
+    every[rows] = hints
+    return context.assign(**{HINT: pd.Series(every, index=context.index).astype("category")})
+
+
 def _with_exchanges(issuer: Issuer, context: pd.DataFrame) -> pd.DataFrame:
     """What runs inside anybody's annotation of a dispatch or combine is hinted to be one."""
     words = [exchange_of(name) for name in issuer.trace.names]
@@ -86,10 +114,8 @@ def _with_exchanges(issuer: Issuer, context: pd.DataFrame) -> pd.DataFrame:
         return context
     around = issuer.around(spans)
     free = (around >= 0) & ~context[FAMILY].isin([Family.LABEL, Family.COMPONENT]).to_numpy()
-    hints = context[HINT].astype(str).to_numpy(dtype=object)
     names = issuer.trace.name[around[free]]
-    hints[free] = [EXCHANGE + words[name] for name in names.tolist()]
-    return context.assign(**{HINT: pd.Series(hints, index=context.index).astype("category")})
+    return _with_hints(context, free, [EXCHANGE + words[name] for name in names.tolist()])
 
 
 def counted(trace: TraceColumns, fields: pd.DataFrame, spans: Rows, marks: Marks) -> Codes:

@@ -59,6 +59,20 @@ def ask_patterns(
     return verdicts
 
 
+def asked_for(
+    rules: Sequence[KindRule],
+    where: str,
+    texts: Iterable[str],
+    limit_seconds: float = LIMIT_SECONDS,
+) -> frozenset[str]:
+    """The texts that any of `rules` which look at `where` matches; raises as `ask_patterns`."""
+    looking = [rule for rule in rules if rule.where == where]
+    if not looking:
+        return frozenset()
+    found = _matches(looking, {where: sorted(set(texts) - {""})}, limit_seconds)
+    return frozenset().union(*found)
+
+
 def _text(rule: KindRule, evidence: Evidence) -> str:
     text: str = getattr(evidence, rule.where)
     return text[:LONGEST_TEXT]

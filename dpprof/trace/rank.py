@@ -15,7 +15,14 @@ from dpprof.runs.host_slots import on_host
 from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities import Activities, find_activities
-from dpprof.trace.context import Issuer, find_calls, find_collectives, find_context, make_issuer
+from dpprof.trace.context import (
+    Issuer,
+    find_calls,
+    find_collectives,
+    find_context,
+    make_issuer,
+    with_own_hints,
+)
 from dpprof.trace.evidence import Found, Verdicts, judge, unknown_names
 from dpprof.trace.identity import Identity, identify
 from dpprof.trace.kinds import LOW_LATENCY, KindRule
@@ -74,7 +81,7 @@ def make_tables(
     assert rank is not None
     marks, activities = find_marks(trace), find_activities(trace)
     issuer = make_issuer(trace, activities, marks)
-    found = _search(issuer, marks)
+    found = _search(issuer, marks, patterns)
     verdicts = judge(trace, found, patterns)
     step = _steps_of(trace, activities, marks)
     values = _values(trace, activities, found, verdicts)
@@ -103,12 +110,12 @@ def make_tables(
     )
 
 
-def _search(issuer: Issuer, marks: Marks) -> Found:
+def _search(issuer: Issuer, marks: Marks, patterns: Sequence[KindRule]) -> Found:
     activities = issuer.activities
     return Found(
         rows=activities.rows,
         lane=activities.lane,
-        context=find_context(issuer, marks),
+        context=with_own_hints(issuer, find_context(issuer, marks), patterns),
         collective=find_collectives(issuer),
         call=find_calls(issuer),
         labelled=activities.labelled,

@@ -101,3 +101,24 @@ def test_labels_are_asked_by_their_short_names(build) -> None:
     assert found.explained["name"].tolist() == ["mlp(F)", "attention(F)"]
     everything = KindRule("labels", "annotation", "^dpprof:compute$", "broadcast")
     assert build.tables(events, [everything]).events["kind"].tolist() == ["broadcast"] * 2
+
+
+def test_own_patterns_see_every_annotation(build) -> None:
+    """The innermost that a pattern asks for, beside what the built-in ones say."""
+    rules = [
+        KindRule("mine", "annotation", "^my_exchange$", "combine"),
+        KindRule("outer", "annotation", "^layer", "dispatch"),
+        KindRule("no annotation", "annotation", "aten::mm", "p2p"),
+    ]
+    events = [
+        build.annotation("PP:0F1", 0, 90),
+        build.annotation("layer3", 1, 80),
+        build.annotation("my_exchange", 10, 10),
+        build.operator("aten::mm", 30, 10),
+        build.kernel("exchange_tokens", 12, 100, 5),
+        build.kernel("exchange_tokens", 32, 110, 5),
+        build.kernel("exchange_tokens", 85, 120, 5),
+    ]
+    table = build.tables(events, rules).events
+    assert table["kind"].tolist() == ["combine", "dispatch", "compute"]
+    assert table["slot"].tolist() == ["F0.1"] * 3
