@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint browser golden clean
+.PHONY: demo test lint browser golden screenshots clean
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -45,6 +45,12 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
 		HolisticTraceAnalysis
 	@touch $@
+
+# Take the pictures in docs/images/ anew, of the demo's runs.
+screenshots: $(STAMP) browser
+	test -e $(DEMO)/1f1b/run.json || $(BIN)/dpprof profile --schedule dualpipe,1f1b --pp 8 \
+		--micro-batches 20 --device emulated --force -o $(DEMO) >/dev/null
+	$(BIN)/python -m dashboards.screenshots $(DEMO)/dualpipe $(DEMO)/1f1b -o docs/images
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info
