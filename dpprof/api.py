@@ -26,6 +26,7 @@ from dpprof.trace.patterns import kind_rules
 from dpprof.trace.reading import Reading
 
 if TYPE_CHECKING:
+    from dpprof.analysis.diff.figures import Diff
     from dpprof.simulate.walk import Communication
 
 __all__ = ["LoadedRun", "load"]
@@ -180,6 +181,15 @@ class LoadedRun:
         costs = costs_from_run(self.run, self.name)
         plan = self._schedule_named(schedule)
         return LoadedRun(simulated_run(plan, costs, layers=layers, communication=communication))
+
+    def diff(self, base: LoadedRun) -> Diff:
+        """What changed from `base` to this run, and why; what ``dpprof diff`` writes as JSON.
+
+        Raises `DpprofError` where a side has no activity.
+        """
+        from dpprof.analysis.diff.make import diff_runs
+
+        return diff_runs(base.run, self.run)
 
     def export(self, path: RunPath, form: str, *, force: bool = False) -> Path:
         """Write the run to `path` as ``perfetto``, ``parquet`` or ``csv``; gives the path.

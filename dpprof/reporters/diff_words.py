@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from dpprof.analysis.diff.figures import Diff, Effect, Part, RankDiff, Side
+from dpprof.analysis.diff.figures import Bytes, Diff, Effect, Part, RankDiff, Side
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
 from dpprof.reporters.units import TimeUnit, bytes_text, rate_text, time_unit
 from dpprof.reporters.words import run_words, source_words
@@ -15,8 +15,11 @@ _NAMED_SHARE = 0.1
 """Parts of the answer that change by less than this share of the largest change go unnamed."""
 
 
+_DOUBTFUL = 0.005
+"""Of the step: parts of a step without significant change that are worth a word."""
 _STANDS_OUT = 3
 """How many times further than any other from the median a rank is that stands out."""
+_NEARLY_ALL = 0.8
 _SMALLEST = 0.002
 """Of the step: what is smaller does not stand out."""
 
@@ -54,8 +57,8 @@ def answer(diff: Diff) -> Iterator[str]:
     """By how much the step time changed, and what of; overlap, throughput, memory, odd ranks."""
     unit, count = unit_of_diff(diff), per_step(diff)
     yield _step(diff, unit)
-    if diff.time.change_ns:
-        yield f"of it {', '.join(_causes(diff.time, unit, count))}"
+    if causes := list(_causes(diff, unit, count)):
+        yield f"of it {', '.join(causes)}"
     if overlap := _overlap(diff, unit):
         yield overlap
     yield from _throughput(diff)
@@ -87,11 +90,18 @@ def interval_text(effect: Effect, unit: TimeUnit) -> str:
     return f"{signed(unit, effect.low_ns)} to {signed(unit, effect.high_ns)}"
 
 
-def _causes(time: Part, unit: TimeUnit, count: int) -> Iterator[str]:
-    """The parts of the step, the largest change first, with what they are made of."""
-    ordered = sorted(time.parts, key=lambda part: -abs(part.change_ns))
+def _causes(diff: Diff, unit: TimeUnit, count: int) -> Iterator[str]:
+    """The parts of the step, the largest change first, with what they are made of.
+
+    Of a step that did not change significantly only what is large beside the step itself.
+    """
+    ordered = sorted(diff.time.parts, key=lambda part: -abs(part.change_ns))
     largest = abs(ordered[0].change_ns)
+    doubtful = diff.time.effect is not None and not diff.time.effect.significant
+    least = (_DOUBTFUL if doubtful else 0) * diff.time.base_ns
     for part in ordered:
+        if not largest or abs(part.change_ns) < least:
+            continue
         if abs(part.change_ns) >= _NAMED_SHARE * largest or part.name == COMPUTING:
             text = f"{part.name} {_change(part, unit, count)}"
             inside = _inside(part, unit, count) if part.name in (EXPOSED, BUBBLE) else ""
@@ -116,7 +126,10 @@ def _overlap(diff: Diff, unit: TimeUnit) -> str:
     computing = next(part for part in diff.time.parts if part.name == COMPUTING)
     overlap = next(part for part in computing.parts if part.name == OVERLAP)
     change = overlap.change_ns / per_step(diff)
-    if abs(change) < _NAMED_SHARE * abs(diff.time.change_ns / per_step(diff)) or not change:
+    least = max(
+        _NAMED_SHARE * abs(diff.time.change_ns / per_step(diff)), _SMALLEST * diff.base.step_ns
+    )
+    if abs(change) < least:
         return ""
     way = "more" if change > 0 else "less"
     return f"computing hides {unit.full(abs(change))} {way} communication (overlap)"
@@ -136,7 +149,7 @@ def _memory(diff: Diff) -> Iterator[str]:
     text = f"memory peak {bytes_text(memory.base_bytes)} -> {bytes_text(memory.new_bytes)}"
     parts = sorted(memory.parts, key=lambda part: -abs(part.change_bytes or 0))
     named = [
-        f"{part.name} {signed_bytes(part.change_bytes)}"
+        f"{part.name} {signed_bytes(part.change_bytes)}{_main_cause(part)}"
         for part in parts
         if part.change_bytes and abs(part.change_bytes) >= _NAMED_SHARE * abs(change)
     ]
@@ -145,6 +158,13 @@ def _memory(diff: Diff) -> Iterator[str]:
     else:
         share = f" ({change / memory.base_bytes:+.1%})" if memory.base_bytes else ""
         yield f"{text}{share}: {', '.join(named)}"
+
+
+def _main_cause(part: Bytes) -> str:
+    """`` (size of each)`` where nearly all of the change is of one cause."""
+    least = _NEARLY_ALL * abs(part.change_bytes or 0)
+    causes = [one.name for one in part.parts if abs(one.change_bytes or 0) >= least]
+    return f" ({causes[0]})" if len(causes) == 1 else ""
 
 
 def signed_bytes(change: int | None) -> str:

@@ -47,6 +47,10 @@ def test_a_run_beside_its_simulation_does_the_same_work(sample_run, diffs):
     assert abs(diff.memory.change_bytes) < 0.01 * (diff.memory.base_bytes or 0)
 
 
+def test_a_loaded_run_compares_itself(sample_run, sample_diff):
+    assert LoadedRun(sample_run("dualpipe")).diff(LoadedRun(sample_run("1f1b"))) == sample_diff
+
+
 def test_ranks_say_whom_they_waited_for(sample_diff, diffs):
     waits = diffs.find(sample_diff.ranks[0].time, "bubble", "bubble.dependency")
     assert all(part.name.startswith("rank 1: ") for part in waits.parts)
