@@ -5,12 +5,11 @@
 Profiles DualPipe and 1F1B N times each on the emulated device into FOLDER, or takes the runs that
 are there (FOLDER/*/dualpipe, FOLDER/*/1f1b). Then:
 
-1. spread: how far the steps of a run and the means of runs differ;
-2. real pairs: every run gated by every other one as its baseline; nothing has changed, so each
-   failure is a false alarm;
-3. drawn runs: runs of five steps with the measured spread (run effects and step residuals drawn
-   from the measured ones, all ranks and states of a step together), unchanged, and with 5 % more
-   exposed communication or 5 % more bubble on every rank.
+1. spread: how far the steps of a run and the runs differ;
+2. every pair of measured runs, one the baseline of the other: nothing has changed, so each failure
+   is a false alarm; then the same with 5 % more exposed communication, or 5 % more bubble, in every
+   step and on every rank of the run;
+3. the same with drawn runs of five steps that have the measured spread.
 """
 
 from __future__ import annotations
@@ -41,6 +40,8 @@ PROFILE = "--pp 4 --micro-batches 8 --layers 8 --steps 5 --device emulated"
 STEPS = 5
 _MEDIAN_OF_5 = 0.287
 """Variance of the median of five normal samples, over theirs."""
+_RESAMPLED = np.sqrt(5 / 4)
+"""Five samples drawn from five vary less than those did, by this factor."""
 States = npt.NDArray[np.float64]  # (steps, ranks, states) of a run, nanoseconds
 
 
@@ -65,25 +66,26 @@ def states_of(report: Report) -> States:
 class Noise:
     """Draws runs with the spread of measured ones. Has state: the generator.
 
-    A run is the median of all, plus the effect of a measured run, plus for each step the residual
-    of a measured step from its run's median; what of the effects is only the residuals of
-    their steps is taken off.
+    A run is the median of all, plus what a measured run differs from it, plus for each step what
+    a step of that same run differs from its median: runs with disturbed steps also have disturbed
+    medians. What of a run's difference is only that of its steps is taken off.
     """
 
     def __init__(self, runs: list[States], seed: int) -> None:
         self._random = np.random.default_rng(seed)
         middles = np.array([np.median(run, axis=0) for run in runs])
         self.middle = np.median(middles, axis=0)
-        self.residuals = np.concatenate([run - np.median(run, axis=0) for run in runs])
+        self.residuals = [(run - np.median(run, axis=0)) * _RESAMPLED for run in runs]
         effects = middles - self.middle
-        explained = _MEDIAN_OF_5 * _robust(self.residuals) / _robust(effects)
+        explained = _MEDIAN_OF_5 * _robust(np.concatenate(self.residuals)) / _robust(effects)
         self.run_effects = effects * np.sqrt(max(0.0, 1 - explained))
 
     def draw(self, changed: Callable[[States], States]) -> States:
-        """A run of `STEPS` steps, of code that `changed` the middle."""
-        effect = self.run_effects[self._random.integers(len(self.run_effects))]
-        steps = self.residuals[self._random.integers(len(self.residuals), size=STEPS)]
-        return np.maximum(changed(self.middle) + effect + steps, 0)
+        """A run of `STEPS` steps, of code that `changed` it."""
+        run = self._random.integers(len(self.run_effects))
+        steps = self._random.integers(len(self.residuals[run]), size=STEPS)
+        drawn = self.middle + self.run_effects[run] + self.residuals[run][steps]
+        return changed(np.maximum(drawn, 0))
 
 
 def _robust(deviations: States) -> float:
@@ -98,6 +100,14 @@ def longer(states: tuple[str, ...], factor: float) -> Callable[[States], States]
     """These states take `factor` times as long on every rank."""
     scale = np.array([factor if state in states else 1.0 for state in STATES])
     return lambda mean: mean * scale
+
+
+UNCHANGED = "unchanged"
+CHANGES = {
+    UNCHANGED: longer((), 1.0),
+    "exposed communication +5 %": longer(EXPOSED_STATES, 1.05),
+    "bubble +5 %": longer(BUBBLE_STATES, 1.05),
+}
 
 
 def as_snapshot(template: Measured, states: States) -> Snapshot:
@@ -139,24 +149,25 @@ def report_schedule(name: str, measured: list[Measured], repeats: int) -> None:
     """Print what was measured of one schedule."""
     runs = [states_of(one.report) for one in measured]
     noise = Noise(runs, seed=0)
-    step_ns = noise.middle[0].sum()
-    spread(name, runs, step_ns)
-    real = [take_snapshot([one]) for one in measured]
-    pairs = ((run, base) for run in real for base in real if run is not base)
-    row(name, "unchanged, real pairs", *failures(pairs))
-    for what, change in (
-        ("unchanged, drawn", longer((), 1.0)),
-        ("exposed +5 %, drawn", longer(EXPOSED_STATES, 1.05)),
-        ("bubble +5 %, drawn", longer(BUBBLE_STATES, 1.05)),
-    ):
+    spread(name, runs, noise.middle[0].sum())
+    bases = [take_snapshot([one]) for one in measured]
+    for what, change in CHANGES.items():
+        real = [as_snapshot(measured[0], change(run)) for run in runs]
+        if what == UNCHANGED:
+            real = bases
+        pairs = (
+            (run, base) for i, run in enumerate(real) for j, base in enumerate(bases) if i != j
+        )
+        row(name, f"{what}, every pair of measured runs", *failures(pairs))
+    for what, change in CHANGES.items():
         drawn = (
             (
                 as_snapshot(measured[0], noise.draw(change)),
-                as_snapshot(measured[0], noise.draw(longer((), 1.0))),
+                as_snapshot(measured[0], noise.draw(CHANGES[UNCHANGED])),
             )
             for _ in range(repeats)
         )
-        row(name, what, *failures(drawn))
+        row(name, f"{what}, drawn", *failures(drawn))
 
 
 def spread(name: str, runs: list[States], step_ns: float) -> None:
