@@ -67,6 +67,7 @@ def run_rank(races, config, schedule, pp_rank, steps=2):
         for step in range(steps):
             runtime.run_step(step)
         runtime.close()
+    return executor
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,22 @@ def test_known_counts_leave_the_device_alone(change, asks, exact_config, races, 
     monkeypatch.setattr(ModelExecutor, "end_step", lambda self: None)
     run_rank(races, replace(exact_config, **change), make_schedule("dualpipe", 2, 6), 0)
     assert set(asked) == ({"tolist"} if asks else set())
+
+
+def test_late_issue_computes_the_same_without_races(
+    exact_config, races, monkeypatch, reference, relative_error
+):
+    """As on a GPU, where the host waits for every dispatch of a forward."""
+
+    def waits(self, index):
+        step = self._program[index]
+        return (step.component, step.part.value) == ("dispatch", "F")
+
+    monkeypatch.setattr(ModelExecutor, "makes_the_host_wait", waits)
+    executor = run_rank(races, exact_config, make_schedule("dualpipev", 1, 4), 0, steps=1)
+    assert races.found == []
+    expected = reference(exact_config, 4)
+    assert relative_error(executor.gradients(), expected.gradients) < 1e-10
 
 
 # The detector itself.
