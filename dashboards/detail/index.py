@@ -18,6 +18,7 @@ from dashboards.detail.pieces import (
     bubble_pieces,
     lane_pieces,
     slot_pieces,
+    with_unlisted,
 )
 from dashboards.library import LibraryRun
 from dpprof.tables.columns import END, KIND, LANE, RANK, START, STEP
@@ -120,7 +121,10 @@ def _rank_lanes(run: LibraryRun, rank: int, lanes: str) -> dict[LaneKey, Pieces]
         own = slots[slots[STEP] == step]
         if len(own):
             found[LaneKey(step, rank, SLOTS)] = slot_pieces(own)
-        found[LaneKey(step, rank, BUBBLES)] = bubble_pieces(regions[regions[STEP] == step])
+        bubbles = bubble_pieces(regions[regions[STEP] == step])
+        if run.accounting.left_out.regions:
+            bubbles = with_unlisted(bubbles, columns.part(rows), step_window(run, step))
+        found[LaneKey(step, rank, BUBBLES)] = bubbles
         if not len(rows):
             found[LaneKey(step, rank, COMPUTE_LANE)] = lane_pieces(columns.part(rows))
     return found

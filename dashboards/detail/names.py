@@ -14,6 +14,8 @@ NOTHING = ""
 WAIT = "wait"
 UNKNOWN = "not known"
 PAIR = "F&B"
+UNLISTED = "bubble.unlisted"
+"""A bubble that is too short for the table of regions of a run that has very many."""
 
 NAMES: tuple[str, ...] = tuple(
     dict.fromkeys(
@@ -24,6 +26,7 @@ NAMES: tuple[str, ...] = tuple(
             *(name for name in COMPONENT_COLORS if name not in KINDS),
             WAIT,
             *BUBBLE_STATES,
+            UNLISTED,
             UNKNOWN,
         )
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.detail.names import CODES, PAIR, UNKNOWN, WAIT, Codes, codes_of
+from dashboards.detail.names import CODES, UNKNOWN, UNLISTED, WAIT, Codes, codes_of
 from dpprof.tables.columns import (
     COMPONENT,
     END,
@@ -118,6 +118,22 @@ def bubble_pieces(regions: pd.DataFrame) -> Pieces:
     return _coloured(pieces, _codes(regions[STATE])[owner], None, owner)
 
 
+def with_unlisted(listed: Pieces, columns: RankColumns, window: tuple[int, int]) -> Pieces:
+    """The bubbles with those that are not in the table: whatever is neither listed nor busy."""
+    busy = union(Intervals(columns.moves_ns, columns.ends))
+    known = union(busy, Intervals(listed.starts, listed.ends))
+    rest = subtract(make_intervals(*([edge] for edge in window)), known)
+    starts = np.concatenate([listed.starts, rest.starts])
+    order = np.argsort(starts, kind="stable")
+    unlisted = np.full(len(rest.starts), CODES[UNLISTED], dtype=np.uint8)
+    return Pieces(
+        starts[order],
+        np.concatenate([listed.ends, rest.ends])[order],
+        {name: np.concatenate([codes, unlisted])[order] for name, codes in listed.codes.items()},
+        np.full(len(order), "", dtype=object),
+    )
+
+
 def _intervals(table: pd.DataFrame) -> Intervals:
     return Intervals(table[START].to_numpy(np.int64), table[END].to_numpy(np.int64))
 
@@ -135,4 +151,3 @@ def _coloured(
 
 
 COLORINGS: Sequence[str] = ("operation", "kind", "component")
-PAIR_CODE = CODES[PAIR]

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from dashboards.detail.names import CODES, NAMES, PAIR, WAIT, Codes
+from dashboards.detail.names import CODES, NAMES, PAIR, UNLISTED, WAIT, Codes
 from dashboards.detail.pieces import Numbers
 from dashboards.figures.png import Color, mix
 from dashboards.theme import Theme
@@ -23,7 +23,7 @@ LEVELS = 4
 _PALEST = 0.4
 """The least of its colour that a piece has, however short it is."""
 
-_HATCHED = {CODES[name] for name in (*BUBBLE_STATES, WAIT)}
+_HATCHED = {CODES[name] for name in (*BUBBLE_STATES, UNLISTED, WAIT)}
 _INK = LEVELS  # after its shades, the colour of a code's pattern
 _FAINT = LEVELS + 1  # and the two for the white space that it is the reason of
 _FAINT_INK = LEVELS + 2
@@ -113,6 +113,7 @@ def _patterns() -> dict[str, npt.NDArray[np.bool_]]:
         "bubble.skew": (x % 4 < 2) & (y % 4 < 2),
         "bubble.host": x % 4 < 2,
         "bubble.other": y % 4 < 2,
+        UNLISTED: (x + y) % 3 < 1,
         WAIT: (x + 2 * y) % 6 < 2,
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboards.detail.names import CODES, NAMES, UNKNOWN, WAIT
+from dashboards.detail.names import CODES, NAMES, UNKNOWN, UNLISTED, WAIT
 from dashboards.figures.png import data_url, png
 from dashboards.figures.timeline_paint import Strip, paint, palette
 from dashboards.theme import Theme, theme_named
@@ -33,6 +33,7 @@ _WORDS = {
     "bubble.skew": "bubble: waits for a straggler",
     "bubble.host": "bubble: launched late",
     "bubble.other": "bubble: no cause found",
+    UNLISTED: "bubble: not listed",
 }
 _ABOUT = {
     WAIT: "posted, and waiting until the last peer has started: not yet a transfer",
@@ -42,6 +43,7 @@ _ABOUT = {
     "bubble.skew": "idle in a collective, waiting for a straggler",
     "bubble.host": "the device was free and the inputs were there, but the launch came late",
     "bubble.other": "idle, and nothing in the trace says why",
+    UNLISTED: "idle, too short for the list of bubbles of a run that has very many",
 }
 
 

@@ -69,10 +69,11 @@ def readout(scene: Scene, drawn: list[Drawn], context: Context) -> list[str]:
         words.append(f"{scene.left_out:,} ranks are not shown; choose which with Ranks")
     for one in scene.runs:
         left_out = one.run.accounting.left_out
+        total = time_unit(left_out.total_ns).full(left_out.total_ns)
         if left_out.regions:
             words.append(
-                f"{one.run.id}: {left_out.regions:,} of its shortest bubbles are not listed, "
-                f"{short.full(left_out.total_ns)} in all"
+                f"{one.run.id}: {left_out.regions:,} of its shortest bubbles, {total} in all, are "
+                "drawn but have no cause listed"
             )
     words.append("The rows of a rank: " + ", ".join(_row_names(scene)))
     words.append("Click on a bubble to see what it waited for, on a transfer to see both its ends")

@@ -120,6 +120,25 @@ def test_a_bubble_shorter_than_a_pixel_still_shows():
     assert run.columns.busy_ns[number, 50] == 10
 
 
+def test_bubbles_that_are_not_listed_are_drawn(monkeypatch):
+    from dpprof.analysis import accounting
+
+    monkeypatch.setattr(accounting, "MOST_REGIONS", 2)
+    library = Library.of_runs([make_run()])
+    run = library.get("run")
+    left_out = run.accounting.left_out
+    assert left_out.regions > 0
+    scene = make_scene(library, [run], Wanted(width_px=2000))
+    (drawn,) = scene.drawn()
+    strips_of = strips(drawn, "kind")
+    pixels = sum(
+        int(((strip.codes == CODES["bubble.unlisted"]) & (strip.pieces >= 0)).sum())
+        for row, strip in zip(drawn.rows, strips_of, strict=True)
+        if row.name == "bubbles"
+    )
+    assert pixels == left_out.total_ns  # a pixel is a nanosecond here
+
+
 def test_the_figure_has_axes_labels_and_the_picture(scene):
     figure = scene_figure(scene, "operation", LIGHT)
     assert tuple(figure.layout.xaxis.range) == (0, 0.002)
