@@ -28,6 +28,7 @@ from dpprof.tables.columns import (
     TOTAL,
 )
 
+ALL = "all"
 LABEL = "label"
 NOT_SAID = "not said"
 _QUANTILES = {"least": 0.0, "lower": 0.25, "median": 0.5, "upper": 0.75, "most": 1.0}
@@ -35,6 +36,11 @@ MOST_COLUMNS = 128
 MOST_ROWS = 96
 _SUMS = [COUNT, TOTAL, HIDDEN, EXPOSED]
 _ARGUMENTS = re.compile(r"[<(].*", re.DOTALL)
+
+
+def of_kind(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The operations of one kind, or of `ALL`."""
+    return table if kind == ALL else table[table[KIND] == kind]
 
 
 def by_operation(table: pd.DataFrame) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def _time_headlines(report: Report) -> list[Headline]:
             unit="share",
             value=total.hidden_share,
             about="Transfers that run while the rank computes, of all transfers",
-            reason="nothing was transferred",
+            reason=total.hidden_reason or "",
             better=1,
         ),
         Headline(

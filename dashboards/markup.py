@@ -30,7 +30,8 @@ class Markup:
     """Turns components into HTML; collects the figures that a script has to draw.
 
     `place_of` says where a link leads in this document (``#memory``), None where it leads nowhere
-    in it: such links become text. Texts and names come from traces and are escaped.
+    in it: such links become text, but those that look like buttons go. Texts and names come from
+    traces and are escaped.
     """
 
     place_of: Callable[[str], str | None]
@@ -65,7 +66,9 @@ class Markup:
         if node._type != "Link":
             return inside
         place = self.place_of(node.href)
-        return inside if place is None else f'<a href="{escape(place)}">{inside}</a>'
+        if place is None:
+            return "" if getattr(node, "className", "") == "button" else inside
+        return f'<a href="{escape(place)}">{inside}</a>'
 
     def _graph(self, node: Any) -> str:
         """The place of a figure, as high as it will be; its data goes to `figures`.

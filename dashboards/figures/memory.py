@@ -107,30 +107,34 @@ def curve_figure(
     """Bytes over time, above chunks in flight on the same axis, up to `top` bytes.
 
     The first curve is filled with what it is made of, the others are lines; each peak is marked.
-    Times count from the start of the step, in the first of `units`.
+    Times count from the start of the step, in the first of `units`. Where no chunks are known
+    there is no place for them.
     """
     from plotly.subplots import make_subplots
 
     time, size = units
+    rows = 2 if any(curve.in_flight for curve in curves) else 1
+    heights = [0.68, 0.32][:rows]
     figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.06
+        rows=rows, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.06
     )
     if curves:
         _add_parts(figure, curves[0], theme, units)
-        _add_bound(figure, curves, theme, units)
+        _add_bound(figure, curves, theme, units, rows)
     for number, curve in enumerate(curves):
         _add_line(figure, curve, number, theme, units)
         _add_in_flight(figure, curve, number, theme, units)
     figure.update_layout(
         template=template(theme),
-        height=430,
+        height=430 if rows == 2 else 320,
         margin={"t": 56},
         hovermode="x unified" if len(curves) == 1 else "closest",
         legend={"yref": "container", "y": 1, "yanchor": "top"},
     )
     figure.update_yaxes(title_text=size.name, range=[0, 1.2 * top / size.bytes], row=1)
-    figure.update_yaxes(title_text="in flight", rangemode="tozero", row=2)
-    figure.update_xaxes(title_text=f"{time.name} from the start of the step", row=2)
+    if rows == 2:
+        figure.update_yaxes(title_text="in flight", rangemode="tozero", row=2)
+    figure.update_xaxes(title_text=f"{time.name} from the start of the step", row=rows)
     return figure
 
 
@@ -203,6 +207,7 @@ def _add_bound(
     curves: Sequence[RankCurve],
     theme: Theme,
     units: tuple[TimeUnit, ByteUnit],
+    rows: int,
 ) -> None:
     """What the schedule predicts of the first curve's rank: bytes above, chunks beneath."""
     time, size = units
@@ -213,7 +218,7 @@ def _add_bound(
         (1, figures.predicted_bytes, size.bytes, f" {size.name}"),
         (2, figures.predicted_in_flight, 1, " micro-batches"),
     )
-    for row, bound, scale, unit in bounds:
+    for row, bound, scale, unit in bounds[:rows]:
         if bound is not None and span:
             figure.add_scatter(
                 x=span,

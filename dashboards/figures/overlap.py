@@ -43,30 +43,42 @@ def rank_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit, kind: str
     """Hidden and exposed transfers of every rank by kind, and beneath what waited; runs abreast.
 
     One trace per run, kind and part: x the ranks, y the time per step in `unit`. With `kind`
-    only that one. Kinds of which waiting is not known have no bar below.
+    only that one. What is not known of any run has no trace.
     """
-    panels = {"rows": 2, "row_heights": [0.62, 0.38], "vertical_spacing": 0.08}
+    drawn = [
+        (row, part, shape, opacity, name)
+        for row, part, shape, opacity in _PARTS
+        for name in _kinds(runs, kind)
+        if any(_total(run.report, name, part) is not None for run in runs)
+    ]
+    rows = max((row for row, *_ in drawn), default=1)
+    panels = {"rows": rows, "row_heights": [0.62, 0.38][:rows], "vertical_spacing": 0.08}
     names = [run.id for run in runs]
     figure = abreast(names, theme, shared_xaxes=True, shared_yaxes=True, **panels)
     for column, run in enumerate(runs, 1):
-        for row, part, shape, opacity in _PARTS:
-            for name in _kinds(runs, kind):
-                look = {"color": theme.color(name), "opacity": opacity}
-                figure.add_bar(
-                    **_rank_bars(run.report, name, part, unit),
-                    name=f"{name} {_WORDS[part]}",
-                    legendgroup=f"{name} {part}",
-                    showlegend=column == 1,
-                    marker=look | {"pattern": pattern(shape, theme)},
-                    row=row,
-                    col=column,
-                )
-    figure.update_layout(barmode="stack", height=430)
+        for row, part, shape, opacity, name in drawn:
+            look = {"color": theme.color(name), "opacity": opacity}
+            figure.add_bar(
+                **_rank_bars(run.report, name, part, unit),
+                name=f"{name} {_WORDS[part]}",
+                legendgroup=f"{name} {part}",
+                showlegend=column == 1,
+                marker=look | {"pattern": pattern(shape, theme)},
+                row=row,
+                col=column,
+            )
+    figure.update_layout(barmode="stack", height=140 + 145 * rows)
     figure.update_xaxes(type="category")
-    figure.update_xaxes(title_text="rank", row=2)
-    figure.update_yaxes(title_text=f"transfers, {unit.name}", row=1, col=1)
-    figure.update_yaxes(title_text=f"waiting, {unit.name}", row=2, col=1)
+    figure.update_xaxes(title_text="rank", row=rows)
+    for row, word in ((1, "transfers"), (2, "waiting"))[:rows]:
+        figure.update_yaxes(title_text=f"{word}, {unit.name}", row=row, col=1)
     return figure
+
+
+def _total(report: Report, kind: str, part: str) -> int | None:
+    figures = report.total.by_kind.get(kind)
+    time: int | None = None if figures is None else getattr(figures, f"{part}_ns")
+    return time
 
 
 def _kinds(runs: Sequence[RunReport], kind: str) -> list[str]:

@@ -73,10 +73,10 @@ def _peaks_panel(context: Context, runs: Sequence[LibraryRun]) -> Component:
 
 @dataclass(frozen=True)
 class _Shown:
-    """The curves of a run that are shown: of which place, in which step and range of it."""
+    """The curves of a run that are shown: of which stage or rank, in which step and range of it."""
 
     run: LibraryRun
-    place: str
+    title: str
     step: int
     span: tuple[int, int]
     curves: list[RankCurve]
@@ -92,13 +92,13 @@ class _Shown:
 def _shown(context: Context, run: LibraryRun) -> _Shown:
     step = shown_step(context, run) or 0
     span = context.view.time_range or whole_span(run, step)
-    place, ranks = _place(context, run)
+    title, ranks = _place(context, run)
     curves = [rank_curve(context.library, run, step, rank, span) for rank in ranks[:_MOST_CURVES]]
-    return _Shown(run, place, step, span, curves)
+    return _Shown(run, title, step, span, curves)
 
 
 def _place(context: Context, run: LibraryRun) -> tuple[str, list[RankFigures]]:
-    """The stage (or rank, where there are no stages) that is shown, and its ranks, worst first.
+    """What is shown, a stage or, where there are none, a rank, and its ranks, worst first.
 
     By default that of the rank with the largest peak.
     """
@@ -107,11 +107,13 @@ def _place(context: Context, run: LibraryRun) -> tuple[str, list[RankFigures]]:
     largest = ranks.get(report.total.memory.rank or 0, report.ranks[0])
     stages = {str(one.stage): one.ranks for one in report.stages}
     if not stages:
-        return "rank", [ranks.get(int(wanted) if wanted.isdecimal() else -1, largest)]
+        one = ranks.get(int(wanted) if wanted.isdecimal() else -1, largest)
+        return f"Rank {one.rank} of {run.id}", [one]
     stage = wanted if wanted in stages else str(min(largest.stages))
     holders = [ranks[rank] for rank in stages[stage]]
     holders.sort(key=lambda rank: -(rank.memory.peak_allocated_bytes or 0))
-    return f"stage {stage}", holders
+    names = ", ".join(f"rank {rank.rank}" for rank in holders)
+    return f"Stage {stage} of {run.id}: {names}", holders
 
 
 def _places(context: Context, runs: Sequence[LibraryRun]) -> Component:
@@ -143,14 +145,14 @@ def _curve_panel(
     figure.update_xaxes(range=[one / unit.nanoseconds for one in span])
     link = context.link(page="timeline", step=shown.step, options={}, select=None)
     return panel(
-        f"{shown.place.capitalize()} of {run.id}: {names}, step {shown.step}",
+        f"{shown.title}, step {shown.step}",
         graph(
             figure,
             {"type": _GRAPH, "run": run.id, "unit": unit.nanoseconds},
             f"Memory curve of {names}",
             doubleClick="autosize",
         ),
-        dcc.Link("The same time in the timeline", href=link),
+        dcc.Link("The same time in the timeline", href=link, className="button"),
         *_remarks(shown),
         id=f"memory-curve-{run.id}-panel",
         about="Allocated bytes over time, filled with what they are for; beneath, micro-batches "
@@ -165,6 +167,11 @@ def _remarks(shown: _Shown) -> list[Component]:
         "every peak among them; look closer to see all"
         for curve in shown.curves
         if curve.changes > MOST_POINTS
+    ]
+    texts += [
+        f"rank {curve.rank}: micro-batches in flight n/a: the trace has no schedule slots"
+        for curve in shown.curves
+        if not curve.in_flight
     ]
     for curve in shown.curves:
         memory, here = curve.figures, curve.peak

@@ -12,20 +12,26 @@ if TYPE_CHECKING:
 
 
 def choices(
-    context: Context, name: str, label: str, values: Sequence[tuple[str, str]], *resets: str
+    context: Context,
+    name: str,
+    label: str,
+    values: Sequence[tuple[str, str]],
+    *resets: str,
+    default: str = "",
 ) -> Component:
     """Links that set the page's option `name`; `values` are pairs of value and text.
 
-    The first value is the default and leaves the address as it is. Options named in `resets` go
-    back to their defaults with every change.
+    The default, the first value unless it is given, needs no place in the address. Options named
+    in `resets` go back to their defaults with every change.
     """
     from dash import dcc, html
 
-    chosen = context.option(name, values[0][0])
+    default = default or values[0][0]
+    chosen = context.option(name, default)
     links = [
         dcc.Link(
             text,
-            href=option_link(context, name, "" if value == values[0][0] else value, *resets),
+            href=option_link(context, name, "" if value == default else value, *resets),
             className="choice here" if value == chosen else "choice",
             id={"type": "choice", "option": name, "value": value},
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.activity import Activity, step_windows
-from dpprof.analysis.rows import COMMUNICATION_CODES, Rows, make_rows
+from dpprof.analysis.activity import (
+    Activity,
+    Stragglers,
+    activities_with_events,
+    step_windows,
+)
+from dpprof.analysis.rows import COMMUNICATION_CODES, Rows
 from dpprof.runs.run import Run
 from dpprof.runs.workers import map_forked
 from dpprof.tables.columns import (
@@ -21,7 +25,6 @@ from dpprof.tables.columns import (
     NUMBER,
     OPERATIONS,
     START,
-    STEP,
     TOTAL,
     WAIT,
     empty_table,
@@ -56,7 +59,7 @@ def exposure(run: Run) -> Exposure:
     Where operations of a kind overlap on a rank, each instant belongs to the one that began to
     transfer first, so that nothing counts twice; the same holds for waiting.
     """
-    measure = _Measure(run, step_windows(run))
+    measure = _Measure(run, step_windows(run), Stragglers.of(run))
     ranks = sorted(place.rank for place in run.places)
     parallel = run.held.count >= _WORTH_PROCESSES
     found = list(map_forked(measure.of_rank, ranks, parallel=parallel))
@@ -73,22 +76,15 @@ class _Measure:
 
     run: Run
     windows: dict[int, tuple[int, int]]
+    stragglers: Stragglers
 
     def of_rank(self, rank: int) -> Exposure:
         """The exposure of one rank."""
-        operations = concat_tables(OPERATIONS, list(self._steps(rank)))
+        steps = activities_with_events(self.run, rank, self.windows, self.stragglers)
+        found = [_operations(events, activity) for activity, events in steps]
+        operations = concat_tables(OPERATIONS, found)
         longest = operations[operations[EXPOSED] > 0]
         return Exposure(_added_up(operations), longest.nlargest(MOST_OPERATIONS, EXPOSED))
-
-    def _steps(self, rank: int) -> Iterator[pd.DataFrame]:
-        events = self.run.held.of_rank(rank)
-        events = events.iloc[np.lexsort((events[START], events[STEP]))]
-        steps = events[STEP].to_numpy(np.int64)
-        for step, (start, end) in self.windows.items():
-            low, high = np.searchsorted(steps, [step, step + 1])
-            chosen = events.iloc[low:high]
-            rows = make_rows(chosen, np.full(len(chosen), -1, dtype=np.int32))
-            yield _operations(chosen, Activity(rank, step, start, end, rows))
 
 
 def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:

@@ -40,6 +40,7 @@ def test_styles_are_css() -> None:
 def test_links_lead_to_what_is_in_the_document() -> None:
     assert markup(dcc.Link("go", href="/memory")) == '<a href="#memory">go</a>'
     assert markup(dcc.Link("go", href="/elsewhere")) == "go"
+    assert markup(dcc.Link("go", href="/elsewhere", className="button")) == ""
 
 
 def test_controls_are_left_out() -> None:

@@ -116,6 +116,6 @@ def test_ranks_without_stages_can_be_picked(make_run, event, make_context, text_
     ]
     run = make_run([event(0, 0, 10), event(1, 0, 10)], memory=memory, name="one")
     worst = text_of(layout(make_context(runs=[run])), "memory-curve-one-panel")
-    assert worst.startswith("Rank of one: rank 1")
+    assert worst.startswith("Rank 1 of one")
     chosen = layout(make_context(runs=[run], options={"stage": "0"}))
-    assert text_of(chosen, "memory-curve-one-panel").startswith("Rank of one: rank 0")
+    assert text_of(chosen, "memory-curve-one-panel").startswith("Rank 0 of one")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dashboards.exposures import BY
-from dashboards.pages.overlap import exposure_of, layout
+from dashboards.pages.overlap import layout
+from dashboards.parts.longest_operations import exposure_of
 from dpprof.reporters.units import share_text, time_unit
 
 KINDS = ("p2p", "dispatch", "combine")
@@ -122,8 +123,20 @@ def test_what_is_not_split_or_labelled_says_so(
     said = "all_reduce 25.00 5.00 20.00 20.0% n/a rank 0: 20.00"
     assert text_of(content, "kinds-one-all_reduce") == said
     assert "label the training loop" in text_of(content, "overlap-grid-panel")
-    waits = [trace for trace in figures_of(content)["overlap-ranks"].data if "wait" in trace.name]
-    assert [list(trace.y) for trace in waits] == [[None]]
+    names = [trace.name for trace in figures_of(content)["overlap-ranks"].data]
+    assert names == ["all_reduce hidden", "all_reduce exposed"]
+    assert "waiting n/a for all_reduce" in text_of(content, "overlap-ranks-panel")
+    assert list(figures_of(content)["overlap-spread"].data[0].x) == ["0"]  # by rank
+
+
+def test_kernels_that_only_send_have_no_hidden_share(
+    make_run, event, make_context, text_of
+) -> None:
+    name = "void deep_ep::internode_ll::dispatch<true>(int*)"
+    run = make_run([event(0, 0, 10), event(0, 5, 30, "dispatch", name=name)], name="one")
+    content = layout(make_context(runs=[run]))
+    assert text_of(content, "kinds-one-dispatch").split()[4] == "n/a"
+    assert "hidden share n/a: dispatch: split" in text_of(content, "overlap-ranks-panel")
 
 
 def test_no_communication_is_an_empty_page(make_run, event, make_context, text_of) -> None:

@@ -1,0 +1,61 @@
+"""The table of communication kinds of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dashboards.library import LibraryRun
+from dashboards.parts.table import Column, Row, table, unknown
+from dpprof.analysis.figures import KindFigures, RankFigures
+from dpprof.reporters.units import TimeUnit, share_text
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+
+_COLUMNS = (
+    Column("kind", "What is communicated", number=False),
+    Column("transfer", "Time in which a transfer of the kind is under way"),
+    Column("hidden", "Of it, the rank computes meanwhile"),
+    Column("exposed", "Of it, the rank does not compute"),
+    Column("hidden share", "Hidden, of the transfer"),
+    Column("waiting", "Posted, and a peer is not there yet: no transfer"),
+    Column("worst rank", "The rank that is exposed longest, and for how long"),
+)
+
+
+def kind_table(run: LibraryRun, unit: TimeUnit) -> Component:
+    """A row per kind that takes time: mean of the ranks per step, and the worst rank."""
+    from dash import html
+
+    report = run.report
+    spans = max(len(report.ranks) * len(report.per_step), 1)
+    rows = [
+        Row(kind, [kind, *_cells(figures, spans, unit), _worst(run, kind, unit)])
+        for kind, figures in report.total.by_kind.items()
+        if figures.total_ns or figures.wait_ns
+    ]
+    title = html.H3(f"{run.id}: {unit.name} per step, mean of the ranks")
+    return html.Div([title, table(f"kinds-{run.id}", _COLUMNS, rows)], className="section")
+
+
+def _cells(figures: KindFigures, spans: int, unit: TimeUnit) -> list[Component | str]:
+    share: Component | str = share_text(
+        figures.hidden_ns / figures.total_ns if figures.total_ns else None
+    )
+    if figures.hidden_reason:
+        share = unknown(figures.hidden_reason)
+    times = (figures.total_ns, figures.hidden_ns, figures.exposed_ns)
+    wait = (
+        unknown("not matched with the peers' operations: waiting counts as transfer")
+        if figures.wait_ns is None
+        else unit.text(figures.wait_ns / spans)
+    )
+    return [*[unit.text(time / spans) for time in times], share, wait]
+
+
+def _worst(run: LibraryRun, kind: str, unit: TimeUnit) -> str:
+    def exposed(rank: RankFigures) -> int:
+        return rank.by_kind[kind].exposed_ns if kind in rank.by_kind else 0
+
+    worst = max(run.report.ranks, key=exposed)
+    return f"rank {worst.rank}: {unit.text(exposed(worst) / max(len(run.report.per_step), 1))}"

@@ -1,0 +1,71 @@
+"""The communication operations that are exposed longest, each with its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dashboards.exposures import of_kind, short_name
+from dashboards.library import Library, LibraryRun
+from dashboards.links import timeline_link
+from dashboards.page import Context
+from dashboards.parts.panel import empty, panel
+from dashboards.parts.table import Column, Row, known_table
+from dashboards.state import Selection
+from dpprof.analysis.exposure import Exposure, exposure
+from dpprof.reporters.units import UNKNOWN, TimeUnit
+from dpprof.tables.columns import KIND, NAME, SLOT
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+
+_MOST = 12
+
+
+def exposure_of(library: Library, run: LibraryRun) -> Exposure:
+    """What computing hides of the operations of a run, measured when first asked for."""
+    return library.kept(("exposure", run.id), lambda: exposure(run.run))
+
+
+_COLUMNS = (
+    Column("operation", "Opens it in the timeline", number=False),
+    Column("rank"),
+    Column("step"),
+    Column("slot", "The schedule slot that it belongs to", number=False),
+    Column("layer", "Within the chunk of the rank"),
+    Column("exposed", "Transferring while the rank does not compute"),
+    Column("hidden", "Transferring while the rank computes"),
+)
+
+
+def longest_operations(context: Context, run: LibraryRun, unit: TimeUnit, kind: str) -> Component:
+    """Those of a run, of one kind or of all; each leads to its place in the timeline."""
+    longest = of_kind(exposure_of(context.library, run).longest, kind).head(_MOST)
+    operations = longest.astype({SLOT: str, KIND: str, NAME: str}).itertuples()
+    rows = [
+        Row(str(number), _cells(context, run, unit, one)) for number, one in enumerate(operations)
+    ]
+    shown = known_table(f"longest-{run.id}", _COLUMNS, rows)
+    return panel(
+        f"Longest exposed operations: {run.id}",
+        shown if rows else empty("All of it is hidden."),
+        id=f"longest-{run.id}-panel",
+        about=f"times in {unit.name}",
+    )
+
+
+def _cells(context: Context, run: LibraryRun, unit: TimeUnit, one: Any) -> list[Component | str]:
+    from dash import dcc
+
+    origin = next(step.start_ns for step in run.report.per_step if step.step == one.step)
+    span = (one.start_ns - origin, one.end_ns - origin)
+    select = Selection("event", run.id, one.rank, span[0], one.number)
+    words = one.kind if one.slot else f"{one.kind}: {short_name(one.name)}"
+    return [
+        dcc.Link(words, href=timeline_link(context, one.step, span, select)),
+        str(one.rank),
+        str(one.step),
+        one.slot or UNKNOWN,
+        UNKNOWN if one.layer < 0 else str(one.layer),
+        unit.text(one.exposed_ns),
+        unit.text(one.hidden_ns),
+    ]
