@@ -41,7 +41,8 @@ def make_app(library: Library) -> Dash:
     )
     app.layout = empty_shell()
     known = known_of(library)
-    _register(app, library, known)
+    _register_show(app, library)
+    _register_change(app, known)
     offer_downloads(app.server, library)
     for page in all_pages():
         if page.callbacks is not None:
@@ -64,8 +65,9 @@ def context_of(
     return Context(library, view, theme), problems
 
 
-def _register(app: Dash, library: Library, known: Known) -> None:
-    from dash import ALL, Input, Output, State, ctx, no_update
+def _register_show(app: Dash, library: Library) -> None:
+    """Shows what the URL says."""
+    from dash import Input, Output, State, no_update
 
     pages = {page.key: page for page in all_pages()}
 
@@ -91,6 +93,11 @@ def _register(app: Dash, library: Library, known: Known) -> None:
         drawn = (no_update, no_update) if key == shown else _drawn(page, context)
         name = f"app {context.theme.name}"
         return (navigation(context), drawn[0], notes(problems), drawn[1], name, key, [])
+
+
+def _register_change(app: Dash, known: Known) -> None:
+    """Puts what controls and keys ask for into the URL."""
+    from dash import ALL, Input, Output, State, ctx, no_update
 
     @app.callback(
         Output("url", "pathname"),

@@ -153,25 +153,39 @@ def _ideal_link(context: Context) -> list[Component]:
 
 
 def _callbacks(app: Dash, library: Library) -> None:
-    from dash import Input, Output, State, no_update
+    _draws(app, library)
+    _answers(app, library)
+
+
+def _draws(app: Dash, library: Library) -> None:
+    """Draws what the URL says."""
+    from dash import Input, Output, no_update
 
     from dashboards.app import context_of
-
-    address = [Input("url", "pathname"), Input("url", "search"), Input("screen", "data")]
-    where = [State("url", "pathname"), State("url", "search"), State("screen", "data")]
 
     @app.callback(
         Output("timeline", "figure"),
         Output("timeline-legend", "children"),
         Output("timeline-readout", "children"),
         Output("timeline-details", "children"),
-        *address,
+        Input("url", "pathname"),
+        Input("url", "search"),
+        Input("screen", "data"),
     )
     def draw(path: str, search: str, screen: Mapping[str, Any] | None) -> Any:
         if screen is None or not (path or "").endswith(page.key):
             return (no_update,) * 4
         context, _ = context_of(library, path, search, screen)
         return (*picture(context, screen), details(context, screen))
+
+
+def _answers(app: Dash, library: Library) -> None:
+    """Tells what the pointer is at, and turns clicks and keys into changes of the view."""
+    from dash import Input, Output, State, no_update
+
+    from dashboards.app import context_of
+
+    where = [State("url", "pathname"), State("url", "search"), State("screen", "data")]
 
     @app.callback(
         Output("timeline-tip", "children"),

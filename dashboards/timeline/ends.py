@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dashboards.detail.index import BUBBLES, SLOTS, lane_names
-from dashboards.figures.timeline import Arrow, Mark, Selected
+from dashboards.figures.timeline_drawn import Arrow, Mark, Selected
 from dashboards.figures.timeline_rows import Row
 from dashboards.state import Selection
 from dashboards.timeline.lookup import BUBBLE, EVENT, SLOT, Hit

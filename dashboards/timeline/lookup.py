@@ -49,21 +49,16 @@ def hit_at(library: Library, scene: Scene, at_ns: int, y: float, near_ns: int) -
     run = None if row is None else scene.run(row.run)
     if row is None or run is None:
         return None
-    found = _nearest(table_of(library, run, row.rank, _what(row), row.name), run, at_ns, near_ns)
+    what = _what(row)
+    found = _nearest(table_of(library, run, row.rank, what, row.name), run, at_ns, near_ns)
     if found is None and row.name != SLOTS:
-        return _hit(library, run, row.rank, BUBBLE, at_ns, near_ns)
-    return None if found is None else _made(library, run, (row.rank, _what(row)), found)
+        what = BUBBLE
+        found = _nearest(table_of(library, run, row.rank, what), run, at_ns, near_ns)
+    return None if found is None else _made(library, run, (row.rank, what), found)
 
 
 def _what(row: Row) -> str:
     return {SLOTS: SLOT, BUBBLES: BUBBLE}.get(row.name, EVENT)
-
-
-def _hit(
-    library: Library, run: SceneRun, rank: int, what: str, at_ns: int, near_ns: int
-) -> Hit | None:
-    found = _nearest(table_of(library, run, rank, what), run, at_ns, near_ns)
-    return None if found is None else _made(library, run, (rank, what), found)
 
 
 def hit_of(library: Library, scene: Scene, selection: Selection | None) -> Hit | None:

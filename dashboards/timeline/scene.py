@@ -10,14 +10,8 @@ import numpy as np
 
 from dashboards.detail.columns import Pixels
 from dashboards.detail.index import LANES, Index, make_index, step_window
-from dashboards.figures.timeline import (
-    MARGIN,
-    NOTHING,
-    Drawn,
-    Selected,
-    strips,
-    timeline_figure,
-)
+from dashboards.figures.timeline import MARGIN, timeline_figure
+from dashboards.figures.timeline_drawn import NOTHING, Drawn, Selected, strips
 from dashboards.figures.timeline_rows import Group, Rows, make_rows
 from dashboards.library import Library, LibraryRun
 from dashboards.shell import run_name

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dashboards.detail.index import LANES, P2P_LANE, SLOTS
-from dashboards.figures.timeline import MARGIN, Drawn, strips, timeline_figure
+from dashboards.figures.timeline import MARGIN, timeline_figure
+from dashboards.figures.timeline_drawn import Drawn, strips
 from dashboards.page import Context
 from dashboards.timeline.ends import ends_of, selected_of
 from dashboards.timeline.legend import legend, names_in

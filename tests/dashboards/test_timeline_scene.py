@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from dashboards.detail.names import CODES, NAMES
-from dashboards.figures.timeline import short_label, strips
+from dashboards.figures.timeline_drawn import strips
+from dashboards.figures.timeline_labels import short_label
 from dashboards.library import Library
 from dashboards.state import Selection
 from dashboards.theme import LIGHT
