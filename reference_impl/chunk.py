@@ -7,11 +7,12 @@ travel on wires; those of the way back carry gradients under the same names.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
+from dpprof.schedules.actions import Operation
 from dpprof.schedules.components import Component
 from reference_impl.data import Batch
 from reference_impl.exchange import ExchangePlan
@@ -211,3 +212,20 @@ class ChunkPass:
     ) -> None:
         segment = self._segments.pop((component, layer))
         self._backward.put_all(to_layer, segment.backward(gradients))
+
+
+_F, _I = Operation.FORWARD, Operation.INPUT_GRADIENT
+
+COMPONENTS: Mapping[tuple[Operation, Component], Callable[[ChunkPass, int], None]] = {
+    (_F, Component.ATTENTION): ChunkPass.forward_attention,
+    (_F, Component.DISPATCH): ChunkPass.forward_dispatch,
+    (_F, Component.MLP): ChunkPass.forward_mlp,
+    (_F, Component.COMBINE): ChunkPass.forward_combine,
+    (_F, Component.OUTPUT): ChunkPass.forward_output,
+    (_I, Component.OUTPUT): ChunkPass.backward_output,
+    (_I, Component.COMBINE): ChunkPass.backward_combine,
+    (_I, Component.MLP): ChunkPass.backward_mlp,
+    (_I, Component.DISPATCH): ChunkPass.backward_dispatch,
+    (_I, Component.ATTENTION): ChunkPass.backward_attention,
+}
+"""What runs a component of a forward or of a backward's part I; part W is `weight_gradients`."""

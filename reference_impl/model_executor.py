@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.actions import Action, Operation, Slot
 from dpprof.schedules.components import Component, Program
 from dpprof.schedules.schedule import Schedule
-from reference_impl.chunk import ChunkPass
+from reference_impl.chunk import COMPONENTS, ChunkPass
 from reference_impl.config import ModelConfig
 from reference_impl.data import Batch, global_micro_batch, make_batch
 from reference_impl.exchanger import make_exchanger
@@ -25,19 +25,6 @@ from reference_impl.stage import StageModel, make_stage
 from reference_impl.training import make_optimizers
 
 _F, _I, _W = Operation.FORWARD, Operation.INPUT_GRADIENT, Operation.WEIGHT_GRADIENT
-
-_COMPONENTS: dict[tuple[Operation, Component], Callable[[ChunkPass, int], None]] = {
-    (_F, Component.ATTENTION): ChunkPass.forward_attention,
-    (_F, Component.DISPATCH): ChunkPass.forward_dispatch,
-    (_F, Component.MLP): ChunkPass.forward_mlp,
-    (_F, Component.COMBINE): ChunkPass.forward_combine,
-    (_F, Component.OUTPUT): ChunkPass.forward_output,
-    (_I, Component.OUTPUT): ChunkPass.backward_output,
-    (_I, Component.COMBINE): ChunkPass.backward_combine,
-    (_I, Component.MLP): ChunkPass.backward_mlp,
-    (_I, Component.DISPATCH): ChunkPass.backward_dispatch,
-    (_I, Component.ATTENTION): ChunkPass.backward_attention,
-}
 
 
 class ModelExecutor:
@@ -141,7 +128,7 @@ class ModelExecutor:
         if step.part is _W:
             chunk.weight_gradients(step.component, step.layer)
         else:
-            _COMPONENTS[step.part, step.component](chunk, step.layer)
+            COMPONENTS[step.part, step.component](chunk, step.layer)
 
     def passed_on(self, index: int) -> dict[Action, torch.Tensor]:
         """The output after a forward's last component, the input gradient after a backward's."""

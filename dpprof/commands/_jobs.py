@@ -151,7 +151,7 @@ def _model_of(
     if device == "emulated":
         profile = load_costs(request.costs)
         return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
-    from reference_impl.config import preset, with_sizes
+    from reference_impl.presets import preset, with_sizes
 
     config = preset(request.model)
     config = with_sizes(config, request.sizes)

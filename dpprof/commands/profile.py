@@ -16,6 +16,7 @@ import click
 from dpprof.commands._jobs import Request, make_jobs
 from dpprof.commands._output import Output
 from dpprof.commands._place import check_targets, make_empty, partial_of, put_in_place
+from reference_impl.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,12 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     show_default=True,
     help="Times that the emulated device models: a built-in profile or a file.",
 )
-@click.option("--model", default="tiny", show_default=True, help="Preset of the reference model.")
+@click.option(
+    "--model",
+    default="tiny",
+    show_default=True,
+    help=f"Preset of the reference model: {', '.join(PRESETS)}.",
+)
 @click.option(
     "--set",
     "sizes",

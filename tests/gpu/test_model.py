@@ -13,7 +13,6 @@ from dpprof.schedules.components import component_program  # noqa: E402
 from dpprof.schedules.registry import make_schedule  # noqa: E402
 from reference_impl import grouped  # noqa: E402
 from reference_impl.channels import Channels, ProcessGroupWire  # noqa: E402
-from reference_impl.config import preset  # noqa: E402
 from reference_impl.grouped import (  # noqa: E402
     RowGroups,
     add_grouped_weight_gradient,
@@ -23,6 +22,7 @@ from reference_impl.grouped import (  # noqa: E402
 from reference_impl.lanes import make_lane  # noqa: E402
 from reference_impl.mesh import Mesh, make_groups  # noqa: E402
 from reference_impl.model_executor import ModelExecutor  # noqa: E402
+from reference_impl.presets import preset  # noqa: E402
 from reference_impl.runtime import Runtime  # noqa: E402
 from reference_impl.unpipelined import unpipelined_step  # noqa: E402
 

@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 import torch
 
-from reference_impl.config import ModelConfig, preset
+from reference_impl.config import ModelConfig
+from reference_impl.presets import preset
 from reference_impl.unpipelined import StepResult, unpipelined_step
 
 # Test processes share the cores: threads within an operator would only fight each other.

@@ -7,9 +7,9 @@ import math
 import torch
 
 from reference_impl.attention import attention, rotary_table
-from reference_impl.config import preset
 from reference_impl.operators import PLAIN
 from reference_impl.parameters import make_parameters
+from reference_impl.presets import preset
 
 CPU = torch.device("cpu")
 

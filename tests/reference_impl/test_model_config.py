@@ -10,9 +10,10 @@ import torch
 
 from dpprof.errors import DpprofError
 from dpprof.schedules.registry import make_schedule
-from reference_impl.config import PRESETS, ModelConfig, preset
+from reference_impl.config import ModelConfig
 from reference_impl.data import global_micro_batch, make_batch
 from reference_impl.parameters import make_parameters
+from reference_impl.presets import PRESETS, preset
 
 CPU = torch.device("cpu")
 

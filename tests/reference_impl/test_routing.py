@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
-from reference_impl.config import preset, with_sizes
 from reference_impl.exchange import known_plan, plan_exchange
 from reference_impl.moe import plan_routing, rows_to_send, weighted_sum
 from reference_impl.operators import PLAIN
+from reference_impl.presets import preset, with_sizes
 from reference_impl.replicas import add_up_copies, make_replicas
 from reference_impl.routing import (
     balanced_choice,

@@ -10,7 +10,6 @@ import torch
 
 from dpprof.schedules.registry import make_schedule
 from reference_impl import chunk, grouped
-from reference_impl.config import preset
 from reference_impl.grouped import (
     RowGroups,
     add_grouped_weight_gradient,
@@ -20,6 +19,7 @@ from reference_impl.grouped import (
 from reference_impl.in_process import walk_step
 from reference_impl.mesh import Groups, Mesh
 from reference_impl.model_executor import ModelExecutor
+from reference_impl.presets import preset
 from reference_impl.training import MasterAdamW
 
 CPU = torch.device("cpu")
