@@ -16,6 +16,9 @@ from dpprof.trace.raw import TraceColumns
 
 _RANK_IN_NAME = re.compile(r"(?<![a-z])(?:rank|worker)[-_]?(\d{1,6})(?!\d)", re.IGNORECASE)
 
+MOST_RANKS = 1_000_000
+"""No job has more: other numbers are not believed."""
+
 _ANY_HOST = re.compile(
     r"|(?:ip6-)?(?:localhost|loopback)[46]?(?:\..*)?|127\..*|0\.0\.0\.0|::1?|\(none\)|unknown"
     r"|docker-desktop",
@@ -71,15 +74,13 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
     """The identity of the trace read from `file`; metadata of the wrong form count as absent."""
     distributed = _read(trace.distributed, _Distributed)
     own = _read(trace.dpprof, _Own)
-    rank = distributed.rank if distributed.rank is not None else own.rank
-    if rank is None:
-        rank = rank_in_name(file)
+    rank = next(filter(_is_rank, (distributed.rank, own.rank, rank_in_name(file))), None)
     place = None
     if rank is not None and own.pp_rank is not None:
         place = RankPlace(rank=rank, pp_rank=own.pp_rank, ep_rank=own.ep_rank)
     return Identity(
         rank=rank,
-        world_size=distributed.world_size,
+        world_size=_world_size(distributed.world_size),
         source=own.source,
         place=place,
         allocated_before_bytes=own.allocated_before_bytes,
@@ -92,6 +93,14 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
 def is_of_one_machine(host: str) -> bool:
     """Whether a host's name tells it from others: every machine is ``localhost`` to itself."""
     return _ANY_HOST.fullmatch(host) is None
+
+
+def _is_rank(number: int | None) -> bool:
+    return number is not None and 0 <= number < MOST_RANKS
+
+
+def _world_size(size: int | None) -> int | None:
+    return size if size is not None and 0 < size <= MOST_RANKS else None
 
 
 def _host_name(value: Any) -> str:

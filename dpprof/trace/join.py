@@ -10,6 +10,7 @@ from dpprof.runs.manifest import Manifest
 from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE
 from dpprof.tables.concat import concat_tables
 from dpprof.trace.batches import put_together, taken_apart
+from dpprof.trace.identity import MOST_RANKS
 from dpprof.trace.matching import ALL_RANKS, Peers, match_by_order, match_groups
 from dpprof.trace.parts import PartedEvents, RankPart
 
@@ -18,7 +19,9 @@ def find_peers(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[Pe
     """Who takes part in the run, and a warning where ranks are missing."""
     present = tuple(one.rank for one in ranks)
     if manifest is not None:
-        expected = {place.rank for place in manifest.ranks} or set(range(manifest.world_size))
+        expected = {place.rank for place in manifest.ranks} or set(
+            range(min(manifest.world_size, MOST_RANKS))
+        )
     else:
         sizes = [one.identity.world_size or 0 for one in ranks]
         expected = set(range(max(sizes))) | set(present)

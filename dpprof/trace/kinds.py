@@ -63,7 +63,9 @@ _OPERATIONS = (
 )
 """How libraries write the operations, whatever their case; the first that matches counts."""
 
-_LIBRARY_CALL = r"^(?:c10d::|(?:nccl|rccl|gloo|hccl|xccl|mccl|ucc|mpi):)"
+_LIBRARY_CALL = (
+    r"^(?:c10d::|_c10d_functional(?:_autograd)?::|(?:nccl|rccl|gloo|hccl|xccl|mccl|ucc|mpi):)"
+)
 LIBRARY_CALL = re.compile(_LIBRARY_CALL)
 """A call of a communication library, as an operator or annotation on the host."""
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dpprof.tables.columns import BYTES, GROUP, PEER, SEQUENCE
 from dpprof.trace.evidence import Found, Verdicts
+from dpprof.trace.identity import MOST_RANKS
 from dpprof.trace.raw import Category, Codes, Collective, Nanoseconds, TraceColumns
 from dpprof.trace.steps import OUTSIDE
 
@@ -65,6 +66,8 @@ def said_by(one: Collective, rank: int) -> Said:
     """What a collective's metadata say of it, in the words of the events table of `rank`."""
     width = _width(one.dtype)
     sent = one.elements * width if one.elements >= 0 and width else -1
+    if max(one.source, one.destination) >= MOST_RANKS:
+        return Said("", -1, sent)
     receives = one.source >= 0 and (one.destination == rank or one.name.endswith("recv"))
     if one.destination >= 0 and not receives:
         return Said(f"{rank}>{one.destination}", one.destination, sent)

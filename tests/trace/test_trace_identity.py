@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from dpprof.analysis.report import analyze
 from dpprof.runs.manifest import RankPlace
 from dpprof.trace.identity import identify, rank_in_name
+from dpprof.trace.load import load_run
 from dpprof.trace.parse import parse_trace
 
 
@@ -62,3 +64,23 @@ def test_groups_by_name_and_description_where_unambiguous(build) -> None:
         "2": (0, 1),
         "3": (0, 2),
     }
+
+
+@pytest.mark.parametrize("wrong", [-1, 10**6, 10**12, 2**70])
+def test_numbers_that_no_job_has_are_not_believed(build, tmp_path: Path, wrong: int) -> None:
+    info = {
+        "rank": wrong,
+        "world_size": wrong,
+        "pg_config": [{"pg_name": "0", "ranks": [0, wrong]}],
+    }
+    identity = found(build, "rank3.json", distributedInfo=info)
+    assert (identity.rank, identity.world_size) == (3, 10**6 if wrong == 10**6 else None)
+    message = {"Collective name": "send", "Dst Rank": wrong, "Process Group Name": "0"}
+    events = [build.kernel("ncclDevKernel_SendRecv", 1, 2, 3, **message)]
+    events += [build.kernel("ncclDevKernel_AllGather", 3, 9, 3, **{"Seq": wrong} | message)]
+    events += [build.annotation(f"PP:0F{wrong}", 0, 9)]
+    build.write(tmp_path / "rank0.json", events, distributedInfo=info)
+    run = load_run(tmp_path)
+    assert [place.rank for place in run.places] == [0]
+    assert analyze(run).ranks[0].by_kind.keys() >= {"p2p"}
+    assert set(run.events["peer"]) <= {-1, 10**6 - 1}
