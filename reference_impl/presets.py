@@ -68,10 +68,10 @@ PRESETS: Mapping[str, ModelConfig] = MappingProxyType(
             learning_rate=3e-4,
         ),
         # DeepSeek-V3's MoE layer as its published profile runs it (technical report, section
-        # 4.2): one rank's share of 64 expert-parallel ranks, 4 of 256 experts, experts dealt out; with
-        # --pp 1 every chunk of an overlapped pair has four layers.
-        # With real expert parallelism: --set looped_ep=1 --ep 64. The profile has no embedding and
-        # no head, and a stage in the middle of the model has neither: the vocabulary is small.
+        # 4.2): one rank's share of 64 expert-parallel ranks, 4 of 256 experts, experts dealt out;
+        # with --pp 1 every chunk of an overlapped pair has four layers. With real expert
+        # parallelism: --set looped_ep=1 --ep 64. The profile has no embedding and no head, and a
+        # stage in the middle of the model has neither: the vocabulary is small.
         "deepseek-v3-layer": ModelConfig(
             layers=8,
             hidden=7168,
