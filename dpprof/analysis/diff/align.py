@@ -16,13 +16,14 @@ from dpprof.analysis.diff.names import Match
 from dpprof.analysis.diff.sums import add_up
 from dpprof.schedules.actions import OVERLAPPED_PAIR, Operation
 from dpprof.tables.columns import COMPONENT, KIND, LAYER, MICRO_BATCH, NAME, OPERATION, RANK, STAGE
-from dpprof.tables.kinds import COMPUTE
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
 
 KEY = [KIND, *WORK_LABELS]
 """What identifies work on both sides; fields that one side does not know are empty on both."""
 
 LABELS = (STAGE, MICRO_BATCH, OPERATION, COMPONENT, LAYER)
 
+_P2P = COMMUNICATION_KINDS[0]
 _BACKWARD = Operation.BACKWARD.value
 _SPLIT = dict.fromkeys(("I", "W"), _BACKWARD)
 _EMPTY: dict[str, Any] = {STAGE: -1, MICRO_BATCH: -1, OPERATION: "", COMPONENT: "", LAYER: -1}
@@ -134,14 +135,16 @@ def _roots(pairs: Sequence[tuple[_Atom, _Atom]]) -> dict[_Atom, _Atom]:
 
 
 def _merged(work: pd.DataFrame, root: Mapping[_Atom, _Atom]) -> pd.DataFrame:
-    computing = (work[KIND] == COMPUTE).to_numpy(dtype=bool)
+    # A message belongs to the action that made it, whether or not a pair hides it.
+    pair = work[OPERATION] == OVERLAPPED_PAIR
+    alone = ((work[KIND] != _P2P) | pair).to_numpy(dtype=bool)
     atoms = zip(work[STAGE], work[MICRO_BATCH], work[OPERATION], strict=True)
     forward = Operation.FORWARD.value
     looked_up = [
         root.get((stage, micro_batch, forward if operation == OVERLAPPED_PAIR else operation))
         for stage, micro_batch, operation in atoms
     ]
-    tied = computing & np.array([one is not None for one in looked_up], dtype=bool)
+    tied = alone & np.array([one is not None for one in looked_up], dtype=bool)
     chosen = [one for one, use in zip(looked_up, tied, strict=True) if use and one is not None]
     result = work.copy()
     if chosen:

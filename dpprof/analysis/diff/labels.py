@@ -120,13 +120,25 @@ class Labels:
 
     def _name_pairs(self, rows: pd.DataFrame, rank: int) -> None:
         """Give pairs that are not taken apart the stage and micro-batch of their forward."""
-        undivided = rows[OPERATION] == OVERLAPPED_PAIR
-        for index in rows.index[undivided]:
-            slot = read_slot(str(rows.at[index, SLOT]))
-            if slot is not None and len(slot) == 2:
-                forward, backward = (self._place(rank, action) for action in slot)
-                rows.loc[index, [STAGE, MICRO_BATCH]] = forward
-                rows.loc[index, NAME] = pair_name(*backward)
+        undivided = np.flatnonzero(rows[OPERATION] == OVERLAPPED_PAIR)
+        texts = rows[SLOT].to_numpy(dtype=object)[undivided]
+        pairs = {text: self._pair(rank, text) for text in dict.fromkeys(texts.tolist())}
+        known = [
+            (row, pair) for row, text in zip(undivided, texts, strict=True) if (pair := pairs[text])
+        ]
+        for column, position in ((STAGE, 0), (MICRO_BATCH, 1), (NAME, 2)):
+            values = rows[column].to_numpy(copy=True)
+            for row, pair in known:
+                values[row] = pair[position]
+            rows[column] = values
+
+    def _pair(self, rank: int, text: str) -> tuple[int, int, str] | None:
+        """Stage and micro-batch of the forward of a pair, and its name; None for other slots."""
+        slot = read_slot(text)
+        if slot is None or len(slot) != 2:
+            return None
+        forward, backward = (self._place(rank, action) for action in slot)
+        return (*forward, pair_name(*backward))
 
     def _place(self, rank: int, action: Action) -> tuple[int, int]:
         return (

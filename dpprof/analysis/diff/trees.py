@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
+from msgspec.structs import replace
 
 from dpprof.analysis.diff.cells import HIDDEN, OWN, TOTAL
 from dpprof.analysis.diff.compared import BASE, CLASS, LABEL, NEW, both
@@ -84,20 +85,7 @@ def _states(rows: pd.DataFrame, scale: Scale) -> Iterator[Part]:
 
 def _sum(rows: pd.DataFrame, column: str, name: str, scale: Scale, effects: Effects) -> Part:
     base, new = (int(rows[side].sum()) for side in both(column))
-    part = scale.part(name, base, new)
-    return whole_of(part, effects.get(name))
-
-
-def whole_of(part: Part, effect: Effect | None, parts: Iterable[Part] = ()) -> Part:
-    """The same part with its effect and what it is made of."""
-    return Part(
-        name=part.name,
-        base_ns=part.base_ns,
-        new_ns=part.new_ns,
-        change_ns=part.change_ns,
-        effect=effect,
-        parts=list(parts),
-    )
+    return replace(scale.part(name, base, new), effect=effects.get(name))
 
 
 def _exposed(
@@ -108,15 +96,15 @@ def _exposed(
     name = f"{EXPOSED}.{kind}"
     total = _sum(own, TOTAL, TRANSFERS, scale, {})
     if classed is not None:
-        total = whole_of(total, None, _by_class(classed[classed[KIND] == kind], scale))
+        total = replace(total, parts=_by_class(classed[classed[KIND] == kind], scale))
     hidden = negative(_sum(own, HIDDEN, "", scale, {}), HIDDEN_PART)
     exposed = _sum(own, OWN, name, scale, effects)
-    others = scale_free(exposed, total, hidden)
-    return whole_of(exposed, effects.get(name), present([total, hidden, others]))
+    parts = [total, hidden, _covered(exposed, total, hidden)]
+    return replace(exposed, parts=present(parts))
 
 
-def scale_free(exposed: Part, total: Part, hidden: Part) -> Part:
-    """What transfers and hidden leave to be taken off."""
+def _covered(exposed: Part, total: Part, hidden: Part) -> Part:
+    """What lies under transfers of another kind: all that is neither exposed nor hidden."""
     base = exposed.base_ns - total.base_ns - hidden.base_ns
     new = exposed.new_ns - total.new_ns - hidden.new_ns
     return Part(name=UNDER_OTHERS, base_ns=base, new_ns=new, change_ns=new - base)
