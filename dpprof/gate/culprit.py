@@ -28,6 +28,8 @@ from dpprof.tables.kinds import (
 )
 
 _CHANCE = 0.001
+_CHANCE_BESIDE = 0.1
+"""Of a change on a rank: that it is none, where nobody else shows it, and where others do."""
 _LEAST_OF_STEP = 0.003
 _LEAST_OF_BYTES = 0.01
 _CARRIES = {"ns": 0.3, "bytes": 0.05}
@@ -140,15 +142,19 @@ def _largest(grown: dict[int, Difference]) -> float:
 
 
 def _grown(sides: Sides, metric: str) -> dict[int, Difference]:
-    """Rank -> difference, where it grew by something that is worth a word and no accident."""
+    """Rank -> difference, where it grew by something that is worth a word and no accident.
+
+    What is sure on one rank is believed of others that are less sure.
+    """
     grown = {}
     for rank in sides.ranks:
         found = sides.difference(metric, rank)
-        if found is None or found.change < _least(sides, metric, found):
-            continue
-        if found.chance is None or found.chance < _CHANCE:
+        if found is not None and found.change >= _least(sides, metric, found):
             grown[rank] = found
-    return grown
+    chances = {rank: found.chance or 0.0 for rank, found in grown.items()}
+    if min(chances.values(), default=1.0) >= _CHANCE:
+        return {}
+    return {rank: found for rank, found in grown.items() if chances[rank] < _CHANCE_BESIDE}
 
 
 def _least(sides: Sides, metric: str, found: Difference) -> float:

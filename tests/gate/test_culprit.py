@@ -122,3 +122,15 @@ def test_without_a_baseline_the_rank_that_idles_most_is_blamed(make_snapshot) ->
     assert found is not None
     assert (found.rank, found.state, found.waits_for) == (1, "bubble.dependency", 2)
     assert blame(make_snapshot({}, {"bubble_ns": [0, 0]})) is None
+
+
+def test_what_is_sure_on_one_rank_is_believed_of_a_noisy_one(make_snapshot) -> None:
+    base = make_snapshot({}, {"exposed.dispatch_ns": noisy([100, 100, 100])})
+    disturbed = Figure(190 * MS, step_sd=80 * MS)
+    calm = Figure(200 * MS, step_sd=MS)
+    wild = Figure(190 * MS, step_sd=900 * MS)
+    run = make_snapshot({}, {"exposed.dispatch_ns": [calm, disturbed, wild]})
+    (finding,) = find_culprits(run, base, times=True, memory=False)
+    assert finding.ranks == [0, 1]
+    alone = make_snapshot({}, {"exposed.dispatch_ns": [noisy([100])[0], disturbed, wild]})
+    assert find_culprits(alone, base, times=True, memory=False) == []
