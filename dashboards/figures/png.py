@@ -19,7 +19,8 @@ _LEVEL = 3  # half again as large as with 6, in a third of the time
 def png(pixels: npt.NDArray[np.uint8], palette: Sequence[Color], level: int = _LEVEL) -> bytes:
     """The file of a picture: `pixels` of shape (height, width) are positions in the palette.
 
-    `level` is zlib's, 1 for fast to 9 for small. Source: the PNG specification (W3C, third edition), colour type 3.
+    `level` is zlib's, 1 for fast to 9 for small. Source: the PNG specification (W3C, third
+    edition), colour type 3.
     """
     height, width = pixels.shape
     lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels], axis=1)
