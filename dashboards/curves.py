@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,8 @@ MOST_POINTS = 4000
 REST = "the rest"
 UNTOLD = "activations and the rest"
 """What is left beside parameters, gradients and optimizer state where nothing tells it apart."""
+EVERYTHING = "not told apart"
+"""All of it, where nothing is known of what it is for."""
 
 NAMES: Mapping[str, str] = {
     PARAMETERS: "parameters",
@@ -160,8 +162,16 @@ def _parts(curve: pd.DataFrame, figures: MemoryFigures) -> dict[str, Numbers]:
             parts[name] = band
             left -= band
     if left.any():
-        parts[REST if NAMES[ACTIVATIONS] in parts else UNTOLD] = left
+        parts[name_of_rest(parts)] = left
     return parts
+
+
+def name_of_rest(parts: Iterable[str]) -> str:
+    """What to call that which is none of `parts`."""
+    known = set(parts)
+    if not known:
+        return EVERYTHING
+    return REST if NAMES[ACTIVATIONS] in known else UNTOLD
 
 
 def _in_flight(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dashboards.exposures import LABEL, Grid
@@ -19,6 +20,7 @@ from dpprof.tables.columns import COUNT
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+_HOVER = {"share": "<br>%{z:.1f} % of the transfers exposed", "time": ""}
 _ROW_HEIGHT = 16
 _FRAME = 110
 _LEAST_HEIGHT = 240
@@ -47,11 +49,12 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
             z=_measured(run, measure, unit),
             x=run.grid.columns,
             y=run.grid.rows,
-            customdata=_details(run, unit),
+            customdata=_scaled(run.grid.exposed, max(run.steps, 1) * unit.nanoseconds),
             coloraxis="coloraxis",
             xgap=1,
             ygap=1,
-            hovertemplate="%{y}, micro-batch %{x}<br>%{customdata}<extra></extra>",
+            hovertemplate=f"%{{y}}, micro-batch %{{x}}{_HOVER[measure]}<br>%{{customdata:.3f}} "
+            f"{unit.name} exposed per step<extra></extra>",
             row=1,
             col=column,
         )
@@ -69,28 +72,18 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
 def _measured(run: RunGrid, measure: str, unit: TimeUnit) -> list[list[float | None]]:
     grid = run.grid
     if measure == "share":
-        values = 100 * grid.exposed / np.maximum(grid.total, 1)
+        values = np.round(100 * grid.exposed / np.maximum(grid.total, 1), 1).tolist()
     else:
-        values = grid.exposed / max(run.steps, 1) / unit.nanoseconds
-    rounded = np.round(values, 3).tolist()
+        values = _scaled(grid.exposed, max(run.steps, 1) * unit.nanoseconds)
     return [
         [value if total else None for value, total in zip(*both, strict=True)]
-        for both in zip(rounded, grid.total.tolist(), strict=True)
+        for both in zip(values, grid.total.tolist(), strict=True)
     ]
 
 
-def _details(run: RunGrid, unit: TimeUnit) -> list[list[str]]:
-    steps = max(run.steps, 1)
-    return [
-        [
-            f"{unit.full((total - hidden) / steps)} exposed, {unit.full(hidden / steps)} hidden "
-            "per step"
-            if total
-            else "nothing transferred"
-            for total, hidden in zip(*both, strict=True)
-        ]
-        for both in zip(run.grid.total.tolist(), run.grid.hidden.tolist(), strict=True)
-    ]
+def _scaled(times: npt.NDArray[np.int64], by: int) -> list[list[float]]:
+    scaled: list[list[float]] = np.round(times / by, 3).tolist()
+    return scaled
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboards.curves import NAMES, REST, UNTOLD, RankCurve
+from dashboards.curves import EVERYTHING, NAMES, REST, UNTOLD, RankCurve, name_of_rest
 from dashboards.figures.abreast import abreast
 from dashboards.figures.overlap import RunReport
 from dashboards.figures.states import pattern
@@ -27,6 +27,7 @@ _COLORS = {
     "communication buffers": ("#D55E00", "x"),
     UNTOLD: ("#E69F00", "/"),
     REST: ("#8C7B5A", "-"),
+    EVERYTHING: ("#8D99A6", ""),
 }
 """Colour and pattern of each part, so that neither is alone."""
 
@@ -97,8 +98,7 @@ def peak_parts(memory: MemoryFigures) -> dict[str, int]:
     }
     parts = {name: size for name, size in known.items() if size}
     left = memory.peak_allocated_bytes - sum(parts.values())
-    name = UNTOLD if memory.activation_bytes is None else REST
-    return parts | {name: left} if left > 0 else parts
+    return parts | {name_of_rest(parts): left} if left > 0 else parts
 
 
 def curve_figure(

@@ -6,29 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dashboards.comparing import compared
-from dashboards.exposures import (
-    ALL,
-    BY,
-    NOT_SAID,
-    by_operation,
-    layer_grid,
-    of_kind,
-    spread,
-)
+from dashboards.exposures import ALL, BY
 from dashboards.figures.distribution import RunGrid, RunSpread, heat_maps, spread_boxes
 from dashboards.figures.overlap import RunOperations, RunReport, operation_bars, rank_bars
 from dashboards.library import LibraryRun
+from dashboards.operations import Operations
 from dashboards.page import Context, Page
 from dashboards.parts.choices import choices
 from dashboards.parts.graph import graph
 from dashboards.parts.kind_table import kind_table
-from dashboards.parts.longest_operations import exposure_of, longest_operations
+from dashboards.parts.longest_operations import longest_operations
 from dashboards.parts.panel import columns, empty, note, notes, panel
 from dpprof.reporters.units import TimeUnit
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 if TYPE_CHECKING:
-    import pandas as pd
     from dash.development.base_component import Component
 
 _MEASURES = (("share", "exposed share"), ("time", "exposed time"))
@@ -48,14 +40,14 @@ def layout(context: Context) -> list[Component]:
         return [panel("Overlap", empty("No rank communicates in the used steps."), id="overlap")]
     kind = context.option("kind", ALL)
     kind = kind if kind in kinds else ALL
-    tables = [(run, of_kind(exposure_of(context.library, run).table, kind)) for run in runs]
+    tables = [Operations(context.library, run, kind) for run in runs]
     return [
         _controls(context, kinds),
         _ranks_panel(context, runs, unit, kind),
         _operations_panel(context, tables, unit),
         _grid_panel(context, tables, unit),
         _spread_panel(context, tables),
-        columns(*[longest_operations(context, run, unit, kind) for run in runs]),
+        columns(*[longest_operations(context, one, unit) for one in tables]),
     ]
 
 
@@ -114,12 +106,12 @@ def _unknown(runs: Sequence[LibraryRun]) -> list[Component]:
     return notes([*reasons, *waits])
 
 
-def _operations_panel(
-    context: Context, tables: Sequence[tuple[LibraryRun, pd.DataFrame]], unit: TimeUnit
-) -> Component:
+def _operations_panel(context: Context, tables: Sequence[Operations], unit: TimeUnit) -> Component:
     shown = [
-        RunOperations(run.id, by_operation(found), len(run.report.ranks) * len(run.report.per_step))
-        for run, found in tables
+        RunOperations(
+            one.run.id, one.alike, len(one.run.report.ranks) * len(one.run.report.per_step)
+        )
+        for one in tables
     ]
     figure = operation_bars(shown, context.theme, unit)
     return panel(
@@ -130,10 +122,10 @@ def _operations_panel(
     )
 
 
-def _spread_panel(context: Context, tables: Sequence[tuple[LibraryRun, pd.DataFrame]]) -> Component:
-    default = _said_by([found for _, found in tables])
+def _spread_panel(context: Context, tables: Sequence[Operations]) -> Component:
+    default = next((by for by in BY if any(by in one.said for one in tables)), next(iter(BY)))
     by = context.option("by", default)
-    shown = [RunSpread(run.id, spread(found, by)) for run, found in tables]
+    shown = [RunSpread(one.run.id, one.spread(by)) for one in tables]
     figure = spread_boxes(shown, context.theme, by)
     return panel(
         "How evenly it is hidden",
@@ -144,18 +136,8 @@ def _spread_panel(context: Context, tables: Sequence[tuple[LibraryRun, pd.DataFr
     )
 
 
-def _said_by(tables: Sequence[pd.DataFrame]) -> str:
-    """The first of `BY` that any operation says something of."""
-    for by, labels in BY.items():
-        if any((labels(found) != NOT_SAID).any() for found in tables):
-            return by
-    return next(iter(BY))
-
-
-def _grid_panel(
-    context: Context, tables: Sequence[tuple[LibraryRun, pd.DataFrame]], unit: TimeUnit
-) -> Component:
-    grids = [(run, layer_grid(found)) for run, found in tables]
+def _grid_panel(context: Context, tables: Sequence[Operations], unit: TimeUnit) -> Component:
+    grids = [(one.run, one.grid) for one in tables]
     shown = [
         RunGrid(run.id, grid, len(run.report.per_step)) for run, grid in grids if grid is not None
     ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashboards.exposures import of_kind, short_name
-from dashboards.library import Library, LibraryRun
+from dashboards.exposures import short_name
+from dashboards.library import LibraryRun
 from dashboards.links import timeline_link
+from dashboards.operations import Operations
 from dashboards.page import Context
 from dashboards.parts.panel import empty, panel
 from dashboards.parts.table import Column, Row, known_table
 from dashboards.state import Selection
-from dpprof.analysis.exposure import Exposure, exposure
 from dpprof.reporters.units import UNKNOWN, TimeUnit
 from dpprof.tables.columns import KIND, NAME, SLOT
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from dash.development.base_component import Component
 
 _MOST = 12
-
-
-def exposure_of(library: Library, run: LibraryRun) -> Exposure:
-    """What computing hides of the operations of a run, measured when first asked for."""
-    return library.kept(("exposure", run.id), lambda: exposure(run.run))
 
 
 _COLUMNS = (
@@ -37,12 +32,13 @@ _COLUMNS = (
 )
 
 
-def longest_operations(context: Context, run: LibraryRun, unit: TimeUnit, kind: str) -> Component:
-    """Those of a run, of one kind or of all; each leads to its place in the timeline."""
-    longest = of_kind(exposure_of(context.library, run).longest, kind).head(_MOST)
-    operations = longest.astype({SLOT: str, KIND: str, NAME: str}).itertuples()
+def longest_operations(context: Context, operations: Operations, unit: TimeUnit) -> Component:
+    """The table of a run; each operation leads to its place in the timeline."""
+    run = operations.run
+    longest = operations.longest.head(_MOST).astype({SLOT: str, KIND: str, NAME: str})
     rows = [
-        Row(str(number), _cells(context, run, unit, one)) for number, one in enumerate(operations)
+        Row(str(number), _cells(context, run, unit, one))
+        for number, one in enumerate(longest.itertuples())
     ]
     shown = known_table(f"longest-{run.id}", _COLUMNS, rows)
     return panel(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.curves import MOST_POINTS, UNTOLD, rank_curve, thinned, whole_span
+from dashboards.curves import EVERYTHING, MOST_POINTS, UNTOLD, rank_curve, thinned, whole_span
 from dashboards.library import Library
 from dpprof.runs.manifest import RankPlace
 
@@ -85,7 +85,7 @@ def test_what_was_allocated_before_the_range_is_there_when_it_begins(curve: Any)
         [70, 90, 90],
     )
     assert found.changes == 2
-    assert list(found.parts) == [UNTOLD]
+    assert list(found.parts) == [EVERYTHING]
 
 
 def test_a_snapshot_tells_activations_apart(curve: Any) -> None:

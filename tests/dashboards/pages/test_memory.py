@@ -37,6 +37,7 @@ def test_the_parts_of_a_peak_add_up_to_it() -> None:
         "activations": 40,
         "the rest": 60,
     }
+    assert peak_parts(MemoryFigures(peak_allocated_bytes=100)) == {"not told apart": 100}
     assert peak_parts(MemoryFigures(parameter_bytes=10)) == {}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dashboards.exposures import BY
+from dashboards.operations import exposure_of
 from dashboards.pages.overlap import layout
-from dashboards.parts.longest_operations import exposure_of
 from dpprof.reporters.units import share_text, time_unit
 
 KINDS = ("p2p", "dispatch", "combine")
