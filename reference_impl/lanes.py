@@ -160,7 +160,11 @@ COMPUTE = "compute"
 
 
 def make_lane(device: torch.device, name: str) -> Lane:
-    """The compute lane (the caller's thread or current stream), or one that runs beside it."""
+    """The compute lane (the caller's thread or current stream), or one that runs beside it.
+
+    Beside means first: what communicates takes few multiprocessors, but must not wait for them
+    until a matrix product has left all of them.
+    """
     if device.type == "cuda":
-        return StreamLane(None if name == COMPUTE else torch.cuda.Stream(device))
+        return StreamLane(None if name == COMPUTE else torch.cuda.Stream(device, priority=-1))
     return InlineLane() if name == COMPUTE else ThreadLane(name)

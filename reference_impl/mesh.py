@@ -108,7 +108,7 @@ def _device_mesh(mesh: Mesh, backend: str, sms: int | None) -> DeviceMesh:
     """PP x DP x EP as torch has it."""
     options: dict[str, Any] = {}
     if backend == "nccl" and sms is not None:
-        bounded = dist.ProcessGroupNCCL.Options()
+        bounded = dist.ProcessGroupNCCL.Options(is_high_priority_stream=True)
         bounded.config.max_ctas = sms
         options = {"backend_override": {"ep": ("nccl", bounded)}}
     return init_device_mesh(
@@ -134,7 +134,9 @@ def _edge_groups(mesh: Mesh, schedule: Schedule) -> dict[tuple[int, int], dist.P
     for source, target in pipeline_edges(schedule):
         for d in range(mesh.data_size):
             ranks = [source * mesh.data_size + d, target * mesh.data_size + d]
-            group = dist.new_group(ranks, group_desc=f"pp {ranks[0]}>{ranks[1]}")
+            first = dist.ProcessGroupNCCL.Options(is_high_priority_stream=True)
+            description = f"pp {ranks[0]}>{ranks[1]}"
+            group = dist.new_group(ranks, pg_options=first, group_desc=description)
             if mesh.rank in ranks:
                 edges[ranks[0], ranks[1]] = group
     for (source, target), group in edges.items():

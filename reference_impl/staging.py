@@ -27,7 +27,7 @@ class StagedLane:
 
     def __init__(self, device: torch.device, name: str) -> None:
         self._thread = ThreadLane(name)
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
 
     def submit(
         self, label: Label, work: Callable[[], Any], after: Sequence[Completion] = ()

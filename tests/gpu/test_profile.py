@@ -73,7 +73,7 @@ def test_ranks_that_share_a_gpu_train_the_same_model(tmp_path):
         json.loads((folder / "dualpipe" / "run.json").read_text())["losses"]
         for folder in (on_gpu, tmp_path / "cpu")
     ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # three updates apart
 
 
 def test_one_pair_predicts_a_whole_pipeline(balanced):

@@ -24,6 +24,19 @@ def exact_config() -> ModelConfig:
 
 
 @pytest.fixture(scope="session")
+def features(exact_config: ModelConfig) -> dict[str, ModelConfig]:
+    """Configurations by name, each with something that the plain one has not."""
+    first, second = (0, 1, 2, 3, 4, 5, 6, 7, 0, 3), (7, 7, 7, 1, 2, 3, 4, 5, 6, 0)
+    return {
+        "plain": exact_config,
+        "balanced": replace(exact_config, routing="balanced"),
+        "capacity": replace(exact_config, capacity_factor=0.75),
+        "groups": replace(exact_config, expert_groups=4, top_groups=2, route_scale=2.5, top_k=3),
+        "replicas": replace(exact_config, expert_placement=(first, second) * 4),
+    }
+
+
+@pytest.fixture(scope="session")
 def reference() -> Callable[[ModelConfig, int, int], StepResult]:
     """`unpipelined_step`, each step computed once."""
     return cache(unpipelined_step)

@@ -59,7 +59,8 @@ def test_compute_lane_of_a_cpu_is_the_caller():
 class FakeStream:
     """Notes what a CUDA stream would be told."""
 
-    def __init__(self, device=None):
+    def __init__(self, device=None, priority=0):
+        self.priority = priority
         self.device = torch.device("cuda", 0)
         self.waited = []
 
@@ -94,6 +95,7 @@ def test_streams_wait_for_events_and_the_host_for_nothing(current):
     sent = side.submit(nullcontext, torch.cuda.current_stream, [made])
     other = sent.wait()
     assert other is not current
+    assert (other.priority, current.priority) == (-1, 0)
     assert other.waited == [("event of", current)]
     assert current.waited == [("event of", other)]
 

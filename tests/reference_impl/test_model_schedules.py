@@ -54,6 +54,22 @@ def test_gradients_equal_the_unpipelined_model(
     assert loss == pytest.approx(expected.loss, rel=1e-12)
 
 
+@pytest.mark.parametrize("feature", ["balanced", "capacity", "groups"])
+@pytest.mark.parametrize(
+    ("name", "micro_batches"),
+    [(name, 4) for name in ("gpipe", "1f1b", "zb1p", "dualpipev", "interleaved-1f1b", "zbv")]
+    + [("dualpipe", 8)],
+)
+def test_every_feature_in_every_schedule(
+    name, micro_batches, feature, features, reference, relative_error
+):
+    schedule = make_schedule(name, 2, micro_batches)
+    executors = make_executors(features[feature], schedule)
+    walk_step(schedule, executors)
+    expected = reference(features[feature], micro_batches)
+    assert relative_error(summed_gradients(executors), expected.gradients) < 1e-10
+
+
 def by_hand(*texts: str) -> Schedule:
     """A schedule of one stage, for the smallest of cases."""
     slots: tuple[Slot, ...] = tuple(parse_slot(text) for text in texts)
