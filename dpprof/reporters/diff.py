@@ -9,8 +9,9 @@ import msgspec
 from dpprof.analysis.diff.figures import Diff
 from dpprof.reporters import html, markdown, table
 from dpprof.reporters.content import Section, View
+from dpprof.reporters.diff_carriers import Carriers
 from dpprof.reporters.diff_promises import memory_section, promise_section
-from dpprof.reporters.diff_sections import Tables
+from dpprof.reporters.diff_sections import Changes
 from dpprof.reporters.diff_words import answer, differs_lines, side_words
 from dpprof.reporters.document import Document, Listing
 
@@ -33,17 +34,17 @@ def diff_document(diff: Diff, width: int) -> Document:
 
 def _blocks(diff: Diff, width: int) -> Iterator[Section | Listing]:
     """In reading order; what has nothing to say is left out."""
-    tables = Tables(diff, width)
+    what, who = Changes(diff, width), Carriers(diff, width)
     sections = (
-        tables.step(),
-        tables.communication(),
-        tables.work(),
-        tables.ranks(),
-        tables.stages(),
-        tables.operations(),
-        tables.slots(),
-        tables.kernels(),
-        tables.path(),
+        what.step(),
+        what.communication(),
+        what.work(),
+        who.ranks(),
+        who.stages(),
+        who.operations(),
+        who.slots(),
+        who.kernels(),
+        what.path(),
         memory_section(diff),
         promise_section(diff),
     )

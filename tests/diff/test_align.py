@@ -156,3 +156,25 @@ def test_cells_say_in_which_slots_work_ran(simulated):
         if any(action.direction == 1 and action.micro_batch == 0 for action in slot)
     }
     assert set(rank["slot"]) == expected
+
+
+def test_what_a_pair_sends_is_compared_with_what_its_parts_send(make_run, event, diffs):
+    """A pair of stage 0's F and stage 1's B, of which the trace tells no activity apart."""
+    places = [RankPlace(rank=0, pp_rank=0, stages=[0, 1])]
+
+    def rows(start, direction, operation):
+        action = {"operation": operation, "direction": direction, "stage": direction}
+        labels = action | {"micro_batch": 0, "slot": f"{operation}{direction}.0"}
+        compute = event(0, start, start + 10, name="k", **labels)
+        return [compute, event(0, start + 10, start + 15, "dispatch", name="d", **labels)]
+
+    base = make_run([*rows(0, 0, "F"), *rows(15, 1, "B")], places=places)
+    unknown = {"direction": -1, "stage": -1, "micro_batch": -1, "slot": "F0.0&B1.0"}
+    new = make_run([row | unknown for row in rows(0, 0, "F&B")], places=places)
+    diff = diff_runs(base, new)
+    assert diffs.times(diff.work) == {"same work": (20, 10)}
+    transfers = diffs.find(diff.time, "exposed", "exposed.dispatch", "transfers")
+    assert diffs.times(transfers) == {"same work": (10, 5)}
+    assert [(one.operation, one.base_slot, one.new_slot) for one in diff.slots.rows] == [
+        ("F&B", "F0.0, B1.0", "F0.0&B1.0")
+    ]

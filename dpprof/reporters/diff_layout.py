@@ -1,0 +1,60 @@
+"""What the tables of a diff have in common: the unit, how small is too small, cells of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dpprof.analysis.diff.figures import Diff, KernelDiff, Part, SlotDiff
+from dpprof.analysis.diff.names import family
+from dpprof.reporters.content import Cell
+from dpprof.reporters.diff_words import per_step, signed, unit_of_diff
+from dpprof.reporters.kinds import short_name
+from dpprof.reporters.units import TimeUnit
+
+SHORTEST_NAME = 24
+_OTHER_COLUMNS = 55  # characters that the columns beside a name take
+_SHOWN_SHARE = 0.0002
+"""Of the step: parts that take less on both sides are left out of tables for people."""
+
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A diff that is laid out in lines of `width` characters."""
+
+    diff: Diff
+    width: int
+
+    @property
+    def unit(self) -> TimeUnit:
+        """The unit of all times."""
+        return unit_of_diff(self.diff)
+
+    def shown(self, parts: Iterable[Part]) -> list[Part]:
+        """The parts that are not too small to be looked at."""
+        least = _SHOWN_SHARE * max(self.diff.time.base_ns, self.diff.time.new_ns)
+        return [part for part in parts if max(abs(part.base_ns), abs(part.new_ns)) >= least]
+
+    def times(self, part: Part | SlotDiff | KernelDiff, divisor: int | None = None) -> Row:
+        """Base, new and change; per step, mean of the ranks, where no divisor is given."""
+        count = per_step(self.diff) if divisor is None else divisor
+        return (
+            Cell(self.unit.text(part.base_ns / count)),
+            Cell(self.unit.text(part.new_ns / count)),
+            Cell(signed(self.unit, part.change_ns / count)),
+        )
+
+    @property
+    def name_width(self) -> int:
+        """Characters that the name of a kernel may have."""
+        return max(self.width - _OTHER_COLUMNS, SHORTEST_NAME)
+
+
+def shortened(name: str, longest: int) -> str:
+    """Operations stay whole, kernels lose their arguments, element-wise ones tell the functor."""
+    if len(name) <= longest:
+        return name
+    functor = family(name)
+    return functor if functor.startswith("element-wise") else short_name(name, longest)
