@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dpprof.tables.labels import SLOT_LABEL, parse_label
@@ -40,14 +42,9 @@ def host_waits(trace: TraceColumns) -> pd.DataFrame:
     looked at.
     """
     launches = trace.rows(Category.LAUNCH)
-    pageable = _pageable(trace)
-    rows = [
-        row
-        for row in launches
-        if (name := trace.names[trace.name[row]]) in _WAITS
-        or name in _COPIES
-        or int(trace.correlation[row]) in pageable
-    ]
+    waits = np.array([name in _WAITS or name in _COPIES for name in trace.names], dtype=bool)
+    staged = np.isin(trace.correlation[launches], _pageable(trace))
+    rows = launches[waits[trace.name[launches]] | staged]
     slots = _slots(trace)
     phases = _steady(slots) if slots else [(-(2**62), 2**62)]
     found = [
@@ -60,13 +57,26 @@ def host_waits(trace: TraceColumns) -> pd.DataFrame:
     return table.sort_values(START, ignore_index=True)
 
 
-def _pageable(trace: TraceColumns) -> set[int]:
+def wait_warning(trace: TraceColumns) -> str | None:
+    """What the waits of a labelled pipeline cost, in words; None where there are none."""
+    waits = host_waits(trace) if _slots(trace) else pd.DataFrame()
+    if waits.empty:
+        return None
+    lengths = waits[END] - waits[START]
+    worst = waits.iloc[int(lengths.to_numpy().argmax())]
+    return (
+        f"the host waits for the GPU {len(waits)} times in the steady phase, "
+        f"{lengths.sum() / 1e6:.2f} ms in all, longest in {worst[SLOT]} ({worst[NAME]}): "
+        "launches after it come late; see docs/reference.md"
+    )
+
+
+def _pageable(trace: TraceColumns) -> npt.NDArray[np.int64]:
     """Correlations of copies that CUDA must stage, so that the call waits for the stream."""
-    return {
-        int(trace.correlation[row])
-        for row in trace.rows(Category.MEMCPY)
-        if _PAGEABLE in trace.names[trace.name[row]]
-    } - {-1}
+    copies = trace.rows(Category.MEMCPY)
+    named = np.array([_PAGEABLE in name for name in trace.names], dtype=bool)
+    found: npt.NDArray[np.int64] = trace.correlation[copies[named[trace.name[copies]]]]
+    return found[found >= 0]
 
 
 def _slots(trace: TraceColumns) -> list[tuple[int, int, str]]:

@@ -24,6 +24,7 @@ from dpprof.trace.context import (
     with_own_hints,
 )
 from dpprof.trace.evidence import Found, Verdicts, judge, unknown_names
+from dpprof.trace.host_waits import wait_warning
 from dpprof.trace.identity import Identity, identify
 from dpprof.trace.kinds import LOW_LATENCY, KindRule
 from dpprof.trace.memory import memory_doubts, memory_table
@@ -197,6 +198,8 @@ def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
 
 def _warnings(trace: TraceColumns, found: Found, verdicts: Verdicts, file: Path) -> tuple[str, ...]:
     warnings = [f"{file.name}: {what}" for what in trace.damage]
+    if waits := wait_warning(trace):
+        warnings.append(f"{file.name}: {waits}")
     if trace.skipped:
         warnings.append(
             f"{file.name}: {trace.skipped} events have values of the wrong type and are left out"

@@ -61,3 +61,21 @@ def test_copies_that_block(build):
 def test_nothing_waits(build):
     events = [slot(build, "F0.0", 0, 9), slot(build, "B0.0", 10, 9), call(build, "cudaFree", 3)]
     pd.testing.assert_frame_equal(waits_of(build, events), table())
+
+
+def test_readers_are_warned_of_waits_within_a_pipeline(build):
+    """Loops without slots synchronise as they please."""
+    events = [
+        build.step(1, 0, 100),
+        call(build, "cudaStreamSynchronize", 22, 2),
+        call(build, "cudaEventSynchronize", 25, 3),
+        build.kernel("gemm", 30, 31, 5),
+    ]
+    plain = build.tables(events)
+    pair = build.tables([*events, slot(build, "F0.1&B0.0", 20, 30)])
+    assert not any("waits" in warning for warning in plain.warnings)
+    assert [warning for warning in pair.warnings if "waits" in warning] == [
+        "rank0.json: the host waits for the GPU 2 times in the steady phase, 0.01 ms in all, "
+        "longest in F0.1&B0.0 (cudaEventSynchronize): launches after it come late; see "
+        "docs/reference.md"
+    ]
