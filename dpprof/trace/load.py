@@ -126,7 +126,7 @@ def explain_kinds(
     (a count), total_ns.
     """
     ranks, _ = read_parts(find_files(path).traces, patterns, reading)
-    tables = [rank.explained.assign(rank=rank.rank) for rank in ranks]
+    tables = [rank.explained().assign(rank=rank.rank) for rank in ranks]
     table = pd.concat(tables, ignore_index=True)
     return table[["rank", *(name for name in table.columns if name != "rank")]]
 

@@ -84,13 +84,12 @@ def match_operations(events: pd.DataFrame, peers: Peers) -> Matched:
     rows = _candidates(events)
     if not len(rows):
         return Matched(rows, np.zeros(0, dtype=np.int64))
-    keys = events.iloc[rows][[STEP, GROUP, KIND, SEQUENCE, RANK]].reset_index(drop=True)
-    members, size = _participants(keys, peers)
-    possible = np.flatnonzero((size > 0) & (size <= keys[RANK].nunique()))
+    members, size = _participants(events, rows, peers)
+    possible = np.flatnonzero((size > 0) & (size <= len(peers.present)))
     if not len(possible):
         return Matched(rows[:0], np.zeros(0, dtype=np.int64))
-    rows, size = rows[possible], size[possible]
-    keys = keys.iloc[possible].assign(members=members[possible])
+    rows, size, members = rows[possible], size[possible], members[possible]
+    keys = events.iloc[rows][[STEP, GROUP, KIND, SEQUENCE, RANK]].assign(members=members)
     same = keys.groupby([STEP, GROUP, KIND, SEQUENCE, "members"], observed=True, sort=False)
     operation = same.ngroup().to_numpy()
     present = keys.assign(operation=operation)[["operation", RANK]].drop_duplicates()
@@ -124,21 +123,23 @@ def _candidates(events: pd.DataFrame) -> npt.NDArray[np.intp]:
 
 
 def _participants(
-    keys: pd.DataFrame, peers: Peers
+    events: pd.DataFrame, rows: npt.NDArray[np.intp], peers: Peers
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """A number for the participants of each row, and how many they are (0: not known)."""
-    groups = keys[GROUP].astype("category").cat
-    pair = keys[RANK].to_numpy(np.int64) * len(groups.categories) + groups.codes.to_numpy(np.int64)
-    _, first, of_row = np.unique(pair, return_index=True, return_inverse=True)
-    pairs = keys[[RANK, GROUP]].iloc[first]
-    users = {
-        str(group): tuple(sorted(ranks.unique().tolist()))
-        for group, ranks in pairs.groupby(GROUP, observed=True)[RANK]
-    }
+    """A number for the participants of each of `rows`, and how many they are (0: not known)."""
+    groups = events[GROUP].astype("category").cat
+    count = len(groups.categories)
+    pair = events[RANK].to_numpy(np.int64)[rows] * count + groups.codes.to_numpy(np.int64)[rows]
+    unique, of_row = np.unique(pair, return_inverse=True)
+    names = [str(name) for name in groups.categories]
+    pairs = [(one // count, names[one % count]) for one in unique.tolist()]
+    using: dict[str, list[int]] = {}
+    for rank, group in pairs:
+        using.setdefault(group, []).append(rank)
+    users = {group: tuple(sorted(ranks)) for group, ranks in using.items()}
     numbers: dict[Ranks, int] = {}
     found = []
-    for rank, group in pairs.itertuples(index=False):
-        ranks = peers.of(rank, str(group), users[str(group)])
+    for rank, group in pairs:
+        ranks = peers.of(rank, group, users[group])
         known = ranks if rank in ranks else ()
         found.append((numbers.setdefault(known, len(numbers)), len(known)))
     members, size = np.array(found, dtype=np.int64).T

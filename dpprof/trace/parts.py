@@ -41,8 +41,9 @@ class RankPart:
 
     ``communications.iloc[i]`` is row ``positions[i]`` of the table that `load` gives, and need not
     wait for peers where ``no_wait[i]``. `spans` says from when to when each step goes
-    (`event_spans`), `count` how many events there are, `outside` how many belong to no step. The
-    other fields are those of `RankTables`.
+    (`event_spans`), `count` how many events there are, `outside` how many belong to no step;
+    `explained` gives the table of that name, which only those who ask for it need. The other
+    fields are those of `RankTables`.
     """
 
     file: Path
@@ -58,9 +59,9 @@ class RankPart:
     memory: pd.DataFrame
     steps: pd.DataFrame
     marked: tuple[int, ...]
-    explained: pd.DataFrame
     warnings: tuple[str, ...]
     load: Callable[[], pd.DataFrame]
+    explained: Callable[[], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         memory=tables.memory,
         steps=tables.steps,
         marked=tables.marked,
-        explained=tables.explained,
         warnings=tables.warnings,
         load=Held(events) if load is None else load,
+        explained=Held(tables.explained),
     )
 
 
@@ -112,10 +113,7 @@ class PartedEvents:
         *,
         one_step: bool = False,
     ) -> None:
-        self._parts = {
-            part.rank: replace(part, communications=NO_EVENTS, explained=NO_EVENTS)
-            for part in parts
-        }
+        self._parts = {part.rank: replace(part, communications=NO_EVENTS) for part in parts}
         self._matched = communications
         self._one_step = one_step
         ends = np.cumsum([len(part.positions) for part in parts])

@@ -18,7 +18,7 @@ from dpprof.trace.reading import HERE, Reading
 from dpprof.trace.stored import (
     Packed,
     Request,
-    StoredEvents,
+    StoredTable,
     find_part,
     keep,
     look_at,
@@ -136,7 +136,7 @@ def _worth_processes(requests: Iterable[Request]) -> bool:
 
 
 def _key(part: RankPart) -> str:
-    return part.load.key if isinstance(part.load, StoredEvents) else ""
+    return part.load.key if isinstance(part.load, StoredTable) else ""
 
 
 def _in_rank_order(ranks: Sequence[RankPart]) -> list[RankPart]:

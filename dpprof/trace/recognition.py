@@ -42,6 +42,8 @@ def recognise(
     `parts`; places with stages or with different pipeline ranks are kept. `steps` are those to
     look at.
     """
+    if not all(len(part.slots) for part in parts):
+        return list(parts), tuple(places), None
     orders = {part.rank: _orders(part, steps) for part in parts}
     if not all(orders.values()):
         return list(parts), tuple(places), None

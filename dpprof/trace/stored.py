@@ -22,8 +22,8 @@ from dpprof.trace.kinds import KindRule
 from dpprof.trace.parts import RankPart, make_part
 from dpprof.trace.rank import RankTables, read_rank
 
-_TABLES = ("communications", "spans", "slots", "memory", "steps", "explained")
-_EVENTS = "events"
+_TABLES = ("communications", "spans", "slots", "memory", "steps")
+_EVENTS, _EXPLAINED = "events", "explained"
 _POSITION, _NO_WAIT = "position", "no_wait"
 _READER = ("trace", "tables", "runs", "schedules", "store")
 
@@ -86,7 +86,7 @@ def pack_tables(request: Request, tables: RankTables, before: Look | None) -> Pa
     frames["communications"] = part.communications.copy(deep=False)
     frames["communications"][_POSITION] = part.positions
     frames["communications"][_NO_WAIT] = part.no_wait.astype(np.int8)
-    frames[_EVENTS] = tables.events
+    frames |= {_EVENTS: tables.events, _EXPLAINED: tables.explained}
     rest = Rest(**{name: getattr(part, name) for name in Rest.__struct_fields__})
     contents = {name: to_parquet(frame) for name, frame in frames.items()}
     try:
@@ -101,7 +101,8 @@ def pack_tables(request: Request, tables: RankTables, before: Look | None) -> Pa
 def unpack(request: Request, packed: Packed) -> RankPart:
     """The part of a packed rank; its events stay packed until they are asked for."""
     tables = {name: from_parquet(packed.contents[name]) for name in _TABLES}
-    return _part(request, tables, packed.rest, _PackedEvents(packed.contents[_EVENTS]))
+    later = {name: _PackedTable(packed.contents[name]) for name in (_EVENTS, _EXPLAINED)}
+    return _part(request, tables, packed.rest, later)
 
 
 def keep(place: Place, request: Request, packed: Packed) -> bool:
@@ -128,11 +129,13 @@ def find_part(place: Place, request: Request) -> RankPart | None:
             return None
         tables = {name: entry.table(name) for name in _TABLES}
         rest = msgspec.convert(entry.about.rest, Rest)
-        entry.check(_EVENTS)
+        for name in (_EVENTS, _EXPLAINED):
+            entry.check(name)
     except (OSError, Damaged, msgspec.ValidationError):
         return None
     entry.touch()
-    return _part(request, tables, rest, StoredEvents(place, key, request))
+    later = {name: StoredTable(place, key, request, name) for name in (_EVENTS, _EXPLAINED)}
+    return _part(request, tables, rest, later)
 
 
 def _is_right(entry: Entry, file: Path) -> bool:
@@ -155,27 +158,28 @@ def look_at(file: Path) -> Look | None:
 
 
 @dataclass(frozen=True)
-class StoredEvents:
-    """Gets the events of a rank from its entry, or once more from the trace where that is gone."""
+class StoredTable:
+    """Gets a table of a rank from its entry, or once more from the trace where that is gone."""
 
     place: Place
     key: str
     request: Request
+    name: str
 
     def __call__(self) -> pd.DataFrame:
-        """The events of the rank."""
+        """The table."""
         entry = open_entry(self.place, self.key)
         if entry is not None:
             with suppress(Damaged):
-                return entry.table(_EVENTS)
+                return entry.table(self.name)
         packed = pack(self.request)
         with suppress(OSError):
             keep(self.place, self.request, packed)
-        return from_parquet(packed.contents[_EVENTS])
+        return from_parquet(packed.contents[self.name])
 
 
 @dataclass(frozen=True)
-class _PackedEvents:
+class _PackedTable:
     content: bytes = field(repr=False)
 
     def __call__(self) -> pd.DataFrame:
@@ -186,7 +190,7 @@ def _part(
     request: Request,
     tables: dict[str, pd.DataFrame],
     rest: Rest,
-    load: StoredEvents | _PackedEvents,
+    later: Mapping[str, StoredTable | _PackedTable],
 ) -> RankPart:
     communications = tables.pop("communications")
     positions = communications.pop(_POSITION).to_numpy(np.intp)
@@ -197,6 +201,7 @@ def _part(
         communications=communications,
         positions=positions,
         no_wait=no_wait,
-        load=load,
+        load=later[_EVENTS],
+        explained=later[_EXPLAINED],
         **fields | tables,
     )

@@ -14,7 +14,7 @@ import pytest
 from dpprof.store.place import find_place
 from dpprof.store.tidy import list_entries
 from dpprof.trace.kinds import KindRule
-from dpprof.trace.load import load_run
+from dpprof.trace.load import explain_kinds, load_run
 
 
 def entries() -> list[Any]:
@@ -85,6 +85,7 @@ def test_any_damage_is_noticed_and_repaired(
 ) -> None:
     file = make_trace(tmp_path / "rank0.json", 0, 1)
     plain = without_cache(lambda: load_run(file))
+    kinds = without_cache(lambda: explain_kinds(file))
     load_run(file)
     (entry,) = entries()
     for path in sorted(entry.folder.iterdir()):
@@ -96,6 +97,7 @@ def test_any_damage_is_noticed_and_repaired(
             run = load_run(file)
             assert run.events.equals(plain.events)
             assert run.memory.equals(plain.memory)
+            assert explain_kinds(file).equals(kinds)
             assert path.read_bytes() == whole or path.name == "entry.json"  # written again
     assert_same(load_run(file), plain)
 
