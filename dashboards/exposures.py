@@ -49,10 +49,8 @@ def by_operation(table: pd.DataFrame) -> pd.DataFrame:
     Where the training loop is labelled, alike is what has the same kind, operation and part, else
     what has the same name. `table` has the columns `EXPOSURE`.
     """
-    unlabelled = (table[OPERATION] == "").to_numpy(bool)
-    names = np.where(unlabelled, table[NAME].astype(str), "")
-    keys = [table[name].astype(str) for name in (KIND, OPERATION, PART)]
-    sums = table[_SUMS].groupby([*keys, pd.Series(names, index=table.index)], sort=False).sum()
+    keys = [KIND, OPERATION, PART, NAME]
+    sums = table.groupby(keys, observed=True, sort=False)[_SUMS].sum()
     labels = [_operation_label(*map(str, key)) for key in sums.index]
     grouped = sums.assign(**{LABEL: labels}).groupby(LABEL, sort=False)[_SUMS].sum()
     return grouped.sort_values(EXPOSED, ascending=False, kind="stable").reset_index()
@@ -110,16 +108,25 @@ def _axis(
     table: pd.DataFrame, names: list[str], label: Callable[[int, int], str], most: int
 ) -> tuple[npt.NDArray[np.intp], list[str], int]:
     """Position of each row on an axis of at most `most` places, and the places' labels."""
-    pairs = table[names].to_numpy(np.int64)
-    distinct, place = np.unique(pairs, axis=0, return_inverse=True)
+    distinct, place = _distinct(table, names)
     group = -(-len(distinct) // most)
-    labels = [label(*one) for one in distinct.tolist()]
+    labels = [label(*one) for one in distinct]
     first, last = labels[::group], [*labels[group - 1 :: group], labels[-1]]
     joined = [
         one if one == other else f"{one} to {other}"
         for one, other in zip(first, last, strict=False)
     ]
-    return place.reshape(-1) // group, joined, group
+    return place // group, joined, group
+
+
+def _distinct(
+    table: pd.DataFrame, names: list[str]
+) -> tuple[list[tuple[int, int]], npt.NDArray[np.intp]]:
+    """The distinct pairs of two columns of numbers, sorted, and which one each row has."""
+    first, second = (table[name].to_numpy(np.int64) + 1 for name in names)
+    packed, place = np.unique((first << 32) | second, return_inverse=True)
+    pairs = zip((packed >> 32).tolist(), (packed & 0xFFFFFFFF).tolist(), strict=True)
+    return [(one - 1, other - 1) for one, other in pairs], place.reshape(-1)
 
 
 def _layer_label(stage: int, layer: int) -> str:
@@ -144,7 +151,9 @@ BY: Mapping[str, Callable[[pd.DataFrame], pd.Series[Any]]] = MappingProxyType(
         "layer": lambda table: _pairs(table, [STAGE, LAYER], _said_layer_label),
         "micro-batch": lambda table: _pairs(table, [DIRECTION, MICRO_BATCH], _batch_label),
         "rank": lambda table: _pairs(table, [RANK, RANK], lambda one, _: str(one)),
-        "operation": lambda table: table[OPERATION].astype(str).replace("", NOT_SAID),
+        "operation": lambda table: table[OPERATION].cat.rename_categories(
+            lambda one: one or NOT_SAID
+        ),
     }
 )
 """What a distribution can be taken by, and the label of each operation under it."""
@@ -157,10 +166,12 @@ def _or_not_said(number: int) -> str:
 def _pairs(
     table: pd.DataFrame, names: list[str], label: Callable[[int, int], str]
 ) -> pd.Series[Any]:
-    keys = list(zip(*(table[name].tolist() for name in names), strict=True))
-    labels = {key: label(*key) for key in sorted(set(keys))}
-    order = pd.CategoricalDtype(list(dict.fromkeys(labels.values())), ordered=True)
-    return pd.Series([labels[key] for key in keys], index=table.index, dtype=order)
+    distinct, place = _distinct(table, names)
+    labels = [label(*one) for one in distinct]
+    order = list(dict.fromkeys(labels))
+    codes = np.array([order.index(one) for one in labels], dtype=np.intp)
+    values = pd.Categorical.from_codes(codes[place], categories=pd.Index(order), ordered=True)
+    return pd.Series(values, index=table.index)
 
 
 def spread(table: pd.DataFrame, by: str) -> pd.DataFrame:

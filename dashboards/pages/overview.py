@@ -90,7 +90,10 @@ def _change(own: Headline, other: Headline | None, unit: TimeUnit) -> str:
 
 
 def _differences(context: Context, all_runs: Compared) -> Iterator[Component]:
+    from dash import dcc
+
     base, unit = all_runs.base, all_runs.unit
+    diff = context.link(page="diff", options={}, select=None)
     for run in all_runs.runs if base is not None else ():
         assert base is not None
         changes = state_changes(run.report, base.report)
@@ -100,6 +103,7 @@ def _differences(context: Context, all_runs: Compared) -> Iterator[Component]:
             yield panel(
                 f"What the difference from {base.id} is made of: {run.id}",
                 graph(figure, f"difference-{run.id}", "Waterfall between the two step times"),
+                dcc.Link("Take it apart: Diff", href=diff, className="button"),
                 id=f"difference-{run.id}-panel",
                 about="Change of the time in each state, mean of the ranks; together exactly the "
                 "change of the step time",

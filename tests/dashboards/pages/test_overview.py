@@ -21,9 +21,13 @@ def test_tiles_show_the_report_and_its_distance_from_the_baseline(
     assert "baseline" in text_of(content, "headline-dualpipe")
 
 
-def test_the_waterfall_ends_at_the_two_step_times(make_context, library, figures_of) -> None:
-    figures = figures_of(layout(make_context()))
+def test_the_waterfall_ends_at_the_two_step_times(
+    make_context, library, figures_of, links_of
+) -> None:
+    content = layout(make_context())
+    figures = figures_of(content)
     (trace,) = figures["difference-dualpipe"].data
+    assert "/diff" in links_of(content)
     new, base = (library.get(name).report for name in ("dualpipe", "1f1b"))
     unit = time_unit(min(new.step_ns, base.step_ns))
     assert trace.text[0] == unit.text(base.step_ns)
