@@ -15,6 +15,7 @@ from dpprof.reporters.diff_sections import Changes
 from dpprof.reporters.diff_words import answer, differs_lines, side_words
 from dpprof.reporters.document import Document, Listing
 
+_MOST_LINES = 15
 _WIDE = 160  # characters per line where the format has no width of its own
 
 
@@ -50,7 +51,10 @@ def _blocks(diff: Diff, width: int) -> Iterator[Section | Listing]:
     )
     yield from (section for section in sections if section.rows)
     if diff.differs:
-        yield Listing("Not the same", tuple(differs_lines(diff)))
+        lines = differs_lines(diff)
+        more = len(lines) - _MOST_LINES
+        left_out = [f"... and {more} more; --format json has them all"] if more > 0 else []
+        yield Listing("Not the same", (*lines[:_MOST_LINES], *left_out))
 
 
 def _json(diff: Diff, view: View) -> str:

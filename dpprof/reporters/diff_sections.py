@@ -84,7 +84,7 @@ class Changes(Layout):
     def _alignment(self) -> str:
         known = self.diff.alignment
         by = ", ".join(known.by).replace("_", "-") if known.by else "the names of kernels"
-        return f"work is matched by {by}" + (f"; {known.note}" if known.note else "")
+        return f"work is matched by {by}"
 
     def communication(self) -> Section:
         """Why each kind is exposed more or less."""

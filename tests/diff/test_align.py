@@ -93,13 +93,13 @@ def test_more_micro_batches_are_work_that_appeared(simulated, diffs):
 
 
 def test_layers_are_numbered_through_a_model_that_is_cut_otherwise(simulated, diffs):
-    """Four stages of a layer each on four ranks, or on two ranks that hold two each."""
+    """Four stages on two ranks that hold two each, or two stages: half of the model."""
     base, new = simulated("dualpipev", 2, 8), simulated("1f1b", 2, 8)
     diff = diff_runs(base, new)
     assert diff.alignment.by == ["micro_batch", "operation", "component", "layer"]
-    assert (
-        diff.alignment.note
-        == "the model is cut into 4 and 2 stages: layers are numbered through it"
+    assert diff.alignment.note == (
+        "the model is cut into 4 and 2 stages: layers are numbered through it; it has 8 layers in "
+        "BASE and 4 in NEW"
     )
     assert diff.stages == []
     half = diff.work.new_ns

@@ -46,6 +46,14 @@ def test_either_side_may_be_simulated(capsys):
     assert [part["name"] for part in other["work"]["parts"]] == ["same work"]
 
 
+def test_another_schedule_cuts_the_same_model(capsys):
+    """Four stages of two layers are eight of one on the same ranks."""
+    assert run(["diff", BASE, "simulated:dualpipev", "--format", "json"]) == 0
+    diff = json.loads(capsys.readouterr().out)
+    assert diff["notes"] == ["the model is cut into 4 and 8 stages: layers are numbered through it"]
+    assert [part["name"] for part in diff["work"]["parts"]] == ["same work"]
+
+
 def test_each_side_may_have_its_own_steps(capsys):
     arguments = ["diff", BASE, NEW, "--base-steps", "3", "--steps", "2", "--format", "json"]
     assert run(arguments) == 0

@@ -102,12 +102,16 @@ def _without_stages(sides: list[pd.DataFrame], by_layer: bool) -> tuple[list[pd.
     counts = " and ".join(str(_stages(side)) for side in sides)
     if not by_layer:
         return sides, f"the model is cut into {counts} stages and layers are not known"
-    numbered = []
+    numbered, depths = [], []
     for side in sides:
         layers, known = int(side[LAYER].max()) + 1, (side[LAYER] >= 0) & (side[STAGE] >= 0)
         through = (side[STAGE] * layers + side[LAYER]).where(known, side[LAYER])
         numbered.append(side.assign(**{LAYER: through}))
-    return numbered, f"the model is cut into {counts} stages: layers are numbered through it"
+        depths.append(_stages(side) * layers)
+    note = f"the model is cut into {counts} stages: layers are numbered through it"
+    if len(set(depths)) > 1:
+        note += f"; it has {depths[0]} layers in BASE and {depths[1]} in NEW"
+    return numbered, note
 
 
 def _pairs(work: pd.DataFrame) -> Iterator[tuple[_Atom, _Atom]]:

@@ -62,7 +62,7 @@ class _Comparison:
             steps=self._steps[0],
             rank_count=self._ranks[0],
             differs=differs(base, new),
-            notes=[*self.sides.notes, *notes(base, new)],
+            notes=[*self.sides.notes, *notes(base, new), *filter(None, [self._aligned.known.note])],
             alignment=self._aligned.known,
             unknown_effects=too_few(*counts),
             time=self._time,

@@ -77,7 +77,7 @@ class _Ranks(NamedTuple):
             pairs = tuple(zip(first, second, strict=True))
             return cls(pairs, None, (_in_order(first, second),))
         note = (
-            f"BASE has {len(first)} ranks and NEW {len(second)}, which do not correspond: means "
+            f"BASE has {_ranks(first)} and NEW {len(second)}, which do not correspond: means "
             "over the ranks are compared, and no single ranks"
         )
         return cls((), None, (note,))
@@ -87,6 +87,10 @@ class _Ranks(NamedTuple):
         if self.common is None or {place.rank for place in run.places} == self.common:
             return run
         return _restricted(run, self.common)
+
+
+def _ranks(ranks: list[int]) -> str:
+    return f"{len(ranks)} rank{'s' * (len(ranks) != 1)}"
 
 
 def _in_order(base: list[int], new: list[int]) -> str:
