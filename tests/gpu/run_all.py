@@ -1,14 +1,14 @@
 """Everything that needs a GPU, in parts that each fit into ten minutes.
 
-    python tests/gpu/run_all.py tests|pair|grouped|traces|all OUT
+    python tests/gpu/run_all.py tests|grouped|pair|share|traces|all OUT
 
 Needs torch >= 2.11 with CUDA and, beside what such an image usually has (numpy, pandas, pyarrow,
 click, pytest, hypothesis), the packages msgspec and rich; dpprof itself need not be installed.
 Without a network carry the two as wheels and put them on PYTHONPATH. Writes into OUT:
-``tests.xml``, ``pair.json``, ``grouped.json``, and archives of the runs: ``pair.tar.gz``, and
-``traces.tar.gz`` with small runs of DualPipe and 1F1B by two ranks that share the GPU
-(``traces/make.py --cuda`` makes these too). What one part fails at does not keep the others from
-running; the exit code says whether any failed.
+``tests.xml``, ``pair.json``, ``grouped.json``, ``share.json``, and archives of the runs:
+``pair.tar.gz``, and ``traces.tar.gz`` with small runs of DualPipe and 1F1B by two ranks that share
+the GPU (``traces/make.py --cuda`` makes these too). What one part fails at does not keep the
+others from running; the exit code says whether any failed.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ def grouped(out: Path) -> int:
     return run(sys.executable, script, "--json", str(out / "grouped.json"))
 
 
+def share(out: Path) -> int:
+    """What sharing the GPU costs."""
+    script = "tests/benchmarks/bench_gpu_share.py"
+    return run(sys.executable, script, "--json", str(out / "share.json"))
+
+
 def traces(out: Path) -> int:
     """Small real traces: two pipeline ranks on this GPU, and one rank's overlapped pairs."""
     code = run(sys.executable, "traces/make.py", "--cuda", str(out / "cuda"))
@@ -83,6 +89,7 @@ PARTS: dict[str, Callable[[Path], int]] = {
     "tests": tests,
     "grouped": grouped,
     "pair": pair,
+    "share": share,
     "traces": traces,
 }
 

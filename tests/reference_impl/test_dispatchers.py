@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -164,3 +167,18 @@ def test_deepep_is_called_as_documented(monkeypatch):
     assert plan.handle == ("handle", [2, 0, 3])
     assert torch.equal(dispatcher.bring_back(received, plan), rows)
     assert torch.equal(dispatcher.send(2 * rows, plan), 2 * rows)
+
+
+def test_the_copy_kernel_under_tritons_interpreter():
+    """Where there is Triton, as in torch's builds for CUDA; it reads the setting when imported."""
+    pytest.importorskip("triton", reason="the copy kernel needs Triton")
+    script = """
+import torch
+from reference_impl.dispatchers.copy_kernel import copy_with
+for count in (1, 8192, 30_001):
+    source, to = torch.randn(count), torch.zeros(count)
+    copy_with(3)(to, source)
+    assert torch.equal(to, source), count
+"""
+    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=120)
