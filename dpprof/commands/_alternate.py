@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from dpprof.errors import DpprofError
+from dpprof.errors import EXIT_INTERRUPTED, DpprofError
 
 OUT = "{out}"
 _LAST_LINES = 20
@@ -77,7 +78,7 @@ def _profile(command: str, out: Path) -> str:
         )
     except OSError as error:
         raise DpprofError(f"{command!r}: cannot be run ({error.strerror})") from error
-    if done.returncode < 0 or done.returncode == 130:
+    if done.returncode in (-signal.SIGINT, EXIT_INTERRUPTED):
         raise KeyboardInterrupt
     if done.returncode:
         raise DpprofError(_failure(command, done.returncode, done.stdout.splitlines()))

@@ -17,14 +17,28 @@ def survival(t: float, df: float) -> float:
 
 
 def quantile(tail: float, df: float) -> float:
-    """The t that is exceeded with probability `tail` (0 < tail <= 0.5), by bisection."""
+    """The t that is exceeded with probability `tail` (0 < tail <= 0.5), by safeguarded Newton."""
     low, high = 0.0, 1.0
     while survival(high, df) > tail:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if survival(middle, df) > tail else (low, middle)
-    return high
+        low, high = high, 2 * high
+    middle = (low + high) / 2
+    for _ in range(_MOST_TERMS):
+        found = survival(middle, df)
+        low, high = (middle, high) if found > tail else (low, middle)
+        # On the logarithm, which is nearly straight where the tail is thin.
+        step = found * math.log(found / tail) / _density(middle, df)
+        following = middle + step
+        if abs(following - middle) <= 1e-12 * high:
+            return following
+        middle = following if low < following < high else (low + high) / 2
+    return middle
+
+
+def _density(t: float, df: float) -> float:
+    if math.isinf(df):
+        return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    constant = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
+    return math.exp(constant - (df + 1) / 2 * math.log1p(t * t / df))
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:

@@ -53,7 +53,8 @@ def _document_parts(document: Document, view: View) -> Iterator[Text | Table]:
     yield Text()
     for number, line in enumerate(document.answer):
         yield Text(_wrapped(f"- {line}", view)) if number else Text(_wrapped(line, view), "bold")
-    yield Text()
+    if document.answer:
+        yield Text()
     for block in document.blocks:
         if isinstance(block, Section):
             yield from _section(block, view)

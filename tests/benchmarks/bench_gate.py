@@ -1,6 +1,6 @@
 """False alarms and power of the gate's default rules, with noise from measured runs.
 
-    python tests/benchmarks/bench_gate.py [--runs FOLDER] [--profile N] [--repeats N]
+    python tests/benchmarks/bench_gate.py [--runs FOLDER] [--profile N] [--repeats N] [--calm]
 
 Profiles DualPipe and 1F1B N times each on the emulated device into FOLDER, or takes the runs that
 are there (FOLDER/*/dualpipe, FOLDER/*/1f1b). Then:
@@ -40,6 +40,7 @@ PROFILE = "--pp 4 --micro-batches 8 --layers 8 --steps 5 --device emulated"
 STEPS = 5
 _MEDIAN_OF_5 = 0.287
 """Variance of the median of five normal samples, over theirs."""
+_DISTURBED = 0.005
 _RESAMPLED = np.sqrt(5 / 4)
 """Five samples drawn from five vary less than those did, by this factor."""
 States = npt.NDArray[np.float64]  # (steps, ranks, states) of a run, nanoseconds
@@ -145,6 +146,16 @@ def failures(pairs: Iterator[tuple[Snapshot, Snapshot]], verbose: bool = True) -
     return len(failed), len(results)
 
 
+def calm(run: States) -> bool:
+    """Whether no step was disturbed: exposed and bubble time near those of the run's median."""
+    sums = [
+        run[:, :, [STATES.index(state) for state in states]].sum(axis=2).mean(axis=1)
+        for states in (EXPOSED_STATES, BUBBLE_STATES)
+    ]
+    most = max(np.abs(one - np.median(one)).max() for one in sums)
+    return bool(most <= _DISTURBED * np.median(run[:, 0].sum(axis=1)))
+
+
 def report_schedule(name: str, measured: list[Measured], repeats: int) -> None:
     """Print what was measured of one schedule."""
     runs = [states_of(one.report) for one in measured]
@@ -205,13 +216,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, help="folder of runs, kept")
     parser.add_argument("--profile", type=int, default=0, help="profile so many runs first")
+    parser.add_argument("--calm", action="store_true", help="only runs with no disturbed step")
     parser.add_argument("--repeats", type=int, default=2000, help="gates of drawn runs")
     options = parser.parse_args()
     folder = options.runs or Path(tempfile.mkdtemp())
     profile(folder, options.profile or (0 if options.runs else 8))
     for schedule in SCHEDULES:
         measured = [Measured(*load(path)) for path in sorted(folder.glob(f"*/{schedule}"))]
-        print(f"{schedule}: {len(measured)} runs")
+        found = len(measured)
+        if options.calm:
+            measured = [one for one in measured if calm(states_of(one.report))]
+        print(f"{schedule}: {len(measured)} of {found} runs")
         report_schedule(schedule, measured, options.repeats)
 
 

@@ -160,6 +160,16 @@ def test_profiling_alternates_between_the_sides(tmp_path: Path, capsys) -> None:
     assert "exists already; name a new folder with --keep" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("signal", "code", "says"), [("SIGINT", 130, "interrupted"), ("SIGKILL", 2, "exit code -9")]
+)
+def test_an_interrupted_profile_is_no_failure(signal: str, code: int, says: str, capsys) -> None:
+    script = f"import os, signal; os.kill(os.getpid(), signal.{signal})"
+    command = shlex.join([sys.executable, "-c", script]) + " {out}"
+    assert cli.run(["gate", "--profile", command, *rules("ranks == 4")]) == code
+    assert says in capsys.readouterr().err
+
+
 def test_what_was_profiled_is_gone_without_keep(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert cli.run(["gate", "--profile", copying("1f1b"), *rules("schedule == 1f1b")]) == 0
