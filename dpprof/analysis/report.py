@@ -95,6 +95,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         regions=_regions(accounting),
         waited_for=_waited_for(accounting),
         warnings=[
+            *_notes(run),
             *run.warnings,
             *_warnings(run, accounting, ideal),
             *_unsteady(steps),
@@ -104,6 +105,11 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         clocks=_clocks(run),
         experts=expert_figures(manifest),
     )
+
+
+def _notes(run: Run) -> list[str]:
+    """What a captured run says of itself; that others are modelled, every view says anyway."""
+    return list(run.manifest.notes) if run.manifest and run.source == "captured" else []
 
 
 def _clocks(run: Run) -> list[ClockFigures]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import dpprof
 from dpprof.errors import DpprofError
 from reference_impl.job import Job, resolve_device
 from reference_impl.lanes import InlineLane
@@ -70,7 +71,7 @@ def test_a_shared_step_equals_the_unpipelined_model(tmp_path, exact_config):
     manifest = json.loads((Path(job.folder) / "run.json").read_text())
     expected = [unpipelined_step(config, 8, step=step).loss for step in range(2)]
     assert manifest["losses"] == pytest.approx(expected, rel=1e-12)
-    assert manifest["notes"] == [
-        "pipeline ranks share a GPU: their kernels take turns, messages go through the host"
-    ]
+    note = "pipeline ranks share a GPU: their kernels take turns, messages go through the host"
+    assert manifest["notes"] == [note]
+    assert dpprof.load(job.folder).report().warnings[0] == note
     assert len(manifest["expert_load"]) == 4
