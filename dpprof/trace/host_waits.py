@@ -88,7 +88,7 @@ def _slots(trace: TraceColumns) -> list[tuple[int, int, str]]:
     }
     return sorted(
         (int(trace.start_ns[row]), int(trace.end_ns[row]), texts[int(trace.name[row])])
-        for row in trace.rows(Category.ANNOTATION)
+        for row in trace.rows(Category.ANNOTATION, Category.OPERATOR)  # torch writes either
         if int(trace.name[row]) in texts
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from dpprof.trace.host_waits import COLUMNS, host_waits
 from dpprof.trace.parse import parse_trace
@@ -22,13 +23,19 @@ def slot(build, text, ts, dur):
     return build.annotation(f"dpprof:slot slot={text}", ts, dur)
 
 
+def operator_slot(build, text, ts, dur):
+    """As torch's fast ranges are written."""
+    return build.operator(f"dpprof:slot slot={text}", ts, dur)
+
+
 def table(*rows):
     return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def test_only_the_steady_phase_of_every_step_counts(build):
+@pytest.mark.parametrize("label", [slot, operator_slot])
+def test_only_the_steady_phase_of_every_step_counts(build, label):
     step = [("F0.0", 0), ("F0.1", 10), ("F0.2&B0.0", 20), ("B0.1", 30), ("B0.2", 40)]
-    events = [slot(build, text, base + at, 9) for base in (0, 100) for text, at in step]
+    events = [label(build, text, base + at, 9) for base in (0, 100) for text, at in step]
     events += [
         call(build, "cudaStreamSynchronize", at, 2) for at in (5, 15, 22, 35, 45, 99, 128, 131)
     ]
