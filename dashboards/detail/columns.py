@@ -116,21 +116,26 @@ def _shown(lanes: Lanes, before: Numbers, last_end: Numbers, edges: Numbers) -> 
     That is the one that comes in from the left, or the longest that lies within, or the one that
     goes out to the right; the earliest of equals.
     """
-    left, right = edges[:-1], edges[1:]
-    goes_out = last_end[:, 1:] > right
-    comes_in = last_end[:, :-1] > left
-    shown = np.where(comes_in, before[:, :-1] - 1, NONE)
-    length = np.where(comes_in, np.minimum(last_end[:, :-1], right) - left, 0)
-    first, last = before[:, :-1], before[:, 1:] - goes_out
-    inside = np.nonzero(last > first)
-    longest = lanes.longest.within(first[inside], last[inside])
-    own = lanes.longest.lengths[longest]
-    better = own > length[inside]
-    where = tuple(index[better] for index in inside)
-    shown[where], length[where] = longest[better], own[better]
-    out = np.nonzero(goes_out & (before[:, 1:] > before[:, :-1]))
-    leaving = before[:, 1:][out] - 1
-    own = right[out[1]] - lanes.starts[leaving]
-    better = own > length[out]
-    shown[tuple(index[better] for index in out)] = leaving[better]
-    return shown
+    shape = (len(before), len(edges) - 1)
+    left, right = (np.broadcast_to(edge, shape).ravel() for edge in (edges[:-1], edges[1:]))
+    first, last = before[:, :-1].ravel(), before[:, 1:].ravel()
+    came_in, goes_on = last_end[:, :-1].ravel(), last_end[:, 1:].ravel()
+    comes_in, goes_out = came_in > left, goes_on > right
+    shown = np.where(comes_in, first - 1, NONE)
+    length = np.where(comes_in, np.minimum(came_in, right) - left, 0)
+    inside = np.flatnonzero(last - goes_out > first)
+    longest = lanes.longest.within(first[inside], (last - goes_out)[inside])
+    _put_longer(shown, length, inside, (longest, lanes.longest.lengths[longest]))
+    out = np.flatnonzero(goes_out & (last > first))
+    leaving = last[out] - 1
+    _put_longer(shown, length, out, (leaving, right[out] - lanes.starts[leaving]))
+    return shown.reshape(shape)
+
+
+def _put_longer(
+    shown: Numbers, length: Numbers, cells: npt.NDArray[np.intp], found: tuple[Numbers, Numbers]
+) -> None:
+    """Shows the pieces found for some cells where they fill more than what is shown there."""
+    pieces, own = found
+    better = own > length[cells]
+    shown[cells[better]], length[cells[better]] = pieces[better], own[better]

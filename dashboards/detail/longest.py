@@ -48,11 +48,11 @@ class Longest:
 
     def within(self, first: Numbers, last: Numbers) -> Numbers:
         """Positions of the longest in each ``[first, last)``; no range is empty."""
-        result = np.empty(len(first), dtype=np.int64)
+        result = first.copy()
         opening, closing = first // _BLOCK, (last - 1) // _BLOCK
-        short = opening == closing
+        short = np.flatnonzero((opening == closing) & (last > first + 1))
         result[short] = self._among(first[short], last[short])
-        many = ~short
+        many = np.flatnonzero(closing > opening)
         result[many] = _longer(self.lengths, self.after[first[many]], self.before[last[many] - 1])
         gap = np.flatnonzero(closing > opening + 1)
         result[gap] = self._with_blocks(result[gap], opening[gap] + 1, closing[gap])
@@ -60,8 +60,9 @@ class Longest:
 
     def _among(self, first: Numbers, last: Numbers) -> Numbers:
         best = first.copy()
+        rows = np.arange(len(first))
         for number in range(1, _BLOCK):
-            rows = np.flatnonzero(first + number < last)
+            rows = rows[first[rows] + number < last[rows]]
             best[rows] = _longer(self.lengths, best[rows], first[rows] + number)
         return best
 
