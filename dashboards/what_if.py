@@ -87,7 +87,7 @@ def what_if_of(context: Context) -> WhatIf:
         micro_batches=_number(
             context, MICRO_BATCHES, run.report.micro_batches or _DEFAULT_MICRO_BATCHES
         ),
-        costs=context.option(COSTS, run.id),
+        costs=context.option(COSTS) or default_costs(context.library, run),
         communication=cast("Communication", context.option(COMMUNICATION, COMMUNICATIONS[0])),
         layers=_number(context, LAYERS, 0) or None,
     )
@@ -97,6 +97,20 @@ def what_if_of(context: Context) -> WhatIf:
             f"for (PP {MOST_PP}, {MOST_CHUNKS:,} chunks); use `{asked.command()}`"
         )
     return asked
+
+
+def default_costs(library: Library, run: LibraryRun) -> str:
+    """The run's own costs, or built-in ones where nothing in it says what its work cost."""
+    known = library.kept(("has costs", run.id), lambda: _has_costs(library, run))
+    return run.id if known else builtin_costs()[0]
+
+
+def _has_costs(library: Library, run: LibraryRun) -> bool:
+    try:
+        costs_of(library, run.id)
+    except DpprofError:
+        return False
+    return True
 
 
 def measured_of(context: Context) -> LibraryRun:

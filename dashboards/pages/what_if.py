@@ -30,6 +30,7 @@ from dashboards.what_if import (
     SCHEDULE,
     WhatIf,
     beside,
+    default_costs,
     measured_of,
     simulated,
     what_if_of,
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
 _KEY = "what_if"
 _TIMELINE = "what-if-timeline"
 _NS_PER_MS = 10**6
-_NOT_A_STEP = (
-    "{} lends its costs, but is nothing to compare a step with: its schedule is not known."
+_NOT_A_STEP = "The schedule of {} is not known, so its step is nothing to compare this one with."
+_NO_COSTS = (
+    "{} does not say what its work cost, as nothing in it is labelled with slots or components "
+    "(see docs/capture.md); built-in costs are taken."
 )
 _ABOUT = (
     "A simulated rank does what its schedule and the costs say and nothing else: no host, no noise."
@@ -89,6 +92,7 @@ def _choice(context: Context, asked: WhatIf | None) -> Component:
     costs = [(id, f"{id} (measured)") for id in context.library.ids] + [
         (name, f"{name} (built in)") for name in builtin_costs()
     ]
+    chosen = context.option(COSTS) or default_costs(context.library, measured)
     names = schedule_names()
     schedule = context.option(SCHEDULE, own.name if own and own.name in names else "dualpipe")
     controls = [
@@ -100,7 +104,8 @@ def _choice(context: Context, asked: WhatIf | None) -> Component:
             "Micro-batches",
             asked.micro_batches if asked else report.micro_batches,
         ),
-        picker(f"o.{COSTS}", "Costs", costs, context.option(COSTS, measured.id)),
+        # Dash takes back a value that is none of the options; the error panel is to say so.
+        picker(f"o.{COSTS}", "Costs", costs, chosen if chosen in dict(costs) else None),
         picker(
             f"o.{COMMUNICATION}",
             "Communication",
@@ -110,6 +115,8 @@ def _choice(context: Context, asked: WhatIf | None) -> Component:
         _number(context, LAYERS, "Layers", asked.layers if asked else None, "as costs"),
     ]
     lines = [note(f"{schedule}: {schedule_summaries().get(schedule, '')}.")]
+    if not context.option(COSTS) and chosen != measured.id:
+        lines.append(note(_NO_COSTS.format(measured.id), warning=True))
     if asked is not None:
         lines.append(html.P(html.Code(asked.command()), className="note", title="the same"))
     tools = html.Div(controls, className="tools")

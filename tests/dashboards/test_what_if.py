@@ -17,8 +17,11 @@ from dpprof.analysis.costs import costs_from_run
 from dpprof.analysis.report import analyze
 from dpprof.costs.load import load_costs
 from dpprof.errors import DpprofError
+from dpprof.runs.manifest import RankPlace
+from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run
+from dpprof.tables.columns import EVENTS, make_table
 from dpprof.trace.load import load_run
 
 SAMPLES = Path(__file__).resolve().parents[2] / "traces"
@@ -72,6 +75,18 @@ def test_sizes_that_the_schedule_does_not_take_are_refused(library: Library) -> 
         simulated(library, WhatIf("dualpipe", 3, 8, "unit", "eager", None))
     with pytest.raises(DpprofError, match="there are no costs 'none'"):
         simulated(library, WhatIf("dualpipe", 4, 8, "none", "eager", None))
+
+
+def test_a_run_that_tells_no_costs_gets_built_in_ones() -> None:
+    events = make_table(
+        EVENTS, {"rank": [0], "step": 0, "start_ns": [0], "end_ns": [9], "kind": ["compute"]}
+    )
+    run = Run("bare", "captured", events, (RankPlace(rank=0, pp_rank=0),))
+    bare = Library.of_runs([run])
+    asked = what_if_of(asking(bare))
+    assert (asked.costs, asked.schedule, asked.pp) == ("deepseek-v3", "dualpipe", 8)
+    with pytest.raises(DpprofError, match="no costs"):
+        costs_of(bare, "bare")
 
 
 def test_the_figures_are_those_of_the_simulator(library: Library) -> None:
