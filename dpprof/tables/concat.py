@@ -13,6 +13,8 @@ from dpprof.tables.columns import empty_table
 
 def concat_tables(columns: dict[str, str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One table of several, category columns kept as categories."""
+    # The categories of an empty table have a type of their own, which none can be joined with.
+    tables = [table for table in tables if len(table)]
     if not tables:
         return empty_table(columns)
     if len(tables) == 1:

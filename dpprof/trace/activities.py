@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, count
 
 import numpy as np
 import pandas as pd
@@ -146,13 +147,17 @@ def thread_title(trace: TraceColumns, thread: int) -> str:
 def _thread_lanes(
     trace: TraceColumns, threads: Iterable[int], computing: set[int]
 ) -> tuple[str, ...]:
-    """Thread names; an unnamed thread that computes is "compute"; the id tells doubles apart."""
+    """Thread names; an unnamed thread that computes is "compute".
+
+    The id tells doubles apart, or, where threads of several processes have the same, a number.
+    """
     lanes: list[str] = []
     for thread in threads:
         number = trace.threads[thread][1]
         lane = thread_title(trace, thread) or ("compute" if thread in computing else "")
         lane = lane or f"thread {number}"
-        lanes.append(f"{lane} {number}" if lane in lanes else lane)
+        choices = chain((lane, f"{lane} {number}"), (f"{lane} {number} ({n})" for n in count(2)))
+        lanes.append(next(choice for choice in choices if choice not in lanes))
     return tuple(lanes)
 
 

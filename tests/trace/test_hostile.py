@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dpprof.analysis.report import analyze
 from dpprof.errors import DpprofError
 from dpprof.trace import parse, scan_parallel
+from dpprof.trace.load import load_run
 from dpprof.trace.parse import parse_trace
 from dpprof.trace.raw import CATEGORIES, TraceColumns
 from dpprof.trace.scan import has_compiled
@@ -290,6 +292,7 @@ def test_real_traces_when_damaged(shared_data: Path) -> None:
 BOMB = """
 import gzip, resource, sys
 from pathlib import Path
+from dpprof.analysis.report import analyze
 from dpprof.errors import DpprofError
 from dpprof.trace import parse
 from dpprof.trace.parse import read_trace
@@ -332,3 +335,55 @@ def test_contents_see_every_column() -> None:
     seen = set(contents(parse_trace(b"[]", FILE))) | {"thread_names", "distributed", "dpprof"}
     seen |= {"host_name"}
     assert read <= seen | {"skipped", "damage", "names", "threads", "streams", "collectives"}
+
+
+WORDS = """ProfilerStep#5|nccl:send 0->1|PP:0F1|PP:99999999F1|PP:(0F1;1B0)OVERLAP_F_B|forward_step
+|dpprof:p2p slot=F0.0 group=0>1 peer=1 sequence=0 bytes=8|dpprof:slot slot=F0.0&B0.1|7|1>2#3 4>5#1
+|dpprof:dispatch group=a#b> sequence=-5|token_dispatch|all_to_allv|\0|"""
+ODD_VALUES = st.sampled_from(WORDS.replace("\n", "").split("|")) | st.sampled_from(
+    [None, -1, 0, 2**63, 2**70, 1e308, [], {}, True, 10**12]
+)
+KEYS = """name|cat|ph|ts|dur|pid|tid|args|Src Rank|Dst Rank|stream|Process Group Name|Seq|Bytes|Addr
+|Process Group Ranks|Collective name|correlation|Total Allocated|Device Type|In msg nelems|dtype
+|device"""
+ODD_KEYS = st.sampled_from(KEYS.replace("\n", "").split("|"))
+
+
+def small_trace(build: Any, rank: int) -> list[dict[str, Any]]:
+    """Something of everything."""
+    kernel, said = type(build.kernel)(), {"Process Group Name": "0", "Seq": 1}
+    events = [build.step(3, 0, 100), build.step(4, 100, 100)]
+    for at in (0, 100):
+        events += [build.annotation("PP:0F0", at, 30), build.annotation("PP:0B0", at + 40, 30)]
+        events += [kernel("gemm", at + 1, at + 2, 20), kernel("gemm", at + 41, at + 45, 20)]
+        events += kernel("ncclDevKernel_AllReduce", at + 5, at + 25 + rank, 9, stream=9, **said)
+        events += kernel("ncclDevKernel_SendRecv", at + 8, at + 35, 5, stream=10)
+        events += [build.memory(at + 3, 100, kind=1, Addr=7), build.operator("aten::mm", at, 9)]
+    return [one for event in events for one in (event if isinstance(event, list) else [event])]
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_whatever_events_say_a_run_is_analyzed_or_refused(
+    build: Any, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("odd")
+    for rank in range(2):
+        events = small_trace(build, rank)
+        for _ in range(data.draw(st.integers(0, 8))):
+            event = data.draw(st.sampled_from(events))
+            key, value = data.draw(ODD_KEYS), data.draw(ODD_VALUES)
+            inner = event.get("args") if key not in event else None
+            (inner if isinstance(inner, dict) else event)[key] = value
+        info = {"rank": rank, "world_size": data.draw(st.sampled_from([2, 2, 1, 5]))}
+        build.write(folder / f"rank{rank}.json", events, distributedInfo=info)
+    try:
+        report = analyze(load_run(folder, whole_trace=data.draw(st.booleans())))
+    except DpprofError:
+        return
+    for one in report.ranks:
+        assert sum(one.states_ns.values()) == one.window_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dpprof.trace import parse
+from dpprof.trace.load import load_run
 
 COMM, SEND = 21, 22
 ACTION = "slot=F0.3 action=F0.3 part=F"
@@ -170,3 +171,18 @@ def test_activations_by_the_addresses_of_memory_events(build, monkeypatch, engin
     assert activations(events(Addr="0x7f")) == [-1] * 4
     assert activations(events(Addr=None)) == [-1] * 4
     assert activations(events()[2:]) == [-1] * 4  # no slots
+
+
+def test_threads_of_several_processes_are_lanes_of_their_own(build) -> None:
+    operators = [build.operator("aten::mm", 10 * pid, 5) | {"pid": pid} for pid in range(4)]
+    lanes = build.tables(operators).events["lane"].tolist()
+    assert lanes == ["thread 11", "thread 11 11", "thread 11 11 (2)", "thread 11 11 (3)"]
+
+
+def test_a_rank_without_slots_joins_one_with_slots(build, tmp_path) -> None:
+    for rank in (0, 1):
+        label = "PP:0F0" if rank else "nothing"
+        events = [build.annotation(label, 0, 9), build.operator("aten::mm", 1, 5)]
+        info = {"rank": rank, "world_size": 2}
+        build.write(tmp_path / f"rank{rank}.json", events, distributedInfo=info)
+    assert load_run(tmp_path).slots["slot"].tolist() == ["F0.0"]
