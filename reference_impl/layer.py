@@ -16,6 +16,7 @@ from torch import Tensor
 from reference_impl.attention import attention, rms_norm
 from reference_impl.config import ModelConfig
 from reference_impl.exchange import ExchangePlan
+from reference_impl.expert_copies import ExpertCopies
 from reference_impl.moe import (
     Routing,
     experts,
@@ -25,7 +26,6 @@ from reference_impl.moe import (
     weighted_sum,
 )
 from reference_impl.operators import Operators
-from reference_impl.replicas import Replicas
 from reference_impl.routing import choose_experts
 
 Weights = Mapping[str, Tensor]
@@ -36,7 +36,7 @@ class Layer:
     """One layer on one rank: its parameters by short name, and what its router remembers.
 
     `bias` and `load` are ``[experts]``: what balances the choice of experts, and how many rows
-    each of them got in this step. `replicas` says where experts are, if not in their own slot.
+    each of them got in this step. `copies` says where experts are, if not in their own slot.
     """
 
     config: ModelConfig
@@ -44,7 +44,7 @@ class Layer:
     rotary: Tensor
     bias: Tensor
     load: Tensor
-    replicas: Replicas | None = None
+    copies: ExpertCopies | None = None
 
 
 def before_dispatch(
@@ -70,7 +70,7 @@ def _routing(chosen: Tensor, layer: Layer) -> Routing:
     """Where the rows go; counts them for the load."""
     expert = chosen.flatten()
     layer.load.scatter_add_(0, expert, torch.ones_like(expert))
-    slots = chosen if layer.replicas is None else layer.replicas.slots_of(chosen)
+    slots = chosen if layer.copies is None else layer.copies.slots_of(chosen)
     return plan_routing(slots, layer.config.slots, layer.config.capacity)
 
 

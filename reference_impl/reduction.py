@@ -6,14 +6,15 @@ Every rank's loss is scaled by the tokens of the whole step, so gradients are ad
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 import torch.distributed as dist
 
 from dpprof.instrument.labels import label
+from reference_impl.expert_copies import add_up_copies
 from reference_impl.mesh import Groups, Mesh
 from reference_impl.parameters import is_expert
-from reference_impl.replicas import add_up_copies
 from reference_impl.stage import StageModel
 from reference_impl.staging import add_up
 
@@ -30,7 +31,7 @@ def reduce_gradients(stages: Mapping[int, StageModel], mesh: Mesh, groups: Group
     for sequence, each in enumerate(by_stage):
         parameters = each.parameters
         _add_up(parameters.replicated_gradients, groups.data, f"data.{mesh.pp_rank}", sequence)
-        _add_up_experts(each, groups)
+        _add_up_experts(each, mesh, groups)
         name = f"replicas.{mesh.pp_rank}.{mesh.ep_rank}"
         _add_up(parameters.expert_gradients, groups.replicas, name, sequence)
     buffers = [
@@ -58,15 +59,16 @@ def reduce_loss(loss: torch.Tensor, mesh: Mesh, groups: Groups) -> float:
     return total.item()
 
 
-def _add_up_experts(stage: StageModel, groups: Groups) -> None:
+def _add_up_experts(stage: StageModel, mesh: Mesh, groups: Groups) -> None:
     """Copies of an expert in several slots of the expert-parallel ranks."""
     placement = stage.config.expert_placement
     if not placement:
         return
-    for name, gradient in stage.parameters.gradients.items():
-        if is_expert(name):
-            layer = int(name.split(".")[1])
-            add_up_copies(gradient, placement[layer], stage.own_slots, groups.ep)
+    experts = filter(lambda item: is_expert(item[0]), stage.parameters.gradients.items())
+    for sequence, (name, gradient) in enumerate(experts):
+        own = f"copies.{stage.numbers.start}.{mesh.expert_group}"
+        add_up = partial(_add_up, group=groups.ep, name=own, sequence=sequence)
+        add_up_copies(gradient, placement[int(name.split(".")[1])], stage.own_slots, add_up)
 
 
 def mirror_name(groups: Groups) -> str:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from reference_impl.attention import rotary_table
 from reference_impl.config import ModelConfig
+from reference_impl.expert_copies import ExpertCopies, make_copies
 from reference_impl.layer import Layer
 from reference_impl.memory_notes import allocating
 from reference_impl.parameters import Parameters, gradient_dtype, make_parameters
-from reference_impl.replicas import Replicas, make_replicas
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ def make_stage(
             rotary,
             bias[i],
             load[i],
-            _replicas(config, number, device),
+            _copies(config, number, device),
         )
         for i, number in enumerate(numbers)
     )
     return StageModel(config, numbers, slots, parameters, layers, bias, load)
 
 
-def _replicas(config: ModelConfig, number: int, device: torch.device) -> Replicas | None:
+def _copies(config: ModelConfig, number: int, device: torch.device) -> ExpertCopies | None:
     if not config.expert_placement:
         return None
-    return make_replicas(config.expert_placement[number], config.experts, device)
+    return make_copies(config.expert_placement[number], config.experts, device)

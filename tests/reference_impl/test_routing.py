@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
 from reference_impl.exchange import known_plan, plan_exchange
+from reference_impl.expert_copies import add_up_copies, make_copies
 from reference_impl.moe import plan_routing, rows_to_send, weighted_sum
 from reference_impl.operators import PLAIN
 from reference_impl.presets import preset, with_sizes
-from reference_impl.replicas import add_up_copies, make_replicas
 from reference_impl.routing import (
     balanced_choice,
     balanced_counts,
@@ -156,14 +156,14 @@ def test_one_rank_that_stands_for_three():
 
 
 def test_copies_of_an_expert_take_turns():
-    replicas = make_replicas((2, 0, 1, 0, 0), 3, CPU)
+    copies = make_copies((2, 0, 1, 0, 0), 3, CPU)
     chosen = torch.tensor([[0, 1], [0, 2], [0, 1], [0, 2]])
-    assert replicas.slots_of(chosen).tolist() == [[1, 2], [3, 0], [4, 2], [1, 0]]
+    assert copies.slots_of(chosen).tolist() == [[1, 2], [3, 0], [4, 2], [1, 0]]
 
 
 def test_gradients_of_copies_add_up():
     gradient = torch.tensor([[1.0], [2.0], [4.0], [8.0]])
-    add_up_copies(gradient, (0, 1, 0, 2), range(4), None)
+    add_up_copies(gradient, (0, 1, 0, 2), range(4), lambda total: None)
     assert gradient.tolist() == [[5.0], [2.0], [5.0], [8.0]]
 
 

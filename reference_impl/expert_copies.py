@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 
-class Replicas(NamedTuple):
+class ExpertCopies(NamedTuple):
     """The slots of every expert of a layer: ``slots [experts, most copies]``, ``copies [experts]``.
 
     Free places of `slots` are not looked at.
@@ -25,7 +24,7 @@ class Replicas(NamedTuple):
         return self.slots[chosen, turn % self.copies[chosen]]
 
 
-def make_replicas(placement: Sequence[int], experts: int, device: torch.device) -> Replicas:
+def make_copies(placement: Sequence[int], experts: int, device: torch.device) -> ExpertCopies:
     """From the expert in each slot, every expert being in at least one."""
     slots: list[list[int]] = [[] for _ in range(experts)]
     for slot, expert in enumerate(placement):
@@ -33,15 +32,16 @@ def make_replicas(placement: Sequence[int], experts: int, device: torch.device) 
     most = max(len(own) for own in slots)
     padded = [own + [-1] * (most - len(own)) for own in slots]
     copies = [len(own) for own in slots]
-    return Replicas(torch.tensor(padded, device=device), torch.tensor(copies, device=device))
+    return ExpertCopies(torch.tensor(padded, device=device), torch.tensor(copies, device=device))
 
 
 def add_up_copies(
-    gradient: Tensor, placement: Sequence[int], own: range, group: dist.ProcessGroup | None
+    gradient: Tensor, placement: Sequence[int], own: range, add_up: Callable[[Tensor], None]
 ) -> None:
     """Give every copy of an expert the sum of all copies' gradients, in place.
 
-    ``gradient [own slots, ...]`` is this rank's, `group` the ranks that hold the other slots.
+    ``gradient [own slots, ...]`` is this rank's; `add_up` sums a tensor over the ranks that hold
+    the other slots, in place.
     """
     often = sorted({expert for expert in placement if placement.count(expert) > 1})
     if not often:
@@ -51,7 +51,6 @@ def add_up_copies(
     total = gradient.new_zeros((len(often), *gradient.shape[1:]))
     for slot, number in mine:
         total[number] += gradient[slot]
-    if group is not None:
-        dist.all_reduce(total, group=group)
+    add_up(total)
     for slot, number in mine:
         gradient[slot] = total[number]
