@@ -52,9 +52,9 @@ def pair(out: Path) -> int:
     """The targets of an overlapped pair; with fewer layers where memory is short."""
     script = "tests/benchmarks/bench_gpu_pair.py"
     options = ("--json", str(out / "pair.json"), "-o", str(out / "pair"))
-    code = run(sys.executable, script, *options)
+    code = run(sys.executable, script, *options, seconds=340)
     if code:
-        code = run(sys.executable, script, *options, "--layers", "4")
+        code = run(sys.executable, script, *options, "--layers", "4", seconds=220)
     _pack(out / "pair", out / "pair.tar.gz")
     return code
 
