@@ -78,7 +78,8 @@ def diff_of(library: Library, base: LibraryRun, new: LibraryRun) -> Diff:
 def regions_of(library: Library, base: LibraryRun, new: LibraryRun) -> RegionChanges:
     """The regions of two runs side by side, made once."""
     key = ("region changes", base.id, new.id)
-    return library.kept(key, lambda: region_changes(base.run, new.run))
+    known = (base.accounting, new.accounting)
+    return library.kept(key, lambda: region_changes(base.run, new.run, known))
 
 
 def _chosen(context: Context, runs: Sequence[LibraryRun]) -> LibraryRun:

@@ -85,13 +85,16 @@ class RegionChanges:
     not_listed_ns: tuple[int, int]
 
 
-def region_changes(base: Run, new: Run) -> RegionChanges:
+def region_changes(
+    base: Run, new: Run, known: tuple[Accounting, Accounting] | None = None
+) -> RegionChanges:
     """Match the bubble regions of two runs by rank, state and the work that could not start.
 
-    Raises `DpprofError` where a side has no activity.
+    `known` are the accounts of both, where they are at hand. Raises `DpprofError` where a side
+    has no activity.
     """
     sides = comparable(base, new)
-    accounts = (account(sides.base), account(sides.new))
+    accounts = _accounts(sides, (base, new), known)
     steps, scale = common_count(*(one.states[STEP].nunique() for one in accounts))
     rows: dict[Held, _Row] = {}
     for side, (run, scaled) in enumerate(((sides.base, scale.base), (sides.new, scale.new))):
@@ -104,6 +107,18 @@ def region_changes(base: Run, new: Run) -> RegionChanges:
     changes.sort(key=lambda one: (-abs(one.change_ns), one.held))
     left_out = accounts[0].left_out.total_ns * scale.base, accounts[1].left_out.total_ns * scale.new
     return RegionChanges(steps, tuple(changes), left_out)
+
+
+def _accounts(
+    sides: Sides, runs: tuple[Run, Run], known: tuple[Accounting, Accounting] | None
+) -> tuple[Accounting, Accounting]:
+    """The accounts of both sides; those known hold where a side is the whole run as it was."""
+    compared = (sides.base, sides.new)
+    first, second = (
+        known[side] if known is not None and compared[side] is runs[side] else account(run)
+        for side, run in enumerate(compared)
+    )
+    return first, second
 
 
 class _Row:

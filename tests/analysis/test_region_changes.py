@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dpprof.analysis.accounting import account
 from dpprof.analysis.diff.make import diff_runs
 from dpprof.analysis.region_changes import Held, Longest, region_changes
 from dpprof.costs.profile import CostProfile, MessageCost
@@ -66,6 +67,15 @@ def test_work_is_told_by_stage_and_micro_batch_whatever_the_schedule() -> None:
     assert {one.stage for one in known} <= set(range(4))
     assert {one.micro_batch for one in known} <= set(range(8))
     assert {one.operation for one in known} <= {"F", "B", "W"}
+
+
+def test_known_accounts_are_taken_where_they_hold(make_run: Any, event: Any) -> None:
+    whole = make_run([event(0, 0, 50), event(1, 20, 50)])
+    accounts = (account(whole), account(whole))
+    assert region_changes(whole, whole, accounts) == region_changes(whole, whole)
+    one = make_run([event(0, 0, 50)])
+    known = (account(whole), account(one))
+    assert region_changes(whole, one, known) == region_changes(whole, one)
 
 
 def test_a_side_without_activity_is_refused(make_run: Any, event: Any) -> None:
