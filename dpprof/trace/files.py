@@ -16,16 +16,21 @@ RunPath = str | os.PathLike[str]
 SNAPSHOT_ENDING = ".snapshot.json"
 """Of a memory snapshot as JSON, which lies beside the traces."""
 
+_SMALL = 1 << 20
 _ENDINGS = (".json", ".json.gz", ".json.zst")
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The trace files of one run, sorted by name, and its manifest where there is one."""
+    """The trace files of one run, sorted by name, and its manifest where there is one.
+
+    `left_out` are JSON files beside them that are no traces.
+    """
 
     name: str
     traces: tuple[Path, ...]
     manifest: Manifest | None = None
+    left_out: tuple[Path, ...] = ()
 
 
 def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
@@ -79,10 +84,28 @@ def _folder(folder: Path) -> RunFiles:
     has_manifest = manifest_path.exists()
     if has_manifest:
         traces = tuple(trace for trace in traces if trace.name.startswith("rank"))
+    others = () if has_manifest else tuple(trace for trace in traces if _is_no_trace(trace))
     if not traces:
         raise DpprofError(_nothing_in(folder))
+    if len(others) < len(traces):
+        traces = tuple(trace for trace in traces if trace not in others)
     manifest = read_manifest(manifest_path) if has_manifest else None
-    return RunFiles(folder.resolve().name, traces, manifest)
+    left_out = tuple(other for other in others if other not in traces)
+    return RunFiles(folder.resolve().name, traces, manifest, left_out)
+
+
+def _is_no_trace(file: Path) -> bool:
+    """Whether a small file beside traces is some other JSON: a configuration, a result.
+
+    One that is called a rank's is never passed over: it may be a trace that was cut off.
+    """
+    try:
+        if file.suffix != ".json" or file.stat().st_size > _SMALL or "rank" in file.name.lower():
+            return False
+        content = file.read_bytes()
+    except OSError:
+        return False
+    return content.lstrip()[:1] == b"{" and b'"traceEvents"' not in content
 
 
 def _is_other(name: str) -> bool:

@@ -55,6 +55,7 @@ def load_run(
     if files.manifest is None:
         _refuse_nothing(ranks)
     peers, warnings = find_peers(ranks, files.manifest)
+    warnings += [f"{file.name}: is no trace, and left out" for file in files.left_out]
     warnings += mixed_warnings(ranks)
     ranks, clocks, clock_warnings = align_parts(ranks, peers)
     manifest = files.manifest

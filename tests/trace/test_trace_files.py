@@ -57,3 +57,20 @@ def test_json_without_any_event_is_not_a_trace(tmp_path, text):
     file.write_text(text)
     with pytest.raises(DpprofError, match=r"rank0\.json: holds no device activity"):
         load_run(file)
+
+
+def test_other_json_in_a_folder_is_left_out_and_said(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"traceEvents": []}')
+    (tmp_path / "b.json").write_text("[]")
+    (tmp_path / "config.json").write_text('{"pp": 4}')
+    (tmp_path / "rank3.json").write_text('{"schemaVersion": 1')  # cut off, which is to be told
+    found = find_files(tmp_path)
+    assert [one.name for one in found.traces] == ["a.json", "b.json", "rank3.json"]
+    assert [one.name for one in found.left_out] == ["config.json"]
+    assert find_files(tmp_path / "config.json").left_out == ()
+
+
+def test_a_folder_of_nothing_but_other_json_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"pp": 4}')
+    with pytest.raises(DpprofError, match=r"config\.json: not a profiler trace"):
+        load_run(tmp_path)
