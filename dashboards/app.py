@@ -91,6 +91,7 @@ def _register_show(app: Dash, library: Library) -> None:
         page = pages[context.view.page]
         key = _static_key(context, page)
         drawn = (no_update, no_update) if key == shown else _drawn(page, context)
+        problems += _unknown_step(context)
         name = f"app {context.theme.name}"
         return (navigation(context), drawn[0], notes(problems), drawn[1], name, key, [])
 
@@ -124,6 +125,17 @@ def _static_key(context: Context, page: Page) -> str:
     default = ViewState()
     live = {name: getattr(default, name) for name in page.live}
     return f"{context.theme.name} {context.view.url(**live)}"
+
+
+def _unknown_step(context: Context) -> list[str]:
+    """What is said of a step that none of the runs has."""
+    step = context.view.step
+    try:
+        known = {one.step for run in context.runs for one in run.report.per_step}
+    except DpprofError:
+        return []  # the page says it
+    missing = step is not None and step not in known
+    return [f"step {step} is not in these runs; the first one is shown"] if missing else []
 
 
 def _drawn(page: Page, context: Context) -> tuple[Any, Any]:

@@ -43,7 +43,7 @@ def timeline_figure(
     pixels = runs[0].columns.pixels
     start_ns = pixels.start_ns - runs[0].origin_ns
     span_ns = pixels.end_ns - pixels.start_ns
-    picture = paint((rows.height, pixels.number), painted)
+    picture = paint((max(rows.height, 1), pixels.number), painted)
     ranges = {
         "x": (start_ns / NS_PER_MS, (start_ns + span_ns) / NS_PER_MS),
         "y": (rows.height, 0),

@@ -9,6 +9,7 @@ from dashboards.detail.index import LANES, P2P_LANE, SLOTS
 from dashboards.figures.timeline import MARGIN, timeline_figure
 from dashboards.figures.timeline_drawn import Drawn, strips
 from dashboards.page import Context
+from dashboards.ranges import ranges_text
 from dashboards.timeline.ends import ends_of, selected_of
 from dashboards.timeline.legend import legend, names_in
 from dashboards.timeline.lookup import hit_of
@@ -58,6 +59,9 @@ def picture(context: Context, screen: Mapping[str, Any]) -> tuple[go.Figure, Any
 
 def readout(scene: Scene, drawn: list[Drawn], context: Context) -> list[str]:
     """The range that is shown, and how much of what is in it has pixels of its own."""
+    if not scene.rows.rows:
+        present = {place.rank for one in scene.runs for place in one.run.run.places}
+        return [f"None of the chosen ranks is in these runs, which have {ranges_text([*present])}."]
     unit = time_unit(scene.whole_ns)
     span = scene.end_ns - scene.start_ns
     short = time_unit(span)

@@ -113,6 +113,13 @@ def test_a_picture_says_how_much_of_the_data_it_shows(client):
     assert "pieces in view" in text
 
 
+def test_ranks_and_steps_that_are_not_there_are_said(client):
+    text = "".join(draw(client, "?ranks=60000")["timeline-readout"]["children"])
+    assert text == "None of the chosen ranks is in these runs, which have 0-3."
+    (note,) = show(client, "/timeline?step=77")["notes"]["children"]
+    assert note["props"]["children"] == "step 77 is not in these runs; the first one is shown"
+
+
 @pytest.mark.parametrize("screen", [{"width": "wide"}, {"width": -5}, {"width": 10**9}, {}])
 def test_odd_windows_do_no_harm(client, screen):
     assert draw(client, screen=screen)["timeline"]["figure"]["layout"]["width"] <= 1366
