@@ -24,6 +24,17 @@ class Compared:
         """The runs and then the baseline."""
         return (*self.runs, *(() if self.base is None else (self.base,)))
 
+    def some(self, most: int) -> tuple[LibraryRun, ...]:
+        """At most so many of `everything`, the baseline among them."""
+        base = self.everything[len(self.runs) :]
+        return (*self.runs[: most - len(base)], *base)
+
+    def left_out(self, most: int) -> list[str]:
+        """That `some` leaves runs out, in words; nothing where it does not."""
+        names = [run.id for run in self.everything if run not in self.some(most)]
+        words = f"not shown: {', '.join(names)}; choose up to {most} runs above"
+        return [words] if names else []
+
     @property
     def unit(self) -> TimeUnit:
         """The unit of all times: that of the shortest step."""

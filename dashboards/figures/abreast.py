@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
+_FEW = 5
+
+
+def rank_bars_axis(figure: Figure, ranks: int) -> None:
+    """The x axis of bars by rank; bars of few ranks do not get as wide as there is room."""
+    figure.update_xaxes(type="category", title_text="rank")
+    if ranks < _FEW:
+        figure.update_traces(width=0.15 * max(ranks, 1), selector={"type": "bar"})
+
+
 def abreast(names: Sequence[str], theme: Theme, **how: Any) -> Figure:
     """A figure with a column per run, called by its name where there are several.
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.figures.abreast import abreast
-from dashboards.figures.overlap import RunReport
+from dashboards.figures.abreast import abreast, rank_bars_axis
+from dashboards.figures.overlap import RunReport, most_ranks
 from dashboards.figures.scales import color_scale
 from dashboards.figures.states import pattern, state_marker
 from dashboards.regions import LENGTH
@@ -74,7 +74,7 @@ def bubble_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit) -> Figu
                 col=column,
             )
     figure.update_layout(barmode="stack", height=340)
-    figure.update_xaxes(type="category", title_text="rank")
+    rank_bars_axis(figure, most_ranks(runs))
     figure.update_yaxes(title_text=f"{unit.name} per step", col=1)
     return figure
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dashboards.curves import EVERYTHING, NAMES, REST, UNTOLD, RankCurve, name_of_rest
-from dashboards.figures.abreast import abreast
-from dashboards.figures.overlap import RunReport
+from dashboards.figures.abreast import abreast, rank_bars_axis
+from dashboards.figures.overlap import RunReport, most_ranks
 from dashboards.figures.states import pattern
 from dashboards.theme import Theme, template
 from dpprof.analysis.figures import MemoryFigures
@@ -76,7 +76,7 @@ def peak_bars(runs: Sequence[RunReport], theme: Theme, unit: ByteUnit) -> Figure
                 col=column,
             )
     figure.update_layout(barmode="stack", height=340)
-    figure.update_xaxes(type="category", title_text="rank")
+    rank_bars_axis(figure, most_ranks(runs))
     figure.update_yaxes(title_text=unit.name, col=1)
     return figure
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dashboards.exposures import LABEL
-from dashboards.figures.abreast import abreast
+from dashboards.figures.abreast import abreast, rank_bars_axis
 from dashboards.figures.states import pattern
 from dashboards.theme import Theme
 from dpprof.analysis.figures import Report
@@ -68,11 +68,17 @@ def rank_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit, kind: str
                 col=column,
             )
     figure.update_layout(barmode="stack", height=140 + 145 * rows)
-    figure.update_xaxes(type="category")
-    figure.update_xaxes(title_text="rank", row=rows)
+    rank_bars_axis(figure, most_ranks(runs))
+    if rows > 1:
+        figure.update_xaxes(title_text="", row=1)
     for row, word in ((1, "transfers"), (2, "waiting"))[:rows]:
         figure.update_yaxes(title_text=f"{word}, {unit.name}", row=row, col=1)
     return figure
+
+
+def most_ranks(runs: Sequence[RunReport]) -> int:
+    """How many ranks the largest of the runs has."""
+    return max((len(run.report.ranks) for run in runs), default=0)
 
 
 def _total(report: Report, kind: str, part: str) -> int | None:

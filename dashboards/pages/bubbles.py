@@ -42,11 +42,12 @@ _MOST_RANKS = 128
 def layout(context: Context) -> list[Component]:
     """Ranks, causes, times, then the worst regions of every run."""
     all_runs = compared(context)
-    runs = all_runs.everything[:_MOST_RUNS]
+    runs = all_runs.some(_MOST_RUNS)
     if not any(run.report.total.bubble_ns for run in runs):
         return [panel("Bubbles", empty("No rank is ever idle in the used steps."), id="bubbles")]
     states = [one for one in BUBBLE_STATES if any(run.report.total.states_ns[one] for run in runs)]
     return [
+        *map(note, all_runs.left_out(_MOST_RUNS)),
         _ranks_panel(context, runs, all_runs.unit),
         *_idle_panel(context, runs, all_runs),
         columns(*[_causes_panel(context, run, all_runs.unit) for run in runs]),

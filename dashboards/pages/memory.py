@@ -14,7 +14,7 @@ from dashboards.library import Library, LibraryRun
 from dashboards.page import Context, Page
 from dashboards.parts.choices import choices
 from dashboards.parts.graph import graph
-from dashboards.parts.panel import empty, note, panel
+from dashboards.parts.panel import columns, empty, note, panel
 from dashboards.parts.section import section_table
 from dashboards.shell import picker
 from dpprof.analysis.figures import RankFigures
@@ -36,7 +36,7 @@ _NEARLY = 0.999
 def layout(context: Context) -> list[Component]:
     """Peaks of all ranks, then the curves of one stage in every run, then all figures."""
     all_runs = compared(context)
-    runs = all_runs.everything[:_MOST_RUNS]
+    runs = all_runs.some(_MOST_RUNS)
     if all(run.report.total.memory.peak_allocated_bytes is None for run in runs):
         return [panel("Memory", empty(f"n/a: {_why_nothing(runs)}"), id="memory")]
     shown = [_shown(context, run) for run in runs if len(run.run.memory)]
@@ -44,10 +44,11 @@ def layout(context: Context) -> list[Component]:
     spans = [one.span for one in shown]
     span = (min((one[0] for one in spans), default=0), max((one[1] for one in spans), default=0))
     return [
+        *map(note, all_runs.left_out(_MOST_RUNS)),
         _peaks_panel(context, runs),
         *([_places(context, runs)] if shown else []),
         *[_curve_panel(context, one, all_runs.unit, (span, top)) for one in shown],
-        *[_figures_panel(run) for run in runs],
+        columns(*[_figures_panel(run) for run in runs]),
     ]
 
 

@@ -34,7 +34,7 @@ _UNLABELLED = (
 def layout(context: Context) -> list[Component]:
     """Ranks and kinds, operations, distributions, then the longest of every run."""
     all_runs = compared(context)
-    runs, unit = all_runs.everything[:_MOST_RUNS], all_runs.unit
+    runs, unit = all_runs.some(_MOST_RUNS), all_runs.unit
     kinds = _kinds(runs)
     if not kinds:
         return [panel("Overlap", empty("No rank communicates in the used steps."), id="overlap")]
@@ -42,6 +42,7 @@ def layout(context: Context) -> list[Component]:
     kind = kind if kind in kinds else ALL
     tables = [Operations(context.library, run, kind) for run in runs]
     return [
+        *map(note, all_runs.left_out(_MOST_RUNS)),
         _controls(context, kinds),
         _ranks_panel(context, runs, unit, kind),
         _operations_panel(context, tables, unit),
