@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from reference_impl.operators import gradient_of
 
 INITIAL_SPREAD = 0.5
 """Weights start as normal values of deviation ``INITIAL_SPREAD / sqrt(inputs)``."""
+
+MOST_ON_CPU = 2**22
+"""Values of a matrix that are drawn on the CPU; a larger one's depend on the kind of device."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def make_parameters(
     value depends only on the seed and its global place, so all cuts start from the same model.
     """
     named = {
-        name: _initial(config, name, shape, experts).to(device).requires_grad_()
+        name: _initial(config, name, shape, experts, device).to(device).requires_grad_()
         for name, shape in _shapes(config, layers).items()
     }
     with allocating("gradient"):
@@ -97,16 +101,16 @@ def _shapes(config: ModelConfig, layers: range) -> dict[str, tuple[int, ...]]:
 
 
 def _initial(
-    config: ModelConfig, name: str, shape: tuple[int, ...], experts: range
+    config: ModelConfig, name: str, shape: tuple[int, ...], experts: range, device: torch.device
 ) -> torch.Tensor:
     dtype = getattr(torch, config.dtype)
     if len(shape) == 1:
         return torch.ones(shape, dtype=gradient_dtype(dtype))
     if not is_expert(name):
-        return _normal(f"{config.seed}/{name}", shape).to(dtype)
+        return _normal(f"{config.seed}/{name}", shape, device).to(dtype)
     layer = int(name.split(".")[1])
-    each = (config.expert_in(layer, slot) for slot in experts)
-    return torch.stack([_normal(f"{config.seed}/{name}/{n}", shape[1:]).to(dtype) for n in each])
+    seeds = (f"{config.seed}/{name}/{config.expert_in(layer, slot)}" for slot in experts)
+    return torch.stack([_normal(seed, shape[1:], device).to(dtype) for seed in seeds])
 
 
 def gradient_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -114,9 +118,11 @@ def gradient_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _normal(seed_text: str, shape: tuple[int, ...]) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed_of(seed_text))
-    values = torch.randn(shape, generator=generator, dtype=torch.float32)
+def _normal(seed_text: str, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Drawn on the CPU, the same for every device, unless that would take long."""
+    where = device if math.prod(shape) > MOST_ON_CPU else torch.device("cpu")
+    generator = torch.Generator(where).manual_seed(seed_of(seed_text))
+    values = torch.randn(shape, generator=generator, dtype=torch.float32, device=where)
     return values * (INITIAL_SPREAD / shape[-1] ** 0.5)
 
 
