@@ -179,8 +179,12 @@ def _common(matches: Sequence[Match]) -> list[dict[tuple[str, str], str]]:
 
 
 def _rename(work: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> pd.DataFrame:
-    pairs = zip(work[KIND], work[NAME], strict=True)
-    return work.assign(**{NAME: [names.get(pair, pair[1]) for pair in pairs]})
+    """Only what has no labels has a name."""
+    named = np.flatnonzero(work[NAME] != "")
+    result = work[NAME].to_numpy(dtype=object, copy=True)
+    pairs = zip(work[KIND].iloc[named].tolist(), result[named].tolist(), strict=True)
+    result[named] = [names.get(pair, pair[1]) for pair in pairs]
+    return work.assign(**{NAME: result})
 
 
 def _added(work: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from dpprof.analysis.diff.align import Aligned, align
@@ -131,16 +132,19 @@ class _Comparison:
         return time_tree(self._rows, self._bubbles, classed, self._scale, self._effects)
 
     def _rank_diffs(self) -> list[RankDiff]:
-        bubbles = with_ranks(self._bubbles)
-        return [self._rank(pair, bubbles) for pair in self.sides.pairs]
+        tables = (self._rows, with_ranks(self._bubbles), self._classed)
+        parts = [_by_rank(table) for table in tables]
+        return [
+            self._rank(pair, [part.get(pair[1], part[_NO_RANK]) for part in parts])
+            for pair in self.sides.pairs
+        ]
 
-    def _rank(self, pair: tuple[int, int], bubbles: pd.DataFrame) -> RankDiff:
+    def _rank(self, pair: tuple[int, int], tables: list[pd.DataFrame]) -> RankDiff:
         base, new = (
             next(one for one in report.ranks if one.rank == rank)
             for report, rank in zip(self.reports, pair, strict=True)
         )
-        own = self._classed[self._classed[RANK] == pair[1]]
-        rows, idle = (table[table[RANK] == pair[1]] for table in (self._rows, bubbles))
+        rows, idle, own = tables
         scale = self._steps[1]
         return RankDiff(
             base_rank=pair[0],
@@ -163,6 +167,18 @@ class _Comparison:
             for kind in kinds
         ]
         return whole(CRITICAL_PATH, present(parts))
+
+
+_NO_RANK = -1
+
+
+def _by_rank(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """The rows of each rank; of `_NO_RANK` none."""
+    ranks = table[RANK].to_numpy()
+    order = np.argsort(ranks, kind="stable")
+    present, first = np.unique(ranks[order], return_index=True)
+    parts = zip(present.tolist(), np.split(order, first[1:]), strict=False)
+    return {_NO_RANK: table.iloc[:0]} | {rank: table.iloc[rows] for rank, rows in parts}
 
 
 def _side(run: Run, report: Report, steps: int) -> Side:

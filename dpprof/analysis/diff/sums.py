@@ -38,12 +38,10 @@ def _numbered(
     return number, first
 
 
-def sums_by(
-    names: Sequence[object], base: Sequence[int], new: Sequence[int]
-) -> dict[str, tuple[int, int]]:
-    """Name -> the sums of both sides."""
-    sums: dict[str, tuple[int, int]] = {}
-    for name, first, second in zip(names, base, new, strict=True):
-        before = sums.get(str(name), (0, 0))
-        sums[str(name)] = (before[0] + first, before[1] + second)
-    return sums
+def sums_by(rows: pd.DataFrame, key: str, values: tuple[str, str]) -> dict[str, tuple[int, int]]:
+    """Text of the `key` -> the sums of two columns, in order of first occurrence."""
+    number, names = pd.factorize(rows[key])
+    sums = np.zeros((2, len(names)), dtype=np.int64)
+    for row, value in zip(sums, values, strict=True):
+        np.add.at(row, number, rows[value].to_numpy(np.int64))
+    return dict(zip(map(str, names), zip(*sums.tolist(), strict=True), strict=True))

@@ -70,13 +70,16 @@ def work_tree(classed: pd.DataFrame, scale: Scale) -> Part:
 
 def operation_tree(rows: pd.DataFrame, scale: Scale) -> Part:
     """All activity, by operation and state."""
-    parts = [whole(str(label), list(_states(group, scale))) for label, group in rows.groupby(LABEL)]
+    parts = [
+        whole(str(label), list(_states(group, scale)))
+        for label, group in rows.groupby(LABEL, observed=True)
+    ]
     return whole(ACTIVITY, largest(parts))
 
 
 def _states(rows: pd.DataFrame, scale: Scale) -> Iterator[Part]:
     """The states of rows, those that occur."""
-    for kind, group in rows.groupby(KIND):
+    for kind, group in rows.groupby(KIND, observed=True):
         state = f"{EXPOSED}.{kind!s}" if kind in COMMUNICATION_KINDS else str(kind)
         yield from present([_sum(group, OWN, state, scale, {})])
         if kind == COMPUTE:
@@ -124,5 +127,5 @@ def _bubble(bubbles: pd.DataFrame, state: str, scale: Scale, effects: Effects) -
 
 
 def _by(rows: pd.DataFrame, column: str, scale: Scale) -> Sequence[Part]:
-    sums = sums_by(*(rows[name].tolist() for name in (column, BASE, NEW)))
+    sums = sums_by(rows, column, (BASE, NEW))
     return [scale.part(name, *times) for name, times in sums.items()]
