@@ -60,10 +60,15 @@ def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
 
 def runs_inside(folder: Path) -> list[Path]:
     """The sub-folders that hold a run or traces, where the folder itself holds none; sorted."""
-    if (folder / MANIFEST_NAME).exists() or _traces_in(folder):
+    if _holds_run(folder):
         return []
-    inside = sorted(one for one in folder.iterdir() if one.is_dir())
-    return [one for one in inside if (one / MANIFEST_NAME).exists() or _traces_in(one)]
+    return [one for one in sorted(folder.iterdir()) if one.is_dir() and _holds_run(one)]
+
+
+def _holds_run(folder: Path) -> bool:
+    if (folder / MANIFEST_NAME).exists():
+        return True
+    return any(not _is_no_trace(file) for file in _traces_in(folder))
 
 
 def _traces_in(folder: Path) -> tuple[Path, ...]:
@@ -85,7 +90,7 @@ def _folder(folder: Path) -> RunFiles:
     if has_manifest:
         traces = tuple(trace for trace in traces if trace.name.startswith("rank"))
     others = () if has_manifest else tuple(trace for trace in traces if _is_no_trace(trace))
-    if not traces:
+    if not traces or (len(others) == len(traces) and runs_inside(folder)):
         raise DpprofError(_nothing_in(folder))
     if len(others) < len(traces):
         traces = tuple(trace for trace in traces if trace not in others)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dpprof.errors import DpprofError
-from dpprof.trace.files import find_files
+from dpprof.trace.files import find_files, runs_inside
 from dpprof.trace.load import load_run
 
 
@@ -74,3 +74,12 @@ def test_a_folder_of_nothing_but_other_json_is_refused_by_name(tmp_path: Path) -
     (tmp_path / "config.json").write_text('{"pp": 4}')
     with pytest.raises(DpprofError, match=r"config\.json: not a profiler trace"):
         load_run(tmp_path)
+
+
+def test_other_json_beside_runs_hides_none(tmp_path: Path) -> None:
+    touch(tmp_path, "golden.json", "dualpipe/run.json", "1f1b/run.json", "empty/notes.txt")
+    assert [one.name for one in runs_inside(tmp_path)] == ["1f1b", "dualpipe"]
+    with pytest.raises(DpprofError, match="holds the runs 1f1b, dualpipe; give one of them"):
+        find_files(tmp_path)
+    touch(tmp_path, "rank0.json")
+    assert runs_inside(tmp_path) == []
