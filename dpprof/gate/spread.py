@@ -11,7 +11,7 @@ from dpprof.gate.names import Unit
 from dpprof.gate.snapshot import Figure, Number, Snapshot
 from dpprof.gate.student import quantile, survival
 
-RUN_SPREAD = 0.0008
+RUN_SPREAD = 0.0006
 """By how much the mean of a run is taken to differ from that of the same run made again.
 
 As a part of the step time; a standard deviation. Steps of one process share its fortunes, so the
