@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dashboards.fields import control_id
 from dashboards.figures.difference import state_changes, waterfall
 from dashboards.headline import change_text, headlines, is_better, value_text
 from dashboards.library import Library, LibraryRun
@@ -18,31 +17,17 @@ from dashboards.parts.panel import columns, note, notes, panel
 from dashboards.parts.section import section_table
 from dashboards.parts.tile import Tile, tiles
 from dashboards.parts.zoom import zoom_callback, zoom_id
-from dashboards.shell import badge, error_panel, picker
+from dashboards.shell import badge, error_panel
 from dashboards.state import ViewState
 from dashboards.timeline.view import picture
-from dashboards.what_if import (
-    COMMUNICATION,
-    COSTS,
-    LAYERS,
-    MICRO_BATCHES,
-    PP,
-    SCHEDULE,
-    WhatIf,
-    beside,
-    default_costs,
-    measured_of,
-    simulated,
-    what_if_of,
-)
+from dashboards.what_if.asked import OPTIONS, WhatIf, measured_of, what_if_of
+from dashboards.what_if.controls import choice
+from dashboards.what_if.simulated import as_it_ran, beside, report_of, simulated
 from dpprof.analysis.compare import compare
 from dpprof.analysis.figures import Report
-from dpprof.costs.load import builtin_costs
 from dpprof.errors import DpprofError
 from dpprof.reporters.side_by_side import comparison_sections
 from dpprof.reporters.units import TimeUnit, time_unit
-from dpprof.schedules.registry import schedule_names, schedule_summaries
-from dpprof.simulate.walk import COMMUNICATIONS
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -52,13 +37,6 @@ _KEY = "what_if"
 _TIMELINE = "what-if-timeline"
 _NS_PER_MS = 10**6
 _NOT_A_STEP = "The schedule of {} is not known, so its step is nothing to compare this one with."
-_NO_COSTS = (
-    "{} does not say what its work cost, as nothing in it is labelled with slots or components "
-    "(see docs/capture.md); built-in costs are taken."
-)
-_ABOUT = (
-    "A simulated rank does what its schedule and the costs say and nothing else: no host, no noise."
-)
 
 
 def layout(context: Context) -> list[Component]:
@@ -67,77 +45,19 @@ def layout(context: Context) -> list[Component]:
         asked = what_if_of(context)
         run = simulated(context.library, asked)
     except DpprofError as error:
-        return [_choice(context, None), error_panel(str(error))]
+        return [choice(context, None), error_panel(str(error))]
     measured = measured_of(context)
     compared = measured.run.schedule is not None
     steps = (run.report.step_ns, measured.report.step_ns if compared else None)
     unit = time_unit(min(filter(None, steps), default=None))
     words = _remarks(context, asked, measured) if compared else [_NOT_A_STEP.format(measured.id)]
     return [
-        _choice(context, asked),
+        choice(context, asked),
         _headlines(run, measured if compared else None, unit, words),
         _timeline(),
         *(_difference(context, run, measured, unit) if compared else ()),
         _side_by_side(context, asked, run, measured if compared else None),
     ]
-
-
-def _choice(context: Context, asked: WhatIf | None) -> Component:
-    """The controls; each sets an option of the page, so the address has all of them."""
-    from dash import html
-
-    measured = measured_of(context)
-    report = measured.report
-    own = measured.run.schedule
-    costs = [(id, f"{id} (measured)") for id in context.library.ids] + [
-        (name, f"{name} (built in)") for name in builtin_costs()
-    ]
-    chosen = context.option(COSTS) or default_costs(context.library, measured)
-    names = schedule_names()
-    schedule = context.option(SCHEDULE, own.name if own and own.name in names else "dualpipe")
-    controls = [
-        picker(f"o.{SCHEDULE}", "Schedule", names, schedule),
-        _number(context, PP, "PP", asked.pp if asked else report.pp),
-        _number(
-            context,
-            MICRO_BATCHES,
-            "Micro-batches",
-            asked.micro_batches if asked else report.micro_batches,
-        ),
-        # Dash takes back a value that is none of the options; the error panel is to say so.
-        picker(f"o.{COSTS}", "Costs", costs, chosen if chosen in dict(costs) else None),
-        picker(
-            f"o.{COMMUNICATION}",
-            "Communication",
-            COMMUNICATIONS,
-            context.option(COMMUNICATION, COMMUNICATIONS[0]),
-        ),
-        _number(context, LAYERS, "Layers", asked.layers if asked else None, "as costs"),
-    ]
-    lines = [note(f"{schedule}: {schedule_summaries().get(schedule, '')}.")]
-    if not context.option(COSTS) and chosen != measured.id:
-        lines.append(note(_NO_COSTS.format(measured.id), warning=True))
-    if asked is not None:
-        lines.append(html.P(html.Code(asked.command()), className="note", title="the same"))
-    tools = html.Div(controls, className="tools")
-    return panel("What if", tools, *lines, id="what-if", about=_ABOUT)
-
-
-def _number(
-    context: Context, name: str, label: str, shown: int | None, empty: str = ""
-) -> Component:
-    from dash import dcc, html
-
-    value = context.option(name) or ("" if shown is None else str(shown))
-    box = dcc.Input(
-        id=control_id(f"o.{name}", value),
-        value=value,
-        debounce=True,
-        inputMode="numeric",
-        placeholder=empty,
-        className="short",
-    )
-    return html.Label([html.Span(label, className="label"), box], className="field")
 
 
 def _headlines(
@@ -189,7 +109,7 @@ def _remarks(context: Context, asked: WhatIf, measured: LibraryRun) -> list[str]
 
 def _trust(context: Context, asked: WhatIf, measured: LibraryRun) -> str:
     """How near the simulator comes where it can be checked: on what was measured itself."""
-    step, report = measured.report.step_ns, _step_of(context, _as_it_ran(asked, measured))
+    step, report = measured.report.step_ns, report_of(context.library, as_it_ran(asked, measured))
     same = None if report is None else report.step_ns
     if not step or same is None:
         return ""
@@ -197,21 +117,6 @@ def _trust(context: Context, asked: WhatIf, measured: LibraryRun) -> str:
     return (
         f"How far to trust it: simulated with the same costs, {measured.id} itself takes "
         f"{unit.full(same)}, {same / step - 1:+.1%} of the measured {unit.full(step)}."
-    )
-
-
-def _as_it_ran(asked: WhatIf, measured: LibraryRun) -> WhatIf | None:
-    """What was measured as a what-if; None where its schedule is none that can be made."""
-    schedule = measured.run.schedule
-    if asked.costs != measured.id or schedule is None or schedule.name not in schedule_names():
-        return None
-    return WhatIf(
-        schedule.name,
-        schedule.pp,
-        schedule.micro_batches,
-        asked.costs,
-        asked.communication,
-        None,
     )
 
 
@@ -259,8 +164,8 @@ def _side_by_side(
     reports = [replace(run.report, name="what if")]
     if measured is None:
         return panel("Figures", columns(*_sections(reports)), id="what-if-compared")
-    as_it_ran = _as_it_ran(asked, measured)
-    same = None if as_it_ran in (None, asked) else _step_of(context, as_it_ran)
+    own = as_it_ran(asked, measured)
+    same = None if own == asked else report_of(context.library, own)
     if same is not None:
         reports.append(replace(same, name=f"{measured.id}, simulated"))
     reports.append(replace(measured.report, name=f"{measured.id}, {measured.source}"))
@@ -270,14 +175,6 @@ def _side_by_side(
         id="what-if-compared",
         about=f"Ratios are to {measured.id} as it ran; times are per step.",
     )
-
-
-def _step_of(context: Context, asked: WhatIf | None) -> Report | None:
-    """The report of a what-if; None where it cannot be simulated."""
-    try:
-        return None if asked is None else simulated(context.library, asked).report
-    except DpprofError:
-        return None
 
 
 def _sections(reports: Sequence[Report]) -> list[Component]:
@@ -347,13 +244,6 @@ page = Page(
     live=frozenset({"time_range"}),
     callbacks=_callbacks,
     report=report,
-    options={
-        SCHEDULE: schedule_names(),
-        PP: (),
-        MICRO_BATCHES: (),
-        COSTS: (),
-        COMMUNICATION: COMMUNICATIONS,
-        LAYERS: (),
-    },
+    options=OPTIONS,
     about="Another schedule or size, simulated with the costs of a run, beside what was measured.",
 )

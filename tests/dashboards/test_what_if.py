@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from dashboards import what_if
 from dashboards.library import Library
 from dashboards.page import Context
 from dashboards.state import ViewState
 from dashboards.theme import LIGHT
-from dashboards.what_if import Beside, WhatIf, beside, costs_of, measured_of, simulated, what_if_of
+from dashboards.what_if import costs
+from dashboards.what_if.asked import WhatIf, measured_of, what_if_of
+from dashboards.what_if.costs import costs_of
+from dashboards.what_if.simulated import Beside, beside, simulated
 from dpprof.analysis.costs import costs_from_run
 from dpprof.analysis.report import analyze
 from dpprof.costs.load import load_costs
@@ -50,6 +52,8 @@ def test_what_is_left_out_is_as_in_the_run(library: Library) -> None:
 def test_the_run_beside_is_that_of_the_costs(library: Library) -> None:
     assert measured_of(asking(library, costs="1f1b")).id == "1f1b"
     assert measured_of(asking(library, costs="unit")).id == "dualpipe"
+    ideal = Context(library, ViewState(page="what_if", runs=("1f1b~ideal",)), LIGHT)
+    assert measured_of(ideal).id == "1f1b"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,7 @@ def test_the_run_beside_is_that_of_the_costs(library: Library) -> None:
         ({"micro_batches": "-3"}, "no number"),
         ({"pp": "99999999999"}, "no number"),
         ({"pp": "65"}, "more than a page waits for"),
+        ({"layers": "999"}, "more than a page waits for"),
         ({"micro_batches": "1025"}, "dpprof simulate dualpipe --pp 4 --micro-batches 1025"),
     ],
 )
@@ -91,8 +96,8 @@ def test_a_run_that_tells_no_costs_gets_built_in_ones() -> None:
 
 def test_the_figures_are_those_of_the_simulator(library: Library) -> None:
     asked = WhatIf("zb1p", 4, 12, "1f1b", "eager", None)
-    costs = costs_from_run(load_run(SAMPLES / "1f1b"), "1f1b")
-    expected = analyze(simulated_run(make_schedule("zb1p", 4, 12), costs))
+    measured = costs_from_run(load_run(SAMPLES / "1f1b"), "1f1b")
+    expected = analyze(simulated_run(make_schedule("zb1p", 4, 12), measured))
     assert simulated(library, asked).report == expected
     built_in = WhatIf("gpipe", 4, 4, "deepseek-v3", "batched", 2)
     run = simulated_run(
@@ -116,7 +121,7 @@ def test_of_a_big_run_one_step_gives_the_costs(
 ) -> None:
     run = load_run(SAMPLES / "dualpipe")
     one_step = costs_from_run(load_run(SAMPLES / "dualpipe", steps=str(run.used_steps[0])), "a")
-    monkeypatch.setattr(what_if, "MOST_EVENTS", 10)
+    monkeypatch.setattr(costs, "MOST_EVENTS", 10)
     big = Library({"a": lambda: run})
     measured = costs_of(big, "a")
     assert measured.component_ns == one_step.component_ns
