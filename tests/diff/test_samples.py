@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from dpprof.analysis.diff.make import diff_runs
 from dpprof.api import LoadedRun
+from dpprof.trace.load import load_run
 
 
 def test_dualpipe_beside_1f1b(sample_diff, diffs):
@@ -54,3 +58,20 @@ def test_a_loaded_run_compares_itself(sample_run, sample_diff):
 def test_ranks_say_whom_they_waited_for(sample_diff, diffs):
     waits = diffs.find(sample_diff.ranks[0].time, "bubble", "bubble.dependency")
     assert all(part.name.startswith("rank 1: ") for part in waits.parts)
+
+
+def test_a_rank_that_is_missing_leaves_its_stage_to_the_other_side(sample_run, diffs, tmp_path):
+    """Rank 3 holds stage 3 of 1F1B; of DualPipe rank 0 holds it as well."""
+    folder = tmp_path / "1f1b"
+    traces = Path(__file__).resolve().parents[2] / "traces" / "1f1b"
+    shutil.copytree(traces, folder, ignore=shutil.ignore_patterns("rank3*"))
+    diff = diff_runs(load_run(str(folder)), sample_run("dualpipe"))
+    assert [rank.new_rank for rank in diff.ranks] == [0, 1, 2]
+    assert diff.notes[0].startswith("BASE has no rank 3: left out on the other side too")
+    assert diff.alignment.by == ["stage", "micro_batch", "operation", "component", "layer"]
+    assert [(one.stage, one.base_ranks, one.new_ranks) for one in diff.stages if one.time.parts][
+        3
+    ] == (3, [], [0])
+    assert set(diffs.times(diff.work)) == {"same work", "appeared", "went"}
+    stages = [one.time for one in diff.stages]
+    assert sum(one.change_ns for one in stages) == diff.time.change_ns

@@ -57,9 +57,10 @@ def align(base: Cells, new: Cells, matches: Sequence[Match]) -> Aligned:
         return Aligned(first, second, none, none, Alignment(by=[]))
     slots = [side.slots.assign(**{KIND: COMPUTE}) for side in (base, new)]
     notes: list[str] = []
-    if STAGE in labels and len({_stages(work) for work in works}) > 1:
+    stages = (base.stage_count, new.stage_count)
+    if STAGE in labels and stages[0] != stages[1]:
         labels.remove(STAGE)
-        works, note = _without_stages(works, LAYER in labels)
+        works, note = _without_stages(works, stages, LAYER in labels)
         notes.append(note)
     if any(_has(work, _BACKWARD) for work in works):
         works, slots = ([_unsplit(one) for one in many] for many in (works, slots))
@@ -93,21 +94,19 @@ def _has(work: pd.DataFrame, operation: str) -> bool:
     return bool((work[OPERATION] == operation).any())
 
 
-def _stages(work: pd.DataFrame) -> int:
-    return int(work[STAGE].max()) + 1
-
-
-def _without_stages(sides: list[pd.DataFrame], by_layer: bool) -> tuple[list[pd.DataFrame], str]:
+def _without_stages(
+    sides: list[pd.DataFrame], stages: tuple[int, int], by_layer: bool
+) -> tuple[list[pd.DataFrame], str]:
     """Number layers through the model where the sides cut it into other stages."""
-    counts = " and ".join(str(_stages(side)) for side in sides)
+    counts = " and ".join(map(str, stages))
     if not by_layer:
         return sides, f"the model is cut into {counts} stages and layers are not known"
     numbered, depths = [], []
-    for side in sides:
+    for side, stage_count in zip(sides, stages, strict=True):
         layers, known = int(side[LAYER].max()) + 1, (side[LAYER] >= 0) & (side[STAGE] >= 0)
         through = (side[STAGE] * layers + side[LAYER]).where(known, side[LAYER])
         numbered.append(side.assign(**{LAYER: through}))
-        depths.append(_stages(side) * layers)
+        depths.append(stage_count * layers)
     note = f"the model is cut into {counts} stages: layers are numbered through it"
     if len(set(depths)) > 1:
         note += f"; it has {depths[0]} layers in BASE and {depths[1]} in NEW"

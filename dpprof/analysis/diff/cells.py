@@ -31,6 +31,7 @@ from dpprof.tables.columns import (
     NAME,
     RANK,
     SLOT,
+    STAGE,
     STATE,
     STEP,
 )
@@ -66,6 +67,7 @@ class Cells:
     which it is the first of its kind under way, of it ``hidden_ns`` computing with a transfer
     under way, and ``own_ns`` in the state of its kind; and its ``calls``. `bubbles` (key
     `BUBBLES`) has ``own_ns``. `slots` (columns `SLOTS_OF`) says in which slots work was computed.
+    `stage_count` is that of the schedule, or of the stages that are named where it is not known.
     """
 
     states: pd.DataFrame
@@ -73,6 +75,7 @@ class Cells:
     kernels: pd.DataFrame
     bubbles: pd.DataFrame
     slots: pd.DataFrame
+    stage_count: int
 
 
 def make_cells(run: Run) -> Cells:
@@ -96,6 +99,7 @@ def _joined(many: Sequence[Cells]) -> Cells:
         every(lambda one: one.kernels),
         every(lambda one: one.bubbles),
         every(lambda one: one.slots),
+        max(one.stage_count for one in many),
     )
 
 
@@ -143,7 +147,13 @@ class _Maker:
             kernels=add_up(rows.assign(**{RANK: rank}), KERNELS, _VALUES),
             bubbles=add_up(bubbles.assign(**{RANK: rank}), BUBBLES, [OWN]),
             slots=computing[SLOTS_OF].drop_duplicates(),
+            stage_count=self._stage_count(work),
         )
+
+    def _stage_count(self, work: pd.DataFrame) -> int:
+        if self.run.schedule is not None:
+            return self.run.schedule.placement.stage_count
+        return int(work[STAGE].max()) + 1 if len(work) else 0
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def _shared(
 
 def _rest_class(rows: pd.DataFrame, rest: Sequence[_Integers]) -> _Texts:
     """The class of what is not the same work on this rank, of which one side has none."""
-    anywhere = rows.groupby(KEY, sort=False)[both(CALLS)].transform("sum").to_numpy()
+    anywhere = rows.groupby(KEY, sort=False, observed=True)[both(CALLS)].transform("sum").to_numpy()
     here = rows[both(CALLS)].to_numpy()
     moved = (anywhere > 0).all(axis=1) & ~(here > 0).all(axis=1)
     in_new = rest[1] > 0

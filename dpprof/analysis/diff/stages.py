@@ -27,7 +27,7 @@ def stage_diffs(
     `bubbles` are those of both sides, with STAGE. All stages together are the job.
     """
     holders = [_holders(report) for report in reports]
-    if not holders[0] or holders[0].keys() != holders[1].keys():
+    if not all(holders) or cells[0].stage_count != cells[1].stage_count:
         return []
     rows = beside(cells[0].work, cells[1].work, [STAGE, KIND])
     return list(_stages(rows, bubbles, (reports, holders), scale))
@@ -44,15 +44,16 @@ def _stages(
     scale: Scale,
 ) -> Iterator[StageDiff]:
     reports, (base, new) = sides
-    elsewhere = [stage for stage in (*rows[STAGE], *bubbles[STAGE]) if stage not in base]
-    for stage in (*sorted(base), None):
+    held = sorted({*base, *new})
+    elsewhere = [stage for stage in (*rows[STAGE], *bubbles[STAGE]) if stage not in held]
+    for stage in (*held, None):
         numbers: Collection[int] = [stage] if stage is not None else set(elsewhere)
         time = time_tree(
             rows[rows[STAGE].isin(numbers)], bubbles[bubbles[STAGE].isin(numbers)], None, scale, {}
         )
         if stage is None and not (time.base_ns or time.new_ns):
             continue
-        ranks = ([], []) if stage is None else (base[stage], new[stage])
+        ranks = ([], []) if stage is None else (base.get(stage, []), new.get(stage, []))
         yield StageDiff(
             stage=stage,
             base_ranks=ranks[0],
