@@ -135,6 +135,23 @@ def test_rules_and_baseline_come_from_the_configuration(baseline: str, tmp_path,
     assert "dpprof.toml: gate.fail_if: rule, column 7: no comparison '='" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("trace", "broken"),
+    [("deepseek_train.json.gz", "wait_ns"), ("nanogpt_8_h100", "hidden_share")],
+)
+def test_runs_of_others_are_gated_too(trace: str, broken: str, capsys) -> None:
+    path = Path(__file__).parents[3] / "shared" / "data" / trace
+    if not path.exists():
+        pytest.skip(f"{trace} is not at hand")
+    kept = rules("any.bubble_share > 40%", "step_ns > 1s")
+    assert cli.run(["gate", str(path), *kept]) == 0
+    capsys.readouterr()
+    limits = rules("wait_ns > 1s", "hidden_share < 90%")
+    assert cli.run(["gate", str(path), *limits, "--format", "json"]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert [rule["metric"] for rule in result["rules"] if rule["status"] != "passed"] == [broken]
+
+
 COPY = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2] + '/' + sys.argv[3])"
 
 
