@@ -72,7 +72,8 @@ def report(context: Context) -> list[Component]:
 
 def diff_of(library: Library, base: LibraryRun, new: LibraryRun) -> Diff:
     """The diff of two runs, made once."""
-    return library.kept(("diff", base.id, new.id), lambda: diff_runs(base.run, new.run))
+    known = (base.report, new.report)
+    return library.kept(("diff", base.id, new.id), lambda: diff_runs(base.run, new.run, known))
 
 
 def regions_of(library: Library, base: LibraryRun, new: LibraryRun) -> RegionChanges:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dpprof.analysis.accounting import account
 from dpprof.analysis.diff.make import diff_runs
 from dpprof.analysis.region_changes import Held, Longest, region_changes
+from dpprof.analysis.report import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.schedules.registry import make_schedule
@@ -110,3 +111,11 @@ def test_regions_add_up_to_the_bubbles_of_the_diff(base: Any, new: Any) -> None:
     assert {name: time for name, time in by_state.items() if time} == {
         name: time for name, time in expected.items() if time
     }
+
+
+def test_a_diff_takes_known_reports_where_they_hold(make_run: Any, event: Any) -> None:
+    whole = make_run([event(0, 0, 50), event(1, 20, 50)])
+    other = make_run([event(0, 0, 40), event(1, 20, 50)])
+    one = make_run([event(0, 0, 50)])
+    for pair in ((whole, other), (whole, one)):
+        assert diff_runs(*pair, (analyze(pair[0]), analyze(pair[1]))) == diff_runs(*pair)

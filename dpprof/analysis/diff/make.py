@@ -32,16 +32,20 @@ from dpprof.runs.run import Run
 from dpprof.tables.columns import RANK
 
 
-def diff_runs(base: Run, new: Run) -> Diff:
+def diff_runs(base: Run, new: Run, known: tuple[Report, Report] | None = None) -> Diff:
     """What changed from `base` to `new`: every difference adds up to the nanosecond.
 
     Runs of other schedules, sizes, ranks and steps are compared as far as they have something in
-    common; `notes` say what was done for that. Reads the events of one rank at a time. Raises
-    `DpprofError` where a side has no activity.
+    common; `notes` say what was done for that. `known` are the reports of both, where they are at
+    hand. Reads the events of one rank at a time. Raises `DpprofError` where a side has no activity.
     """
     sides = comparable(base, new)
     runs = (sides.base, sides.new)
-    reports = (analyze(runs[0]), analyze(runs[1]))
+    first, second = (
+        known[side] if known is not None and runs[side] is whole else analyze(runs[side])
+        for side, whole in enumerate((base, new))
+    )
+    reports = (first, second)
     return _Comparison(sides, reports, (make_cells(runs[0]), make_cells(runs[1]))).diff()
 
 
