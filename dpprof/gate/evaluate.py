@@ -206,7 +206,10 @@ def _check(one: Comparison, adjusted: float | None, needed: float) -> Check:
     reason = one.reason
     unknown = one.tested and found is not None and found.error is None
     if unknown and status == "failed":
-        reason = "one step on a side, so the spread is not known and the change is taken as it is"
+        reason = (
+            "its spread is not known (one step, or one value of a run), so the change is taken as "
+            "it is"
+        )
     return Check(
         rank=one.rank,
         status=status,
