@@ -24,6 +24,7 @@ from dpprof.reporters.side_by_side import comparison_sections, run_names
 from dpprof.reporters.words import path_words, run_words, source_words, step_words
 
 _WIDEST_BAR = 60
+_STANDS_OUT = ("EMULATED", "SIMULATED")
 _GAP = 2  # blanks between columns
 
 
@@ -49,7 +50,10 @@ def kinds_text(report: KindReport, view: View) -> str:
 
 def _document_parts(document: Document, view: View) -> Iterator[Text | Table]:
     yield Text(document.title, style="bold")
-    yield from (Text(_wrapped(line, view), style="dim") for line in document.about)
+    for line in document.about:
+        about = Text(_wrapped(line, view), style="dim")
+        about.highlight_words(_STANDS_OUT, style="not dim bold yellow")
+        yield about
     yield Text()
     for number, line in enumerate(document.answer):
         yield Text(_wrapped(f"- {line}", view)) if number else Text(_wrapped(line, view), "bold")
