@@ -11,7 +11,7 @@ from dpprof.gate.names import Unit
 from dpprof.gate.snapshot import Figure, Number, Snapshot
 from dpprof.gate.student import quantile, survival
 
-RUN_SPREAD = 0.0006
+RUN_SPREAD = 0.001
 """By how much the mean of a run is taken to differ from that of the same run made again.
 
 As a part of the step time; a standard deviation. Steps of one process share its fortunes, so the
@@ -19,6 +19,7 @@ spread between steps alone calls too much significant. tests/benchmarks/bench_ga
 """
 
 _CONFIDENCE = 0.95
+_NORMAL_99 = 2.326
 
 
 _TRIMMED = 0.2
@@ -157,8 +158,8 @@ class _Part:
 def difference(value: Figure, own: Sampling, reference: Figure, other: Sampling) -> Difference:
     """The difference of two figures: Yuen's t-test over steps, with a part for whole runs.
 
-    The means of runs vary by more than their steps explain: by as much as repeated runs on both
-    sides show, at least by `Sampling.run_sd`.
+    The means of runs vary by more than their steps explain: by `Sampling.run_sd`, or by what
+    repeated runs show where that is more than chance would make of it.
     """
     sides = ((value, own), (reference, other))
     within = [_within(figure, sampling) for figure, sampling in sides]
@@ -202,6 +203,15 @@ def _between(sides: Sequence[tuple[Figure, Sampling]], within: Sequence[_Part | 
         part.variance * one.runs for part, (_, one) in zip(within, sides, strict=True) if part
     ]
     beyond = seen - sum(by_steps) / max(len(by_steps), 1)
-    if beyond <= least:
+    if beyond <= least * _by_chance(freedom):
         return _Part(least * share, math.inf)
     return _Part(beyond * share, freedom)
+
+
+def _by_chance(freedom: int) -> float:
+    """How far an observed variance may lie above the true one in 99 of 100 cases, as a factor.
+
+    The quantile of chi-square over its degrees of freedom (Wilson and Hilferty 1931).
+    """
+    part = 2 / (9 * freedom)
+    return (1 - part + _NORMAL_99 * math.sqrt(part)) ** 3

@@ -9,7 +9,8 @@ are there (FOLDER/*/dualpipe, FOLDER/*/1f1b). Then:
 2. pairs of measured runs made soon after each other (with --far, all pairs), one the baseline of
    the other: nothing has changed, so each failure is a false alarm; then the same with 5 % more
    exposed communication, or 5 % more bubble, in every step and on every rank of the run;
-3. the same with drawn runs of five steps that have the measured spread.
+3. the same with three runs a side, made in turn;
+4. the same with drawn runs of five steps that have the measured spread, one a side.
 """
 
 from __future__ import annotations
@@ -114,8 +115,12 @@ CHANGES = {
 }
 
 
-def as_snapshot(template: Measured, states: States) -> Snapshot:
-    """A snapshot as that of the template, but with these states."""
+def as_snapshot(template: Measured, *runs: States) -> Snapshot:
+    """A snapshot as that of the template, but with these states, of one run or repeats."""
+    return take_snapshot([_with_states(template, states) for states in runs])
+
+
+def _with_states(template: Measured, states: States) -> Measured:
     steps = []
     for number, values in enumerate(np.rint(states).astype(int)):
         first = template.report.per_step[0]
@@ -132,7 +137,7 @@ def as_snapshot(template: Measured, states: States) -> Snapshot:
         window = max(rank.window_ns for rank in ranks)
         steps.append(msgspec.structs.replace(first, step=number, window_ns=window, ranks=ranks))
     report = msgspec.structs.replace(template.report, per_step=steps)
-    return take_snapshot([Measured(template.run, report)])
+    return Measured(template.run, report)
 
 
 def _sum(row: npt.NDArray[np.int64], states: tuple[str, ...]) -> int:
@@ -177,6 +182,12 @@ def report_schedule(name: str, measured: list[Measured], repeats: int, far: bool
         )
         row(name, f"{what}, {'all' if far else 'near'} pairs", *failures(pairs))
     for what, change in CHANGES.items():
+        row(
+            name,
+            f"{what}, three runs a side in turn",
+            *failures(in_turn(measured[0], runs, change)),
+        )
+    for what, change in CHANGES.items():
         drawn = (
             (
                 as_snapshot(measured[0], noise.draw(change)),
@@ -185,6 +196,17 @@ def report_schedule(name: str, measured: list[Measured], repeats: int, far: bool
             for _ in range(repeats)
         )
         row(name, f"{what}, drawn", *failures(drawn))
+
+
+def in_turn(
+    template: Measured, runs: list[States], change: Callable[[States], States]
+) -> Iterator[tuple[Snapshot, Snapshot]]:
+    """Every six runs that follow each other as A B A B A B, and as B A B A B A."""
+    for first in range(len(runs) - 2 * _NEAR + 1):
+        sides = (runs[first : first + 2 * _NEAR : 2], runs[first + 1 : first + 2 * _NEAR : 2])
+        for run, base in (sides, sides[::-1]):
+            changed = [change(one) for one in run]
+            yield as_snapshot(template, *changed), as_snapshot(template, *base)
 
 
 def spread(name: str, runs: list[States], step_ns: float) -> None:

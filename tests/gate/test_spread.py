@@ -72,9 +72,10 @@ def test_runs_vary_by_more_than_their_steps_explain() -> None:
     seen = difference(Figure(103, None, 0), steps(5, 1.0), repeated, Sampling([5, 5, 5], 1.0))
     assert seen.error == pytest.approx(6 * math.sqrt(1 + 1 / 3))
     assert seen.freedom == pytest.approx(2)
-    calm = Figure(100, None, 0, run_sd=0.1)
-    floor = difference(Figure(103, None, 0), steps(5, 1.0), calm, Sampling([5, 5, 5], 1.0))
-    assert floor.error == pytest.approx(math.sqrt(1 + 1 / 3))
+    for run_sd in (0.1, 2.1):  # 2.1 squared is less than chi-square's 99 % with 2 degrees, 9.21 / 2
+        calm = Figure(100, None, 0, run_sd=run_sd)
+        floor = difference(Figure(103, None, 0), steps(5, 1.0), calm, Sampling([5, 5, 5], 1.0))
+        assert (floor.error, floor.freedom) == (pytest.approx(math.sqrt(1 + 1 / 3)), math.inf)
 
 
 def test_one_step_says_nothing_of_the_spread_unless_there_is_none() -> None:
