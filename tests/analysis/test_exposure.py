@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.analysis.exposure import MOST_OPERATIONS, exposure
@@ -105,6 +105,7 @@ communications = st.tuples(
 )
 
 
+@settings(max_examples=60)
 @given(
     computing=st.lists(spans, max_size=5),
     moving=st.lists(communications, min_size=1, max_size=6),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.analysis.in_flight import in_flight_curve
@@ -60,6 +60,7 @@ def test_slots_that_say_nothing_give_an_empty_curve(make_run, slots) -> None:
     assert rows(in_flight_curve(run, 0)) == []
 
 
+@settings(max_examples=40)
 @given(
     name=st.sampled_from(["1f1b", "dualpipe", "zb1p", "dualpipev"]),
     rank=st.integers(0, 3),

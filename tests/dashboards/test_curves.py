@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards.curves import EVERYTHING, MOST_POINTS, UNTOLD, rank_curve, thinned, whole_span
@@ -100,6 +100,7 @@ def test_a_snapshot_tells_activations_apart(curve: Any) -> None:
     }
 
 
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(0, 100), min_size=1, max_size=20))
 def test_the_parts_add_up_whatever_is_allocated(curve: Any, sizes: list[int]) -> None:
     found = curve(changes(*[(100 + i, size) for i, size in enumerate(sizes)]), **STATIC)
@@ -131,6 +132,7 @@ def test_chunks_in_flight_have_the_same_clock(curve: Any) -> None:
     assert held == [{0: 0, 1: 0}, {0: 1, 1: 0}, {0: 1, 1: 1}, {0: 0, 1: 1}]
 
 
+@settings(max_examples=25)
 @given(times=st.lists(st.integers(50, 300), max_size=5))
 def test_the_whole_span_holds_the_window_and_every_change(make_run, event, times) -> None:
     rows = changes(*[(at, 5) for at in sorted(times)])

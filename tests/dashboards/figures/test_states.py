@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards.figures.difference import (
@@ -70,6 +70,7 @@ def test_a_side_without_steps_has_no_changes(make_run, event) -> None:
     assert state_changes(analyze(make_run([])), some) == []
 
 
+@settings(max_examples=25)
 @given(lengths=st.lists(st.integers(1, 2000), min_size=4, max_size=12), steps=st.integers(1, 3))
 def test_the_changes_are_the_change_of_the_step_time(make_run, event, lengths, steps) -> None:
     kinds = ("compute", "dispatch", "memory")
