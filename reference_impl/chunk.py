@@ -29,6 +29,7 @@ from reference_impl.operators import (
 )
 from reference_impl.segment import Segment, Tensors, run_segment
 from reference_impl.stage import StageModel
+from reference_impl.streams import keep_for_current_stream
 from reference_impl.wires import Wires
 
 TO_MERGE = ("returned", "weights", "shared", "residual")
@@ -85,6 +86,7 @@ class ChunkPass:
         """Shared expert on the local tokens, routed experts on the rows received."""
         operators = self._deferred(Component.MLP, layer)
         plan = self._plans[layer]
+        keep_for_current_stream(plan.groups.ends)
 
         def function(inputs: Tensors) -> Tensors:
             weights = self._model.layers[layer].weights
