@@ -73,8 +73,8 @@ def _step(diff: Diff, unit: TimeUnit) -> str:
     if not diff.time.change_ns:
         return f"{new} takes as long per step as {base}: {unit.full(diff.base.step_ns)}"
     way = "slower" if change > 0 else "faster"
-    share = abs(change) / diff.base.step_ns
-    text = f"{new} is {unit.full(abs(change))} ({share:.1%}) {way} per step than {base}: {times}"
+    share = f" ({abs(change) / diff.base.step_ns:.1%})" if diff.base.step_ns else ""
+    text = f"{new} is {unit.full(abs(change))}{share} {way} per step than {base}: {times}"
     return f"{text}; {_interval(diff.time.effect, unit, diff)}"
 
 

@@ -61,6 +61,22 @@ def test_a_change_within_the_spread_is_not_significant(make_run, event):
     assert re.search(r"slower per step .*; not significant \(95 % interval -\d", next(answer(diff)))
 
 
+def test_runs_of_hardly_anything_are_rendered(make_run, event):
+    places = [RankPlace(rank=rank, pp_rank=rank, stages=[rank]) for rank in (0, 1)]
+    runs = [
+        make_run([event(0, 0, 10, name="an idle rank 1")], places=places),
+        make_run([event(0, 0, 10, "dispatch"), event(1, 0, 12, "p2p", name="recv")], places=places),
+        make_run([event(0, 0, 10, "memory"), event(1, 3, 9, "memory", name="x")], places=places),
+        make_run([event(0, 5, 5), event(1, 5, 5, "dispatch")], places=places),
+        make_run([event(0, 0, 4 * 10**18), event(1, 0, 10)], places=places),
+    ]
+    for base, new in zip(runs, [*runs[1:], runs[0]], strict=True):
+        diff = diff_runs(base, new)
+        assert diff.time.new_ns == 2 * diff.new.step_ns
+        for format in DIFF_FORMATS:
+            assert render_diff(diff, format)
+
+
 @pytest.fixture(scope="module")
 def hostile(make_run, event):
     """Names that formats would take for their own."""
