@@ -91,7 +91,7 @@ def report_html(library: Library, theme: str = "light") -> str:
             f'<header class="top"><div class="brand">dpprof</div><nav>{navigation}</nav></header>',
             f'<main id="content">{_head(library, markup)}',
             *sections,
-            f"</main><footer>{_foot(library)}</footer></div>",
+            f"</main><footer>{_foot()}</footer></div>",
             f"<script>{get_plotlyjs()}</script>",
             *_figures(markup),
             f"<script>{_DRAW}</script>",
@@ -128,11 +128,10 @@ def _head(library: Library, markup: Markup) -> str:
     return markup.html(html.Div(rows, className="runs"))
 
 
-def _foot(library: Library) -> str:
-    command = f"dpprof dashboard {' '.join(library.ids)}"
+def _foot() -> str:
     return (
-        f"Made by dpprof {escape(dpprof.__version__)}. Zoom, other steps, colours and what-if are "
-        f"in the dashboard: <code>{escape(command)}</code>"
+        f"Made by dpprof {escape(dpprof.__version__)}. Other steps, single activities and what-if "
+        "are in the dashboard: <code>dpprof dashboard RUN...</code>"
     )
 
 
