@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dashboards.figures.states import state_marker, state_name
 from dashboards.figures.step_matrix import MOST_STEPS, StepMatrix
 from dashboards.theme import Theme, template
 from dpprof.analysis.figures import Report
@@ -47,9 +48,9 @@ def step_times(runs: Sequence[tuple[str, Report]], theme: Theme) -> Figure:
         figure.add_bar(
             x=places,
             y=means,
-            name=state,
-            marker={"color": theme.color(state), "pattern": {"shape": theme.pattern(state)}},
-            hovertemplate=f"{state}: %{{y:,.2f}} {unit.name}<extra>%{{x}}</extra>",
+            name=state_name(state),
+            marker=state_marker(state, theme),
+            hovertemplate=f"{state_name(state)}: %{{y:,.2f}} {unit.name}<extra>%{{x}}</extra>",
         )
     totals = [step.window_ns / unit.nanoseconds for *_, step in bars]
     figure.add_scatter(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dashboards.comparing import Compared, compared
 from dashboards.figures.diff import (
@@ -16,31 +15,25 @@ from dashboards.figures.diff import (
 )
 from dashboards.figures.difference import waterfall
 from dashboards.library import Library, LibraryRun
-from dashboards.links import timeline_link
 from dashboards.page import Context, Page
+from dashboards.parts.changed_regions import PRESENCE, PRESENCES, region_panel
 from dashboards.parts.choices import choices
 from dashboards.parts.graph import graph
 from dashboards.parts.panel import columns, empty, note, notes, panel
 from dashboards.parts.section import section_table
-from dashboards.parts.table import Column, Row, table
 from dashboards.shell import badge
-from dashboards.state import Selection
 from dpprof.analysis.diff.figures import Diff
 from dpprof.analysis.diff.make import diff_runs
-from dpprof.analysis.region_changes import Longest, RegionChange, RegionChanges, region_changes
 from dpprof.reporters.content import Section
 from dpprof.reporters.diff import diff_document
-from dpprof.reporters.diff_words import signed, unit_of_diff
+from dpprof.reporters.diff_words import unit_of_diff
 from dpprof.reporters.document import Document
-from dpprof.reporters.units import UNKNOWN, TimeUnit
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
 
-_RUN, _LEVEL, _ROWS, _PRESENCE = "run", "level", "rows", "presence"
+_RUN, _LEVEL, _ROWS = "run", "level", "rows"
 _MAPS = {"rank": "ranks", "stage": "stages"}
-_PRESENCES = {"": "all", "appeared": "appeared", "went": "went", "both": "changed"}
-_MOST_REGIONS = 25
 _WIDTH = 110
 _ALONE = (
     "A diff needs a baseline and another run: start the dashboard with both, or with "
@@ -60,7 +53,7 @@ def layout(context: Context) -> list[Component]:
         _answer(context, both, new, document),
         _waterfall(context, diff, (new.id, both.base.id)),
         _map(context, diff),
-        _regions(context, (both.base, new), unit_of_diff(diff)),
+        region_panel(context, (both.base, new), unit_of_diff(diff)),
         *_tables(document),
     ]
 
@@ -74,13 +67,6 @@ def diff_of(library: Library, base: LibraryRun, new: LibraryRun) -> Diff:
     """The diff of two runs, made once."""
     known = (base.report, new.report)
     return library.kept(("diff", base.id, new.id), lambda: diff_runs(base.run, new.run, known))
-
-
-def regions_of(library: Library, base: LibraryRun, new: LibraryRun) -> RegionChanges:
-    """The regions of two runs side by side, made once."""
-    key = ("region changes", base.id, new.id)
-    known = (base.accounting, new.accounting)
-    return library.kept(key, lambda: region_changes(base.run, new.run, known))
 
 
 def _chosen(context: Context, runs: Sequence[LibraryRun]) -> LibraryRun:
@@ -150,85 +136,6 @@ def _map(context: Context, diff: Diff) -> Component:
     )
 
 
-def _regions(context: Context, runs: tuple[LibraryRun, LibraryRun], unit: TimeUnit) -> Component:
-    changes = regions_of(context.library, *runs)
-    wanted = context.option(_PRESENCE)
-    found = [one for one in changes.changes if not wanted or one.presence == wanted]
-    heads = [
-        Column("what", "Whether only one of the runs has such bubbles.", False),
-        Column("rank", "Rank that idles, as the run that is compared numbers it."),
-        Column("bubble", "State of the rank.", False),
-        Column("held up", "Stage, micro-batch and operation that could not start.", False),
-        Column("waits for", number=False),
-        Column(f"base, {unit.name}", "Per step; opens the longest in the timeline."),
-        Column(f"new, {unit.name}", "Per step; opens the longest in the timeline."),
-        Column(f"change, {unit.name}", "Per step."),
-    ]
-    shown = islice(found, _MOST_REGIONS)
-    rows = [
-        _region(number, one, context, (runs, changes.steps, unit))
-        for number, one in enumerate(shown)
-    ]
-    counts = {
-        name: sum(1 for one in changes.changes if one.presence == name) for name in _PRESENCES
-    }
-    total = sum(one.change_ns for one in found) / changes.steps
-    words = (
-        f"{counts['appeared']} appeared, {counts['went']} went, {counts['both']} are in both; "
-        f"those listed and {max(0, len(found) - _MOST_REGIONS)} more add up to "
-        f"{signed(unit, total)} {unit.name} per step over all ranks."
-    )
-    return panel(
-        "Bubbles that appeared or went",
-        choices(context, _PRESENCE, "Show", list(_PRESENCES.items())),
-        table("diff-regions", heads, rows),
-        note(words),
-        *_not_listed(changes, unit),
-        id="diff-regions-panel",
-        about="Matched by rank, state and the work that could not start; most change first.",
-    )
-
-
-def _not_listed(changes: RegionChanges, unit: TimeUnit) -> list[Component]:
-    if not any(changes.not_listed_ns):
-        return []
-    base, new = (unit.full(time / changes.steps) for time in changes.not_listed_ns)
-    return [note(f"Regions too short to be listed: {base} in the baseline, {new} in the other.")]
-
-
-_Of = tuple[tuple[LibraryRun, LibraryRun], int, TimeUnit]
-
-
-def _region(number: int, one: RegionChange, context: Context, of: _Of) -> Row:
-    (base, new), steps, unit = of
-    held = one.held
-    work = f"stage {held.stage}, micro-batch {held.micro_batch}, {held.operation}"
-    return Row(
-        str(number),
-        [
-            _PRESENCES[one.presence],
-            str(held.rank) if held.rank >= 0 else UNKNOWN,
-            held.state.removeprefix("bubble."),
-            work if held.operation else UNKNOWN,
-            held.cause,
-            _place(unit.text(one.base_ns / steps), base, one.base, context),
-            _place(unit.text(one.new_ns / steps), new, one.new, context),
-            signed(unit, one.change_ns / steps),
-        ],
-    )
-
-
-def _place(text: str, run: LibraryRun, longest: Longest | None, context: Context) -> Any:
-    """The time, linked to the longest region it is made of."""
-    from dash import dcc
-
-    if longest is None:
-        return "none"
-    span = (longest.offset_ns, longest.offset_ns + longest.length_ns)
-    select = Selection("bubble", run.id, longest.rank, longest.offset_ns)
-    return dcc.Link(text, href=timeline_link(context, longest.step, span, select))
-
-
 def _tables(document: Document) -> list[Component]:
     """The sections of ``dpprof diff``, two beside each other where there is room."""
     from dash import html
@@ -251,7 +158,7 @@ page = Page(
         _RUN: (),
         _LEVEL: tuple(LEVELS),
         _ROWS: tuple(_MAPS),
-        _PRESENCE: tuple(_PRESENCES),
+        PRESENCE: tuple(PRESENCES),
     },
     about="What makes the step longer or shorter than the baseline's, adding up exactly.",
 )

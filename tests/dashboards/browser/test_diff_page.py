@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.pages.diff import diff_of, regions_of
+from dashboards.pages.diff import diff_of
+from dashboards.parts.changed_regions import regions_of
 from dpprof.reporters.diff_words import answer, signed, unit_of_diff
 
 if TYPE_CHECKING:

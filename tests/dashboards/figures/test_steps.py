@@ -52,7 +52,7 @@ def test_the_parts_of_a_bar_add_up_to_its_step(two_steps: Any) -> None:
     bars = [trace for trace in figure.data if trace.type == "bar"]
     assert {bar.name: list(bar.y) for bar in bars} == {
         "compute": [20, 30, 20, 30],
-        "bubble.warmup": [10, 10, 10, 10],
+        "bubble: warmup": [10, 10, 10, 10],
     }
     assert [list(axis) for axis in bars[0].x] == [
         ["a", "a", "b", "b"],
