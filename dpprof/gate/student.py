@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+_LIKE_NORMAL = 10_000
+"""Degrees of freedom from which the normal distribution is as good."""
 _TINY = 1e-300
 _MOST_TERMS = 500
 
 
 def survival(t: float, df: float) -> float:
     """P(T > t) with `df` degrees of freedom; ``math.inf`` of them is the normal distribution."""
-    if math.isinf(df):
+    if df > _LIKE_NORMAL:
         return 0.5 * math.erfc(t / math.sqrt(2))
     tail = 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t))
     return tail if t >= 0 else 1 - tail
@@ -26,16 +28,20 @@ def quantile(tail: float, df: float) -> float:
         found = survival(middle, df)
         low, high = (middle, high) if found > tail else (low, middle)
         # On the logarithm, which is nearly straight where the tail is thin.
-        step = found * math.log(found / tail) / _density(middle, df)
-        following = middle + step
+        following = middle + _newton(found, tail, _density(middle, df))
         if abs(following - middle) <= 1e-12 * high:
             return following
         middle = following if low < following < high else (low + high) / 2
     return middle
 
 
+def _newton(found: float, tail: float, density: float) -> float:
+    """The step; none where the tail or its density is too thin for numbers."""
+    return found * math.log(found / tail) / density if found > 0 and density > 0 else math.inf
+
+
 def _density(t: float, df: float) -> float:
-    if math.isinf(df):
+    if df > _LIKE_NORMAL:
         return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
     constant = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
     return math.exp(constant - (df + 1) / 2 * math.log1p(t * t / df))

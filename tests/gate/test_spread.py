@@ -118,3 +118,32 @@ def test_unchanged_samples_are_rarely_significant(draw: str) -> None:
         found = difference(one, steps(5), other, steps(5))
         alarms += found.chance is not None and found.change > 0 and found.chance < 0.01
     assert alarms <= 15  # of 1000; 10 are expected, more than 15 in one of twenty seeds
+
+
+figures = st.builds(
+    Figure,
+    st.integers(0, 10**12),
+    st.none() | st.integers(0, 10**12),
+    st.none() | st.integers(0, 10**12),
+    st.none() | st.integers(0, 10**12),
+)
+samplings = st.builds(
+    Sampling, st.lists(st.integers(1, 20), min_size=1, max_size=4), st.sampled_from([0.0, 1e6])
+)
+
+
+@given(figures, samplings, figures, samplings)
+def test_every_difference_can_be_judged(one, own: Sampling, other, theirs: Sampling) -> None:
+    if any(
+        figure.step_sd is not None and sampling.freedom == 0
+        for figure, sampling in ((one, own), (other, theirs))
+    ):
+        return  # no spread of steps where every run has one
+    found = difference(one, own, other, theirs)
+    if found.chance is None:
+        assert (found.interval, found.detectable(1e-6)) == (None, None)
+        return
+    assert 0 <= found.chance <= 0.5
+    low, high = found.interval or (0.0, 0.0)
+    assert low <= found.change <= high
+    assert 0 <= (found.detectable(1e-6) or 0.0) < math.inf
