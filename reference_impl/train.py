@@ -92,7 +92,7 @@ def prepare_process(job: Job, rank: int) -> torch.device:
     """Seed and tune this process for the job's device; gives the device."""
     torch.manual_seed(job.seed)
     if job.device == "cuda":
-        index = int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count()))
+        index = int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count()
         torch.cuda.set_device(index)
         if job.memory_history:
             start_memory_history()
