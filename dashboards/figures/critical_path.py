@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dashboards.detail.path import PIECES
+from dashboards.names import shown_name
 from dashboards.theme import Theme, template
-from dpprof.reporters.kinds import short_name
 from dpprof.reporters.units import TimeUnit
 from dpprof.tables.columns import END, KIND, NAME, RANK, SLOT, START, WHY
 
@@ -95,7 +95,7 @@ def _words(row: Mapping[Any, Any]) -> str:
     if row[PIECES] > 1:
         return f"rank {row[RANK]}: {row[PIECES]} short pieces, mostly this"
     where = f"rank {row[RANK]} {row[SLOT]}".rstrip()
-    name = short_name(str(row[NAME]), _LONGEST_NAME)
+    name = shown_name(str(row[NAME]), _LONGEST_NAME)
     return "<br>".join(filter(None, [where, _plain(name), _plain(str(row[WHY]))]))
 
 

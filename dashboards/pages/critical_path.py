@@ -11,6 +11,7 @@ from dashboards.detail.path import path_bars
 from dashboards.figures.critical_path import path_figure, rank_shares
 from dashboards.library import Library, LibraryRun
 from dashboards.links import timeline_link
+from dashboards.names import shown_name
 from dashboards.page import Context, Page
 from dashboards.parts.graph import graph
 from dashboards.parts.panel import columns, empty, note, panel
@@ -20,7 +21,6 @@ from dashboards.shell import view_step
 from dashboards.state import Selection
 from dpprof.analysis.critical_path import critical_path
 from dpprof.analysis.figures import StepFigures
-from dpprof.reporters.kinds import short_name
 from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, SLOT, START, STEP, WHY
 
@@ -230,7 +230,7 @@ def named(name: str) -> Component:
 
 
 def _short(name: str) -> str:
-    return short_name(name, _LONGEST_NAME)
+    return shown_name(name, _LONGEST_NAME)
 
 
 page = Page(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dashboards.figures.kinds import kind_bars
 from dashboards.kinds import kinds_of, suspects, total_ns, unmatched
 from dashboards.library import LibraryRun
+from dashboards.names import shown_name
 from dashboards.page import Context, Page
 from dashboards.parts.choices import choices
 from dashboards.parts.graph import graph
@@ -92,6 +93,8 @@ def _tiles(run: LibraryRun, report: KindReport, unit: TimeUnit) -> Component:
 
 
 def _names(context: Context, run: LibraryRun, report: KindReport, unit: TimeUnit) -> Component:
+    from dash import html
+
     found = _chosen(context, report)
     heads = [
         Column("name", "As in the trace; without arguments where it is long.", False),
@@ -112,8 +115,13 @@ def _names(context: Context, run: LibraryRun, report: KindReport, unit: TimeUnit
     kinds = [kind for kind in KINDS if any(one.kind == kind for one in report.kinds)]
     return panel(
         f"{run.id}: names",
-        choices(context, _SHOW, "Show", list(_SHOWN.items())),
-        choices(context, _KIND, "Kind", [("", "every"), *((kind, kind) for kind in kinds)]),
+        html.Div(
+            [
+                choices(context, _SHOW, "Show", list(_SHOWN.items())),
+                choices(context, _KIND, "Kind", [("", "every"), *((kind, kind) for kind in kinds)]),
+            ],
+            className="tools",
+        ),
         table(f"kinds-names-{run.id}", heads, rows) if rows else note("none"),
         *([note(f"and {len(left):,} more, {unit.full(total_ns(left))} together")] if left else []),
         *_proposal(report),
@@ -131,11 +139,11 @@ def _row(number: int, one: ExplainedKind, unit: TimeUnit, ranks: int, whole: int
     from dash import html
 
     around = filter(None, (one.collective, one.group, one.annotation, one.call))
-    name = html.Span(short_name(one.name, _LONGEST_NAME), title=one.name, className="name")
+    shown = shown_name(one.name, _LONGEST_NAME)
     return Row(
         str(number),
         [
-            name,
+            html.Span(shown, title=one.name, className="name"),
             one.kind,
             one.rule,
             short_name(", ".join(around), _LONGEST_NAME // 2),

@@ -16,7 +16,7 @@ PIECES = {
     "end_ns": [4 * 10**6, 6 * 10**6, 11 * 10**6],
     "kind": ["compute", "p2p", "compute"],
     "slot": ["F0.1", "", "B0.1"],
-    "name": ["attention <1>", "recv", "mlp"],
+    "name": ["attention(F) <1>", "recv", "mlp"],
     "why": ["a peer waited for it", "", "the last of the step to end"],
 }
 
@@ -31,7 +31,7 @@ def test_a_path_is_bars_by_kind_and_a_line_from_one_to_the_next() -> None:
     assert [list(one.base) for one in kinds] == [[0, 5], [3]]
     assert [list(one.x) for one in kinds] == [[3, 5], [2]]
     assert [list(one.y) for one in kinds] == [[0, 1], [1]]
-    assert kinds[0].customdata[0] == "rank 5 F0.1<br>attention &lt;1&gt;<br>a peer waited for it"
+    assert kinds[0].customdata[0] == "rank 5 F0.1<br>attention(F) &lt;1&gt;<br>a peer waited for it"
     assert kinds[0].marker.pattern.shape != kinds[1].marker.pattern.shape
 
 
