@@ -14,13 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, what it means, whether it holds numbers; `href` where it sorts."""
+    """A column: its title, what it means, and whether it holds numbers."""
 
     title: str
     about: str = ""
     number: bool = True
-    href: str = ""
-    sorted: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,10 @@ def bar(share: float, text: str, color: str) -> Component:
 
 
 def _head(column: Column) -> Component:
-    from dash import dcc, html
+    from dash import html
 
-    content = dcc.Link(column.title, href=column.href) if column.href else column.title
-    order: dict[str, Any] = {"aria-sort": "descending"} if column.sorted else {}
     name = "number" if column.number else ""
-    return html.Th(content, className=name, title=column.about, scope="col", **order)
+    return html.Th(column.title, className=name, title=column.about, scope="col")
 
 
 def _row(id: str, columns: Sequence[Column], row: Row) -> Component:
