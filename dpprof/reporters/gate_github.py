@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.gate.result import GateResult
-from dpprof.reporters.gate_words import finding_words, headline, rule_words
+from dpprof.reporters.gate_words import finding_words, headline, rule_words, unsure
 
 MOST_ANNOTATIONS = 10
 """GitHub shows no more errors of one step."""
@@ -17,9 +17,14 @@ _TITLE = "dpprof gate"
 
 
 def annotation_lines(result: GateResult) -> str:
-    """Workflow commands: an error for the verdict and each broken rule, or a notice."""
+    """Workflow commands: an error for the verdict and each broken rule, or a notice.
+
+    A warning where limits may be broken, which the spread does not let be told.
+    """
     if result.passed:
-        return f"::notice title={_property(_TITLE)}::{_data(headline(result))}\n"
+        level = "warning" if unsure(result) else "notice"
+        text = "\n".join([headline(result), *map(rule_words, unsure(result))])
+        return f"::{level} title={_property(_TITLE)}::{_data(text)}\n"
     texts = list(_errors(result))
     if len(texts) > MOST_ANNOTATIONS:
         more = len(texts) - MOST_ANNOTATIONS + 1

@@ -31,16 +31,41 @@ def headline(result: GateResult) -> str:
     beside = f" against {result.baseline}" if result.baseline else ""
     modelled = "" if result.source == "captured" else f" ({result.source.upper()})"
     if not broken:
-        checked = sum(rule.status != "skipped" for rule in result.rules)
-        return f"PASSED {name}{modelled}: {_count(checked, 'limit')} kept{beside}"
+        return f"PASSED {name}{modelled}: {_kept(result)}{beside}"
     limits = f"{len(broken)} of {_count(len(result.rules), 'limit')} broken"
     if result.findings:
         return f"FAILED {name}{modelled}: {limits}{beside}: {finding_words(result.findings[0])}"
     return f"FAILED {name}{modelled}: {limits}{beside}: {rule_words(broken[0])}"
 
 
+def unsure(result: GateResult) -> list[RuleResult]:
+    """The rules of which it is not known whether they are kept."""
+    return [rule for rule in result.rules if rule.status == "not_significant"]
+
+
+def _kept(result: GateResult) -> str:
+    """``3 limits kept, 2 not significant (...)``: what is not known is not called kept."""
+    kept = sum(rule.status == "passed" for rule in result.rules)
+    if not unsure(result):
+        return f"{_count(kept, 'limit')} kept"
+    return (
+        f"{_count(kept, 'limit')} kept, {len(unsure(result))} not significant (beyond their limit, "
+        "but not beyond the spread)"
+    )
+
+
 def rule_words(rule: RuleResult) -> str:
-    """The worst check of a rule: ``rank 3 bubble_share is 14.2 %, limit 12.0 %``."""
+    """The worst check of a rule: ``bubble_share (rank 3) is 14.2 %, limit 12.0 %``."""
+    words = _check_words(rule)
+    if rule.status != "not_significant":
+        return words
+    return (
+        f"not significant: {words}; with this spread a change of {_detectable(rule)} could be "
+        "told, profile more steps (or --repeat)"
+    )
+
+
+def _check_words(rule: RuleResult) -> str:
     check = rule.checks[0]
     where = "" if check.rank is None else f" (rank {check.rank})"
     name = f"{rule.metric}{where}"
@@ -123,13 +148,7 @@ def notes(result: GateResult) -> list[str]:
     """Everything else there is to know, a line each."""
     lines = [f"let through: {one.text}" for one in result.let_through]
     lines += [rule_words(rule) for rule in result.rules if rule.status in ("missing", "skipped")]
-    unsure = [rule for rule in result.rules if rule.status == "not_significant"]
-    lines += [
-        f"not significant: {rule_words(rule)}; with this spread a change of "
-        f"{_detectable(rule)} could be told, profile more steps (or --repeat)"
-        for rule in unsure
-    ]
-    return lines
+    return lines + [rule_words(rule) for rule in unsure(result)]
 
 
 def _detectable(rule: RuleResult) -> str:

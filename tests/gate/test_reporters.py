@@ -101,6 +101,7 @@ def test_json_has_the_result_and_its_sentences(failed) -> None:
         "passed",
     ]
     assert form["rules"][0]["message"] == "exposed_ns +12.0 %: 100 ms before, now 112 ms"
+    assert form["rules"][1]["message"].startswith("not significant: bubble_ns +8.0 %: 50 ms before")
     assert form["rules"][3]["message"] == "ranks is 2, required 2"
     assert form["findings"][0]["ranks"] == [1]
     assert form["findings"][0]["message"].startswith("rank 1 (stage 1): compute takes longer")
@@ -143,6 +144,23 @@ def test_annotations_are_escaped_as_github_wants_them(failed, passed) -> None:
     assert render_gate(passed, "github") == (
         "::notice title=dpprof gate::PASSED hand-made (EMULATED): 1 limit kept\n"
     )
+
+
+def test_what_is_not_significant_is_not_called_kept(make_snapshot) -> None:
+    base = make_snapshot({"bubble_ns": Figure(50 * MS, step_sd=40 * MS)})
+    run = make_snapshot({"bubble_ns": Figure(54 * MS, step_sd=40 * MS)})
+    result = gate(run, ["bubble_ns > +1%", "ranks == 1"], Baseline(name="base", snapshot=base))
+    assert headline(result) == (
+        "PASSED hand-made (EMULATED): 1 limit kept, 1 not significant (beyond their limit, but not "
+        "beyond the spread) against base"
+    )
+    annotation = render_gate(result, "github")
+    assert annotation.startswith("::warning title=dpprof gate::PASSED hand-made")
+    assert "%0Anot significant: bubble_ns +8.0 %25: 50 ms before, now 54 ms" in annotation
+    (suite,) = ElementTree.fromstring(render_gate(result, "junit"))
+    said = {case.get("name"): case.findtext("system-out") or "" for case in suite.iter("testcase")}
+    assert said["bubble_ns > +1%"].startswith("not significant: bubble_ns +8.0 %")
+    assert said["ranks == 1"] == "ranks is 1, required 1"
 
 
 def test_there_are_at_most_ten_annotations(make_snapshot) -> None:
