@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 MOST_BYTES = 1_000_000
 CALLBACK = "_dash-update-component"
+MOMENT = """() => new Promise(
+    done => setTimeout(() => requestIdleCallback(done, {timeout: 2000}), 50))"""
+"""A twentieth of a second, and longer where the page is still at work."""
 IDLE = "() => !document.querySelector('[data-dash-is-loading=true]')"
 
 
@@ -146,7 +149,7 @@ def settle_page(page: Page, watch: Watch) -> None:
         page.wait_for_function(IDLE, timeout=60_000)
         quiet = True
         for _ in range(5):
-            page.wait_for_timeout(50)
+            page.evaluate(MOMENT)
             quiet = quiet and not watch.pending
         if quiet:
             return

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 SETS = {
     "one rank of DeepSeek's pipeline": ["deepseek_train.json.gz"],
-    "data parallel beside a trace of 2021": ["nanogpt_8_h100", "legacy/v100_2021_resnet50.json.gz"],
-    "no device": ["hta/cpu_only_rank34.json.gz"],
-    "RCCL": ["amd/mi300x_ddp_rank0.json.gz"],
+    "data parallel beside a run without a device": [
+        "nanogpt_8_h100",
+        "hta/cpu_only_rank34.json.gz",
+    ],
 }
 
 
