@@ -49,6 +49,11 @@ def compared(context: Context) -> Compared:
     return Compared(runs, base) if runs else Compared(context.runs, None)
 
 
+def fine_unit(unit: TimeUnit, longest_ns: int) -> TimeUnit:
+    """A smaller unit where all times are short."""
+    return unit if longest_ns >= unit.nanoseconds / 10 else time_unit(longest_ns)
+
+
 def unlike(report: Report, base: Report) -> list[str]:
     """What makes a comparison of two runs say little, in words."""
     pairs: Sequence[tuple[str, object, object]] = (

@@ -32,6 +32,9 @@ Numbers = npt.NDArray[np.int64]
 MOST_POINTS = 4000
 """Points of a curve that are sent; more than a screen has pixels, four for each."""
 
+_MARGIN = 10
+"""Memory is shown this fraction of the step before and after it."""
+
 REST = "the rest"
 UNTOLD = "activations and the rest"
 """What is left beside parameters, gradients and optimizer state where nothing tells it apart."""
@@ -85,13 +88,19 @@ class RankCurve:
 
 
 def whole_span(run: LibraryRun, step: int) -> tuple[int, int]:
-    """The step window and all changes of memory in the step, from the start of the window.
+    """The step window and the changes of memory around it, from the start of the window.
 
-    It may begin before 0: memory is allocated before the first activity.
+    Memory is allocated before the first activity, so it may begin before 0; what comes long before
+    or after the window (a profiler that is stopped) is left out, but never the peak.
     """
     start, end = window_of(run, step)
-    at = run.run.memory.loc[run.run.memory[STEP] == step, AT].to_numpy(np.int64) - start
-    return int(at.min(initial=0)), int(at.max(initial=end - start - 1)) + 1
+    own = run.run.memory[run.run.memory[STEP] == step]
+    at = own[AT].to_numpy(np.int64) - start
+    margin = (end - start) // _MARGIN
+    near = at[(at >= -margin) & (at < end - start + margin)]
+    peak = at[[own[ALLOCATED].to_numpy(np.int64).argmax()]] if len(at) else at
+    shown = np.concatenate([near, peak, [0, end - start - 1]])
+    return int(shown.min()), int(shown.max()) + 1
 
 
 def rank_curve(

@@ -112,11 +112,16 @@ def _axis(
     group = -(-len(distinct) // most)
     labels = [label(*one) for one in distinct]
     first, last = labels[::group], [*labels[group - 1 :: group], labels[-1]]
-    joined = [
-        one if one == other else f"{one} to {other}"
-        for one, other in zip(first, last, strict=False)
-    ]
+    joined = [_joined(one, other) for one, other in zip(first, last, strict=False)]
     return place // group, joined, group
+
+
+def _joined(first: str, last: str) -> str:
+    """``stage 0, layer 0 to 3``: what both have in common is said once."""
+    if first == last:
+        return first
+    common, _, number = last.rpartition(" ")
+    return f"{first} to {number}" if first.startswith(f"{common} ") else f"{first} to {last}"
 
 
 def _distinct(

@@ -21,6 +21,15 @@ def rank_bars_axis(figure: Figure, ranks: int) -> None:
         figure.update_traces(width=0.15 * max(ranks, 1), selector={"type": "bar"})
 
 
+def bound_mark(theme: Theme, bars: int) -> dict[str, Any]:
+    """A mark across a bar, about as wide as one of so many bars."""
+    width = max(min(_MARKS_PX // max(bars, 1), 22), 4)
+    return {"symbol": "line-ew-open", "size": width, "color": theme.text}
+
+
+_MARKS_PX = 640
+
+
 def abreast(names: Sequence[str], theme: Theme, **how: Any) -> Figure:
     """A figure with a column per run, called by its name where there are several.
 

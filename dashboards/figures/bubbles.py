@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.figures.abreast import abreast, rank_bars_axis
+from dashboards.figures.abreast import abreast, bound_mark, rank_bars_axis
 from dashboards.figures.overlap import RunReport, most_ranks
-from dashboards.figures.scales import color_scale
+from dashboards.figures.scales import color_scale, gap_px, rows_px
 from dashboards.figures.states import pattern, state_marker
 from dashboards.regions import LENGTH
 from dashboards.theme import Theme, template
@@ -29,7 +29,7 @@ _MOST_WAITED_FOR = 6
 _PLAIN = "#B8C0CA"
 """What is no cause; dark text can be read on it, as on all causes, in both themes."""
 
-_ROW_HEIGHT = 18
+_MOST_HEIGHT = 640
 _FRAME = 110
 
 
@@ -67,7 +67,7 @@ def bubble_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit) -> Figu
                 legendgroup="ideal",
                 showlegend=column == 1,
                 mode="markers",
-                marker={"symbol": "line-ew-open", "size": 22, "color": theme.text},
+                marker=bound_mark(theme, most_ranks(runs) * len(runs)),
                 hovertemplate=f"rank %{{x}}<br>the schedule allows: %{{y:.3f}} {unit.name}"
                 "<extra></extra>",
                 row=1,
@@ -190,8 +190,8 @@ def waited_map(runs: Sequence[RunMatrix], theme: Theme, unit: TimeUnit) -> Figur
             x=ranks,
             y=ranks,
             coloraxis="coloraxis",
-            xgap=1,
-            ygap=1,
+            xgap=gap_px(len(run.ranks)),
+            ygap=gap_px(len(run.ranks)),
             hovertemplate=f"rank %{{y}} waits for rank %{{x}}: %{{z:.3f}} {unit.name}"
             "<extra></extra>",
             row=1,
@@ -199,7 +199,7 @@ def waited_map(runs: Sequence[RunMatrix], theme: Theme, unit: TimeUnit) -> Figur
         )
     rows = max((len(run.ranks) for run in runs), default=1)
     figure.update_layout(
-        height=max(320, _FRAME + _ROW_HEIGHT * rows),
+        height=max(320, _FRAME + rows_px(rows, _MOST_HEIGHT)),
         coloraxis=color_scale(theme, unit.name),
     )
     figure.update_xaxes(type="category", title_text="is waited for")
@@ -229,7 +229,7 @@ def idle_map(runs: Sequence[RunIdle], theme: Theme, unit: TimeUnit) -> Figure:
     from plotly.subplots import make_subplots
 
     heights = [max(len(run.ranks), 1) for run in runs]
-    height = max(220, _FRAME + 30 * (len(runs) - 1) + _ROW_HEIGHT * sum(heights))
+    height = max(220, _FRAME + 30 * (len(runs) - 1) + rows_px(sum(heights), _MOST_HEIGHT))
     figure = make_subplots(
         rows=max(len(runs), 1),
         cols=1,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dashboards.exposures import LABEL, Grid
 from dashboards.figures.abreast import abreast
-from dashboards.figures.scales import color_scale
+from dashboards.figures.scales import color_scale, gap_px, rows_px
 from dashboards.theme import Theme, template
 from dpprof.reporters.units import TimeUnit
 from dpprof.tables.columns import COUNT
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _HOVER = {"share": "<br>%{z:.1f} % of the transfers exposed", "time": ""}
-_ROW_HEIGHT = 16
+_MOST_HEIGHT = 700
 _FRAME = 110
 _LEAST_HEIGHT = 240
 
@@ -51,8 +51,8 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
             y=run.grid.rows,
             customdata=_scaled(run.grid.exposed, max(run.steps, 1) * unit.nanoseconds),
             coloraxis="coloraxis",
-            xgap=1,
-            ygap=1,
+            xgap=gap_px(len(run.grid.columns)),
+            ygap=gap_px(len(run.grid.rows)),
             hovertemplate=f"%{{y}}, micro-batch %{{x}}{_HOVER[measure]}<br>%{{customdata:.3f}} "
             f"{unit.name} exposed per step<extra></extra>",
             row=1,
@@ -61,7 +61,7 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
     rows = max((len(run.grid.rows) for run in runs), default=1)
     title = "% exposed" if measure == "share" else f"exposed, {unit.name}"
     figure.update_layout(
-        height=max(_LEAST_HEIGHT, _FRAME + _ROW_HEIGHT * rows),
+        height=max(_LEAST_HEIGHT, _FRAME + rows_px(rows, _MOST_HEIGHT)),
         coloraxis=color_scale(theme, title) | ({"cmax": 100} if measure == "share" else {}),
     )
     figure.update_xaxes(type="category", title_text="micro-batch (direction.number)")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dashboards.curves import EVERYTHING, NAMES, REST, UNTOLD, RankCurve, name_of_rest
-from dashboards.figures.abreast import abreast, rank_bars_axis
+from dashboards.figures.abreast import abreast, bound_mark, rank_bars_axis
 from dashboards.figures.overlap import RunReport, most_ranks
 from dashboards.figures.states import pattern
 from dashboards.theme import Theme, template
@@ -69,7 +69,7 @@ def peak_bars(runs: Sequence[RunReport], theme: Theme, unit: ByteUnit) -> Figure
                 legendgroup="predicted bound",
                 showlegend=_first(figure, "predicted bound"),
                 mode="markers",
-                marker={"symbol": "line-ew-open", "size": 22, "color": theme.text},
+                marker=bound_mark(theme, most_ranks(runs) * len(runs)),
                 hovertemplate=f"rank %{{x}}<br>the schedule predicts: %{{y:.2f}} {unit.name}"
                 "<extra></extra>",
                 row=1,

@@ -43,13 +43,13 @@ def rank_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit, kind: str
     """Hidden and exposed transfers of every rank by kind, and beneath what waited; runs abreast.
 
     One trace per run, kind and part: x the ranks, y the time per step in `unit`. With `kind`
-    only that one. What is not known of any run has no trace.
+    only that one. What no run has, or what is not known of any, has no trace.
     """
     drawn = [
         (row, part, shape, opacity, name)
         for row, part, shape, opacity in _PARTS
         for name in _kinds(runs, kind)
-        if any(_total(run.report, name, part) is not None for run in runs)
+        if any(_total(run.report, name, part) for run in runs)
     ]
     rows = max((row for row, *_ in drawn), default=1)
     panels = {"rows": rows, "row_heights": [0.62, 0.38][:rows], "vertical_spacing": 0.08}

@@ -11,6 +11,22 @@ _DARK = [(0.0, "#232B36"), (0.5, "#B8741A"), (1.0, "#FFC46B")]
 """Little is nearly the panel's own colour, in both themes."""
 
 
+_ROW_PX, _LEAST_ROW_PX = 18, 4
+
+
+def rows_px(rows: int, most: int) -> int:
+    """How high so many rows are: as high as a label, lower where they would take over `most`."""
+    return max(rows, 1) * max(min(_ROW_PX, most // max(rows, 1)), _LEAST_ROW_PX)
+
+
+def gap_px(cells: int) -> int:
+    """The space between so many cells: none where they are too small to lose any."""
+    return 1 if cells <= _MOST_GAPS else 0
+
+
+_MOST_GAPS = 48
+
+
 def color_scale(theme: Theme, title: str) -> dict[str, Any]:
     """A colour axis from 0 up, its bar named `title`."""
     return {

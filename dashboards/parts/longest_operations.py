@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dashboards.comparing import fine_unit
 from dashboards.exposures import short_name
 from dashboards.library import LibraryRun
 from dashboards.links import timeline_link
@@ -13,7 +14,7 @@ from dashboards.parts.panel import empty, panel
 from dashboards.parts.table import Column, Row, known_table
 from dashboards.state import Selection
 from dpprof.reporters.units import UNKNOWN, TimeUnit
-from dpprof.tables.columns import KIND, NAME, SLOT
+from dpprof.tables.columns import EXPOSED, KIND, NAME, SLOT
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -34,7 +35,8 @@ _COLUMNS = (
 
 def longest_operations(context: Context, operations: Operations, unit: TimeUnit) -> Component:
     """The table of a run; each operation leads to its place in the timeline."""
-    run = operations.run
+    run, exposed = operations.run, operations.longest[EXPOSED]
+    unit = fine_unit(unit, int(exposed.max()) if len(exposed) else 0)
     longest = operations.longest.head(_MOST).astype({SLOT: str, KIND: str, NAME: str})
     rows = [
         Row(str(number), _cells(context, run, unit, one))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.comparing import shown_step
+from dashboards.comparing import fine_unit, shown_step
 from dashboards.library import LibraryRun
 from dashboards.links import region_link
 from dashboards.page import Context
@@ -13,7 +13,7 @@ from dashboards.parts.panel import empty, panel
 from dashboards.parts.table import Column, Row, table
 from dashboards.regions import LENGTH, region_figures, step_regions, window_of
 from dpprof.analysis.figures import RegionFigures
-from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text, time_unit
+from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text
 from dpprof.reporters.words import reason_words
 from dpprof.tables.columns import STATE
 
@@ -38,7 +38,7 @@ def worst_regions(context: Context, run: LibraryRun, unit: TimeUnit) -> Componen
     """The regions of the step that is shown, the longest first, of the cause that is chosen."""
     step, cause = shown_step(context, run), context.option("cause", ALL)
     regions = step_regions(context.library, run, step)
-    unit = _fine_unit(unit, int(regions[LENGTH].max()) if len(regions) else 0)
+    unit = fine_unit(unit, int(regions[LENGTH].max()) if len(regions) else 0)
     if cause != ALL:
         regions = regions[regions[STATE] == f"bubble.{cause}"]
     pages = max(1, -(-len(regions) // _PER_PAGE))
@@ -57,11 +57,6 @@ def worst_regions(context: Context, run: LibraryRun, unit: TimeUnit) -> Componen
         id=f"regions-{run.id}-panel",
         about=f"Maximal intervals of one cause, the longest first; times in {unit.name}",
     )
-
-
-def _fine_unit(unit: TimeUnit, longest_ns: int) -> TimeUnit:
-    """A smaller unit where all regions are short."""
-    return unit if longest_ns >= unit.nanoseconds / 10 else time_unit(longest_ns)
 
 
 def _page_number(text: str) -> int:

@@ -132,16 +132,22 @@ def test_chunks_in_flight_have_the_same_clock(curve: Any) -> None:
     assert held == [{0: 0, 1: 0}, {0: 1, 1: 0}, {0: 1, 1: 1}, {0: 0, 1: 1}]
 
 
-@settings(max_examples=25)
-@given(times=st.lists(st.integers(50, 300), max_size=5))
-def test_the_whole_span_holds_the_window_and_every_change(make_run, event, times) -> None:
-    rows = changes(*[(at, 5) for at in sorted(times)])
-    library = Library.of_runs([make_run([event(0, 100, 200)], memory=rows, name="one")])
-    start, end = whole_span(library.get("one"), 0)
-    assert (start, end) == (
-        min([0, *(at - 100 for at in times)]),
-        max([100, *(at - 99 for at in times)]),
-    )
+@pytest.mark.parametrize(
+    ("memory", "span"),
+    [
+        ([], (0, 100)),
+        ([(150, 5)], (0, 100)),
+        ([(95, 5), (205, 5)], (-5, 106)),
+        ([(95, 5), (5000, 4)], (-5, 100)),
+        ([(20, 5), (150, 4), (900, 3)], (-80, 100)),
+        ([(150, 4), (900, 5)], (0, 801)),
+    ],
+)
+def test_the_whole_span_is_the_window_with_what_is_near_and_the_peak(
+    make_run, event, memory: Any, span: tuple[int, int]
+) -> None:
+    run = make_run([event(0, 100, 200)], memory=changes(*memory), name="one")
+    assert whole_span(Library.of_runs([run]).get("one"), 0) == span
 
 
 def test_no_memory_is_an_empty_curve(curve: Any) -> None:

@@ -89,6 +89,13 @@ def test_a_grid_has_a_cell_for_each_layer_and_micro_batch() -> None:
     assert grid.exposed.tolist() == [[0, 0], [13, 0]]
 
 
+def test_joined_layers_say_their_stage_once() -> None:
+    count = MOST_ROWS + 2
+    grid = layer_grid(rows(*[{"stage": one // 3, "layer": one % 3} for one in range(count)]))
+    assert grid is not None
+    assert grid.rows[:2] == ["stage 0, layer 0 to 1", "stage 0, layer 2 to stage 1, layer 0"]
+
+
 def test_what_says_only_one_of_the_two_still_has_a_place() -> None:
     layers = layer_grid(rows({"layer": 0}, {"layer": 1}))
     assert layers is not None
@@ -119,7 +126,7 @@ def test_a_large_grid_joins_neighbours_and_loses_nothing(layers: int, batches: i
     assert grid.total.sum() == table.total_ns.sum()
     assert grid.grouped == (-(-layers // MOST_ROWS), -(-batches // MOST_COLUMNS))
     assert grid.rows[0].startswith("layer 0")
-    assert grid.rows[-1].endswith(f"layer {layers - 1}")
+    assert grid.rows[-1].endswith(f" {layers - 1}")
     assert grid.columns[-1].endswith(f"0.{batches - 1}")
 
 

@@ -80,7 +80,7 @@ def test_a_kind_of_the_overlap_is_in_the_address_and_comes_back(
     again = browser_page(page.url)
     assert plot(again, "overlap-ranks") == plot(page, "overlap-ranks")
     assert {name for name, _ in plot(again, "overlap-ranks")} == {
-        f"dispatch {part}" for part in ("hidden", "exposed", "waiting")
+        f"dispatch {part}" for part in ("hidden", "exposed")
     }
 
 
