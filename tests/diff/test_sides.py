@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from dpprof.analysis.diff.differs import differs
@@ -10,6 +13,7 @@ from dpprof.analysis.diff.sides import comparable
 from dpprof.analysis.report import analyze
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest, RankPlace
+from dpprof.trace.load import load_run
 
 
 def _run(make_run, event, ranks, *, world_size=None, length=10, steps=1, **fields):
@@ -71,8 +75,8 @@ def test_waiting_is_told_apart_on_both_sides_or_on_neither(make_run, event, diff
 
     diff = diff_runs(run(30), run(-1))
     assert diff.notes == [
-        "dispatch: NEW does not tell waiting from transferring, so waiting counts as transfer in "
-        "BASE too"
+        "dispatch: NEW does not tell waiting from transferring, so waiting counts as transfer on "
+        "both sides"
     ]
     assert diff.time.change_ns == 0
     assert all(part.change_ns == 0 for part in diffs.parts_of(diff.time))
@@ -80,6 +84,58 @@ def test_waiting_is_told_apart_on_both_sides_or_on_neither(make_run, event, diff
     split = diff_runs(run(30), run(20))
     assert split.notes == []
     assert diffs.times(diffs.find(split.time, "exposed")) == {"exposed.dispatch": (10, 20)}
+
+
+def test_waiting_is_told_apart_where_both_sides_can(make_run, event, diffs):
+    """Messages to a rank whose trace one side lacks do not make other messages unknown."""
+
+    def run(ready):
+        rows = [
+            event(0, 0, 30, "p2p", ready_ns=ready, group="0>1", peer=1, name="one"),
+            event(0, 30, 60, "p2p", ready_ns=40, group="0>2", peer=2, name="other"),
+        ]
+        return make_run(rows)
+
+    base, new = run(20), run(-1)
+    for diff in (diff_runs(base, new), diff_runs(new, base)):
+        assert {part.change_ns for tree in diffs.trees(diff) for part in diffs.parts_of(tree)} == {
+            0
+        }
+        assert diffs.times(diffs.find(diff.time, "exposed")) == {"exposed.p2p": (50, 50)}
+    assert diff_runs(base, new).notes == [
+        "p2p of rank 0 in 0>1: NEW does not tell waiting from transferring, so waiting counts as "
+        "transfer on both sides"
+    ]
+
+
+def test_a_kind_that_differs_in_its_groups_is_not_told_apart_at_all(make_run, event, diffs):
+    """Which of BASE's groups corresponds to an unsplit one of NEW is not known."""
+
+    def run(ready, group):
+        rows = [
+            event(0, 0, 30, "p2p", ready_ns=ready, group=group, name="one"),
+            event(0, 30, 60, "p2p", ready_ns=40, group="0>2", name="other"),
+        ]
+        return make_run(rows)
+
+    diff = diff_runs(run(20, "0>1"), run(-1, "0>3"))
+    assert diffs.times(diffs.find(diff.time, "exposed")) == {"exposed.p2p": (60, 60)}
+    assert len(diff.notes) == 1
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_sample_without_one_rank_does_not_differ_from_itself(tmp_path, diffs, missing):
+    """Whichever side lacks it: what remains is compared on equal terms, state by state."""
+    whole = Path(__file__).resolve().parents[2] / "traces" / "dualpipe"
+    part = shutil.copytree(whole, tmp_path / "part")
+    (part / f"rank{missing}.json.gz").unlink()
+    runs = [load_run(str(path)) for path in (whole, part)]
+    for base, new in (runs, reversed(runs)):
+        diff = diff_runs(base, new)
+        every = [one for tree in diffs.trees(diff) for one in diffs.parts_of(tree)]
+        assert {one.change_ns for one in every} == {0}
+        assert diff.time.base_ns > 0
+        assert {row.change_ns for row in (*diff.kernels.rows, *diff.slots.rows)} == {0}
 
 
 @pytest.mark.parametrize("side", ["BASE", "NEW"])
