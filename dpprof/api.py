@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from dpprof.runs.run import Run
 from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import RANK
 from dpprof.tables.kinds import STATES
+from dpprof.trace.files import RunPath, RunPaths
 from dpprof.trace.kinds import KindRule
 from dpprof.trace.load import load_run
 from dpprof.trace.patterns import kind_rules
@@ -31,14 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadedRun", "load"]
 
-RunPath = str | os.PathLike[str]
-
 _TIMES = ("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns")
 _SHARES = ("bubble_share", "hidden_share")
 
 
 def load(
-    path: RunPath | Sequence[RunPath],
+    path: RunPaths,
     *,
     steps: str | None = None,
     whole_trace: bool = False,
@@ -46,7 +44,7 @@ def load(
     snapshots: Sequence[str] = (),
     scheduler: str | None = None,
 ) -> LoadedRun:
-    """The run at `path`: a run folder, a folder or glob of traces, one trace, or several.
+    """The run at `path`: a run folder, a folder or glob of traces, one trace, several, or by rank.
 
     `steps` picks marked steps (``"3-5"``, ``"2,4-6"``), `whole_trace` takes everything as one
     window. `patterns` are rules for the kinds of activities, those of the configuration in force

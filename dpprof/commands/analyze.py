@@ -49,7 +49,8 @@ def command(
 ) -> None:
     """Say where the time and memory of each rank of RUN went.
 
-    RUN is a run folder, a folder or glob of trace files, or one trace file. Several RUNs, or a
+    RUN is a run folder, a folder or glob of trace files, one trace file, or 0=FILE,1=FILE where
+    the traces do not say which ranks they are. Several RUNs, or a
     folder that only holds folders of runs or traces, are compared with the last of them. Times and
     states are sums over the used steps in JSON, and means per step in tables.
     """

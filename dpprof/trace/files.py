@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dpprof.trace.given import given_ranks
 
 RunPath = str | os.PathLike[str]
+
+RunPaths = RunPath | Sequence[RunPath] | Mapping[int, RunPath]
+"""A run's place, several traces, or the trace of each rank."""
 
 SNAPSHOT_ENDING = ".snapshot.json"
 """Of a memory snapshot as JSON, which lies beside the traces."""
@@ -24,22 +28,26 @@ _ENDINGS = (".json", ".json.gz", ".json.zst")
 class RunFiles:
     """The trace files of one run, sorted by name, and its manifest where there is one.
 
-    `left_out` are JSON files beside them that are no traces.
+    `left_out` are JSON files beside them that are no traces; `ranks` are those of the traces where
+    the user gives them.
     """
 
     name: str
     traces: tuple[Path, ...]
     manifest: Manifest | None = None
     left_out: tuple[Path, ...] = ()
+    ranks: tuple[int, ...] | None = None
 
 
-def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
+def find_files(path: RunPaths) -> RunFiles:
     """The trace files that `path` names.
 
     `path` is a run folder (``run.json`` and ``rank<r>.json.gz``) or its ``run.json``, a folder or a
-    glob of trace files, one trace file, or several files. Raises `DpprofError` where there is
-    nothing to read.
+    glob of trace files, one trace file, or several files; ``0=FILE,1=FILE`` or a mapping gives
+    ranks to traces. Raises `DpprofError` where there is nothing to read.
     """
+    if isinstance(path, Mapping):
+        return _given({int(rank): Path(file) for rank, file in path.items()})
     if not isinstance(path, str | os.PathLike):
         traces = tuple(Path(one) for one in path)
         if not traces:
@@ -52,10 +60,20 @@ def find_files(path: RunPath | Sequence[RunPath]) -> RunFiles:
         return _folder(place)
     if place.exists():
         return RunFiles(_stem(place), (place,))
+    given = given_ranks(str(path))
+    if given is not None:
+        return _given(given)
     traces = tuple(Path(match) for match in sorted(glob.glob(str(path))))  # noqa: PTH207
     if not traces:
         raise DpprofError(f"{path}: no such file or folder; give a run folder or trace files")
     return RunFiles(_common_name(traces), traces)
+
+
+def _given(files: Mapping[int, Path]) -> RunFiles:
+    if not files:
+        raise DpprofError("no trace file given; give a run folder or trace files")
+    traces = tuple(files[rank] for rank in sorted(files))
+    return RunFiles(_common_name(traces), traces, ranks=tuple(sorted(files)))
 
 
 def runs_inside(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
 from dpprof.trace.align import align_parts
 from dpprof.trace.as_run import AS_RUN
-from dpprof.trace.files import RunPath, find_files
+from dpprof.trace.files import RunPaths, find_files
 from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.kinds import KindRule
 from dpprof.trace.memory_files import ranks_of
@@ -31,7 +31,7 @@ from dpprof.trace.steps import Choice, choose_steps
 
 
 def load_run(
-    path: RunPath | Sequence[RunPath],
+    path: RunPaths,
     *,
     steps: str | None = None,
     whole_trace: bool = False,
@@ -41,7 +41,8 @@ def load_run(
 ) -> Run:
     """The run at `path`: a run folder, a folder or glob of traces, one trace, or several.
 
-    `steps` picks marked steps (``3-5``, ``2,4-6``); with `whole_trace`, or where the trace marks
+    ``0=FILE,1=FILE``, or a mapping, gives ranks to traces. `steps` picks marked steps (``3-5``,
+    ``2,4-6``); with `whole_trace`, or where the trace marks
     no steps, everything is step 0. `patterns` are the user's own rules for kinds. Events are
     sorted by rank, then as in the file. ``READY`` is -1 where a communication could not be
     matched with all its participants (unsplit). `snapshots` are CUDA memory snapshots, as FILE or
@@ -51,7 +52,7 @@ def load_run(
     if whole_trace and steps is not None:
         raise DpprofError("--whole-trace takes every step; leave out --steps, or pick steps only")
     files = find_files(path)
-    ranks, reading_warnings = read_parts(files.traces, patterns, reading)
+    ranks, reading_warnings = read_parts(files, patterns, reading)
     if files.manifest is None:
         _refuse_nothing(ranks)
     peers, warnings = find_peers(ranks, files.manifest)
@@ -117,7 +118,7 @@ def _refuse_nothing(ranks: Sequence[RankPart]) -> None:
 
 
 def explain_kinds(
-    path: RunPath | Sequence[RunPath],
+    path: RunPaths,
     patterns: Sequence[KindRule] = (),
     reading: Reading = HERE,
 ) -> pd.DataFrame:
@@ -126,7 +127,7 @@ def explain_kinds(
     Columns: rank, category, name, collective, group, annotation, call, kind, rule, activities
     (a count), total_ns.
     """
-    ranks, _ = read_parts(find_files(path).traces, patterns, reading)
+    ranks, _ = read_parts(find_files(path), patterns, reading)
     tables = [rank.explained().assign(rank=rank.rank) for rank in ranks]
     table = pd.concat(tables, ignore_index=True)
     return table[["rank", *(name for name in table.columns if name != "rank")]]

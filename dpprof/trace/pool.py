@@ -10,6 +10,7 @@ from dpprof.runs.workers import may_fork, usable_cores
 from dpprof.store.place import Place, find_place
 from dpprof.store.tidy import evict
 from dpprof.trace.cluster import read_on_cluster
+from dpprof.trace.files import RunFiles
 from dpprof.trace.kinds import KindRule
 from dpprof.trace.numbering import numbering_warnings, numbers_in_names
 from dpprof.trace.parts import RankPart, make_part
@@ -32,16 +33,19 @@ _MOST_PROCESSES = 16
 
 
 def read_parts(
-    traces: Sequence[Path], patterns: Sequence[KindRule] = (), reading: Reading = HERE
+    files: RunFiles, patterns: Sequence[KindRule] = (), reading: Reading = HERE
 ) -> tuple[list[RankPart], list[str]]:
     """The part of every trace, in rank order, and warnings; several big files in parallel.
 
     A single file that says no rank is rank 0; several go by the one number in their names. Raises
     `DpprofError` for two traces of one rank.
     """
-    numbers: Sequence[int | None] | None = [0] if len(traces) == 1 else numbers_in_names(traces)
+    traces, given = files.traces, files.ranks is not None
+    numbers: Sequence[int | None] | None = files.ranks
+    if numbers is None:
+        numbers = [0] if len(traces) == 1 else numbers_in_names(traces)
     requests = [
-        Request(trace, number, tuple(patterns))
+        Request(trace, number, tuple(patterns), given)
         for trace, number in zip(traces, numbers or [None] * len(traces), strict=True)
     ]
     reader = _Reader(find_place(), reading)
@@ -145,7 +149,7 @@ def _in_rank_order(ranks: Sequence[RankPart]) -> list[RankPart]:
         if one.rank in seen:
             raise DpprofError(
                 f"{seen[one.rank]} and {one.file}: both hold rank {one.rank}; give one trace per "
-                "rank, of one run"
+                "rank, of one run; where the traces are wrong in that, give ranks: 0=FILE,1=FILE"
             )
         seen[one.rank] = one.file
     return sorted(ranks, key=lambda one: one.rank)

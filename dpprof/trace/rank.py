@@ -57,21 +57,39 @@ class RankTables:
     warnings: tuple[str, ...]
 
 
-def read_rank(file: Path, rank: int | None, patterns: Sequence[KindRule] = ()) -> RankTables:
+def read_rank(
+    file: Path, rank: int | None, patterns: Sequence[KindRule] = (), *, given: bool = False
+) -> RankTables:
     """Read one trace file; `rank` is used where neither the trace nor the file's name says one.
+
+    A rank that is `given` by the user counts before both.
 
     Raises `DpprofError` that names the file where it cannot be read or no rank is known.
     """
     trace = read_trace(file)
     identity = identify(trace, file)
+    if given and rank is not None:
+        return _read_given(trace, identity, file, (rank, patterns))
     rank = identity.rank if identity.rank is not None else rank
     if rank is None:
         raise DpprofError(
             f"{file}: neither the trace nor its name says which rank it is; name the files "
-            "rank0.json.gz, rank1.json.gz, ..."
+            "rank0.json.gz, rank1.json.gz, ..., or give ranks: 0=FILE,1=FILE"
         )
     identity = replace(identity, rank=rank, numbered=identity.rank is None)
     return make_tables(trace, identity, file, patterns)
+
+
+def _read_given(
+    trace: TraceColumns, identity: Identity, file: Path, given: tuple[int, Sequence[KindRule]]
+) -> RankTables:
+    rank, patterns = given
+    own, identity = identity.rank, replace(identity, rank=rank)
+    if own in (None, rank):
+        return make_tables(trace, identity, file, patterns)
+    tables = make_tables(trace, replace(identity, place=None), file, patterns)
+    warning = f"{file.name}: says that it is rank {own}; taken for rank {rank}, as given"
+    return replace(tables, warnings=(*tables.warnings, warning))
 
 
 def make_tables(

@@ -30,21 +30,25 @@ _READER = ("trace", "tables", "runs", "schedules", "store")
 
 @dataclass(frozen=True)
 class Request:
-    """A trace to read: `rank` is used where nothing says one, `patterns` are the user's rules."""
+    """A trace to read: `rank` is used where nothing says one, `patterns` are the user's rules.
+
+    With `given`, `rank` is what the user says, whatever else says.
+    """
 
     file: Path
     rank: int | None = None
     patterns: Sequence[KindRule] = ()
+    given: bool = False
 
     def read(self) -> RankTables:
         """Read the trace; raises `DpprofError`."""
-        return read_rank(self.file, self.rank, self.patterns)
+        return read_rank(self.file, self.rank, self.patterns, given=self.given)
 
     def key(self) -> str:
         """The key of its entry: what is in the file, and how it is read. Raises OSError."""
-        rank = None if rank_in_name(self.file) is not None else self.rank
-        how = (self.file.name, rank, [repr(one) for one in self.patterns])
-        about = f"{how!r} {code_digest(*_READER)}".encode()
+        named = rank_in_name(self.file) is not None and not self.given
+        how = (self.file.name, None if named else self.rank, [repr(one) for one in self.patterns])
+        about = f"{how!r} {'given ' if self.given else ''}{code_digest(*_READER)}".encode()
         return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
 
 

@@ -107,7 +107,7 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From the call on, reading a trace fails: what is still loaded comes from the cache."""
 
     def forbid() -> None:
-        def fail(*_: Any) -> None:
+        def fail(*_: Any, **__: Any) -> None:
             raise AssertionError("a trace was read")
 
         monkeypatch.setattr("dpprof.trace.stored.read_rank", fail)

@@ -206,8 +206,8 @@ def test_a_trace_that_changes_while_it_is_read_is_not_kept(
 
     file, real = make_trace(tmp_path / "rank0.json", 0, 1), stored.read_rank
 
-    def read(*args: Any) -> Any:
-        tables = real(*args)
+    def read(*args: Any, **options: Any) -> Any:
+        tables = real(*args, **options)
         file.write_bytes(file.read_bytes() + b" ")
         return tables
 
