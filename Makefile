@@ -18,7 +18,7 @@ demo: $(STAMP)
 	$(BIN)/dpprof analyze $(DEMO)/dualpipe $(DEMO)/1f1b
 
 test: lint browser
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
