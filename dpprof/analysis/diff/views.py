@@ -26,10 +26,11 @@ class Channel(NamedTuple):
 
 def channels(communications: pd.DataFrame) -> tuple[list[Channel], npt.NDArray[np.intp]]:
     """The channels of a table of communications, and which of them each row is of."""
-    columns = [communications[RANK], *(communications[name].astype(str) for name in (KIND, GROUP))]
-    numbers, found = pd.MultiIndex.from_arrays(columns).factorize()
-    ranks, kinds, groups = (found.get_level_values(level).tolist() for level in range(3))
-    return list(map(Channel, ranks, kinds, groups)), numbers
+    keys = communications[[RANK, KIND, GROUP]].astype({KIND: str, GROUP: str})
+    numbers = keys.groupby([RANK, KIND, GROUP], sort=False).ngroup().to_numpy(np.intp)
+    found = keys.drop_duplicates()
+    rows = zip(found[RANK].tolist(), found[KIND], found[GROUP], strict=True)
+    return [Channel(*row) for row in rows], numbers
 
 
 @dataclass(frozen=True)
