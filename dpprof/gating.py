@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpprof.analysis.report import analyze
-from dpprof.api import LoadedRun, RunPath, load
+from dpprof.api import LoadedRun, load
 from dpprof.errors import DpprofError
 from dpprof.gate.files import is_baseline, read_baseline
 from dpprof.gate.gate import Baseline
@@ -19,6 +19,7 @@ from dpprof.gate.result import GateResult
 from dpprof.gate.snapshot import Snapshot
 from dpprof.runs.manifest import MANIFEST_NAME
 from dpprof.runs.run import Run
+from dpprof.trace.files import RunPath
 
 __all__ = ["Side", "gate", "read_side", "run_folder"]
 
@@ -40,19 +41,22 @@ def gate(
     *,
     baseline: Gateable | None = None,
     allow_mismatch: bool = False,
+    run_spread: float | None = None,
 ) -> GateResult:
     """Check a run by rules (``"bubble_share > 12%"``), beside a baseline where they need one.
 
     `run` and `baseline` are what ``dpprof gate`` takes: paths of runs, several for repeats of the
     same thing, or a baseline file; or loaded runs. Without rules the default ones hold the run
-    against the baseline. Raises `DpprofError` for wrong rules and for runs that do not compare.
+    against the baseline. `run_spread` is how much runs are taken to vary, as a part of the step
+    time (see `dpprof.gate.spread.RUN_SPREADS`). Raises `DpprofError` for wrong rules and for runs
+    that do not compare.
     """
     texts = [rules] if isinstance(rules, str) else rules
     if baseline is None:
         return gate_snapshots(read_side(run).snapshot, texts)
     other = read_side(baseline)
     beside = Baseline(name=other.name, snapshot=other.snapshot, allow_mismatch=allow_mismatch)
-    return gate_snapshots(read_side(run).snapshot, texts, beside)
+    return gate_snapshots(read_side(run).snapshot, texts, beside, run_spread=run_spread)
 
 
 def read_side(given: Gateable, load_run: Loader | None = None) -> Side:

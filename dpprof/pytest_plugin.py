@@ -31,12 +31,15 @@ def _gate_or_fail(
     *,
     baseline: Gateable | None = None,
     allow_mismatch: bool = False,
+    run_spread: float | None = None,
 ) -> GateResult:
     __tracebackhide__ = True
     from dpprof.gating import gate
     from dpprof.reporters.gate import render_gate
 
-    result = gate(run, rules, baseline=baseline, allow_mismatch=allow_mismatch)
+    result = gate(
+        run, rules, baseline=baseline, allow_mismatch=allow_mismatch, run_spread=run_spread
+    )
     if not result.passed:
         pytest.fail(render_gate(result, "table"), pytrace=False)
     return result

@@ -32,7 +32,15 @@ OPTIONS = {
     },
     "gate": {
         *("--baseline", "--fail-if", "--allow-mismatch", "--profile", "--baseline-profile"),
-        *("--repeat", "--keep", "--steps", "--whole-trace", "--report", "--executor"),
+        *(
+            "--repeat",
+            "--run-spread",
+            "--keep",
+            "--steps",
+            "--whole-trace",
+            "--report",
+            "--executor",
+        ),
         *("--scheduler", "--format", "--output", "--force"),
     },
     "profile": {

@@ -17,6 +17,7 @@ from dpprof.commands._reading import ReadingOptions, reading_options
 from dpprof.commands._report import write_gate
 from dpprof.commands._sides import SideReader
 from dpprof.config.load import load_config
+from dpprof.config.values import read_spread
 from dpprof.errors import EXIT_LIMIT_BROKEN, EXIT_OK, DpprofError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class _Request:
     profile: str | None
     baseline_profile: str | None
     repeat: int
+    run_spread: float | None
     keep: Path | None
 
 
@@ -61,6 +63,12 @@ class _Request:
     "--baseline-profile", metavar="COMMAND", help="Profile the baseline too, in turn: A B A B."
 )
 @click.option("--repeat", type=click.IntRange(1, 100), help="How often to profile. [default: 1]")
+@click.option(
+    "--run-spread",
+    metavar="SHARE",
+    help="How much the means of runs are taken to vary, as a part of the step. [default: 0.5% of "
+    "captured runs, 0.1% of emulated ones]",
+)
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
@@ -86,6 +94,7 @@ def command(
     profile: str | None,
     baseline_profile: str | None,
     repeat: int | None,
+    run_spread: str | None,
     keep: Path | None,
     steps: str | None,
     whole_trace: bool,
@@ -115,6 +124,9 @@ def command(
         profile=profile,
         baseline_profile=baseline_profile,
         repeat=repeat or configured.repeat or 1,
+        run_spread=(
+            configured.run_spread if run_spread is None else read_spread(run_spread, "--run-spread")
+        ),
         keep=keep,
     )
     reader = SideReader(ReadingOptions(executor, scheduler), steps, whole_trace)
@@ -135,7 +147,8 @@ def _gate(request: _Request, reader: SideReader) -> GateResult:
                 "nothing to check; add --fail-if RULE, --baseline RUN|FILE, or rules to [gate] in "
                 "dpprof.toml"
             )
-        return gate(reader.read(runs).snapshot, rules, baseline)
+        run = reader.read(runs).snapshot
+        return gate(run, rules, baseline, run_spread=request.run_spread)
 
 
 @contextmanager

@@ -71,6 +71,7 @@ def load_config(folder: Path | None = None, environment: Mapping[str, str] | Non
             fail_if=values.get(("gate", "fail_if"), ()),
             baseline=values.get(("gate", "baseline")),
             repeat=values.get(("gate", "repeat")),
+            run_spread=values.get(("gate", "run_spread")),
         ),
         file=None if found is None else found.file,
     )

@@ -40,11 +40,15 @@ class CacheSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class GateSettings:
-    """What a gate checks where no option says: rules as text, and a baseline (file or run)."""
+    """What a gate checks where no option says: rules as text, and a baseline (file or run).
+
+    `run_spread` is how much runs are taken to vary, as a part of the step time.
+    """
 
     fail_if: tuple[str, ...] = ()
     baseline: Path | None = None
     repeat: int | None = None
+    run_spread: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,8 @@ _NARROWEST, _WIDEST = 40, 1000
 _MOST_RULES = 1000
 _MOST_REPEATS = 100
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+_SPREAD = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?(%?)")
+_LARGEST_SPREAD = 0.5
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -110,9 +112,27 @@ def _repeat(value: Any, origin: str, base: Path) -> int:
     raise wrong(origin, f"{value!r} is not a number of repeats, 1 to {_MOST_REPEATS}")
 
 
+def read_spread(value: Any, origin: str) -> float:
+    """A part of the step time, ``"0.5%"`` or 0.005; raises `DpprofError`."""
+    match = _SPREAD.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is not None:
+        share = float(match[1]) / (100 if match[2] else 1)
+    elif type(value) in (int, float):
+        share = float(value)
+    else:
+        share = -1.0
+    if not 0 <= share <= _LARGEST_SPREAD:
+        raise wrong(origin, f"{value!r} is not a part of the step time; write '0.5%', at most 50%")
+    return share
+
+
+def _spread(value: Any, origin: str, base: Path) -> float:
+    return read_spread(value, origin)
+
+
 READERS: Mapping[str, Mapping[str, Callable[[Any, str, Path], Any]]] = {
     "output": {"format": _format, "width": _width},
     "cache": {"enabled": _switch, "folder": _folder, "limit": _size},
-    "gate": {"fail_if": _rules, "baseline": _folder, "repeat": _repeat},
+    "gate": {"fail_if": _rules, "baseline": _folder, "repeat": _repeat, "run_spread": _spread},
 }
 """Section -> key -> reader of its value: (value, origin, folder that paths are relative to)."""

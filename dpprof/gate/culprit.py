@@ -62,10 +62,11 @@ _MEMORY_PEAK = _Own(MEMORY[0], "memory", "holds_more")
 
 @dataclass(frozen=True)
 class Sides:
-    """A run and its baseline, which have these ranks in common."""
+    """A run and its baseline, which have these ranks in common; `run_spread` as for a gate."""
 
     run: Snapshot
     baseline: Snapshot
+    run_spread: float | None = None
 
     @property
     def ranks(self) -> list[int]:
@@ -82,9 +83,9 @@ class Sides:
         unit = RANK_FIGURES[metric]
         return difference(
             own,
-            Sampling.of(self.run, unit, own.mean),
+            Sampling.of(self.run, unit, own.typical, self.run_spread),
             other,
-            Sampling.of(self.baseline, unit, other.mean),
+            Sampling.of(self.baseline, unit, other.typical, self.run_spread),
         )
 
     def stages(self, ranks: Sequence[int]) -> list[int]:
@@ -93,9 +94,8 @@ class Sides:
         return sorted(set(held))
 
 
-def find_culprits(run: Snapshot, baseline: Snapshot, *, times: bool, memory: bool) -> list[Finding]:
+def find_culprits(sides: Sides, *, times: bool, memory: bool) -> list[Finding]:
     """What got worse, largest first: of times, of memory, or of both."""
-    sides = Sides(run, baseline)
     found = [finding for own in _OWN_TIMES for finding in _finding(sides, own)] if times else []
     if times and not found:
         found = list(_waits(sides))
@@ -160,12 +160,12 @@ def _grown(sides: Sides, metric: str) -> dict[int, Difference]:
 def _least(sides: Sides, metric: str, found: Difference) -> float:
     if RANK_FIGURES[metric] == "bytes":
         return max(1.0, _LEAST_OF_BYTES * found.reference)
-    return _LEAST_OF_STEP * sides.baseline.job["step_ns"].mean
+    return _LEAST_OF_STEP * sides.baseline.job["step_ns"].typical
 
 
 def _victims(sides: Sides, culprits: Sequence[int]) -> dict[int, float]:
     """Other ranks that wait longer, and how much longer."""
-    least = _LEAST_OF_STEP * sides.baseline.job["step_ns"].mean
+    least = _LEAST_OF_STEP * sides.baseline.job["step_ns"].typical
     waits = {
         rank: sum(_change(sides, f"{state}_ns", rank) for state in _WAITING)
         for rank in sides.ranks

@@ -7,20 +7,18 @@ from dataclasses import dataclass, replace
 
 from dpprof.errors import DpprofError
 from dpprof.gate.names import IDEAL, JOB_FIGURES, RANK_FIGURES
-from dpprof.gate.result import Check, Status
 from dpprof.gate.rules import Condition, Rule
 from dpprof.gate.snapshot import Figure, Number, Snapshot
-from dpprof.gate.spread import Difference, Sampling, difference
-
-FALSE_ALARMS = 0.01
-"""How often a gate may find a significant change at all where nothing has changed."""
+from dpprof.gate.spread import Difference, Sampling, beside, difference
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A rule on the job (`rank` None) or a rank, before significance is judged.
 
-    `broken`: the figures as they stand are beyond the limit.
+    `broken`: the figures as they stand are beyond the limit; `unsure`: the 95 % interval of the
+    value holds the limit. `tested`: the difference from a baseline must be significant.
+    `interval` is that of the value where there is no reference.
     """
 
     rank: int | None
@@ -29,16 +27,41 @@ class Comparison:
     limit: Number | str | None = None
     difference: Difference | None = None
     tested: bool = False
+    interval: tuple[float, float] | None = None
+    unsure: bool = False
     reason: str = ""
 
 
-def compare(rule: Rule, run: Snapshot, baseline: Snapshot | None) -> list[Comparison]:
+@dataclass(frozen=True)
+class Compared:
+    """A run, what it is compared with, and how much runs of it are taken to vary.
+
+    `run_spread` is a part of the step time; None: as `RUN_SPREADS` has it.
+    """
+
+    run: Snapshot
+    baseline: Snapshot | None = None
+    run_spread: float | None = None
+
+    def against(self, rule: Rule, own: Figure, other: Figure) -> Difference:
+        """The run's figure against the baseline's."""
+        assert self.baseline is not None
+        unit, spread = rule.metric.unit, self.run_spread
+        return difference(
+            own,
+            Sampling.of(self.run, unit, own.typical, spread),
+            other,
+            Sampling.of(self.baseline, unit, other.typical, spread),
+        )
+
+
+def compare(rule: Rule, sides: Compared) -> list[Comparison]:
     """The rule on everything that it names; raises `DpprofError` where it lacks a baseline."""
-    if rule.reference == "baseline" and baseline is None:
+    if rule.reference == "baseline" and sides.baseline is None:
         raise DpprofError(
             f"rule {rule.text!r} compares with a baseline; add --baseline RUN or FILE"
         )
-    return [_compare(rule, run, baseline, rank) for rank in _targets(rule, run)]
+    return [_compare(rule, sides, rank) for rank in _targets(rule, sides.run)]
 
 
 def _targets(rule: Rule, run: Snapshot) -> list[int | None]:
@@ -54,7 +77,8 @@ def _targets(rule: Rule, run: Snapshot) -> list[int | None]:
     return ranks
 
 
-def _compare(rule: Rule, run: Snapshot, baseline: Snapshot | None, rank: int | None) -> Comparison:
+def _compare(rule: Rule, sides: Compared, rank: int | None) -> Comparison:
+    run, baseline = sides.run, sides.baseline
     if rule.metric.unit == "text":
         return _word(rule, run)
     own = lookup(run, rule.metric.figure, rank, rule.metric.scope)
@@ -64,13 +88,12 @@ def _compare(rule: Rule, run: Snapshot, baseline: Snapshot | None, rank: int | N
         return _absolute(rule, run, own, rank)
     other = _reference(rule, run, baseline, rank)
     if isinstance(other, str):
-        return Comparison(rank, True, own.mean, reason=other)
+        return Comparison(rank, True, own.typical, reason=other)
     if rule.reference == "ideal" or baseline is None:
-        found = Difference(own.mean, other.mean, None)  # both of the run as it was
-        return _beside(rule, run, found, rank)
-    sampling = Sampling.of(run, rule.metric.unit, own.mean)
-    sampled = Sampling.of(baseline, rule.metric.unit, other.mean)
-    found = difference(own, sampling, other, sampled)
+        found = beside(own, Sampling(run.steps), other.typical)
+        bounds = [bound for _, bound in _bounds(rule, run, found)]
+        return replace(_beside(rule, run, found, rank), unsure=_holds_any(found, bounds))
+    found = sides.against(rule, own, other)
     return replace(_beside(rule, baseline, found, rank), tested=True)
 
 
@@ -120,11 +143,28 @@ def _word(rule: Rule, run: Snapshot) -> Comparison:
 def _absolute(rule: Rule, run: Snapshot, own: Figure, rank: int | None) -> Comparison:
     limits = [_amount(one, run) for one in rule.conditions]
     holds = [
-        _holds(one.operator, own.mean, limit)
+        _holds(one.operator, own.typical, limit)
         for one, limit in zip(rule.conditions, limits, strict=True)
     ]
-    required = rule.conditions[0].operator == "=="
-    return Comparison(rank, not holds[0] if required else all(holds), own.mean, limits[0])
+    if rule.conditions[0].operator == "==":
+        return Comparison(rank, not holds[0], own.typical, limits[0])
+    alone = beside(own, Sampling(run.steps), 0.0)
+    return Comparison(
+        rank,
+        all(holds),
+        own.typical,
+        limits[0],
+        interval=alone.interval if alone.error else None,
+        unsure=_holds_any(alone, limits),
+    )
+
+
+def _holds_any(found: Difference, limits: Sequence[float]) -> bool:
+    """Whether a limit lies within the 95 % interval of the value; one of no width has none."""
+    if not found.interval or not found.error:
+        return False
+    low, high = (found.reference + end for end in found.interval)
+    return any(low <= limit <= high for limit in limits)
 
 
 def _beside(rule: Rule, reference: Snapshot, found: Difference, rank: int | None) -> Comparison:
@@ -154,7 +194,7 @@ def _bounds(rule: Rule, reference: Snapshot, found: Difference) -> Iterator[tupl
 
 
 def _amount(condition: Condition, snapshot: Snapshot) -> float:
-    return condition.amount * (snapshot.job["step_ns"].mean if condition.of_step else 1)
+    return condition.amount * (snapshot.job["step_ns"].typical if condition.of_step else 1)
 
 
 def _holds(operator: str, value: float, limit: float) -> bool:
@@ -168,66 +208,3 @@ def _holds(operator: str, value: float, limit: float) -> bool:
         case "<=":
             return value <= limit
     return value == limit
-
-
-def judge(comparisons: Sequence[Sequence[Comparison]]) -> list[list[Check]]:
-    """Comparisons by rule as checks: what is beyond its limit must also be significant.
-
-    Over all comparisons of a gate, however many, an unchanged run gives a significant one in at
-    most `FALSE_ALARMS` of the cases (Holm's method).
-    """
-    tested = [one for many in comparisons for one in many if one.tested]
-    adjusted = iter(_holm([_chance(one) for one in tested]))
-    needed = FALSE_ALARMS / max(len(tested), 1)
-    return [
-        [_check(one, next(adjusted) if one.tested else None, needed) for one in many]
-        for many in comparisons
-    ]
-
-
-def _chance(one: Comparison) -> float:
-    """Of a comparison with one step a side nothing is known, so it takes the change as it is."""
-    chance = None if one.difference is None else one.difference.chance
-    return 0.0 if chance is None else chance
-
-
-def _holm(chances: Sequence[float]) -> list[float]:
-    """Adjusted so that the smallest of them can be held against the limit for all together."""
-    order = sorted(range(len(chances)), key=lambda i: chances[i])
-    adjusted, so_far = [0.0] * len(chances), 0.0
-    for position, i in enumerate(order):
-        so_far = max(so_far, min(1.0, chances[i] * (len(chances) - position)))
-        adjusted[i] = so_far
-    return adjusted
-
-
-def _check(one: Comparison, adjusted: float | None, needed: float) -> Check:
-    found, status = one.difference, _status(one, adjusted)
-    reason = one.reason
-    unknown = one.tested and found is not None and found.error is None
-    if unknown and status == "failed":
-        reason = (
-            "its spread is not known (one step, or one value of a run), so the change is taken as "
-            "it is"
-        )
-    return Check(
-        rank=one.rank,
-        status=status,
-        value=one.value,
-        limit=one.limit,
-        reference=None if found is None else found.reference,
-        change=None if found is None else found.change,
-        relative=None if found is None else found.relative,
-        interval=found.interval if found is not None and one.tested else None,
-        chance=None if unknown else adjusted,
-        detectable=found.detectable(needed) if found is not None and one.tested else None,
-        reason=reason,
-    )
-
-
-def _status(one: Comparison, adjusted: float | None) -> Status:
-    if one.value is None or one.reason:
-        return "missing"
-    if not one.broken:
-        return "passed"
-    return "not_significant" if adjusted is not None and adjusted > FALSE_ALARMS else "failed"

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpprof.errors import DpprofError
+from dpprof.gate.culprit import Sides as CulpritSides
 from dpprof.gate.culprit import blame, find_culprits
-from dpprof.gate.evaluate import compare, judge
+from dpprof.gate.evaluate import Compared, compare
 from dpprof.gate.identity import Mismatch, mismatches
+from dpprof.gate.judge import judge
 from dpprof.gate.result import Check, GateResult, RuleResult, Status
 from dpprof.gate.rules import Rule, read_rules
 from dpprof.gate.snapshot import Snapshot
+from dpprof.gate.spread import assumed_spread
 
 DEFAULT_RULES = (
     "step_ns > +2%",
-    "bubble_ns > +3% and > 0.3% step",
-    "exposed_ns > +3% and > 0.3% step",
+    "bubble_ns > +3% and > 0.1% step",
+    "exposed_ns > +3% and > 0.1% step",
     "computing_ns > +3% and > 0.5% step",
     "any.computing_ns > +5% and > 1% step",
     "any.exposed_ns > +5% and > 1% step",
@@ -39,9 +42,16 @@ class Baseline:
 
 
 def gate(
-    run: Snapshot, rules: Sequence[str | Rule], baseline: Baseline | None = None
+    run: Snapshot,
+    rules: Sequence[str | Rule],
+    baseline: Baseline | None = None,
+    *,
+    run_spread: float | None = None,
 ) -> GateResult:
     """Check `run` by `rules`; by `DEFAULT_RULES` where there are none and there is a baseline.
+
+    `run_spread`: how much the means of runs are taken to vary, as a part of the step time; without
+    it as `dpprof.gate.spread.RUN_SPREADS` has it.
 
     Raises `DpprofError` for wrong rules, a rule that lacks its baseline, and a baseline of
     something else (see `dpprof.gate.identity`), unless that is allowed.
@@ -52,7 +62,7 @@ def gate(
     chosen = chosen or read_rules(DEFAULT_RULES)
     let_through = _differences(run, baseline)
     other = None if baseline is None else baseline.snapshot
-    judged = judge([compare(rule, run, other) for rule in chosen])
+    judged = judge([compare(rule, Compared(run, other, run_spread)) for rule in chosen])
     results = [
         _rule_result(rule, checks, default=not rules)
         for rule, checks in zip(chosen, judged, strict=True)
@@ -72,11 +82,20 @@ def gate(
         baseline=None if baseline is None else baseline.name,
         baseline_steps=[] if other is None else other.steps,
         rules=results,
-        findings=find_culprits(run, other, times=times, memory=memory) if other else [],
+        run_spread=_assumed(results, run, run_spread),
+        findings=find_culprits(CulpritSides(run, other, run_spread), times=times, memory=memory)
+        if other
+        else [],
         blame=blame(run) if any("bubble" in one.metric for one in failed) else None,
         let_through=let_through,
         warnings=run.warnings,
     )
+
+
+def _assumed(rules: Sequence[RuleResult], run: Snapshot, run_spread: float | None) -> float | None:
+    """By how much runs were taken to vary, where that went into a comparison."""
+    beside = any(one.compares_with == "baseline" and one.unit != "bytes" for one in rules)
+    return assumed_spread(run.identity.source, run_spread) or None if beside else None
 
 
 def _differences(run: Snapshot, baseline: Baseline | None) -> list[Mismatch]:

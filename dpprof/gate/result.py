@@ -19,10 +19,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """A rule on the job or on one rank.
 
     `limit` is the value that breaks the rule; `reference` what it was compared with (baseline or
-    ideal). `interval` is the change with 95 % confidence, `chance` the probability of such a
-    change where nothing has changed, adjusted for all comparisons of the gate (Holm);
-    `detectable` the smallest change that this spread would let be told. None where there is
-    none, or, with a baseline, where one step leaves the spread unknown.
+    ideal). `interval` is the change with 95 % confidence, or the value where there is no
+    reference; what is not compared with a baseline is not significant where its interval holds
+    the limit. `chance` is the probability of such a change where nothing has changed, adjusted
+    for all comparisons of the gate (Holm); `detectable` the smallest change that this spread
+    would let be told. None where there is none, or where one step leaves the spread unknown.
     """
 
     rank: int | None
@@ -99,7 +100,8 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     """Every rule with its checks, and who changed.
 
     `findings` are largest first. `let_through` lists in what the run was allowed to differ from
-    the baseline.
+    the baseline. `run_spread` is how much the means of runs were taken to vary, as a part of the
+    step time (a standard deviation); None where that went into nothing.
     """
 
     schema_version: int = GATE_SCHEMA_VERSION
@@ -109,6 +111,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     baseline: str | None
     baseline_steps: list[int] = []
+    run_spread: float | None = None
     rules: list[RuleResult]
     findings: list[Finding] = []
     blame: Blame | None = None

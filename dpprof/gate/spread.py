@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -11,17 +12,21 @@ from dpprof.gate.names import Unit
 from dpprof.gate.snapshot import Figure, Number, Snapshot
 from dpprof.gate.student import quantile, survival
 
-RUN_SPREAD = 0.001
-"""By how much the mean of a run is taken to differ from that of the same run made again.
+RUN_SPREADS = {"captured": 0.005, "emulated": 0.001, "simulated": 0.0}
+"""By source: how much the mean of a run is taken to differ from that of the same run made again.
 
 As a part of the step time; a standard deviation. Steps of one process share its fortunes, so the
-spread between steps alone calls too much significant. tests/benchmarks/bench_gate.py measures it.
+spread between steps alone calls too much significant. tests/benchmarks/bench_gate.py measures it
+of emulated runs; that of captured ones depends on their machines, and repeats measure it.
 """
+_STEP_SPREADS = {"emulated": 0.003, "simulated": 0.0}
+"""By how much single steps are taken to differ where one says nothing of it, as above."""
 
 _CONFIDENCE = 0.95
 _NORMAL_99 = 2.326
-
-
+_CORRELATION_FROM = 8
+"""So many steps it takes to see whether they follow each other; fewer are taken as independent."""
+_MOST_CORRELATED = 0.95
 _TRIMMED = 0.2
 """The part of a run's steps that is left out at either end, where there are five or more."""
 _DIGITS: dict[Unit, int | None] = {"ns": None, "bytes": None, "share": 6, "rate": 2}
@@ -32,7 +37,8 @@ def figure_of(runs: Sequence[Sequence[Number]], unit: Unit) -> Figure:
 
     Machines that others use too give steps that are off by far, whatever the code; trimmed means
     and winsorised variances (Yuen 1974) bear them. What has one sample a run has no spread of
-    steps. Times and bytes are rounded to whole ones, shares to a millionth.
+    steps. Steps that follow each other count as fewer (see `_shared`). Times and bytes are rounded
+    to whole ones, shares to a millionth.
     """
     digits = _DIGITS.get(unit)
     mean = round(statistics.fmean([value for run in runs for value in run]), digits)
@@ -56,7 +62,28 @@ def _trimmed(run: Sequence[Number]) -> tuple[float, float | None]:
     if len(run) < 2:
         return kept[0], None
     winsorised = [kept[0]] * cut + kept + [kept[-1]] * cut
-    return statistics.fmean(kept), _squares(winsorised) / (len(kept) * (len(kept) - 1))
+    square = _squares(winsorised) / (len(kept) * (len(kept) - 1))
+    return statistics.fmean(kept), square * _shared(run)
+
+
+def _shared(run: Sequence[Number]) -> float:
+    """By how much the variance of a mean is larger than that of independent steps.
+
+    As of a first-order autoregressive series with the lag-1 correlation of the steps, which a short
+    series shows too small (Marriott and Pope 1954), as it does its variance; where there surely is
+    one, it is taken to be a standard error larger, as too small a one gives false alarms.
+    """
+    steps, squares = len(run), _squares(run)
+    if steps < _CORRELATION_FROM or not squares:
+        return 1.0
+    mean = statistics.fmean(run)
+    seen = sum((a - mean) * (b - mean) for a, b in itertools.pairwise(run)) / squares
+    error = 1 / math.sqrt(steps)
+    likely = (steps * seen + 1) / (steps - 3) + (error if seen > 2 * error else 0.0)
+    correlation = min(max(likely, 0.0), _MOST_CORRELATED)
+    weights = ((1 - lag / steps) * correlation**lag for lag in range(1, steps))
+    of_mean = (1 + 2 * sum(weights)) / steps  # its variance, as a part of a step's
+    return of_mean / (1 - of_mean) * (steps - 1)
 
 
 def _deviation(values: Sequence[float]) -> float:
@@ -76,10 +103,14 @@ def trim(steps: int) -> int:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a side was sampled, and how much its run means vary at least (see `RUN_SPREAD`)."""
+    """How a side was sampled, and how much its run means vary at least (see `RUN_SPREADS`).
+
+    `step_sd` is taken of what has one sample a run; None: then nothing is known of its spread.
+    """
 
     steps: Sequence[int]  # of each run
-    run_sd: float
+    run_sd: float = 0.0
+    step_sd: float | None = None
 
     @property
     def runs(self) -> int:
@@ -92,11 +123,28 @@ class Sampling:
         return sum(steps - 2 * trim(steps) - 1 for steps in self.steps)
 
     @classmethod
-    def of(cls, snapshot: Snapshot, unit: Unit, mean: Number) -> Sampling:
-        """Of a figure with that unit and mean."""
-        noisy = snapshot.identity.source != "simulated"
-        scale = {"ns": snapshot.job["step_ns"].mean, "share": 1.0, "rate": mean}.get(unit, 0.0)
-        return cls(snapshot.steps, RUN_SPREAD * scale if noisy else 0.0)
+    def of(
+        cls, snapshot: Snapshot, unit: Unit, typical: Number, run_spread: float | None = None
+    ) -> Sampling:
+        """Of a figure with that unit and value; `run_spread` replaces that of `RUN_SPREADS`."""
+        source = snapshot.identity.source
+        step_ns = snapshot.job["step_ns"].typical
+        scale = {"ns": step_ns, "share": 1.0, "rate": typical}.get(unit)
+        if scale is None:  # bytes and counts have no noise but that of their steps
+            return cls(snapshot.steps, 0.0, 0.0)
+        steps = _STEP_SPREADS.get(source)
+        return cls(
+            snapshot.steps,
+            assumed_spread(source, run_spread) * scale,
+            None if steps is None else steps * scale,
+        )
+
+
+def assumed_spread(source: str, run_spread: float | None) -> float:
+    """By how much runs are taken to vary, as a part of the step time."""
+    if run_spread is None or source == "simulated":
+        return RUN_SPREADS.get(source, RUN_SPREADS["captured"])
+    return run_spread
 
 
 @dataclass(frozen=True)
@@ -161,32 +209,37 @@ def difference(value: Figure, own: Sampling, reference: Figure, other: Sampling)
     The means of runs vary by more than their steps explain: by `Sampling.run_sd`, or by what
     repeated runs show where that is more than chance would make of it.
     """
-    sides = ((value, own), (reference, other))
+    error, freedom = _error([(value, own), (reference, other)])
+    return Difference(value.typical, reference.typical, error, freedom)
+
+
+def beside(value: Figure, own: Sampling, reference: Number) -> Difference:
+    """The difference of a figure to what has no spread of its own, such as a limit."""
+    return Difference(value.typical, reference, *_error([(value, own)]))
+
+
+def _error(sides: Sequence[tuple[Figure, Sampling]]) -> tuple[float | None, float]:
+    """Standard error of the figures' sum or difference, and its degrees of freedom."""
     within = [_within(figure, sampling) for figure, sampling in sides]
     unknown = [
         part is None and figure.run_sd is None
         for part, (figure, _) in zip(within, sides, strict=True)
     ]
     if any(unknown):
-        exact = own.run_sd == other.run_sd == 0
-        return Difference(value.typical, reference.typical, 0.0 if exact else None)
+        return None, math.inf
     known = [part for part in within if part is not None]
     parts = [*known, _between(sides, within)]
     variance = sum(part.variance for part in parts)
     freedom = sum(
         part.variance**2 / part.freedom for part in parts if part.variance and part.freedom
     )
-    return Difference(
-        value.typical,
-        reference.typical,
-        math.sqrt(variance),
-        variance**2 / freedom if freedom else math.inf,
-    )
+    return math.sqrt(variance), variance**2 / freedom if freedom else math.inf
 
 
 def _within(figure: Figure, sampling: Sampling) -> _Part | None:
     if figure.step_sd is None:
-        return None
+        assumed = None if figure.run_sd is not None else sampling.step_sd
+        return None if assumed is None else _Part(assumed**2 / sampling.runs, math.inf)
     return _Part(figure.step_sd**2 / sum(sampling.steps), sampling.freedom)
 
 

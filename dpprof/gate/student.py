@@ -25,7 +25,7 @@ def quantile(tail: float, df: float) -> float:
         low, high = high, 2 * high
     middle = (low + high) / 2
     for _ in range(_MOST_TERMS):
-        found = survival(middle, df)
+        found = max(survival(middle, df), _TINY)
         low, high = (middle, high) if found > tail else (low, middle)
         # On the logarithm, which is nearly straight where the tail is thin.
         following = middle + _newton(found, tail, _density(middle, df))

@@ -49,9 +49,19 @@ def _about(result: GateResult) -> list[str]:
     lines = [f"run: {', '.join(result.runs)}; {_steps(result.steps)}"]
     if result.baseline is not None:
         lines.append(f"baseline: {result.baseline}; {_steps(result.baseline_steps)}")
+    if result.run_spread:
+        lines.append(_assumed(result))
     if any(rule.default for rule in result.rules):
         lines.append("no rules given: checked by the default ones")
     return lines + ([_SOURCES[result.source]] if result.source in _SOURCES else [])
+
+
+def _assumed(result: GateResult) -> str:
+    single = min(len(result.steps), len(result.baseline_steps)) == 1
+    return (
+        f"{'one run a side: ' * single}means of runs are taken to vary by "
+        f"{result.run_spread or 0:.2%} of the step; --repeat measures it, --run-spread sets it"
+    )
 
 
 def _steps(steps: list[int]) -> str:
@@ -85,9 +95,11 @@ def _row(rule: RuleResult) -> tuple[str, ...]:
 
 
 def _interval(check: Check, rule: RuleResult) -> str:
-    """The change with 95 % confidence, in per cent of the reference where there is one."""
+    """The change with 95 % confidence, in per cent of the reference; or the value."""
     if check.interval is None:
         return UNKNOWN if check.reason and check.change is not None else ""
+    if check.reference is None:
+        return " to ".join(value_text(end, rule.unit) for end in check.interval)
     if not check.reference:
         return " to ".join(signed_text(end, rule.unit) for end in check.interval)
     low, high = (end / abs(check.reference) * 100 for end in check.interval)

@@ -59,10 +59,20 @@ def rule_words(rule: RuleResult) -> str:
     words = _check_words(rule)
     if rule.status != "not_significant":
         return words
-    return (
-        f"not significant: {words}; with this spread a change of {_detectable(rule)} could be "
-        "told, profile more steps (or --repeat)"
+    return f"not significant: {words}; {_doubt(rule)}, profile more steps (or --repeat)"
+
+
+def _doubt(rule: RuleResult) -> str:
+    """Why a rule is not significant."""
+    check = rule.checks[0]
+    if rule.compares_with == "baseline":
+        if check.detectable is None:
+            return "so no change can be told"
+        return f"with this spread a change of {_detectable(rule)} could be told"
+    low, high = (
+        value_text(end + (check.reference or 0), rule.unit) for end in check.interval or (0, 0)
     )
+    return f"it is {low} to {high} with 95 % confidence"
 
 
 def _check_words(rule: RuleResult) -> str:

@@ -100,6 +100,13 @@ def test_rules_from_the_environment_stand_apart_by_semicolons(tmp_path: Path) ->
     assert load_config(tmp_path, environment).gate.fail_if == ("bubble_share > 12%", "ranks == 8")
 
 
+@pytest.mark.parametrize(("text", "share"), [("0.01", 0.01), ("'0.5%'", 0.005), ("'0'", 0)])
+def test_how_much_runs_vary(tmp_path: Path, text: str, share: float) -> None:
+    write(tmp_path, f"[gate]\nrun_spread = {text}")
+    assert load_config(tmp_path, {}).gate.run_spread == share
+    assert load_config(tmp_path, {"DPPROF_GATE_RUN_SPREAD": "2%"}).gate.run_spread == 0.02
+
+
 def test_the_variables_are_named_after_section_and_key() -> None:
     assert sorted(VARIABLES) == [
         "DPPROF_CACHE",
@@ -110,6 +117,7 @@ def test_the_variables_are_named_after_section_and_key() -> None:
         "DPPROF_GATE_BASELINE",
         "DPPROF_GATE_FAIL_IF",
         "DPPROF_GATE_REPEAT",
+        "DPPROF_GATE_RUN_SPREAD",
         "DPPROF_OUTPUT_FORMAT",
         "DPPROF_OUTPUT_WIDTH",
     ]
@@ -149,6 +157,9 @@ def test_sizes(tmp_path: Path, text: str, bytes_: int) -> None:
         ("[gate]\nfail_if = 3", "gate.fail_if: is a list of at most 1000 rules"),
         ("[gate]\nfail_if = ['']", "gate.fail_if[0]: '' is not a text"),
         ("[gate]\nrepeat = 0", "gate.repeat: 0 is not a number of repeats, 1 to 100"),
+        ("[gate]\nrun_spread = '5'", "gate.run_spread: '5' is not a part of the step time; write"),
+        ("[gate]\nrun_spread = -0.1", "gate.run_spread: -0.1 is not a part of the step time"),
+        ("[gate]\nrun_spread = true", "gate.run_spread: True is not a part of the step time"),
         ("[gate]\nrepeat = true", "gate.repeat: True is not a number of repeats"),
         ("[output]\nwitdh = 9", "output: unknown key 'witdh'; did you mean 'width'? known: format"),
         ("[output]\nwidth = true", "output.width: True is not a width; give characters, 40 to"),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
-from dpprof.gate.evaluate import FALSE_ALARMS, _holm
 from dpprof.gate.gate import DEFAULT_RULES, Baseline, gate
+from dpprof.gate.judge import FALSE_ALARMS, _holm
 from dpprof.gate.result import GateResult, RuleResult
 from dpprof.gate.snapshot import Figure, Snapshot
 
@@ -107,14 +107,63 @@ def test_what_is_beyond_the_limit_must_be_beyond_the_spread(make_snapshot) -> No
     assert low < 0 < 10 * MS < high
 
 
-def test_one_step_on_a_side_is_taken_as_it_is_and_said(make_snapshot) -> None:
-    base = make_snapshot({"exposed_ns": Figure(100 * MS)}, steps=(1,))
-    run = make_snapshot({"exposed_ns": Figure(110 * MS)}, steps=(1,))
-    (check,) = only(gate(run, ["exposed_ns > +5%"], against(base))).checks
-    assert (check.status, check.chance, check.interval) == ("failed", None, None)
-    assert check.reason.startswith("its spread is not known (one step")
-    (check,) = only(gate(run, ["exposed_ns > +15%"], against(base))).checks
+def test_one_captured_step_on_a_side_tells_no_change(make_snapshot) -> None:
+    base = make_snapshot({"exposed_ns": Figure(100 * MS)}, steps=(1,), source="captured")
+    run = make_snapshot({"exposed_ns": Figure(180 * MS)}, steps=(1,), source="captured")
+    result = gate(run, ["exposed_ns > +5%"], against(base))
+    (check,) = only(result).checks
+    assert (check.status, check.chance, check.interval) == ("not_significant", None, None)
+    assert check.reason == "its spread is not known (one step, or one value of a run)"
+    (check,) = only(gate(run, ["exposed_ns > +90%"], against(base))).checks
     assert (check.status, check.reason) == ("passed", "")
+    (check,) = only(gate(run, ["exposed_ns > 150ms"])).checks  # what was measured breaks a limit
+    assert check.status == "failed"
+
+
+@pytest.mark.parametrize(("source", "fails_at"), [("emulated", 120), ("simulated", 106)])
+def test_one_modelled_step_has_the_spread_that_such_steps_have(
+    make_snapshot, source: str, fails_at: int
+) -> None:
+    base = make_snapshot({"exposed_ns": Figure(100 * MS)}, steps=(1,), source=source)
+    for value in (105, 106, 110, 120):
+        run = make_snapshot({"exposed_ns": Figure(value * MS)}, steps=(1,), source=source)
+        status = only(gate(run, ["exposed_ns > +5%"], against(base))).status
+        assert (status == "failed") == (value >= fails_at)
+
+
+def test_captured_runs_are_taken_to_vary_by_more_unless_told(make_snapshot) -> None:
+    base = make_snapshot({"exposed_ns": 200 * MS}, source="captured")
+    run = make_snapshot({"exposed_ns": 212 * MS}, source="captured")
+    result = gate(run, ["exposed_ns > +5%"], against(base))
+    assert (only(result).status, result.run_spread) == ("not_significant", 0.005)
+    result = gate(run, ["exposed_ns > +5%"], against(base), run_spread=0.001)
+    assert (only(result).status, result.run_spread) == ("failed", 0.001)
+    assert gate(run, ["exposed_ns > 1s"]).run_spread is None
+
+
+def test_a_limit_on_the_value_takes_what_is_typical_and_its_spread(make_snapshot) -> None:
+    hiccup = Figure(1152 * MS, middle=653 * MS, step_sd=10 * MS)
+    run = make_snapshot({"step_ns": hiccup, "exposed_ns": Figure(101 * MS, step_sd=10 * MS)})
+    (check,) = only(gate(run, ["step_ns > 700ms"])).checks
+    assert (check.status, check.value) == ("passed", 653 * MS)
+    (check,) = only(gate(run, ["exposed_ns > 100ms"])).checks
+    assert check.status == "not_significant"
+    low, high = check.interval or (0, 0)
+    assert low < 100 * MS < 101 * MS < high
+    assert low + high == pytest.approx(202 * MS)
+    assert only(gate(run, ["exposed_ns > 50ms"])).status == "failed"
+    assert only(gate(run, ["exposed_ns > 50ms and < 110ms"])).status == "not_significant"
+    # A floor in per cent of the step is of the typical one.
+    assert only(gate(run, ["exposed_ns > 10% step"])).status == "failed"
+
+
+def test_a_limit_beside_the_ideal_takes_the_spread_too(make_snapshot) -> None:
+    run = make_snapshot(
+        {"bubble_ns": Figure(121 * MS, step_sd=9 * MS), "ideal.bubble_ns": 100 * MS}
+    )
+    (check,) = only(gate(run, ["bubble_ns > 1.2x ideal"])).checks
+    assert (check.status, check.reference) == ("not_significant", 100 * MS)
+    assert only(gate(run, ["bubble_ns > 1x ideal"])).status == "failed"
 
 
 def test_limits_beside_the_ideal(make_snapshot) -> None:
@@ -182,13 +231,26 @@ def test_unchanged_runs_with_the_same_spread_pass(make_snapshot) -> None:
     assert gate(base, [], against(base)).passed
 
 
-@given(st.lists(st.floats(0, 1), max_size=8))
-def test_holms_method_by_its_definition(chances: list[float]) -> None:
-    adjusted = _holm(chances)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 1)), max_size=8))
+def test_holms_method_by_its_definition(given: list[tuple[float, float]]) -> None:
+    chances, weights = [chance for chance, _ in given], [weight for _, weight in given]
+    adjusted = _holm(chances, weights)
     for level in (0.001, 0.01, 0.05, 0.5):
         rejected: set[int] = set()
-        for position, i in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
-            if chances[i] * (len(chances) - position) > level:
+        for i in sorted(range(len(given)), key=lambda i: chances[i] / weights[i]):
+            left = sum(weights[j] for j in range(len(given)) if j not in rejected)
+            if chances[i] > level * weights[i] / left * (1 + 1e-9):
                 break
             rejected.add(i)
-        assert {i for i, value in enumerate(adjusted) if value <= level} == rejected
+        found = {i for i, value in enumerate(adjusted) if value <= level * (1 + 1e-9)}
+        assert found == rejected
+
+
+def test_figures_of_the_job_may_use_most_of_the_false_alarms(make_snapshot) -> None:
+    figure = Figure(100 * MS, step_sd=MS)
+    run = make_snapshot({"exposed_ns": figure}, {"exposed_ns": [figure] * 8})
+    rules = ["exposed_ns > +5%", "any.exposed_ns > +5%"]
+    job, ranks = gate(run, rules, against(run)).rules
+    alone = only(gate(run, rules[:1], against(run))).checks[0].detectable or 0
+    of_job, of_rank = (one.checks[0].detectable or 0 for one in (job, ranks))
+    assert alone < of_job < 1.05 * alone < of_rank

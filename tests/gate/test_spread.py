@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpprof.gate.snapshot import Figure
-from dpprof.gate.spread import RUN_SPREAD, Difference, Sampling, difference, figure_of, trim
+from dpprof.gate.spread import (
+    RUN_SPREADS,
+    Difference,
+    Sampling,
+    _shared,
+    difference,
+    figure_of,
+    trim,
+)
 from dpprof.gate.student import survival
 
 MS = 10**6
@@ -78,12 +86,16 @@ def test_runs_vary_by_more_than_their_steps_explain() -> None:
         assert (floor.error, floor.freedom) == (pytest.approx(math.sqrt(1 + 1 / 3)), math.inf)
 
 
-def test_one_step_says_nothing_of_the_spread_unless_there_is_none() -> None:
+def test_one_step_says_nothing_of_the_spread_unless_it_is_assumed() -> None:
     unknown = difference(Figure(5), steps(1, 0.1), Figure(4, None, 1), steps(5, 0.1))
     assert (unknown.error, unknown.chance, unknown.interval) == (None, None, None)
-    exact = difference(Figure(5), steps(1), Figure(4), steps(1))
-    assert (exact.chance, exact.interval) == (0, (1, 1))
-    assert difference(Figure(4), steps(1), Figure(4), steps(1)).chance == 0.5
+    exact = Sampling([1], 0.0, 0.0)
+    assert difference(Figure(5), exact, Figure(4), exact).interval == (1, 1)
+    assert difference(Figure(5), exact, Figure(4), exact).chance == 0
+    assert difference(Figure(4), exact, Figure(4), exact).chance == 0.5
+    assumed = Sampling([1], 3.0, 4.0)
+    found = difference(Figure(5), assumed, Figure(4), assumed)
+    assert (found.error, found.freedom) == (pytest.approx(math.sqrt(50)), math.inf)
 
 
 def test_what_is_detectable_is_just_significant() -> None:
@@ -98,13 +110,53 @@ def test_nothing_relative_to_nothing() -> None:
     assert Difference(-3, -6, 1.0).relative == 0.5
 
 
-def test_how_much_runs_vary_scales_with_the_step(make_snapshot) -> None:
+def test_how_much_runs_vary_is_a_part_of_the_step_and_depends_on_the_source(make_snapshot) -> None:
     snapshot = make_snapshot(steps=(5, 5))
-    assert Sampling.of(snapshot, "ns", 7) == Sampling([5, 5], RUN_SPREAD * 1000 * MS)
-    assert Sampling.of(snapshot, "share", 7).run_sd == RUN_SPREAD
-    assert Sampling.of(snapshot, "rate", 2000).run_sd == RUN_SPREAD * 2000
-    assert Sampling.of(snapshot, "bytes", 7).run_sd == 0
-    assert Sampling.of(make_snapshot(source="simulated"), "ns", 7).run_sd == 0
+    run, step = RUN_SPREADS["emulated"], 0.003
+    assert Sampling.of(snapshot, "ns", 7) == Sampling([5, 5], run * 1000 * MS, step * 1000 * MS)
+    assert Sampling.of(snapshot, "share", 7) == Sampling([5, 5], run, step)
+    assert Sampling.of(snapshot, "rate", 2000) == Sampling([5, 5], run * 2000, step * 2000)
+    assert Sampling.of(snapshot, "bytes", 7) == Sampling([5, 5], 0, 0)
+    assert Sampling.of(snapshot, "share", 7, 0.02) == Sampling([5, 5], 0.02, step)
+    captured = make_snapshot(source="captured")
+    assert Sampling.of(captured, "share", 7) == Sampling([5], RUN_SPREADS["captured"], None)
+    simulated = make_snapshot(source="simulated")
+    assert Sampling.of(simulated, "ns", 7, 0.02) == Sampling([5], 0, 0)
+
+
+def brute_force_correlation(run: list[int]) -> float:
+    """The variance of the mean over that of independent steps, by the matrix of correlations."""
+    n, values = len(run), np.array(run, float) - np.mean(run)
+    seen = (values[1:] * values[:-1]).sum() / (values**2).sum()
+    sure = n**-0.5 if seen > 2 * n**-0.5 else 0
+    rho = min(max((n * seen + 1) / (n - 3) + sure, 0), 0.95)
+    of_mean = (rho ** np.abs(np.subtract.outer(range(n), range(n)))).sum() / n**2
+    centred = 1 - of_mean  # what is left of a variance after the mean is taken off
+    return float(of_mean / (centred / (n - 1)))
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=8, max_size=30))
+def test_steps_that_follow_each_other_count_as_fewer(run: list[int]) -> None:
+    if len(set(run)) == 1:
+        assert _shared(run) == 1
+    else:
+        assert _shared(run) == pytest.approx(brute_force_correlation(run))
+    assert _shared(run[:7]) == 1
+
+
+@pytest.mark.parametrize(("correlation", "most"), [(0.0, 10), (0.5, 10), (0.9, 20)])
+def test_correlated_steps_are_rarely_significant(correlation: float, most: int) -> None:
+    random, alarms, draws, count = np.random.default_rng(3), 0, 1000, 20
+    for _ in range(draws):
+        series = np.zeros((2, count))
+        series[:, 0] = random.normal(size=2)
+        for i in range(1, count):
+            fresh = np.sqrt(1 - correlation**2) * random.normal(size=2)
+            series[:, i] = correlation * series[:, i - 1] + fresh
+        one, other = (figure_of([side.tolist()], "rate") for side in 1000 + 10 * series)
+        found = difference(one, steps(count), other, steps(count))
+        alarms += found.chance is not None and found.change > 0 and found.chance < 0.005
+    assert alarms <= most  # of 1000; 5 are expected, and as independent steps 0.9 gives over 200
 
 
 @pytest.mark.parametrize("draw", ["normal", "with hiccups"])
