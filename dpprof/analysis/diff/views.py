@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ class Channel(NamedTuple):
     group: str
 
 
-def channels(communications: pd.DataFrame) -> tuple[list[Channel], npt.NDArray[np.intp]]:
+def channels(communications: pd.DataFrame) -> tuple[list[Channel], npt.NDArray[Any]]:
     """The channels of a table of communications, and which of them each row is of."""
     keys = communications[[RANK, KIND, GROUP]].astype({KIND: str, GROUP: str})
     numbers = keys.groupby([RANK, KIND, GROUP], sort=False).ngroup().to_numpy(np.intp)
