@@ -149,7 +149,7 @@ def _grown(sides: Sides, metric: str) -> dict[int, Difference]:
     grown = {}
     for rank in sides.ranks:
         found = sides.difference(metric, rank)
-        if found is not None and found.change >= _least(sides, metric, found):
+        if found is not None and found.change >= max(1, _least(sides, metric, found)):
             grown[rank] = found
     chances = {rank: found.chance or 0.0 for rank, found in grown.items()}
     if min(chances.values(), default=1.0) >= _CHANCE:

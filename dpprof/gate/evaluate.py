@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dpprof.errors import DpprofError
-from dpprof.gate.names import IDEAL, JOB_FIGURES, RANK_FIGURES
+from dpprof.gate.names import IDEAL, JOB_FIGURES
 from dpprof.gate.rules import Condition, Rule
 from dpprof.gate.snapshot import Figure, Number, Snapshot
 from dpprof.gate.spread import Difference, Sampling, beside, difference
@@ -103,6 +103,8 @@ def _reference(
     if rule.reference == "ideal" or baseline is None:
         return lookup(run, f"{IDEAL}{rule.metric.figure}", rank, rule.metric.scope)
     other = lookup(baseline, rule.metric.figure, rank, rule.metric.scope)
+    if other == _NOT_KNOWN:
+        return "not in the baseline; save it again"
     return f"in the baseline: {other}" if isinstance(other, str) else other
 
 
@@ -113,24 +115,34 @@ def lookup(snapshot: Snapshot, figure: str, rank: int | None, scope: str) -> Fig
         reason = reason or snapshot.missing.get(IDEAL)
     if scope == "job":
         found = snapshot.job.get(figure)
-        return found or reason or _nothing(figure)
+        return found or reason or _nothing(snapshot, figure)
     positions = [i for i, place in enumerate(snapshot.places) if place.rank == rank]
     if not positions:
         return "no rank holds that stage" if rank is None else f"there is no rank {rank}"
     column = snapshot.ranks.get(figure)
     if column is None:
-        return reason or _nothing(figure)
+        return reason or _nothing(snapshot, figure)
     return column.at(positions[0]) or reason or "not known of this rank"
 
 
-def _nothing(figure: str) -> Figure | str:
+def _nothing(snapshot: Snapshot, figure: str) -> Figure | str:
     """What no rank spent any time on is left out of snapshots; everything else is unknown."""
-    unit = RANK_FIGURES.get(figure) or JOB_FIGURES.get(figure)
-    if unit == "ns" and not figure.startswith(IDEAL):
-        return Figure(0, 0)
-    if unit == "share" and not figure.endswith("hidden_share"):
-        return Figure(0, 0)
-    return "no such communication" if figure.endswith("hidden_share") else "not known"
+    if figure.endswith("hidden_share"):
+        return "no such communication"
+    return Figure(0, 0) if figure in _no_time(snapshot) else _NOT_KNOWN
+
+
+def _no_time(snapshot: Snapshot) -> Collection[str]:
+    return _OF_OLD_FILES if snapshot.nothing is None else snapshot.nothing
+
+
+_NOT_KNOWN = "not known"
+_OF_OLD_FILES = frozenset(
+    name
+    for name, unit in JOB_FIGURES.items()
+    if unit in ("ns", "share") and not name.startswith((IDEAL, "critical_path."))
+)
+"""What takes no time where a file that does not say so leaves it out."""
 
 
 def _word(rule: Rule, run: Snapshot) -> Comparison:

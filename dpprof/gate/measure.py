@@ -41,7 +41,13 @@ def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
     for one in measured:
         if not one.report.per_step or not one.report.ranks:
             raise DpprofError(f"{one.report.name}: has no steps with activity; nothing to gate")
-    job, ranks, report = _job(measured), _ranks(measured), first.report
+    figures, ranks, report = _job(measured), _ranks(measured), first.report
+    nothing = [
+        name
+        for name, unit in JOB_FIGURES.items()
+        if name in figures and not figures[name].mean and _zero_is_nothing(name, unit)
+    ]
+    job = {name: figure for name, figure in figures.items() if name not in nothing}
     return Snapshot(
         dpprof=dpprof.__version__,
         created=first.run.manifest.created if first.run.manifest else "",
@@ -54,6 +60,7 @@ def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
         job=job,
         ranks=ranks,
         waits=_waits(report),
+        nothing=nothing,
         missing=_missing(report, job),
         warnings=list(dict.fromkeys(text for one in measured for text in one.report.warnings)),
     )
@@ -71,11 +78,7 @@ def _job(measured: Sequence[Measured]) -> dict[str, Figure]:
         values = [one[name] for one in single if name in one]
         mean = sum(values) / len(values)
         figures[name] = Figure(values[0] if len(set(values)) == 1 else round(mean))
-    return {
-        name: figures[name]
-        for name, unit in JOB_FIGURES.items()
-        if name in figures and (figures[name].mean or not _zero_is_nothing(name, unit))
-    }
+    return {name: figures[name] for name in JOB_FIGURES if name in figures}
 
 
 def _zero_is_nothing(name: str, unit: Unit) -> bool:

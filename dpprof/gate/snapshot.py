@@ -91,8 +91,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run, or of several runs of the same thing.
 
     Times are nanoseconds per step. `job` has the job's figures (mean over the ranks, of memory the
-    largest), `ranks` those of every rank; a state or kind that is in neither took no time.
-    `missing` says why a figure is not there.
+    largest), `ranks` those of every rank.
+    `nothing` names what took no time on any rank, so that it is told from what is not known; None
+    in older files. `missing` says why a figure is not there.
     """
 
     schema_version: int = SNAPSHOT_SCHEMA_VERSION
@@ -105,5 +106,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     job: dict[str, Figure]
     ranks: dict[str, RankColumn]
     waits: list[Waiting] = []
+    nothing: list[str] | None = None
     missing: dict[str, str] = {}
     warnings: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dpprof.errors import DpprofError
@@ -80,6 +81,22 @@ def test_what_is_no_baseline_is_told(tmp_path: Path, text: str, says: str) -> No
     [
         ({"steps": []}, "has no steps"),
         ({"steps": [0]}, "has no steps"),
+        ({"steps": [10**30]}, "has no steps, or more than a run can have"),
+        ({"steps": [5, 5]}, "names 1 runs and has steps of 2"),
+        ({"steps": [5, 5], "runs": ["a", "b"]}, r"of 2 runs and has no spread of runs \(run_sd\)"),
+        ({"steps": [1]}, r"of one step and has a spread of steps"),
+        ({"runs": []}, "names 0 runs"),
+        ({"schema_version": 0}, "not a valid baseline .schema_version is 0"),
+        ({"schema_version": None}, "not a valid baseline"),
+        ({"job": {"step_ns": {"mean": 10**400}}}, "job.step_ns: a number of more than 1e.24"),
+        ({"job": {"step_ns": {"mean": 1e308, "step_sd": 1e308}}}, "job.step_ns: a number of more"),
+        ({"job": {"step_ns": {"mean": 9, "step_sd": -5}}}, "job.step_ns: a spread below 0"),
+        ({"job": {"step_ns": {"mean": 0}}}, "step_ns is missing, or no time"),
+        ({"places": [{"rank": 99, "pp_rank": 0, "stages": []}] * 2}, "the ranks of places are not"),
+        (
+            {"ranks": {"exposed_ns": {"mean": [1, 2], "step_sd": [1, -2]}}},
+            "ranks.exposed_ns: a spr",
+        ),
         ({"ranks": {"exposed_ns": {"mean": [1]}}}, "ranks.exposed_ns: 1 values for 2 ranks"),
         ({"job": {}}, "has no steps"),
         ({"job": {"step_ns": {"mean": "fast"}}}, "not a valid baseline"),
@@ -90,6 +107,24 @@ def test_a_file_that_was_changed_by_hand_is_checked(tmp_path, snapshot, change, 
     file.write_text(json.dumps(json.loads(baseline_text(snapshot)) | change))
     with pytest.raises(DpprofError, match=says):
         read_baseline(file)
+
+
+def test_a_file_without_a_schema_version_is_refused(tmp_path: Path, snapshot) -> None:
+    plain = json.loads(baseline_text(snapshot))
+    del plain["schema_version"]
+    file = tmp_path / "base.json"
+    file.write_text(json.dumps(plain))
+    with pytest.raises(DpprofError, match=r"not a valid baseline \(schema_version is None"):
+        read_baseline(file)
+
+
+def test_long_lists_take_few_lines(snapshot, tmp_path: Path) -> None:
+    names = [f"exposed.kind_{number}_ns" for number in range(40)]
+    long = msgspec.structs.replace(snapshot, nothing=names)
+    text = baseline_text(long)
+    assert max(map(len, text.splitlines())) < 120
+    assert len(text.splitlines()) < len(baseline_text(snapshot).splitlines()) + 15
+    assert json.loads(text)["nothing"] == names
 
 
 def test_unknown_keys_of_later_files_do_no_harm(tmp_path: Path, snapshot) -> None:

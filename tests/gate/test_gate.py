@@ -194,6 +194,21 @@ def test_what_is_not_known_never_passes_silently(make_snapshot, rule: str, reaso
     assert (result.passed, check.status, check.reason) == (False, "missing", reason)
 
 
+def test_a_time_that_the_baseline_does_not_have_is_not_taken_for_none(make_snapshot) -> None:
+    run = make_snapshot({"exposed_ns": 20 * MS}, {"exposed_ns": [20 * MS]}, nothing=[])
+    base = make_snapshot(nothing=["exposed.p2p_ns"])
+    rules = ["exposed_ns > +5%", "rank0.exposed_ns > +5%", "exposed.p2p_ns > +1ms"]
+    job, rank, p2p = gate(run, rules, against(base)).rules
+    for rule in (job, rank):
+        assert (rule.status, rule.checks[0].reason) == (
+            "missing",
+            "not in the baseline; save it again",
+        )
+    assert (p2p.status, p2p.checks[0].reason) == ("missing", "not known")  # of the run
+    assert gate(base, ["exposed.p2p_ns > +1ms"], against(base)).passed
+    assert gate(base, ["critical_path.p2p_ns > 1s"]).rules[0].status == "missing"
+
+
 def test_default_rules_skip_what_is_not_known_but_not_everything(make_snapshot) -> None:
     base = make_snapshot({"bubble_ns": 5 * MS}, missing={"peak_allocated_bytes": "no events"})
     result = gate(base, [], against(base))

@@ -119,3 +119,11 @@ def test_a_captured_run_is_of_its_machine_and_versions(measured) -> None:
     identity = identity_of(run, report)
     assert identity.device_name == "H100"
     assert identity.versions == {"python": "3.11", "torch": "2.13.0"}
+
+
+def test_what_took_no_time_is_told_from_what_is_not_known(make_simulated) -> None:
+    snapshot = take_snapshot([make_simulated()])
+    nothing = set(snapshot.nothing or [])
+    assert {"exposed.broadcast_ns", "broadcast.total_ns", "memory_share"} <= nothing
+    assert not nothing & set(snapshot.job)
+    assert "wait_ns" in nothing | set(snapshot.job) | set(snapshot.missing)
