@@ -171,13 +171,17 @@ class LoadedRun:
         """One step in simulated time with the costs measured in this run.
 
         `schedule` is the name of another schedule for the same ranks and micro-batches, the run's
-        own where left out. Raises `DpprofError` where the run does not tell what is needed.
+        own where left out. It cuts the run's model into its own stages, so that a step is the same
+        work; `layers` of each stage make it another model. Raises `DpprofError` where the run does
+        not tell what is needed, or its layers do not divide.
         """
         from dpprof.analysis.costs import costs_from_run
+        from dpprof.simulate.layers import same_model_layers
         from dpprof.simulate.run import simulated_run
 
         costs = costs_from_run(self.run, self.name)
-        plan = self._schedule_named(schedule)
+        own, plan = self._schedules(schedule)
+        layers = same_model_layers(costs, own, plan) if layers is None else layers
         return LoadedRun(simulated_run(plan, costs, layers=layers, communication=communication))
 
     def diff(self, base: LoadedRun) -> Diff:
@@ -208,18 +212,19 @@ class LoadedRun:
     def _report(self) -> Report:
         return analyze(self.run)
 
-    def _schedule_named(self, name: str | None) -> Schedule:
+    def _schedules(self, name: str | None) -> tuple[Schedule, Schedule]:
+        """The run's own schedule and the one called `name`, its own where left out."""
         own = self.schedule
-        if name is None and own is not None:
-            return own
         if own is None:
             raise DpprofError(
                 f"{self.name}: its schedule is not known; simulate with `dpprof simulate NAME "
                 "--pp N --micro-batches M --costs RUN`, which asks for the sizes"
             )
+        if name is None:
+            return own, own
         from dpprof.schedules.registry import make_schedule
 
-        return make_schedule(name or own.name, own.pp, own.micro_batches)
+        return own, make_schedule(name, own.pp, own.micro_batches)
 
     def __repr__(self) -> str:
         ranks, steps = len(self.ranks), len(self.used_steps)

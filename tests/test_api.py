@@ -89,8 +89,19 @@ def test_simulate_with_measured_costs(loaded):
     assert (same.source, same.schedule) == ("simulated", loaded.schedule)
     assert other.schedule.name == "1f1b"
     assert other.report().window_ns > same.report().window_ns
+    halves = loaded.simulate("dualpipev")  # twice as many stages, each of half the layers
+    assert _computed(halves) == pytest.approx(_computed(same), rel=1e-3)
+    assert _computed(loaded.simulate("dualpipev", layers=2)) == pytest.approx(
+        2 * _computed(same), rel=1e-3
+    )
     with pytest.raises(dpprof.DpprofError, match="fastpipe"):
         loaded.simulate("fastpipe")
+
+
+def _computed(run):
+    events = run.events
+    rows = events[events["kind"] == "compute"]
+    return (rows["end_ns"] - rows["start_ns"]).sum()
 
 
 def test_export(loaded, tmp_path):

@@ -20,7 +20,7 @@ from dashboards.parts.zoom import zoom_callback, zoom_id
 from dashboards.shell import badge, error_panel
 from dashboards.state import ViewState
 from dashboards.timeline.view import picture
-from dashboards.what_if.asked import OPTIONS, WhatIf, measured_of, what_if_of
+from dashboards.what_if.asked import LAYERS, OPTIONS, WhatIf, measured_of, what_if_of
 from dashboards.what_if.controls import choice
 from dashboards.what_if.simulated import as_it_ran, beside, report_of, simulated
 from dpprof.analysis.compare import compare
@@ -98,7 +98,8 @@ def _remarks(context: Context, asked: WhatIf, measured: LibraryRun) -> list[str]
     """What the differences are from, and what makes them say less than they seem to."""
     words = [f"Differences are from {measured.id}, as it ran. {_trust(context, asked, measured)}"]
     report = measured.report
-    if (report.pp, report.micro_batches) != (asked.pp, asked.micro_batches):
+    other_model = context.option(LAYERS) or asked.costs != measured.id
+    if report.micro_batches != asked.micro_batches or (other_model and report.pp != asked.pp):
         words.append(
             f"A step is not the same work: PP {report.pp} and {report.micro_batches} micro-batches "
             f"measured, PP {asked.pp} and {asked.micro_batches} simulated; compare shares and "

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import cast
 
 from dashboards.library import IDEAL, LibraryRun
 from dashboards.page import Context
-from dashboards.what_if.costs import default_costs
+from dashboards.what_if.costs import costs_of, default_costs
 from dpprof.errors import DpprofError
-from dpprof.schedules.registry import schedule_names
+from dpprof.schedules.registry import make_schedule, schedule_names
+from dpprof.simulate.layers import same_model_layers
 from dpprof.simulate.walk import COMMUNICATIONS, Communication
 
 MOST_PP, MOST_CHUNKS = 64, 4096
@@ -44,7 +45,8 @@ OPTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
 class WhatIf:
     """What to simulate; `costs` names a run of the library or built-in costs.
 
-    `layers` is that of a stage's chunk, None for that of the costs.
+    `layers` is that of a stage's chunk, None for that of the costs; left out of what is asked, it
+    is that with which the model that was measured is cut into the schedule's stages.
     """
 
     schedule: str
@@ -95,7 +97,19 @@ def what_if_of(context: Context) -> WhatIf:
             f"{asked.id}: more than a page waits for (PP {MOST_PP}, {MOST_CHUNKS:,} chunks by the "
             f"layers asked for); use `{asked.command()}`"
         )
-    return asked
+    return asked if asked.layers else replace(asked, layers=_same_model(context, asked))
+
+
+def _same_model(context: Context, asked: WhatIf) -> int | None:
+    """Layers of a stage with which the measured model is cut; None where they are the costs'."""
+    library = context.library
+    ran = library.get(asked.costs).run.schedule if asked.costs in library.ids else None
+    if ran is None:
+        return None
+    costs = costs_of(library, asked.costs)
+    schedule = make_schedule(asked.schedule, asked.pp, asked.micro_batches)
+    layers = same_model_layers(costs, ran, schedule)
+    return None if layers == costs.layers else layers
 
 
 def measured_of(context: Context) -> LibraryRun:

@@ -90,22 +90,4 @@ def _simulated(text: str, run: Run) -> Run:
     from dpprof.api import LoadedRun
 
     name = text.partition(":")[2] or None
-    return LoadedRun(run).simulate(name, layers=_layers(name, run)).run
-
-
-def _layers(name: str | None, run: Run) -> int | None:
-    """Layers of a chunk with which another schedule cuts the same model; None: as in the run."""
-    from dpprof.analysis.costs import costs_from_run
-    from dpprof.schedules.registry import make_schedule
-
-    own = run.schedule
-    if name is None or own is None:
-        return None
-    stages = make_schedule(name, own.pp, own.micro_batches).placement.stage_count
-    model = costs_from_run(run).layers * own.placement.stage_count
-    if model % stages:
-        raise DpprofError(
-            f"{name} cuts the model into {stages} stages, by which its {model} layers do not "
-            "divide; profile a run with more layers"
-        )
-    return model // stages
+    return LoadedRun(run).simulate(name).run

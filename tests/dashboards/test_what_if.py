@@ -49,6 +49,21 @@ def test_what_is_left_out_is_as_in_the_run(library: Library) -> None:
     assert what_if_of(asking(library, **given)) == WhatIf("zb1p", 6, 12, "unit", "eager", 2)
 
 
+def test_another_schedule_cuts_the_same_model(library: Library) -> None:
+    """Two layers in each of four stages are one in each of eight."""
+    halves = what_if_of(asking(library, schedule="dualpipev"))
+    assert halves == WhatIf("dualpipev", 4, 8, "dualpipe", "eager", 1)
+    assert "--layers 1" in halves.command()
+    assert what_if_of(asking(library, schedule="1f1b", pp="2")).layers == 4
+    assert what_if_of(asking(library, schedule="1f1b")).layers is None
+    given = asking(library, schedule="dualpipev", layers="2")
+    assert what_if_of(given).layers == 2
+    built_in = asking(library, schedule="dualpipev", costs="unit-components")
+    assert what_if_of(built_in).layers is None
+    with pytest.raises(DpprofError, match="3 stages, by which its 8 layers do not divide"):
+        what_if_of(asking(library, schedule="1f1b", pp="3"))
+
+
 def test_the_run_beside_is_that_of_the_costs(library: Library) -> None:
     assert measured_of(asking(library, costs="1f1b")).id == "1f1b"
     assert measured_of(asking(library, costs="unit")).id == "dualpipe"

@@ -1,0 +1,24 @@
+"""The same model cut into another schedule's stages."""
+
+from __future__ import annotations
+
+from dpprof.costs.profile import CostProfile
+from dpprof.errors import DpprofError
+from dpprof.schedules.schedule import Schedule
+
+
+def same_model_layers(costs: CostProfile, ran: Schedule, schedule: Schedule) -> int:
+    """Layers of a stage with which `schedule` is of the model that `ran` ran with these costs.
+
+    A schedule of more stages has fewer layers in each, so that a step is the same work. Raises
+    `DpprofError` where the layers do not divide.
+    """
+    stages = schedule.placement.stage_count
+    model = costs.layers * ran.placement.stage_count
+    if model % stages:
+        raise DpprofError(
+            f"{schedule.name} cuts the model into {stages} stages, by which its {model} layers do "
+            "not divide; profile a run with more layers, or simulate another model: say how many "
+            "layers each stage is to have"
+        )
+    return model // stages
