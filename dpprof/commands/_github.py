@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpprof.errors import DpprofError
-
 if TYPE_CHECKING:
     from dpprof.gate.result import GateResult
 
@@ -32,7 +30,8 @@ def _append(path: Path, markdown: str) -> None:
         used = path.stat().st_size if path.exists() else 0
         with path.open("a", encoding="utf-8") as file:
             file.write(summary_part(markdown + "\n", used))
-    except OSError as error:
-        raise DpprofError(
-            f"{path}: cannot be written ({error.strerror}); GITHUB_STEP_SUMMARY names it"
-        ) from error
+    except OSError as error:  # no reason to hide the verdict
+        click.echo(
+            f"warning: {path}: cannot be written ({error.strerror}); GITHUB_STEP_SUMMARY names it",
+            err=True,
+        )

@@ -10,7 +10,7 @@ from dpprof.errors import DpprofError
 _TOKEN = re.compile(
     r"\s*(?:(?P<operator>[<>=!~]+)"
     r"|(?P<number>[+-]?(?:[0-9][0-9_]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)"
-    r"|(?P<word>%|[A-Za-zµ_][\w.\-µ]*)|(?P<other>\S))"
+    r"|(?P<word>%|[A-Za-z\u00b5\u03bc_][\w.\-]*)|(?P<other>\S))"
 )
 _LONGEST = 500
 

@@ -10,6 +10,7 @@ value     = number [unit] | number "%" "step"   12%  200us  3.5GiB  8  0.5% step
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, cast
@@ -26,7 +27,8 @@ _OPERATORS = (">", ">=", "<", "<=", "==")
 _UNITS: dict[str, tuple[Unit, float]] = {
     "ns": ("ns", 1),
     "us": ("ns", 1e3),
-    "µs": ("ns", 1e3),
+    "\u00b5s": ("ns", 1e3),  # the micro sign, and the Greek letter
+    "\u03bcs": ("ns", 1e3),
     "ms": ("ns", 1e6),
     "s": ("ns", 1e9),
     "%": ("share", 0.01),
@@ -116,7 +118,16 @@ def _condition(source: RuleText, metric: MetricName) -> _Found:
         raise source.wrong(token, f"{metric.text} is a word; it can be required with ==")
     if source.peek().kind == "end":
         raise source.wrong(source.peek(), f"here comes a word, such as {_EXAMPLES['text']}")
-    return _Found(token, Condition(operator, "word", word=source.rest()))
+    return _Found(token, Condition(operator, "word", word=_word(source)))
+
+
+def _word(source: RuleText) -> str:
+    """The rest of the rule: ``1f1b`` is no number, and a device's name may be several words."""
+    start = source.peek()
+    word = source.rest()
+    if re.search(r"[<>=]|\band\b", word):
+        raise source.wrong(start, "a required word (==) stands alone; write two rules")
+    return word
 
 
 def _number(source: RuleText, metric: MetricName, begun: _Found) -> _Found:
@@ -144,6 +155,10 @@ def _number(source: RuleText, metric: MetricName, begun: _Found) -> _Found:
         relative = replace(change, meaning="relative", amount=amount / 100)
         return begun._replace(condition=relative, reference=reference)
     scaled = replace(change, amount=amount * _scale(source, metric))
+    if metric.unit == "share" and abs(scaled.amount) > 1:
+        hint = f", or 100%; write {number.text}{'pp' if signed else '%'}"
+        hint = "" if unit.text in _UNITS else hint
+        raise source.wrong(number, f"a share is at most 1{hint}")
     return begun._replace(condition=scaled, reference=reference)
 
 

@@ -123,6 +123,17 @@ def test_github_gets_annotations_and_a_summary(tmp_path: Path, monkeypatch, caps
     assert summary.read_text().startswith("before\n# FAILED dualpipe")
 
 
+def test_a_summary_that_cannot_be_written_does_not_hide_the_verdict(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    assert cli.run(["gate", RUN, *rules("bubble_share > 1%")]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("FAILED")
+    assert f"warning: {tmp_path}: cannot be written" in said.err
+    assert cli.run(["gate", RUN, *rules("bubble_share > 50%")]) == 0
+
+
 def test_rules_and_baseline_come_from_the_configuration(baseline: str, tmp_path, capsys) -> None:
     (tmp_path / "dpprof.toml").write_text(
         f"[gate]\nfail_if = ['ranks == 8', 'step_ns > +1%']\nbaseline = '{baseline}'\n"
