@@ -65,7 +65,7 @@ PLANTED = (
         [0, 1, 2, 3],
         "memory",
         "holds_more",
-        r"ranks 0, 1, 2, 3: memory peak larger, most of it activations: \+1\.04 GiB",
+        r"ranks 0, 1, 2, 3: memory peak larger, the largest part activations: \+1\.04 GiB",
     ),
 )
 

@@ -205,7 +205,7 @@ def _value(figure: Figure | str) -> float:
 
 
 def _part(sides: Sides, ranks: Sequence[int]) -> str | None:
-    """What of the memory grew most."""
+    """What of the memory grew most, the largest part or all of it."""
     grown = {
         name: sum(_change(sides, name, rank) for rank in ranks)
         for name in MEMORY
@@ -256,4 +256,5 @@ def blame(run: Snapshot) -> Blame | None:
         state=state,
         state_ns=states[state],
         waits_for=None if longest is None else longest.waits_for,
+        waits_for_ns=0 if longest is None else longest.bubble_ns,
     )

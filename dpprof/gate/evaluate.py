@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dpprof.errors import DpprofError
-from dpprof.gate.names import IDEAL, JOB_FIGURES
+from dpprof.gate.names import IDEAL, JOB_FIGURES, WINDOW
 from dpprof.gate.rules import Condition, Rule
 from dpprof.gate.snapshot import Figure, Number, Snapshot
 from dpprof.gate.spread import Difference, Sampling, beside, difference
@@ -140,7 +140,7 @@ _NOT_KNOWN = "not known"
 _OF_OLD_FILES = frozenset(
     name
     for name, unit in JOB_FIGURES.items()
-    if unit in ("ns", "share") and not name.startswith((IDEAL, "critical_path."))
+    if unit in ("ns", "share") and not name.startswith((IDEAL, "critical_path.", WINDOW))
 )
 """What takes no time where a file that does not say so leaves it out."""
 

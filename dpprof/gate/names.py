@@ -48,6 +48,7 @@ SHARES: dict[str, tuple[str, str]] = {
 """Share -> the times whose ratio it is."""
 
 RANK_FIGURES: dict[str, Unit] = {
+    WINDOW: "ns",
     **dict.fromkeys((*TIMES, *STATE_TIMES), "ns"),
     **{f"{kind}.{time}": "ns" for kind in COMMUNICATION_KINDS for time in KIND_TIMES},
     **dict.fromkeys(SHARES, "share"),
@@ -85,7 +86,10 @@ _SCOPED = re.compile(r"(?:(?P<any>any)|rank(?P<rank>[0-9]{1,6})|stage(?P<stage>[
 
 @dataclass(frozen=True)
 class MetricName:
-    """A figure of the job, of any rank, of one rank, or of any rank that holds a stage."""
+    """A figure of the job, of any rank, of one rank, or of any rank that holds a stage.
+
+    `figure` is its own name, whatever `text` calls it.
+    """
 
     text: str
     figure: str
@@ -97,16 +101,43 @@ class MetricName:
 def read_name(text: str) -> MetricName:
     """``bubble_share``, ``any.bubble_share``, ``rank3.bubble_share`` or ``stage1.bubble_share``.
 
+    The paths of ``dpprof analyze --format json`` are names too: ``states_ns.compute``,
+    ``by_kind.dispatch.exposed_ns``, ``total.bubble_share``, ``memory.peak_allocated_bytes``.
     Raises `DpprofError` that lists the nearest names.
     """
     match = _SCOPED.fullmatch(text)
     if match is None:
-        return MetricName(text, text, _unit(text, text, JOB_FIGURES))
-    unit = _unit(match[4], text, RANK_FIGURES)
+        figure = _of_path(text)
+        return MetricName(text, figure, _unit(figure, text, JOB_FIGURES))
+    figure = _of_path(match[4])
+    unit = _unit(figure, text, RANK_FIGURES)
     for scope in ("rank", "stage"):
         if match[scope] is not None:
-            return MetricName(text, match[4], unit, scope, int(match[scope]))
-    return MetricName(text, match[4], unit, "any")
+            return MetricName(text, figure, unit, scope, int(match[scope]))
+    return MetricName(text, figure, unit, "any")
+
+
+def _of_path(text: str) -> str:
+    """The name of what a path in the report's JSON leads to; other texts as they are."""
+    plain = text.removeprefix("total.")
+    plain = re.sub(r"^states_ns\.(.+)$", r"\1_ns", plain)
+    plain = plain.removeprefix("by_kind.").removeprefix("memory.")
+    plain = _PATHS.get(plain, plain)
+    return plain if plain in JOB_FIGURES else text
+
+
+_PATHS = {"ideal.window_ns": "ideal.step_ns", "steps.used": "steps"}
+_MEANT = {
+    "throughput": "tokens_per_second",
+    "tokens_per_s": "tokens_per_second",
+    "mfu": "model_flops_per_second",
+    "flops": "model_flops_per_second",
+    "step_time": "step_ns",
+    "duration_ns": "step_ns",
+    "memory": "peak_allocated_bytes",
+    "idle": "bubble_ns",
+}
+"""What others call a figure -> its name here."""
 
 
 def _unit(figure: str, text: str, known: dict[str, Unit]) -> Unit:
@@ -115,7 +146,8 @@ def _unit(figure: str, text: str, known: dict[str, Unit]) -> Unit:
     if figure in JOB_FIGURES:
         raise DpprofError(f"{figure!r} is a figure of the job, not of a rank; write {figure!r}")
     prefix = text[: len(text) - len(figure)]
-    near = difflib.get_close_matches(figure, known, n=3, cutoff=0.5)
+    meant = [_MEANT[figure]] if _MEANT.get(figure) in known else []
+    near = meant or difflib.get_close_matches(figure, known, n=3, cutoff=0.5)
     hint = f"; nearest: {', '.join(prefix + name for name in near)}" if near else ""
     raise DpprofError(
         f"unknown metric {text!r}{hint}; `dpprof baseline show RUN` lists all with their values"

@@ -86,7 +86,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Blame(msgspec.Struct, frozen=True, kw_only=True):
-    """Without a baseline: where a bubble that breaks a limit is largest, and what it waits for."""
+    """Where a bubble that breaks a limit is largest, and for whom that rank waits longest.
+
+    `state` is the largest of the bubble; `waits_for_ns` is of all of the bubble, not of the state.
+    """
 
     rank: int
     stages: list[int]
@@ -94,6 +97,7 @@ class Blame(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     state_ns: Number
     waits_for: int | None
+    waits_for_ns: Number = 0
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,8 @@ def snapshot_document(name: str, snapshot: Snapshot) -> Document:
                 notes=(
                     "of each rank: rank3.METRIC, any.METRIC, stage1.METRIC; what is not listed "
                     "took no time",
+                    "exposed.dispatch_ns: a state of the step, in which each moment has one kind; "
+                    "dispatch.exposed_ns: of the operations of that kind, beside others or not",
                     *(f"{what}: {why}" for what, why in snapshot.missing.items()),
                 ),
             ),

@@ -77,7 +77,8 @@ def _doubt(rule: RuleResult) -> str:
 
 def _check_words(rule: RuleResult) -> str:
     check = rule.checks[0]
-    where = "" if check.rank is None else f" (rank {check.rank})"
+    named = check.rank is None or rule.metric.startswith("rank")
+    where = "" if named else f" (rank {check.rank})"
     name = f"{rule.metric}{where}"
     if check.status in ("missing", "skipped"):
         return f"{name}: n/a, {check.reason}"
@@ -85,7 +86,10 @@ def _check_words(rule: RuleResult) -> str:
     if "==" in rule.rule:
         return f"{name} is {value}, required {value_text(check.limit, rule.unit)}"
     if check.reference is None:
-        return f"{name} is {value}, limit {value_text(check.limit, rule.unit)}"
+        limit = value_text(check.limit, rule.unit)
+        if ">=" in rule.rule or "<=" in rule.rule:
+            return f"{name} is {value}, must be {'below' if '>=' in rule.rule else 'above'} {limit}"
+        return f"{name} is {value}, limit {limit}"
     text = f"{name} {change_text(check, rule.unit)}: {value_text(check.reference, rule.unit)} "
     text += f"{'ideally' if rule.compares_with == 'ideal' else 'before'}, now {value}"
     return f"{text}; {check.reason}" if check.reason else text
@@ -135,18 +139,17 @@ def _cause(finding: Finding) -> str:
             return "idle, with no cause found"
         case "waits":
             return "waits longer for other ranks, none of which does more itself"
-    part = (
-        f", most of it {finding.part}s"
-        if finding.part == "activation"
-        else (f", most of it {finding.part}" if finding.part else "")
-    )
+    plural = "s" * (finding.part == "activation")
+    part = f", the largest part {finding.part}{plural}" if finding.part else ""
     return f"memory peak larger{part}"
 
 
 def blame_words(blame: Blame) -> str:
-    """Without a baseline: ``rank 3 idles most, 14.2 ms a step; 9.1 ms of it ...``."""
+    """``rank 3 idles most: 14.2 ms a step, of it 9.1 ms bubble.host; it waits longest for ...``."""
     unit = time_unit(blame.bubble_ns)
-    waits = "" if blame.waits_for is None else f", most of it for rank {blame.waits_for}"
+    waits = ""
+    if blame.waits_for is not None:
+        waits = f"; it waits longest for rank {blame.waits_for}, {unit.full(blame.waits_for_ns)}"
     stages = f" ({_stage_words(blame.stages)})" if blame.stages else ""
     return (
         f"rank {blame.rank}{stages} idles most: {unit.full(blame.bubble_ns)} a step, of it "

@@ -8,7 +8,7 @@ from dpprof.gate.culprit import Sides, blame, find_culprits
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import take_snapshot
 from dpprof.gate.snapshot import Figure, Waiting
-from dpprof.reporters.gate_words import finding_words
+from dpprof.reporters.gate_words import blame_words, finding_words
 
 MS = 10**6
 
@@ -57,7 +57,7 @@ def test_larger_activations_are_a_finding_of_memory_alone(plain, make_simulated)
     (finding,) = result.findings
     assert (finding.ranks, finding.kind, finding.cause) == ([0, 1, 2, 3], "memory", "holds_more")
     assert finding.part == "activation"
-    assert "memory peak larger, most of it activations: +" in finding_words(finding)
+    assert "memory peak larger, the largest part activations: +" in finding_words(finding)
 
 
 def test_an_unchanged_simulated_run_passes(plain, make_simulated) -> None:
@@ -121,6 +121,11 @@ def test_without_a_baseline_the_rank_that_idles_most_is_blamed(make_snapshot) ->
     found = blame(run)
     assert found is not None
     assert (found.rank, found.state, found.waits_for) == (1, "bubble.dependency", 2)
+    assert found.waits_for_ns == 20
+    assert blame_words(found).startswith(
+        "rank 1 (stage 1) idles most: 30.00 ms a step, of it 25.00 ms bubble.dependency; it waits "
+        "longest for rank 2, "
+    )
     assert blame(make_snapshot({}, {"bubble_ns": [0, 0]})) is None
 
 

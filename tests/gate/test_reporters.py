@@ -163,6 +163,21 @@ def test_what_is_not_significant_is_not_called_kept(make_snapshot) -> None:
     assert said["ranks == 1"] == "ranks is 1, required 1"
 
 
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("ranks >= 2", "ranks is 2, must be below 2"),
+        ("ranks <= 2", "ranks is 2, must be above 2"),
+        ("ranks > 1", "ranks is 2, limit 1"),
+        ("rank1.exposed_ns > 1ms", "rank1.exposed_ns is 30 ms, limit 1 ms"),
+        ("any.exposed_ns > 1ms", "any.exposed_ns (rank 1) is 30 ms, limit 1 ms"),
+    ],
+)
+def test_a_broken_limit_is_said_in_one_line(make_snapshot, rule: str, says: str) -> None:
+    run = make_snapshot({}, {"exposed_ns": [10 * MS, 30 * MS]})
+    assert headline(gate(run, [rule])).endswith(f"1 of 1 limit broken: {says}")
+
+
 def test_there_are_at_most_ten_annotations(make_snapshot) -> None:
     rules = [f"ranks == {count}" for count in range(5, 30)]
     lines = render_gate(gate(make_snapshot(), rules), "github").splitlines()

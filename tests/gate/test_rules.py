@@ -141,6 +141,41 @@ def test_the_scopes_of_names() -> None:
     assert read_name("exposed.all_to_all_ns").scope == "job"
 
 
+@pytest.mark.parametrize(
+    ("path", "figure", "scope"),
+    [
+        ("window_ns", "window_ns", "job"),
+        ("rank0.window_ns", "window_ns", "rank"),
+        ("total.bubble_share", "bubble_share", "job"),
+        ("total.hidden_share", "hidden_share", "job"),
+        ("states_ns.compute", "compute_ns", "job"),
+        ("states_ns.exposed.dispatch", "exposed.dispatch_ns", "job"),
+        ("total.states_ns.bubble.dependency", "bubble.dependency_ns", "job"),
+        ("any.states_ns.bubble.host", "bubble.host_ns", "any"),
+        ("by_kind.dispatch.exposed_ns", "dispatch.exposed_ns", "job"),
+        ("rank3.by_kind.p2p.wait_ns", "p2p.wait_ns", "rank"),
+        ("memory.peak_allocated_bytes", "peak_allocated_bytes", "job"),
+        ("stage1.memory.activation_bytes", "activation_bytes", "stage"),
+        ("ideal.window_ns", "ideal.step_ns", "job"),
+        ("ideal.closed_form_ns", "ideal.closed_form_ns", "job"),
+        ("steps.used", "steps", "job"),
+    ],
+)
+def test_paths_of_the_json_are_names_too(path: str, figure: str, scope: str) -> None:
+    found = read_name(path)
+    assert (found.text, found.figure, found.scope) == (path, figure, scope)
+    assert found.unit == JOB_FIGURES[figure]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("throughput", "tokens_per_second"), ("mfu", "model_flops_per_second"), ("idle", "bubble_ns")],
+)
+def test_other_words_for_a_figure_lead_to_it(text: str, meant: str) -> None:
+    with pytest.raises(DpprofError, match=f"unknown metric '{text}'; nearest: {meant};"):
+        read_name(text)
+
+
 def test_every_share_is_of_known_times() -> None:
     for part, whole in SHARES.values():
         assert RANK_FIGURES[part] == "ns"
