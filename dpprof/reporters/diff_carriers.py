@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dpprof.analysis.diff.figures import KernelDiff, MemoryDiff, Part, SlotDiff
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
 from dpprof.reporters.content import MOST_RANKS, Cell, Section
-from dpprof.reporters.diff_layout import SHORTEST_NAME, Layout, Row, shortened
+from dpprof.reporters.diff_layout import Layout, Row
+from dpprof.reporters.diff_names import shown_names
 from dpprof.reporters.diff_words import busy_change, per_step, signed
 from dpprof.reporters.units import UNKNOWN, ByteUnit, byte_unit
 from dpprof.tables.kinds import COMPUTE, MEMORY, OVERLAP
@@ -87,9 +88,10 @@ class Carriers(Layout):
         parts = self.shown(self.diff.operations.parts)[:MOST_ROWS]
         changes = [self._by_state(part) for part in parts]
         states = [state for state in _BUSY if any(state in one for one in changes)]
+        names = shown_names((part.name for part in parts), self.name_width(3 + len(states)))
         rows = tuple(
             (
-                Cell(shortened(part.name, self.name_width - 9 * (len(states) - 1))),
+                Cell(names[part.name]),
                 *self.times(part),
                 *(Cell(signed(self.unit, one.get(state, 0))) for state in states),
             )
@@ -111,7 +113,12 @@ class Carriers(Layout):
         return {name: change for name, change in changes.items() if change}
 
     def slots(self) -> Section:
-        """The slots that changed most."""
+        """The slots that changed most, as far as both sides say which is which."""
+        known = [
+            slot
+            for slot in self.diff.slots.rows
+            if slot.stage is not None or slot.micro_batch is not None
+        ]
         rows = tuple(
             (
                 Cell(_slot_words(slot)),
@@ -119,7 +126,7 @@ class Carriers(Layout):
                 Cell(_ran_in(slot.new_slot, slot.new_ranks)),
                 *self.times(slot, self.diff.steps),
             )
-            for slot in self.diff.slots.rows[:MOST_ROWS]
+            for slot in known[:MOST_ROWS]
             if slot.change_ns
         )
         return Section(
@@ -136,7 +143,10 @@ class Carriers(Layout):
             {*row.base_names, *row.new_names} <= operations for row in self.diff.kernels.rows
         ):
             return Section("", (), ())
-        rows = tuple(self._kernel(row) for row in self.diff.kernels.rows[:MOST_ROWS])
+        shown = self.diff.kernels.rows[:MOST_ROWS]
+        longest = max(len(_names_words(row)) for row in shown) if shown else 0
+        names = shown_names((row.title for row in shown), self.name_width(5, longest))
+        rows = tuple(self._kernel(row, names[row.title]) for row in shown)
         return Section(
             f"Kernels that changed most ({self.unit.name} per step, mean of the ranks)",
             ("kernel", "names", "base calls", "new calls", "base", "new", "change"),
@@ -144,10 +154,9 @@ class Carriers(Layout):
             text_columns=2,
         )
 
-    def _kernel(self, row: KernelDiff) -> Row:
+    def _kernel(self, row: KernelDiff, name: str) -> Row:
         count = per_step(self.diff)
         calls = (Cell(f"{calls / count:.4g}") for calls in (row.base_calls, row.new_calls))
-        name = shortened(row.title, max(self.name_width - 12, SHORTEST_NAME))
         return (Cell(name), Cell(_names_words(row)), *calls, *self.times(row))
 
 
@@ -155,7 +164,7 @@ def _renumbered(base: str, new: str) -> str:
     return base if base == new else f"{base} -> {new}"
 
 
-def _list(numbers: Iterable[int]) -> str:
+def _list(numbers: Iterable[object]) -> str:
     shown = [str(number) for number in numbers]
     if len(shown) > 4:
         shown = [*shown[:3], f"... {shown[-1]}"]
@@ -172,7 +181,7 @@ def _slot_words(slot: SlotDiff) -> str:
 
 
 def _ran_in(slot: str | None, ranks: Iterable[int]) -> str:
-    return "-" if slot is None else f"{slot} (rank {_list(ranks)})"
+    return "-" if slot is None else f"{_list(slot.split(', '))} (rank {_list(ranks)})"
 
 
 def _names_words(row: KernelDiff) -> str:

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dpprof.analysis.diff.figures import Diff, KernelDiff, Part, SlotDiff
-from dpprof.analysis.diff.names import family
 from dpprof.reporters.content import Cell
 from dpprof.reporters.diff_words import per_step, signed, unit_of_diff
-from dpprof.reporters.kinds import short_name
 from dpprof.reporters.units import TimeUnit
 
-SHORTEST_NAME = 24
-_OTHER_COLUMNS = 55  # characters that the columns beside a name take
+_SHORTEST_NAME = 18
+_NUMBER = 10  # characters that a column of numbers takes
 _SHOWN_SHARE = 0.0002
 """Of the step: parts that take less on both sides are left out of tables for people."""
 
@@ -46,15 +44,6 @@ class Layout:
             Cell(signed(self.unit, part.change_ns / count)),
         )
 
-    @property
-    def name_width(self) -> int:
-        """Characters that the name of a kernel may have."""
-        return max(self.width - _OTHER_COLUMNS, SHORTEST_NAME)
-
-
-def shortened(name: str, longest: int) -> str:
-    """Operations stay whole, kernels lose their arguments, element-wise ones tell the functor."""
-    if len(name) <= longest:
-        return name
-    functor = family(name)
-    return functor if functor.startswith("element-wise") else short_name(name, longest)
+    def name_width(self, numbers: int, other: int = 0) -> int:
+        """Characters for names beside so many columns of numbers and `other` characters."""
+        return max(self.width - _NUMBER * numbers - other, _SHORTEST_NAME)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dpprof.analysis.diff.figures import Bytes, Diff, Promise, PromiseDiff
+from dpprof.analysis.diff.figures import Bytes, Diff, MemoryDiff, Promise, PromiseDiff
 from dpprof.reporters.content import Cell, Section
 from dpprof.reporters.diff_words import signed_bytes, unit_of_diff
 from dpprof.reporters.units import UNKNOWN, bytes_text, rate_text
@@ -31,10 +31,17 @@ def memory_section(diff: Diff) -> Section:
         parts=memory.parts,
     )
     known = memory.base_bytes is not None or memory.new_bytes is not None
-    where = f" (rank {memory.base_rank} -> rank {memory.new_rank})" if known else ""
     rows = tuple(_memory_rows(whole, 0)) if known else ()
     notes = tuple(dict.fromkeys(memory.reasons))
-    return Section(f"Largest memory peak{where}", ("", "base", "new", "change"), rows, notes)
+    title = f"Largest memory peak{_where(memory) if known else ''}"
+    return Section(title, ("", "base", "new", "change"), rows, notes)
+
+
+def _where(memory: MemoryDiff) -> str:
+    """`` (rank 0 -> rank 6)``: whose peak it is on both sides, as far as it is known."""
+    ranks = memory.base_rank, memory.new_rank
+    words = [f"rank {rank}" if rank is not None else UNKNOWN for rank in ranks]
+    return f" ({' -> '.join(dict.fromkeys(words))})"
 
 
 def _memory_rows(part: Bytes, depth: int) -> Iterator[_Row]:

@@ -16,13 +16,19 @@ from dpprof.analysis.diff.part_names import (
     UNDER_OTHERS,
 )
 from dpprof.reporters.content import Cell, Section
-from dpprof.reporters.diff_layout import Layout, Row, shortened
+from dpprof.reporters.diff_layout import Layout, Row
+from dpprof.reporters.diff_names import shortened, shown_names
 from dpprof.reporters.diff_words import interval_text, per_step, signed
 from dpprof.tables.kinds import BUBBLE_DEPENDENCY, BUBBLE_DRAIN, BUBBLE_WARMUP
 
 _MOST_CAUSES = 3
 _MOST_OPERATIONS = 5
+_SHARE_AND_INTERVAL = 36  # characters
 _INDENT = "  "
+_BETWEEN_STEPS = (
+    "intervals: from the steps of these two runs; the same thing run again may differ by more"
+)
+_NOT_SIGNIFICANT = "n.s.: not significant, the interval holds 0"
 _WAITING = (BUBBLE_WARMUP, BUBBLE_DEPENDENCY, BUBBLE_DRAIN)
 
 
@@ -31,17 +37,14 @@ class Changes(Layout):
 
     def step(self) -> Section:
         """The step by state, with the causes of bubbles."""
-        rows = [
-            self._part_row(part, depth, with_effect=True)
-            for part, depth in self._walk(self.diff.time)
-        ]
+        rows = [self._step_row(part, depth) for part, depth in self._walk(self.diff.time)]
         title = f"Step by state ({self.unit.name} per step, mean of the ranks; share of BASE's step"
         columns: tuple[str, ...] = ("", "base", "new", "change", "share")
         if self.diff.unknown_effects:
             note = f"intervals: n/a, {self.diff.unknown_effects}"
             return Section(f"{title})", columns, tuple(row[:-1] for row in rows), (note,))
         doubtful = any(row[-1].share for row in rows)
-        notes = ("n.s.: not significant, the interval holds 0",) if doubtful else ()
+        notes = (_BETWEEN_STEPS, *([_NOT_SIGNIFICANT] if doubtful else []))
         columns = (*columns, "interval")
         return Section(f"{title}; 95 % intervals)", columns, tuple(rows), notes)
 
@@ -56,14 +59,14 @@ class Changes(Layout):
             words = _cause_words(part.name, one.name) if is_state else one.name
             yield from self._walk(replace(one, name=words), depth + 1)
 
-    def _part_row(self, part: Part, depth: int, *, with_effect: bool = False) -> Row:
-        name = shortened(part.name, self.name_width)
-        cells = (Cell(_INDENT * depth + name), *self.times(part))
-        if not with_effect:
-            return cells
+    def _step_row(self, part: Part, depth: int) -> Row:
+        name = shortened(part.name, self.name_width(3, _SHARE_AND_INTERVAL))
         share = part.change_ns / self.diff.time.base_ns if self.diff.time.base_ns else None
         shown = "" if share is None else f"{share:+.1%}"
-        return (*cells, Cell(shown), self._effect(part))
+        return (*self._part_row(part, depth, name), Cell(shown), self._effect(part))
+
+    def _part_row(self, part: Part, depth: int, name: str) -> Row:
+        return (Cell(_INDENT * depth + name), *self.times(part))
 
     def _effect(self, part: Part) -> Cell:
         effect = part.effect
@@ -73,11 +76,14 @@ class Changes(Layout):
 
     def work(self) -> Section:
         """Computing by what is the same work, each by its largest operations."""
-        rows = [self._part_row(self.diff.work, 0)]
-        for part in self.shown(self.diff.work.parts):
-            rows.append(self._part_row(part, 1))
-            shown = self.shown(part.parts)[:_MOST_OPERATIONS]
-            rows += [self._part_row(one, 2) for one in shown]
+        whole, classes = self.diff.work, self.shown(self.diff.work.parts)
+        shown = {part.name: self.shown(part.parts)[:_MOST_OPERATIONS] for part in classes}
+        longest = self.name_width(3, 2 * len(_INDENT))
+        names = shown_names((one.name for parts in shown.values() for one in parts), longest)
+        rows = [self._part_row(whole, 0, whole.name)]
+        for part in classes:
+            rows.append(self._part_row(part, 1, part.name))
+            rows += [self._part_row(one, 2, names[one.name]) for one in shown[part.name]]
         title = f"Computing by work ({self.unit.name} per step, mean of the ranks)"
         return Section(title, ("", "base", "new", "change"), tuple(rows), (self._alignment(),))
 

@@ -81,8 +81,10 @@ def _step(diff: Diff, unit: TimeUnit) -> str:
 def _interval(effect: Effect | None, unit: TimeUnit, diff: Diff) -> str:
     if effect is None:
         return f"significance n/a, {diff.unknown_effects}"
-    span = f"95 % interval {interval_text(effect, unit)} {unit.name}"
-    return span if effect.significant else f"not significant ({span})"
+    span = f"{interval_text(effect, unit)} {unit.name}"
+    if effect.significant:
+        return f"95 % interval between these steps {span}"
+    return f"not significant between these steps (95 % interval {span})"
 
 
 def interval_text(effect: Effect, unit: TimeUnit) -> str:
@@ -169,8 +171,8 @@ def _main_cause(part: Bytes) -> str:
 
 def signed_bytes(change: int | None) -> str:
     """A change in bytes with its sign and unit."""
-    if change is None:
-        return bytes_text(None)
+    if not change:
+        return bytes_text(None) if change is None else "0"
     return f"{'-' if change < 0 else '+'}{bytes_text(abs(change))}"
 
 

@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from dpprof.analysis.diff.make import diff_runs
 from dpprof.reporters.diff import DIFF_FORMATS, diff_document, render_diff
-from dpprof.reporters.diff_words import answer
+from dpprof.reporters.diff_promises import memory_section
+from dpprof.reporters.diff_words import answer, signed_bytes
 from dpprof.runs.manifest import RankPlace
 
 _MS = 1_000_000
@@ -47,6 +49,7 @@ def test_no_change_is_said_so(make_run, event):
     text = render_diff(diff_runs(run, run), "table")
     assert "NEW takes as long per step as BASE: 110.00 ms\n" in text
     assert "n.s.: not significant" in text
+    assert "from the steps of these two runs; the same thing run again may differ by more" in text
 
 
 def test_a_change_within_the_spread_is_not_significant(make_run, event):
@@ -58,7 +61,8 @@ def test_a_change_within_the_spread_is_not_significant(make_run, event):
         return make_run(rows, used_steps=tuple(range(len(lengths))))
 
     diff = diff_runs(run(100, 120, 110), run(104, 125, 107))
-    assert re.search(r"slower per step .*; not significant \(95 % interval -\d", next(answer(diff)))
+    words = r"slower per step .*; not significant between these steps \(95 % interval -\d"
+    assert re.search(words, next(answer(diff)))
 
 
 def test_runs_of_hardly_anything_are_rendered(make_run, event):
@@ -157,6 +161,30 @@ def test_slots_are_told_by_stage_and_micro_batch(sample_diff):
     assert re.search(
         r"F, stage \d, mb \d +F0\.\d \(rank \d\) +F[01]\.\d&B[01]\.\d \(rank \d\)", text
     )
+
+
+def test_slots_of_unknown_place_are_no_table(sample_diff):
+    """A cell would list all slots of the run."""
+    rows = [replace(row, stage=None, micro_batch=None) for row in sample_diff.slots.rows]
+    diff = replace(sample_diff, slots=replace(sample_diff.slots, rows=rows))
+    titles = [block.title for block in diff_document(diff, 100).blocks]
+    assert not any(title.startswith("Slots") for title in titles)
+    many = replace(
+        sample_diff.slots.rows[0], micro_batch=None, new_slot="F0.0, F0.1, F0.2, F0.3, F0.4"
+    )
+    diff = replace(sample_diff, slots=replace(sample_diff.slots, rows=[many]))
+    assert "F0.0, F0.1, F0.2, ... F0.4 (rank" in render_diff(diff, "markdown")
+
+
+def test_whose_peak_it_is_is_said_as_far_as_it_is_known(sample_diff):
+    def title(base, new):
+        memory = replace(sample_diff.memory, base_rank=base, new_rank=new)
+        return memory_section(replace(sample_diff, memory=memory)).title
+
+    assert title(0, 2) == "Largest memory peak (rank 0 -> rank 2)"
+    assert title(1, 1) == "Largest memory peak (rank 1)"
+    assert title(1, None) == "Largest memory peak (rank 1 -> n/a)"
+    assert signed_bytes(0) == "0"
 
 
 def test_json_is_the_diff(sample_diff):
