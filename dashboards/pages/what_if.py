@@ -22,6 +22,7 @@ from dashboards.state import ViewState
 from dashboards.timeline.view import picture
 from dashboards.what_if.asked import LAYERS, OPTIONS, WhatIf, measured_of, what_if_of
 from dashboards.what_if.controls import choice
+from dashboards.what_if.costs import step_of_costs
 from dashboards.what_if.simulated import as_it_ran, beside, report_of, simulated
 from dpprof.analysis.compare import compare
 from dpprof.analysis.figures import Report
@@ -97,6 +98,9 @@ def _headlines(
 def _remarks(context: Context, asked: WhatIf, measured: LibraryRun) -> list[str]:
     """What the differences are from, and what makes them say less than they seem to."""
     words = [f"Differences are from {measured.id}, as it ran. {_trust(context, asked, measured)}"]
+    step = step_of_costs(context.library, asked.costs)
+    if step is not None:
+        words.append(f"The costs are those of step {step} of {asked.costs} alone: the run is big.")
     report = measured.report
     other_model = context.option(LAYERS) or asked.costs != measured.id
     if report.micro_batches != asked.micro_batches or (other_model and report.pp != asked.pp):

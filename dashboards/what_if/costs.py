@@ -43,15 +43,27 @@ def costs_of(library: Library, name: str) -> CostProfile:
     raise DpprofError(f"there are no costs {name[:40]!r}; there are those of {known}")
 
 
+def step_of_costs(library: Library, name: str) -> int | None:
+    """The one step that the costs of a big run are measured in; None where it is all of them."""
+    run = library.get(name).run if name in library.ids else None
+    if run is None or len(run.used_steps) < 2 or not _is_big(run):
+        return None
+    return run.used_steps[0]
+
+
 def _measured(run: LibraryRun) -> CostProfile:
     return costs_from_run(_one_step(run.run), run.id)
 
 
 def _one_step(run: Run) -> Run:
     """The run; of a big one only its first used step, read one rank after another."""
-    if run.held.count <= MOST_EVENTS or not run.used_steps:
+    if not _is_big(run):
         return run
     step = run.used_steps[0]
     parts = [run.held.of_rank(place.rank) for place in run.places]
     events = pd.concat([part[part[STEP] == step] for part in parts], ignore_index=True)
     return replace(run, held=HeldEvents(events), used_steps=(step,))
+
+
+def _is_big(run: Run) -> bool:
+    return run.held.count > MOST_EVENTS and len(run.used_steps) > 0

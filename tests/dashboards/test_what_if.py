@@ -136,8 +136,11 @@ def test_of_a_big_run_one_step_gives_the_costs(
 ) -> None:
     run = load_run(SAMPLES / "dualpipe")
     one_step = costs_from_run(load_run(SAMPLES / "dualpipe", steps=str(run.used_steps[0])), "a")
-    monkeypatch.setattr(costs, "MOST_EVENTS", 10)
     big = Library({"a": lambda: run})
+    assert costs.step_of_costs(big, "a") is None
+    monkeypatch.setattr(costs, "MOST_EVENTS", 10)
+    assert costs.step_of_costs(big, "a") == run.used_steps[0]
+    assert costs.step_of_costs(big, "unit") is None
     measured = costs_of(big, "a")
     assert measured.component_ns == one_step.component_ns
     assert measured.message == one_step.message
