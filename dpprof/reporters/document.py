@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dpprof.reporters.content import Section
+from dpprof.reporters.content import Section, one_line
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,11 @@ class Listing:
 
     title: str
     lines: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Names are shown as `one_line` has them."""
+        object.__setattr__(self, "title", one_line(self.title))
+        object.__setattr__(self, "lines", tuple(map(one_line, self.lines)))
 
 
 @dataclass(frozen=True)
@@ -24,3 +29,10 @@ class Document:
     answer: tuple[str, ...]
     blocks: tuple[Section | Listing, ...]
     warnings: tuple[str, ...] = ()
+    style: str = ""  # of the title at a terminal
+
+    def __post_init__(self) -> None:
+        """As `Listing`."""
+        object.__setattr__(self, "title", one_line(self.title))
+        for name in ("about", "answer", "warnings"):
+            object.__setattr__(self, name, tuple(map(one_line, getattr(self, name))))

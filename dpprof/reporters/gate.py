@@ -25,6 +25,13 @@ from dpprof.reporters.gate_words import (
 )
 from dpprof.reporters.units import UNKNOWN
 
+_STYLES = {
+    "passed": "green",
+    "failed": "red",
+    "missing": "red",
+    "not_significant": "yellow",
+    "skipped": "dim",
+}
 _SOURCES = {
     "emulated": "EMULATED: the time of components and messages is modelled, not measured",
     "simulated": "SIMULATED: computed from costs, nothing ran",
@@ -42,6 +49,7 @@ def gate_document(result: GateResult) -> Document:
         answer=tuple(answer),
         blocks=(_rules(result),),
         warnings=(*notes(result), *result.warnings),
+        style=_STYLES["passed" if result.passed else "failed"],
     )
 
 
@@ -73,7 +81,10 @@ def _rules(result: GateResult) -> Section:
     return Section(
         "Rules (a rule says when to fail; times per step, the worst rank of each)",
         ("verdict", "rule", "rank", "value", "reference", "change", "95%", "limit"),
-        tuple(tuple(map(Cell, _row(rule))) for rule in result.rules),
+        tuple(
+            (Cell(status_word(rule.status), style=_STYLES[rule.status]), *map(Cell, _row(rule)))
+            for rule in result.rules
+        ),
         text_columns=2,
     )
 
@@ -83,7 +94,6 @@ def _row(rule: RuleResult) -> tuple[str, ...]:
     more = sum(one.status == check.status for one in rule.checks[1:])
     also = f" +{more}" if more and check.status in ("failed", "missing") else ""
     return (
-        status_word(rule.status),
         rule.rule,
         "" if check.rank is None else f"{check.rank}{also}",
         value_text(check.value, rule.unit),

@@ -15,7 +15,7 @@ from dpprof.analysis.compare import Comparison
 from dpprof.analysis.figures import Report
 from dpprof.analysis.kind_figures import KindReport
 from dpprof.reporters.bars import PAINTS, bars
-from dpprof.reporters.content import Cell, Section, View, unit_of
+from dpprof.reporters.content import Cell, Section, View, one_line, unit_of
 from dpprof.reporters.document import Document
 from dpprof.reporters.kinds import kind_sections, kind_warnings
 from dpprof.reporters.longest import longest_regions
@@ -49,7 +49,7 @@ def kinds_text(report: KindReport, view: View) -> str:
 
 
 def _document_parts(document: Document, view: View) -> Iterator[Text | Table]:
-    yield Text(document.title, style="bold")
+    yield Text(document.title, style=f"bold {document.style}")
     for line in document.about:
         about = Text(_wrapped(line, view), style="dim")
         about.highlight_words(_STANDS_OUT, style="not dim bold yellow")
@@ -107,7 +107,7 @@ def _comparison_parts(comparison: Comparison, view: View) -> Iterator[Text | Tab
 def _headline(name: str, report: Report) -> Iterator[Text]:
     stands_out = "" if report.source == "captured" else "bold yellow"
     source = (source_words(report), stands_out)
-    yield Text.assemble((name, "bold"), f": {run_words(report)}; ", source)
+    yield Text.assemble((one_line(name), "bold"), f": {run_words(report)}; ", source)
 
 
 def _bars(report: Report, view: View) -> Iterator[Text]:
@@ -160,7 +160,7 @@ _ASCII_HEAD = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=
 
 def _cell(cell: Cell, *, one_line: bool) -> Text:
     if not cell.share:
-        return Text(cell.text)
+        return Text(cell.text, cell.style)
     return Text.assemble(cell.text, " " if one_line else "\n", (f"{cell.share:>5}", "dim"))
 
 
@@ -176,7 +176,7 @@ def _width(section: Section) -> int:
 
 def _wrapped(text: str, view: View) -> str:
     """Lines after the first are set in, so that one entry does not look like two."""
-    return textwrap.fill(text, view.width, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.fill(one_line(text), view.width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _warnings(warnings: Iterable[str], view: View) -> Iterator[Text]:

@@ -107,6 +107,14 @@ def test_json_has_the_result_and_its_sentences(failed) -> None:
     assert form["findings"][0]["message"].startswith("rank 1 (stage 1): compute takes longer")
 
 
+def test_a_terminal_shows_the_verdicts_in_colours(failed, passed) -> None:
+    red, green = "\x1b[31mFAILED", "\x1b[32mok"
+    assert red in render_gate(failed, "table", width=200, color=True)
+    assert render_gate(failed, "table", width=200, color=True).startswith("\x1b[1;31mFAILED")
+    assert green in render_gate(passed, "table", color=True)
+    assert "\x1b" not in render_gate(failed, "table", width=200)
+
+
 def test_junit_has_the_shape_that_ci_systems_read(failed, passed) -> None:
     for result in (failed, passed):
         check_shape(ElementTree.fromstring(render_gate(result, "junit")))
