@@ -10,7 +10,7 @@ are there (FOLDER/*/dualpipe, FOLDER/*/1f1b). Then:
    the other: nothing has changed, so each failure is a false alarm; then the same with 5 % more
    exposed communication, or 5 % more bubble, in every step and on every rank of the run;
 3. the same with three runs a side, made in turn;
-4. the same with drawn runs of five steps that have the measured spread, one a side.
+4. the same with drawn runs of five steps that have the measured spread, one a side and two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -144,7 +144,7 @@ def _sum(row: npt.NDArray[np.int64], states: tuple[str, ...]) -> int:
     return int(sum(row[STATES.index(state)] for state in states))
 
 
-def failures(pairs: Iterator[tuple[Snapshot, Snapshot]], verbose: bool = True) -> tuple[int, int]:
+def failures(pairs: Iterable[tuple[Snapshot, ...]], verbose: bool = True) -> tuple[int, int]:
     """How many gates of (run, baseline) fail, of how many."""
     results = [gate(run, (), Baseline(name="baseline", snapshot=base)) for run, base in pairs]
     failed = [one for one in results if not one.passed]
@@ -187,15 +187,16 @@ def report_schedule(name: str, measured: list[Measured], repeats: int, far: bool
             f"{what}, three runs a side in turn",
             *failures(in_turn(measured[0], runs, change)),
         )
-    for what, change in CHANGES.items():
-        drawn = (
-            (
-                as_snapshot(measured[0], noise.draw(change)),
-                as_snapshot(measured[0], noise.draw(CHANGES[UNCHANGED])),
+    for runs_a_side, words in ((1, "drawn"), (2, "drawn, two runs a side")):
+        for what, change in CHANGES.items():
+            drawn = (
+                tuple(
+                    as_snapshot(measured[0], *(noise.draw(side) for _ in range(runs_a_side)))
+                    for side in (change, CHANGES[UNCHANGED])
+                )
+                for _ in range(repeats)
             )
-            for _ in range(repeats)
-        )
-        row(name, f"{what}, drawn", *failures(drawn))
+            row(name, f"{what}, {words}", *failures(drawn))
 
 
 def in_turn(
