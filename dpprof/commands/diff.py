@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,4 +91,6 @@ def _simulated(text: str, run: Run) -> Run:
     from dpprof.api import LoadedRun
 
     name = text.partition(":")[2] or None
-    return LoadedRun(run).simulate(name).run
+    simulated = LoadedRun(run).simulate(name).run
+    schedule = name or (run.schedule.name if run.schedule else run.name)
+    return replace(simulated, name=f"simulated {schedule}")

@@ -8,12 +8,14 @@ from msgspec.structs import replace
 
 from dpprof.analysis.diff.figures import Part
 from dpprof.analysis.diff.part_names import (
+    APPEARED,
     BUBBLE,
     EXPOSED,
     HIDDEN_PART,
     NO_PEER,
     TRANSFERS,
     UNDER_OTHERS,
+    WENT,
 )
 from dpprof.reporters.content import Cell, Section
 from dpprof.reporters.diff_layout import Layout, Row
@@ -25,9 +27,11 @@ _MOST_CAUSES = 3
 _MOST_OPERATIONS = 5
 _SHARE_AND_INTERVAL = 36  # characters
 _INDENT = "  "
+_STATES = "exposed: communication alone; overlap: computing that hides communication; bubble: idle"
 _BETWEEN_STEPS = (
     "intervals: from the steps of these two runs; the same thing run again may differ by more"
 )
+_CAME_AND_WENT = "appeared: only NEW does it, or does it more often; went: only BASE, or more often"
 _NOT_SIGNIFICANT = "n.s.: not significant, the interval holds 0"
 _WAITING = (BUBBLE_WARMUP, BUBBLE_DEPENDENCY, BUBBLE_DRAIN)
 
@@ -42,9 +46,9 @@ class Changes(Layout):
         columns: tuple[str, ...] = ("", "base", "new", "change", "share")
         if self.diff.unknown_effects:
             note = f"intervals: n/a, {self.diff.unknown_effects}"
-            return Section(f"{title})", columns, tuple(row[:-1] for row in rows), (note,))
+            return Section(f"{title})", columns, tuple(row[:-1] for row in rows), (_STATES, note))
         doubtful = any(row[-1].share for row in rows)
-        notes = (_BETWEEN_STEPS, *([_NOT_SIGNIFICANT] if doubtful else []))
+        notes = (_STATES, _BETWEEN_STEPS, *([_NOT_SIGNIFICANT] if doubtful else []))
         columns = (*columns, "interval")
         return Section(f"{title}; 95 % intervals)", columns, tuple(rows), notes)
 
@@ -85,7 +89,8 @@ class Changes(Layout):
             rows.append(self._part_row(part, 1, part.name))
             rows += [self._part_row(one, 2, names[one.name]) for one in shown[part.name]]
         title = f"Computing by work ({self.unit.name} per step, mean of the ranks)"
-        return Section(title, ("", "base", "new", "change"), tuple(rows), (self._alignment(),))
+        notes = (self._alignment(), *([_CAME_AND_WENT] if {APPEARED, WENT} & {*shown} else []))
+        return Section(title, ("", "base", "new", "change"), tuple(rows), notes)
 
     def _alignment(self) -> str:
         known = self.diff.alignment

@@ -105,9 +105,10 @@ def _causes(diff: Diff, unit: TimeUnit, count: int) -> Iterator[str]:
         if not largest or abs(part.change_ns) < least:
             continue
         if abs(part.change_ns) >= _NAMED_SHARE * largest or part.name == COMPUTING:
-            text = f"{part.name} {_change(part, unit, count)}"
+            text = f"{part.name} {signed(unit, part.change_ns / count)} {unit.name}"
             inside = _inside(part, unit, count) if part.name in (EXPOSED, BUBBLE) else ""
-            yield f"{text} ({inside})" if inside else text
+            remarks = "; ".join(filter(None, (_doubt(part), inside)))
+            yield f"{text} ({remarks})" if remarks else text
 
 
 def _inside(part: Part, unit: TimeUnit, count: int) -> str:
@@ -118,10 +119,9 @@ def _inside(part: Part, unit: TimeUnit, count: int) -> str:
     )
 
 
-def _change(part: Part, unit: TimeUnit, count: int) -> str:
-    text = f"{signed(unit, part.change_ns / count)} {unit.name}"
+def _doubt(part: Part) -> str:
     doubtful = part.effect is not None and not part.effect.significant and part.change_ns
-    return f"{text} (not significant)" if doubtful else text
+    return "not significant" if doubtful else ""
 
 
 def _overlap(diff: Diff, unit: TimeUnit) -> str:

@@ -39,6 +39,7 @@ def test_either_side_may_be_simulated(capsys):
     assert run(["diff", "simulated", NEW, "--format", "json"]) == 0
     ideal = json.loads(capsys.readouterr().out)
     assert (ideal["base"]["source"], ideal["new"]["source"]) == ("simulated", "emulated")
+    assert ideal["base"]["name"] == "simulated dualpipe"
     assert ideal["base"]["schedule"] == "dualpipe"
     assert run(["diff", BASE, "simulated:zb1p", "--format", "json"]) == 0
     other = json.loads(capsys.readouterr().out)

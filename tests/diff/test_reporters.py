@@ -152,6 +152,7 @@ def test_what_is_not_known_is_left_out_with_its_reason(make_run, event):
     assert not any("promise" in title or "memory" in title.lower() for title in titles)
     step = document.blocks[0]
     assert step.notes == (
+        "exposed: communication alone; overlap: computing that hides communication; bubble: idle",
         "intervals: n/a, one step in BASE and NEW: its spread is not known; profile several steps",
     )
 

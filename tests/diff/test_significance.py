@@ -31,6 +31,9 @@ def test_unchanged_steps_are_rarely_significant(base, new):
     assert sum(one.significant for one in found.values()) / trials < 0.075
 
 
+_CAPTURED = ("captured", "captured")
+
+
 def test_a_change_beyond_the_spread_is_significant():
     base = {"step": [100.0, 102.0, 101.0, 99.0, 100.0]}
     effect = effects(base, {"step": [110.0, 111.0, 109.0, 110.0, 112.0]})["step"]
@@ -58,11 +61,15 @@ def test_steps_without_spread_have_an_interval_without_width():
 
 def test_one_step_says_why_there_is_no_interval(simulated, diffs):
     reason = "one step in {}: its spread is not known; profile several steps"
-    assert too_few(1, 5) == reason.format("BASE")
-    assert too_few(3, 1) == reason.format("NEW")
-    assert too_few(2, 2) == ""
+    assert too_few((1, 5), _CAPTURED) == reason.format("BASE")
+    assert too_few((3, 1), _CAPTURED) == reason.format("NEW")
+    assert too_few((2, 2), _CAPTURED) == ""
+    assert too_few((1, 4), ("simulated", "emulated")) == (
+        "one simulated step in BASE, which has no spread"
+    )
+    assert too_few((1, 1), ("captured", "simulated")).startswith("one simulated step in NEW, which")
     diff = diff_runs(simulated("1f1b", 2, 4), simulated("zb1p", 2, 4))
-    assert diff.unknown_effects == reason.format("BASE and NEW")
+    assert diff.unknown_effects == "one simulated step in BASE and NEW, which has no spread"
     assert all(part.effect is None for part in diffs.parts_of(diff.time))
 
 

@@ -76,7 +76,10 @@ def notes(base: tuple[Run, Report], new: tuple[Run, Report]) -> Iterator[str]:
     whole = [_is_whole_trace(run) for run, _ in (base, new)]
     for name, alone in (("BASE", whole[0] and not whole[1]), ("NEW", whole[1] and not whole[0])):
         if alone:
-            yield f"{name} is a whole trace in one window, the other side single steps"
+            yield (
+                f"{name} marks no steps: its whole trace is taken for one step, which may be other "
+                "work than a step of the other side"
+            )
     for name, (run, _) in (("BASE", base), ("NEW", new)):
         if spans_steps(run):
             yield f"{name} is a window of several steps"

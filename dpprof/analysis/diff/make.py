@@ -60,7 +60,7 @@ class _Comparison:
     def diff(self) -> Diff:
         """All of it."""
         base, new = self._both
-        counts = [step_count(cells) for cells in self.cells]
+        counts = self._counts
         return Diff(
             base=_side(*base, counts[0]),
             new=_side(*new, counts[1]),
@@ -69,7 +69,7 @@ class _Comparison:
             differs=differs(base, new),
             notes=[*self.sides.notes, *notes(base, new), *filter(None, [self._aligned.known.note])],
             alignment=self._aligned.known,
-            unknown_effects=too_few(*counts),
+            unknown_effects=self._unknown_effects,
             time=self._time,
             work=work_tree(without_moves(self._classed), self._scale),
             operations=operation_tree(self._rows, self._scale),
@@ -87,9 +87,17 @@ class _Comparison:
         return (self.sides.base, self.reports[0]), (self.sides.new, self.reports[1])
 
     @cached_property
+    def _counts(self) -> tuple[int, int]:
+        base, new = self.cells
+        return step_count(base), step_count(new)
+
+    @cached_property
+    def _unknown_effects(self) -> str:
+        return too_few(self._counts, (self.sides.base.source, self.sides.new.source))
+
+    @cached_property
     def _steps(self) -> tuple[int, Scale]:
-        base, new = (step_count(cells) for cells in self.cells)
-        return common_count(base, new)
+        return common_count(*self._counts)
 
     @cached_property
     def _ranks(self) -> tuple[int, Scale]:
@@ -126,7 +134,7 @@ class _Comparison:
     @cached_property
     def _effects(self) -> dict[str, Effect]:
         base, new = self.cells
-        if too_few(step_count(base), step_count(new)):
+        if self._unknown_effects:
             return {}
         return effects(samples(base), samples(new))
 

@@ -27,9 +27,18 @@ def samples(cells: Cells) -> dict[str, list[float]]:
     return {name: steps[list(states)].sum(axis=1).tolist() for name, states in _SUMS.items()}
 
 
-def too_few(base: int, new: int) -> str:
+def too_few(counts: tuple[int, int], sources: tuple[str, str]) -> str:
     """Why there are no intervals; empty where both sides have several steps."""
-    few = [name for name, steps in (("BASE", base), ("NEW", new)) if steps < 2]
-    if not few:
-        return ""
-    return f"one step in {' and '.join(few)}: its spread is not known; profile several steps"
+    simulated: list[str] = []
+    few: list[str] = []
+    for name, steps, source in zip(("BASE", "NEW"), counts, sources, strict=True):
+        if steps < 2:
+            (simulated if source == "simulated" else few).append(name)
+    reasons = []
+    if simulated:
+        reasons.append(f"one simulated step in {' and '.join(simulated)}, which has no spread")
+    if few:
+        reasons.append(
+            f"one step in {' and '.join(few)}: its spread is not known; profile several steps"
+        )
+    return "; ".join(reasons)
