@@ -27,7 +27,11 @@ _NEEDED = ("dash", "plotly", "waitress")
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option("--baseline", metavar="RUN", help="The run to compare with. [default: the last RUN]")
+@click.option(
+    "--baseline",
+    metavar="RUN",
+    help="The run to compare with. [default: the last RUN; of a folder with several, its 1f1b]",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -94,7 +98,8 @@ def load_library(
         return lambda: _load(path, reading, wanted)
 
     loaders = {id: loader(path) for id, path in zip(ids, paths, strict=True)}
-    library = Library(loaders, "" if base is None else ids[base])
+    where = dict(zip(ids, paths, strict=True))
+    library = Library(loaders, "" if base is None else ids[base], where)
     for id in ids:
         index_of(library, library.get(id))
     return library
