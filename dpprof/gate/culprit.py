@@ -14,6 +14,7 @@ from dpprof.gate.evaluate import lookup
 from dpprof.gate.names import COMPUTING, MEMORY, RANK_FIGURES
 from dpprof.gate.result import Blame, Cause, Finding
 from dpprof.gate.snapshot import Figure, Snapshot
+from dpprof.gate.split import incomparable
 from dpprof.gate.spread import Difference, Sampling, difference
 from dpprof.tables.kinds import (
     BUBBLE_DEPENDENCY,
@@ -79,6 +80,8 @@ class Sides:
         own = lookup(self.run, metric, rank, "rank")
         other = lookup(self.baseline, metric, rank, "rank")
         if isinstance(own, str) or isinstance(other, str):
+            return None
+        if incomparable(self.run, self.baseline, metric, rank) is not None:
             return None
         unit = RANK_FIGURES[metric]
         return difference(

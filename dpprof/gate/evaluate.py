@@ -9,6 +9,7 @@ from dpprof.errors import DpprofError
 from dpprof.gate.names import IDEAL, JOB_FIGURES, WINDOW
 from dpprof.gate.rules import Condition, Rule
 from dpprof.gate.snapshot import Figure, Number, Snapshot
+from dpprof.gate.split import incomparable
 from dpprof.gate.spread import Difference, Sampling, beside, difference
 
 
@@ -102,6 +103,9 @@ def _reference(
 ) -> Figure | str:
     if rule.reference == "ideal" or baseline is None:
         return lookup(run, f"{IDEAL}{rule.metric.figure}", rank, rule.metric.scope)
+    reason = incomparable(run, baseline, rule.metric.figure, rank)
+    if reason is not None:
+        return reason
     other = lookup(baseline, rule.metric.figure, rank, rule.metric.scope)
     if other == _NOT_KNOWN:
         return "not in the baseline; save it again"

@@ -44,14 +44,15 @@ def unsure(result: GateResult) -> list[RuleResult]:
 
 
 def _kept(result: GateResult) -> str:
-    """``3 limits kept, 2 not significant (...)``: what is not known is not called kept."""
-    kept = sum(rule.status == "passed" for rule in result.rules)
-    if not unsure(result):
-        return f"{_count(kept, 'limit')} kept"
-    return (
-        f"{_count(kept, 'limit')} kept, {len(unsure(result))} not significant (beyond their limit, "
-        "but not beyond the spread)"
+    """``3 limits kept, 2 not significant (...), 1 n/a``: what is not known is not called kept."""
+    kept, unknown = (
+        sum(rule.status == status for rule in result.rules) for status in ("passed", "skipped")
     )
+    words = f"{_count(kept, 'limit')} kept"
+    if unsure(result):
+        words += f", {len(unsure(result))} not significant (beyond their limit, "
+        words += "but not beyond the spread)"
+    return f"{words}, {unknown} n/a" if unknown else words
 
 
 def rule_words(rule: RuleResult) -> str:

@@ -1,0 +1,47 @@
+"""Communication whose waiting is split off on one side only: what then cannot be compared."""
+
+from __future__ import annotations
+
+from dpprof.gate.names import COMPUTING, TIMES
+from dpprof.gate.snapshot import Snapshot
+from dpprof.tables.kinds import COMMUNICATION_KINDS, MEMORY, STATES
+
+_TIMES = tuple(one for one in TIMES if one != COMPUTING and not one.startswith("unsplit"))
+_OF_WAITING = frozenset(
+    f"{name}{ending}"
+    for name in (*(one.removesuffix("_ns") for one in _TIMES), *STATES)
+    if name != MEMORY
+    for ending in ("_ns", "_share")
+)
+"""What changes where waiting counts as transfer; computing and the step do not."""
+
+
+def incomparable(run: Snapshot, baseline: Snapshot, figure: str, rank: int | None) -> str | None:
+    """Why a figure of the job or a rank does not compare; None where it does.
+
+    Where operations were not matched with their peers' (a trace is missing), their waiting counts
+    as transfer: against a side that knows it, that would be a change that nobody made.
+    """
+    for kind in COMMUNICATION_KINDS:
+        if figure not in _OF_WAITING and not figure.startswith((f"{kind}.", "critical_path.")):
+            continue
+        for name, side, other in (("run", run, baseline), ("baseline", baseline, run)):
+            ranks = _unsplit(side, kind) - _unsplit(other, kind)
+            ranks &= {place.rank for place in other.places}
+            if ranks if rank is None else rank in ranks:
+                named = ", ".join(map(str, sorted(ranks)))
+                which = f"rank{'s' * (len(ranks) > 1)} {named}"
+                return f"{kind} is unsplit in the {name} only ({which}): waiting counts as transfer"
+    return None
+
+
+def _unsplit(snapshot: Snapshot, kind: str) -> set[int]:
+    """The ranks on which waiting is not told from the transfer of that kind."""
+    total, wait = (snapshot.ranks.get(f"{kind}.{name}_ns") for name in ("total", "wait"))
+    if total is None or (wait is None and f"{kind}.wait_ns" not in snapshot.missing):
+        return set()
+    return {
+        place.rank
+        for position, place in enumerate(snapshot.places)
+        if total.mean[position] and (wait is None or wait.mean[position] is None)
+    }
