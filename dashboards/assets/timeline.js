@@ -5,7 +5,7 @@
 
   var NS_PER_MS = 1e6, LEAST_MS = 200 / NS_PER_MS;
   var SETTLE_MS = 160, POINT_MS = 50, STILL_PX = 4;
-  var KEEP_MS = 3000;
+  var KEEP_MS = 3000, EDGE_PX = 12;
   var settling, pointing, count = 0, down = null;
   var wanted = null;  // the range last asked for, until the server has drawn it
 
@@ -48,7 +48,8 @@
       var limits = range(gd), whole = gd._fullLayout.meta.whole_ns;
       var start = Math.max(0, Math.round(limits[0] * NS_PER_MS));
       var end = Math.min(whole, Math.round(limits[1] * NS_PER_MS));
-      window.dpprof.change({ t: start <= 0 && end >= whole ? "" : start + "-" + end });
+      var slack = whole / 1e6;  // each zoom rounds to nanoseconds: out again is not quite the whole
+      window.dpprof.change({ t: start <= slack && end >= whole - slack ? "" : start + "-" + end });
     }, SETTLE_MS);
   }
 
@@ -164,6 +165,25 @@
       pan(gd, (event.deltaX || event.deltaY) / 1000);
     }
   }, { passive: false });
+
+  // Scrolls once to what is newly selected, so that it stands between the header and its panel.
+  var revealed = "";
+  function reveal() {
+    var gd = graph();
+    var key = gd && new URLSearchParams(window.location.search).get("select") || "";
+    var rows = key && gd._fullLayout.meta.selected, panel = document.getElementById("timeline-details");
+    if (!key) { revealed = ""; return; }
+    if (key === revealed || !rows || !panel || !panel.firstChild) return;
+    revealed = key;
+    var top = gd.getBoundingClientRect().top + gd._fullLayout._size.t;
+    var header = document.querySelector(".top").getBoundingClientRect().bottom;
+    var room = window.innerHeight - panel.offsetHeight - 2 * EDGE_PX;
+    var above = top + rows[0] - header - EDGE_PX, beneath = top + rows[1] - room;
+    if (above < 0) window.scrollBy(0, above);
+    else if (beneath > 0) window.scrollBy(0, Math.min(beneath, above));
+  }
+
+  new MutationObserver(reveal).observe(document.documentElement, { childList: true, subtree: true });
 
   function listen(gd) {
     if (gd.dpprofListens) return;

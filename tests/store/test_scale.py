@@ -38,6 +38,8 @@ GROUP = 8
 def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dpprof.trace.pool._WORTH_A_PROCESS_BYTES", 0)
     monkeypatch.setattr("dpprof.trace.pool.usable_cores", lambda: 2)
+    # Threads that other tests have left behind are idle.
+    monkeypatch.setattr("dpprof.trace.pool.may_fork", lambda: True)
 
 
 @pytest.mark.parametrize("cached", [True, False])
