@@ -49,16 +49,23 @@ def analyzed(id: str, run: Run) -> LibraryRun:
 class Library:
     """Runs by id, and whatever was computed of them; has state so that nothing is done twice.
 
-    `ids` are the runs given, in their order. Safe to be used from several threads: each value is
-    computed by the first that asks, others wait for it.
+    `ids` are the runs given, in their order; `paths` says where those are that were
+    read. Safe to be used from several threads: each value is computed by the first that asks,
+    others wait for it.
     """
 
-    def __init__(self, loaders: Mapping[str, Loader], baseline: str = "") -> None:
+    def __init__(
+        self,
+        loaders: Mapping[str, Loader],
+        baseline: str = "",
+        paths: Mapping[str, str] | None = None,
+    ) -> None:
         if not loaders:
             raise DpprofError("no run is given; name at least one")
         self._loaders = dict(loaders)
         self.ids = tuple(self._loaders)
         self.baseline = baseline
+        self._paths = dict(paths or {})
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
         self._values: dict[Hashable, Any] = {}
@@ -86,6 +93,10 @@ class Library:
         if loader is None:
             raise DpprofError(f"there is no run {id[:40]!r}; the runs are {', '.join(self.ids)}")
         return self.kept(("run", id), lambda: analyzed(id, loader()))
+
+    def path(self, id: str) -> str:
+        """Where the run called `id` is, for a command line; the id where it came from no path."""
+        return self._paths.get(id, id)
 
     def kept(self, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
         """The value of `key`, made when first asked for; an error is not kept."""

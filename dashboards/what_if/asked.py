@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import cast
 
-from dashboards.library import IDEAL, LibraryRun
+from dashboards.library import IDEAL, Library, LibraryRun
 from dashboards.page import Context
 from dashboards.what_if.costs import costs_of, default_costs
 from dpprof.errors import DpprofError
@@ -65,12 +66,13 @@ class WhatIf:
             f"{self.costs}{layers}, {self.communication}"
         )
 
-    def command(self) -> str:
-        """The same on the command line, the run's id standing for its path."""
+    def command(self, library: Library) -> str:
+        """The same on the command line; `library` says where the run with the costs is."""
         layers = "" if self.layers is None else f" --layers {self.layers}"
+        costs = shlex.quote(library.path(self.costs))
         return (
             f"dpprof simulate {self.schedule} --pp {self.pp} --micro-batches {self.micro_batches} "
-            f"--costs {self.costs} --communication {self.communication}{layers}"
+            f"--costs {costs} --communication {self.communication}{layers}"
         )
 
 
@@ -95,7 +97,7 @@ def what_if_of(context: Context) -> WhatIf:
     if asked.pp > MOST_PP or asked.pp * asked.micro_batches * (asked.layers or 1) > MOST_CHUNKS:
         raise DpprofError(
             f"{asked.id}: more than a page waits for (PP {MOST_PP}, {MOST_CHUNKS:,} chunks by the "
-            f"layers asked for); use `{asked.command()}`"
+            f"layers asked for); use `{asked.command(context.library)}`"
         )
     return asked if asked.layers else replace(asked, layers=_same_model(context, asked))
 

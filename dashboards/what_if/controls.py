@@ -71,7 +71,9 @@ def choice(context: Context, asked: WhatIf | None) -> Component:
     if not context.option(COSTS) and chosen != measured.id:
         lines.append(note(_NO_COSTS.format(measured.id), warning=True))
     if asked is not None:
-        lines.append(html.P(html.Code(asked.command()), className="note", title="the same"))
+        lines.append(
+            html.P(html.Code(asked.command(context.library)), className="note", title="the same")
+        )
     tools = html.Div(controls, className="tools")
     return panel("What if", tools, *lines, id="what-if", about=_ABOUT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from dashboards.what_if.costs import costs_of
 from dashboards.what_if.simulated import Beside, beside, simulated
 from dpprof.analysis.costs import costs_from_run
 from dpprof.analysis.report import analyze
+from dpprof.commands._reading import ReadingOptions
+from dpprof.commands.dashboard import load_library
 from dpprof.costs.load import load_costs
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
@@ -53,7 +56,7 @@ def test_another_schedule_cuts_the_same_model(library: Library) -> None:
     """Two layers in each of four stages are one in each of eight."""
     halves = what_if_of(asking(library, schedule="dualpipev"))
     assert halves == WhatIf("dualpipev", 4, 8, "dualpipe", "eager", 1)
-    assert "--layers 1" in halves.command()
+    assert "--layers 1" in halves.command(library)
     assert what_if_of(asking(library, schedule="1f1b", pp="2")).layers == 4
     assert what_if_of(asking(library, schedule="1f1b")).layers is None
     given = asking(library, schedule="dualpipev", layers="2")
@@ -62,6 +65,17 @@ def test_another_schedule_cuts_the_same_model(library: Library) -> None:
     assert what_if_of(built_in).layers is None
     with pytest.raises(DpprofError, match="3 stages, by which its 8 layers do not divide"):
         what_if_of(asking(library, schedule="1f1b", pp="3"))
+
+
+def test_the_command_names_the_costs_by_their_path() -> None:
+    path = str(SAMPLES / "a folder" / "1f1b")
+    library = load_library([str(SAMPLES)], None, ReadingOptions(), {})
+    asked = WhatIf("zb1p", 4, 8, "1f1b", "eager", None)
+    assert shlex.split(asked.command(library))[7:9] == ["--costs", str(SAMPLES / "1f1b")]
+    spaced = Library({"1f1b": lambda: load_run(SAMPLES / "1f1b")}, paths={"1f1b": path})
+    assert shlex.split(asked.command(spaced))[8] == path
+    built_in = WhatIf("zb1p", 4, 8, "unit", "eager", None)
+    assert shlex.split(built_in.command(library))[8] == "unit"
 
 
 def test_the_run_beside_is_that_of_the_costs(library: Library) -> None:

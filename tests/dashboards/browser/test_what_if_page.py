@@ -33,7 +33,7 @@ def test_a_schedule_is_picked_and_simulated_with_the_runs_costs(
     settle(page)
     asked = WhatIf("1f1b", 4, 8, "dualpipe", "eager", None)
     assert value.inner_text() == step_text(samples, asked)
-    assert page.get_by_text(asked.command()).count() == 1
+    assert page.get_by_text(asked.command(samples.library)).count() == 1
 
 
 def test_sizes_are_typed_and_come_back_from_the_address(
