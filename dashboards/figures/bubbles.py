@@ -198,9 +198,10 @@ def waited_map(runs: Sequence[RunMatrix], theme: Theme, unit: TimeUnit) -> Figur
             col=column,
         )
     rows = max((len(run.ranks) for run in runs), default=1)
+    most = max((int(run.matrix.max(initial=0)) for run in runs), default=0)
     figure.update_layout(
         height=max(320, _FRAME + rows_px(rows, _MOST_HEIGHT)),
-        coloraxis=color_scale(theme, unit.name),
+        coloraxis=color_scale(theme, unit.name, most / unit.nanoseconds),
     )
     figure.update_xaxes(type="category", title_text="is waited for")
     figure.update_yaxes(type="category", autorange="reversed", title_text="waits", col=1)
@@ -245,7 +246,7 @@ def idle_map(runs: Sequence[RunIdle], theme: Theme, unit: TimeUnit) -> Figure:
         template=template(theme),
         height=height,
         margin={"t": 30 if len(runs) > 1 else 12},
-        coloraxis=color_scale(theme, "% idle") | {"cmax": 100},
+        coloraxis=color_scale(theme, "% idle", 100),
     )
     figure.update_yaxes(type="category", autorange="reversed", title_text="rank")
     figure.update_xaxes(title_text=f"{unit.name} from the start of the step", row=len(runs))

@@ -44,9 +44,12 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
     alike = len({tuple(run.grid.rows) for run in runs}) <= 1
     space = 0.03 if alike else 0.12
     figure = abreast([run.id for run in runs], theme, shared_yaxes=alike, horizontal_spacing=space)
+    most = 0.0
     for column, run in enumerate(runs, 1):
+        measured = _measured(run, measure, unit)
+        most = max(most, *(value or 0.0 for row in measured for value in row), 0.0)
         figure.add_heatmap(
-            z=_measured(run, measure, unit),
+            z=measured,
             x=run.grid.columns,
             y=run.grid.rows,
             customdata=_scaled(run.grid.exposed, max(run.steps, 1) * unit.nanoseconds),
@@ -62,7 +65,7 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
     title = "% exposed" if measure == "share" else f"exposed, {unit.name}"
     figure.update_layout(
         height=max(_LEAST_HEIGHT, _FRAME + rows_px(rows, _MOST_HEIGHT)),
-        coloraxis=color_scale(theme, title) | ({"cmax": 100} if measure == "share" else {}),
+        coloraxis=color_scale(theme, title, 100 if measure == "share" else most),
     )
     figure.update_xaxes(type="category", title_text="micro-batch (direction.number)")
     figure.update_yaxes(type="category", autorange="reversed")

@@ -27,10 +27,12 @@ def gap_px(cells: int) -> int:
 _MOST_GAPS = 48
 
 
-def color_scale(theme: Theme, title: str) -> dict[str, Any]:
-    """A colour axis from 0 up, its bar named `title`."""
+def color_scale(theme: Theme, title: str, most: float) -> dict[str, Any]:
+    """A colour axis from 0 to `most` (to 1 where that is 0), its bar named `title`."""
     return {
         "colorscale": _DARK if theme.name == "dark" else _LIGHT,
+        # plotly takes neither end where one is missing.
         "cmin": 0,
+        "cmax": most or 1,
         "colorbar": {"title": {"text": title, "side": "right"}, "thickness": 12},
     }

@@ -64,7 +64,9 @@ def test_many_waited_for_are_added_up() -> None:
 
 def test_a_map_of_waits_leaves_blank_who_did_not_wait() -> None:
     run = RunMatrix("run", [3, 5], np.array([[0, 2_000_000], [0, 0]]))
-    (trace,) = waited_map([run], LIGHT, MS).data
+    figure = waited_map([run], LIGHT, MS)
+    (trace,) = figure.data
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 2)
     assert (trace.x, trace.y) == (("3", "5"), ("3", "5"))
     assert [list(row) for row in trace.z] == [[None, 2.0], [None, None]]
 
