@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 _SMALLEST = 0.002
 """Changes below this share of the baseline's step are shown as one: others."""
 OTHERS = "others"
+_LABEL_LETTERS = 12
+"""Of a line below a bar: so much fits where there are most bars."""
+
+_MANY_BARS = 10
 COMPUTING = "computing"
 """Compute and overlap: what is hidden under computing makes no step longer."""
 
@@ -72,7 +77,7 @@ def waterfall(
         go.Waterfall(
             x=[
                 names[1],
-                *(state_name(one.name).replace(": ", ":<br>") for one in changes),
+                *(_label(one.name) for one in changes),
                 names[0],
             ],
             y=scaled,
@@ -91,7 +96,18 @@ def waterfall(
         template=template(theme),
         height=330,
         showlegend=False,
-        xaxis={"type": "category", "tickangle": 0},
+        xaxis={"type": "category", "tickangle": 0, "tickfont": {"size": _label_size(len(values))}},
         yaxis={"title": {"text": f"{unit.name} per step"}, "rangemode": "tozero"},
     )
     return figure
+
+
+def _label(name: str) -> str:
+    """A state, and its cause, in lines that are narrower than a bar's place."""
+    parts = state_name(name).replace(": ", ":\n").splitlines()
+    lines = [textwrap.wrap(part, _LABEL_LETTERS, break_long_words=False) for part in parts]
+    return "<br>".join(line for part in lines for line in part)
+
+
+def _label_size(bars: int) -> int:
+    return 11 if bars > _MANY_BARS else 12

@@ -14,7 +14,7 @@ from dashboards.figures.diff import (
     stage_rows,
     waterfall_changes,
 )
-from dashboards.figures.difference import OTHERS
+from dashboards.figures.difference import OTHERS, Change, waterfall
 from dashboards.theme import DARK, LIGHT
 from dpprof.analysis.diff.figures import Diff
 from dpprof.analysis.diff.make import diff_runs
@@ -87,3 +87,14 @@ def test_the_map_has_the_changes_and_a_symmetric_scale(diff: Diff, theme: Any) -
     assert not any(row.changes_ns.get(name) for row in rows for name in left_out)
     assert heat.zmin == -heat.zmax < 0
     assert heat.texttemplate == "%{z:+,.2f}"
+
+
+def test_a_long_cause_is_written_in_lines_as_narrow_as_its_bar() -> None:
+    changes = [Change("exposed.combine, other transfers under way", 5.0), Change("compute", 1.0)]
+    (trace,) = waterfall(("new", "base"), 10.0, changes, LIGHT, MS).data
+    assert list(trace.x) == [
+        "base",
+        "exposed:<br>combine,<br>other<br>transfers<br>under way",
+        "compute",
+        "new",
+    ]
