@@ -56,7 +56,7 @@ def timeline_figure(
         showlegend=False,
         dragmode="zoom",
         hovermode=False,
-        xaxis=x_axis(ranges["x"], theme),
+        xaxis=x_axis(ranges["x"]),
         yaxis=y_axis(ranges["y"], rows, theme),
         images=[_image(data_url(png(picture, palette(theme))), ranges)],
         shapes=[*_ends(runs, rows, theme), *_boxes(selected.marks, theme)],
@@ -89,7 +89,7 @@ def _ends(runs: Sequence[Drawn], rows: Rows, theme: Theme) -> list[dict[str, Any
         if own:
             at = run.window_ns / NS_PER_MS
             line = {"color": theme.text, "width": 1, "dash": "dot"}
-            limits = {"y0": rows.headers[run.id] + 4, "y1": own[-1].bottom}
+            limits = {"y0": own[0].top, "y1": own[-1].bottom}
             shapes.append({"type": "line", "x0": at, "x1": at, "line": line} | limits)
     return shapes
 

@@ -11,14 +11,14 @@ from dashboards.theme import Theme
 _TICK_PX = 13
 
 
-def x_axis(limits: tuple[float, float], theme: Theme) -> dict[str, Any]:
+def x_axis(limits: tuple[float, float]) -> dict[str, Any]:
     """Milliseconds, above the picture: a tall one goes beyond the screen."""
     return {
         "range": limits,
         "side": "top",
         "title": {"text": "ms since the start of the step", "standoff": 4},
-        "showgrid": True,
-        "gridcolor": theme.line,
+        # plotly draws it over the picture, where it looks like the ends of slots.
+        "showgrid": False,
         "zeroline": False,
         "automargin": False,
         "exponentformat": "none",

@@ -152,6 +152,9 @@ def test_the_figure_has_axes_labels_and_the_picture(scene):
     assert list(figure.data[0].x) == [0.0005, 0.0016]
     assert figure.layout.annotations[0].text.startswith("<b>run</b>  EMULATED")
     assert figure.layout.meta == {"start_ns": 0, "span_ns": 2000, "whole_ns": 2000}
+    assert not figure.layout.xaxis.showgrid
+    (end,) = figure.layout.shapes
+    assert (end.y0, end.y1) == (scene.rows.rows[0].top, scene.rows.rows[-1].bottom)
 
 
 def test_a_zoom_shows_its_range_alone(library):
