@@ -12,6 +12,7 @@ import pandas as pd
 
 from dashboards.figures.abreast import abreast, bound_mark, rank_bars_axis
 from dashboards.figures.overlap import RunReport, most_ranks
+from dashboards.figures.png import mix
 from dashboards.figures.scales import color_scale, gap_px, rows_px
 from dashboards.figures.states import pattern, state_marker
 from dashboards.regions import LENGTH
@@ -27,7 +28,10 @@ _MOST_WAITED_FOR = 6
 """Ranks waited for that have a place of their own within a phase and cause."""
 
 _PLAIN = "#B8C0CA"
-"""What is no cause; dark text can be read on it, as on all causes, in both themes."""
+"""What is no cause."""
+
+_BACK, _LINES = 0.4, 0.62
+"""How much of its colour a cause's place and its pattern have: dark text can be read on both."""
 
 _MOST_HEIGHT = 640
 _FRAME = 110
@@ -111,10 +115,12 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
     import plotly.graph_objects as go
 
     nodes = _nodes(run)
-    colors = [theme.color(one.state) if one.state else _PLAIN for one in nodes]
+    own = [theme.color(one.state) if one.state else _PLAIN for one in nodes]
+    colors = [_paler(color, _BACK) for color in own]
     shapes = [theme.pattern(node.state) for node in nodes]
     # Over a list of colours plotly's "overlay" draws black.
     drawn = pattern("", theme) | {"shape": shapes, "fillmode": "replace", "bgcolor": colors}
+    drawn["fgcolor"] = [_paler(color, _LINES) for color in own]
     figure = go.Figure(
         go.Icicle(
             ids=[node.path for node in nodes],
@@ -129,11 +135,17 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
             texttemplate="%{label}<br>%{customdata}",
             hovertemplate="%{label}: %{customdata}, %{percentRoot:.1%} of all bubbles"
             "<extra></extra>",
-            textfont={"color": "#111111"},
+            textfont={"color": "#111111"},  # readable on the pale colours, in both themes
         )
     )
     figure.update_layout(template=template(theme), height=380, margin={"t": 8, "l": 8, "b": 8})
+    figure.update_layout(uniformtext={"minsize": 9, "mode": "hide"})
     return figure
+
+
+def _paler(color: str, share: float) -> str:
+    red, green, blue = mix(color, "#FFFFFF", share)
+    return f"#{red:02X}{green:02X}{blue:02X}"
 
 
 def _nodes(run: RunCauses) -> list[_Node]:

@@ -16,10 +16,15 @@ from dashboards.figures.bubbles import (
     idle_map,
     waited_map,
 )
+from dashboards.figures.png import rgb
 from dashboards.theme import DARK, LIGHT
 from dpprof.reporters.units import TimeUnit
 
 MS = TimeUnit("ms", 10**6)
+
+
+def luminance(color: str) -> float:
+    return float(np.dot((0.2126, 0.7152, 0.0722), rgb(color)))
 
 
 def causes(*rows: tuple[str, str, int, int]) -> RunCauses:
@@ -50,6 +55,8 @@ def test_an_icicle_splits_all_bubbles(theme: Any) -> None:
     }
     assert [parent for parent in trace.parents if parent and parent not in trace.ids] == []
     assert trace.labels[2] == "for rank 1"
+    inks = {*trace.marker.colors, *trace.marker.pattern.bgcolor, *trace.marker.pattern.fgcolor}
+    assert min(luminance(ink) for ink in inks) > luminance(trace.textfont.color) + 110
 
 
 def test_many_waited_for_are_added_up() -> None:
