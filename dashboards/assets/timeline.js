@@ -167,23 +167,25 @@
   }, { passive: false });
 
   // Scrolls once to what is newly selected, so that it stands between the header and its panel.
-  var revealed = "";
+  var revealed = "", revealing = 0;
   function reveal() {
-    var gd = graph();
-    var key = gd && new URLSearchParams(window.location.search).get("select") || "";
-    var rows = key && gd._fullLayout.meta.selected, panel = document.getElementById("timeline-details");
-    if (!key) { revealed = ""; return; }
-    if (key === revealed || !rows || !panel || !panel.firstChild) return;
-    revealed = key;
-    var top = gd.getBoundingClientRect().top + gd._fullLayout._size.t;
-    var header = document.querySelector(".top").getBoundingClientRect().bottom;
-    var room = window.innerHeight - panel.offsetHeight - 2 * EDGE_PX;
-    var above = top + rows[0] - header - EDGE_PX, beneath = top + rows[1] - room;
+    revealing = 0;
+    var gd = graph(), panel = document.getElementById("timeline-details");
+    var chosen = new URLSearchParams(window.location.search).get("select") || "";
+    var place = gd && gd._fullLayout.meta.selected;
+    if (!chosen) revealed = "";
+    if (chosen === revealed || !place || place.select !== chosen || !panel.firstChild) return;
+    revealed = chosen;
+    var top = gd.getBoundingClientRect().top + gd._fullLayout._size.t - EDGE_PX;
+    var above = top + place.top - document.querySelector(".top").getBoundingClientRect().bottom;
+    var beneath = top + place.bottom + 2 * EDGE_PX - (window.innerHeight - panel.offsetHeight);
     if (above < 0) window.scrollBy(0, above);
     else if (beneath > 0) window.scrollBy(0, Math.min(beneath, above));
   }
 
-  new MutationObserver(reveal).observe(document.documentElement, { childList: true, subtree: true });
+  new MutationObserver(function () {
+    revealing = revealing || requestAnimationFrame(reveal);
+  }).observe(document.documentElement, { childList: true, subtree: true });
 
   function listen(gd) {
     if (gd.dpprofListens) return;

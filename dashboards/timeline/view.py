@@ -53,6 +53,10 @@ def picture(context: Context, screen: Mapping[str, Any]) -> tuple[go.Figure, Any
     painted = [strip for run in drawn for strip in strips(run, coloring)]
     figure = timeline_figure(drawn, scene.rows, painted, theme, selected)
     figure.update_layout(width=scene.width_px + MARGIN["l"] + MARGIN["r"])
+    if selected.marks:  # the browser scrolls to it
+        row = selected.marks[0].row
+        place = {"select": str(context.view.select), "top": row.top, "bottom": row.bottom}
+        figure.update_layout(meta=figure.layout.meta | {"selected": place})
     names = legend(names_in(painted), theme)
     return figure, names, readout(scene, drawn, context)
 

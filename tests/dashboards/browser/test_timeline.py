@@ -102,6 +102,31 @@ def test_the_legend_names_what_is_painted(timeline: Page) -> None:
     assert {"F", "B", "F&B", "bubble.warmup", "bubble.drain", "bubble.dependency"} <= set(names)
 
 
+def test_what_a_link_selects_stands_above_its_panel(
+    browser_page: Callable[..., Page], pp8: Any, settle: Callable[[Page], None]
+) -> None:
+    """The last rank of the lower run is below the fold of a small screen, or behind the panel."""
+    run = pp8.library.get("1f1b")
+    rank, step = run.report.ranks[-1].rank, run.report.per_step[0]
+    regions = run.accounting.regions
+    at_ns = regions[(regions["rank"] == rank) & (regions.step == step.step)].start_ns.min()
+    select = f"bubble:1f1b:{rank}:{at_ns - step.start_ns}:0"
+    page = browser_page(f"{pp8.url}timeline?select={select}", size=(1366, 768))
+    page.wait_for_function(f"() => document.querySelector('{GRAPH}')?._fullLayout?.meta?.selected")
+    settle(page)
+    place = page.evaluate(
+        """() => {
+            const gd = document.querySelector('#timeline .js-plotly-plot'), layout = gd._fullLayout;
+            const zero = gd.getBoundingClientRect().top + layout._size.t;
+            const edge = query => document.querySelector(query).getBoundingClientRect();
+            return [edge('.top').bottom, zero + layout.meta.selected.top,
+                    zero + layout.meta.selected.bottom, edge('#timeline-details').top];
+        }"""
+    )
+    assert place == sorted(place)
+    assert page.evaluate("() => window.scrollY") > 0
+
+
 def test_keys_zoom_and_pan(timeline: Page, scene: Any, settle: Callable[[Page], None]) -> None:
     whole = scene.whole_ns
     timeline.keyboard.press("w")
