@@ -14,11 +14,12 @@ from dashboards.theme import Theme
 
 _CHARACTER_PX = 6.2
 _MOST_LABELS = 1500
+_LETTERS = "FBIW"
 _INK = "#10151B"  # on the colours of operations, light or dark
 
 
 def slot_labels(runs: Sequence[Drawn]) -> list[Any]:
-    """Names of slots, in full where there is room, else the micro-batch alone, else nothing."""
+    """Names of slots, in full where there is room, else their numbers, else nothing."""
     import plotly.graph_objects as go
 
     found: list[tuple[float, float, str]] = []
@@ -54,8 +55,11 @@ def _row_labels(run: Drawn, row: Row, shown: Any) -> list[tuple[float, float, st
 
 
 def short_label(slot: str, room_px: int) -> str:
-    """``F0.3&B1.2``, or ``3&2``, or ``3``, or nothing: the longest that fits."""
-    numbers = [action.partition(".")[2] for action in slot.split("&")]
+    """``F0.3&B1.2``, or ``3&1.2``, or ``3``, or nothing: the longest that fits.
+
+    What stands before the point, the direction in DualPipe, is left out only where it is 0.
+    """
+    numbers = [action.lstrip(_LETTERS).removeprefix("0.") for action in slot.split("&")]
     for text in (slot, "&".join(numbers), numbers[0] if len(numbers) == 1 else ""):
         if text and len(text) * _CHARACTER_PX + 2 <= room_px:
             return text

@@ -49,7 +49,7 @@ _HEIGHTS: tuple[tuple[int, Heights], ...] = (
     (4, Heights(22, 22, 14, 13, 9, 22, 12)),
     (8, Heights(16, 15, 10, 6, 7, 10, 8)),
     (16, Heights(13, 10, 7, 4, 5, 7, 5)),
-    (32, Heights(0, 10, 5, 3, 4, 5, 3)),
+    (32, Heights(6, 9, 4, 3, 4, 5, 3)),
 )
 _LARGEST_GAP = 2  # pixels beneath a rank that still are its last row
 

@@ -34,6 +34,11 @@ def test_more_ranks_have_lower_rows_and_many_fit_on_a_few_screens(ranks):
     assert sum(heights_for(ranks)) >= sum(heights_for(ranks + 1))
 
 
+def test_two_runs_of_eight_ranks_above_their_ideals_all_have_slots():
+    rows = make_rows(groups(8, ("a", "a~ideal", "b", "b~ideal")))
+    assert len([row for row in rows.rows if row.name == "slots"]) == 32
+
+
 def test_every_pixel_of_a_row_leads_to_it():
     rows = make_rows(groups(8))
     for row in rows.rows:
