@@ -61,7 +61,7 @@ def test_a_change_within_the_spread_is_not_significant(make_run, event):
         return make_run(rows, used_steps=tuple(range(len(lengths))))
 
     diff = diff_runs(run(100, 120, 110), run(104, 125, 107))
-    words = r"slower per step .*; not significant between these steps \(95 % interval -\d"
+    words = r"slower per step .*; not significant over these steps \(95 % interval -\d"
     assert re.search(words, next(answer(diff)))
 
 

@@ -26,11 +26,12 @@ class Channel(NamedTuple):
 
 def channels(communications: pd.DataFrame) -> tuple[list[Channel], npt.NDArray[Any]]:
     """The channels of a table of communications, and which of them each row is of."""
-    keys = communications[[RANK, KIND, GROUP]].astype({KIND: str, GROUP: str})
-    numbers = keys.groupby([RANK, KIND, GROUP], sort=False).ngroup().to_numpy(np.intp)
+    keys = communications[[RANK, KIND, GROUP]]
+    rows = keys.groupby([RANK, KIND, GROUP], sort=False, observed=True)
+    numbers = rows.ngroup().to_numpy(np.intp)
     found = keys.drop_duplicates()
-    rows = zip(found[RANK].tolist(), found[KIND], found[GROUP], strict=True)
-    return [Channel(*row) for row in rows], numbers
+    columns = (found[column].tolist() for column in (RANK, KIND, GROUP))
+    return list(map(Channel, *columns)), numbers
 
 
 @dataclass(frozen=True)
