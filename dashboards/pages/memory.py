@@ -37,14 +37,15 @@ def layout(context: Context) -> list[Component]:
     """Peaks of all ranks, then the curves of one stage in every run, then all figures."""
     all_runs = compared(context)
     runs = all_runs.some(_MOST_RUNS)
+    left_out = [note(text) for text in all_runs.left_out(_MOST_RUNS)]
     if all(run.report.total.memory.peak_allocated_bytes is None for run in runs):
-        return [panel("Memory", empty(f"n/a: {_why_nothing(runs)}"), id="memory")]
+        return [*left_out, panel("Memory", empty(f"n/a: {_why_nothing(runs)}"), id="memory")]
     shown = [_shown(context, run) for run in runs if len(run.run.memory)]
     top = max((one.top for one in shown), default=0)
     spans = [one.span for one in shown]
     span = (min((one[0] for one in spans), default=0), max((one[1] for one in spans), default=0))
     return [
-        *map(note, all_runs.left_out(_MOST_RUNS)),
+        *left_out,
         _peaks_panel(context, runs),
         *([_places(context, runs)] if shown else []),
         *[_curve_panel(context, one, all_runs.unit, (span, top)) for one in shown],

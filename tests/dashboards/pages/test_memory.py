@@ -114,6 +114,17 @@ def test_without_memory_the_reason_is_said(make_run, event, make_context, text_o
     assert "profile_memory=True" in text_of(content, "empty")
 
 
+def test_runs_that_are_left_out_are_named_beside_the_reason(
+    make_run, event, make_context, text_of
+) -> None:
+    memory = [{"rank": 0, "at_ns": 5, "allocated_bytes": 100, "parameter_bytes": -1}]
+    without = [make_run([event(0, 0, 10)], name=f"run{number}") for number in range(3)]
+    run = make_run([event(0, 0, 10)], memory=memory, name="one")
+    said = text_of(layout(make_context(runs=[*without, run])))
+    assert "not shown: one; choose up to 3 runs above" in said
+    assert "n/a" in said
+
+
 def test_ranks_without_stages_can_be_picked(make_run, event, make_context, text_of) -> None:
     memory = [
         {"rank": rank, "at_ns": 5, "allocated_bytes": 100 + rank, "parameter_bytes": -1}
