@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dashboards.detail.index import LANES
 from dashboards.downloads import perfetto_button
 from dashboards.fields import control_id
+from dashboards.figures.loading import loading_figure
 from dashboards.library import IDEAL, Library
 from dashboards.page import Context, Page
 from dashboards.shell import picker
@@ -47,7 +48,8 @@ def layout(context: Context) -> list[Component]:
     if not any(run.report.per_step for run in context.runs):
         words = "No step of these runs holds any activity, so there is nothing to draw."
         return [html.Section(html.P(words, className="empty"), className="panel")]
-    graph = dcc.Graph(id="timeline", config=_CONFIG, clear_on_unhover=True)
+    waiting = loading_figure(context.theme)
+    graph = dcc.Graph(id="timeline", figure=waiting, config=_CONFIG, clear_on_unhover=True)
     return [
         html.Section(
             [

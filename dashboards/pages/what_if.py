@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from dashboards.figures.difference import state_changes, waterfall
+from dashboards.figures.loading import loading_figure
 from dashboards.headline import change_text, headlines, is_better, value_text
 from dashboards.library import Library, LibraryRun
 from dashboards.page import Context, Page
@@ -55,7 +56,7 @@ def layout(context: Context) -> list[Component]:
     return [
         choice(context, asked),
         _headlines(run, measured if compared else None, unit, words),
-        _timeline(),
+        _timeline(context),
         *(_difference(context, run, measured, unit) if compared else ()),
         _side_by_side(context, asked, run, measured if compared else None),
     ]
@@ -125,7 +126,7 @@ def _trust(context: Context, asked: WhatIf, measured: LibraryRun) -> str:
     )
 
 
-def _timeline() -> Component:
+def _timeline(context: Context) -> Component:
     from dash import dcc, html
 
     config = {"displaylogo": False, "displayModeBar": False, "doubleClick": "reset"}
@@ -133,7 +134,9 @@ def _timeline() -> Component:
         "Simulated above measured",
         html.Div(id="what-if-legend", className="legend"),
         html.Figure(
-            dcc.Graph(id=zoom_id(_KEY, _TIMELINE), config=config),
+            dcc.Graph(
+                id=zoom_id(_KEY, _TIMELINE), figure=loading_figure(context.theme), config=config
+            ),
             className="graph timeline",
             **{"aria-label": "Timelines of the simulated and the measured run"},
         ),
