@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dashboards.comparing import compared
 from dashboards.detail.path import path_bars
 from dashboards.figures.critical_path import path_figure, rank_shares
 from dashboards.library import Library, LibraryRun
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _KEY = "critical_path"
 _COLUMNS = 1000
+_MOST_RUNS = 3
 _MOST_ROWS = 15
 _MOST_PIECES = 8
 _LONGEST_NAME = 48
@@ -40,12 +42,18 @@ _ABOUT = (
 
 def layout(context: Context) -> list[Component]:
     """The path of the shown step of every run, what it is made of, and its longest pieces."""
-    runs = [run for run in context.runs if run.report.per_step and run.report.critical_path]
+    all_runs = compared(context)
+    left_out = [note(text) for text in all_runs.left_out(_MOST_RUNS)]
+    runs = [
+        run for run in all_runs.some(_MOST_RUNS) if run.report.per_step and run.report.critical_path
+    ]
     if not runs:
-        return [panel("Critical path", empty("no step has any activity"), id="critical-path")]
+        nothing = panel("Critical path", empty("no step has any activity"), id="critical-path")
+        return [*left_out, nothing]
     longest = max(run.report.step_ns or 0 for run in runs)
     unit = time_unit(longest)
     return [
+        *left_out,
         *[_path(run, context) for run in runs],
         columns(_kinds(runs, unit, context), _ranks(runs, unit, context)),
         columns(*[_names(run, context) for run in runs]),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dashboards.comparing import compared
 from dashboards.figures.kinds import kind_bars
 from dashboards.kinds import kinds_of, suspects, total_ns, unmatched
 from dashboards.library import LibraryRun
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _SHOW, _KIND = "show", "kind"
 _SHOWN = {"all": "all", "unmatched": "known by no rule", "suspect": "perhaps communication"}
+_MOST_RUNS = 3
 _MOST_ROWS = 25
 _LONGEST_NAME = 70
 _WIDTH = 130
@@ -36,7 +38,11 @@ _PROPOSED = 3
 
 def layout(context: Context) -> list[Component]:
     """For each run what its activities were taken for; the names as the view chooses."""
-    return [panel_ for run in context.runs for panel_ in _run(context, run)]
+    all_runs = compared(context)
+    return [
+        *map(note, all_runs.left_out(_MOST_RUNS)),
+        *[one for run in all_runs.some(_MOST_RUNS) for one in _run(context, run)],
+    ]
 
 
 def _run(context: Context, run: LibraryRun) -> list[Component]:
