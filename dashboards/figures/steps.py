@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MOST_TEXTS = 400
 """Cells of a heat map that have their number written in them."""
 
+_MOST_TICKS = 32
 _BESIDE = 0.12
 """How far apart the marks of several runs stand, in ranks."""
 
@@ -73,11 +74,16 @@ def step_times(runs: Sequence[tuple[str, Report]], theme: Theme) -> Figure:
     return figure
 
 
-def rank_steps(matrix: StepMatrix, theme: Theme) -> Figure:
-    """A heat map of a metric: ranks downwards, steps to the right, numbers where there is room."""
+def rank_steps(matrix: StepMatrix, theme: Theme, beside: Sequence[StepMatrix] = ()) -> Figure:
+    """A heat map of a metric: ranks downwards, steps to the right, numbers where there is room.
+
+    Unit and colours are the same for those `beside` it.
+    """
     import plotly.graph_objects as go
 
-    scale, name = _unit(matrix)
+    scale, name = _unit(matrix, *beside)
+    known = [np.nanmin(one.values) for one in (matrix, *beside) if one.known]
+    known += [np.nanmax(one.values) for one in (matrix, *beside) if one.known]
     values = matrix.values / scale
     with_text = values.size <= _MOST_TEXTS
     figure = go.Figure(
@@ -85,6 +91,8 @@ def rank_steps(matrix: StepMatrix, theme: Theme) -> Figure:
             x=[str(step) for step in matrix.steps],
             y=[str(rank) for rank in matrix.ranks],
             z=_without_nan(values),
+            zmin=min(known) / scale if len(set(known)) > 1 else None,
+            zmax=max(known) / scale if len(set(known)) > 1 else None,
             colorscale=theme_scale(theme),
             colorbar={"title": {"text": name}, "thickness": 12, "outlinewidth": 0},
             texttemplate="%{z:,.2f}" if with_text else None,
@@ -109,6 +117,8 @@ def rank_spread(matrices: Sequence[tuple[str, StepMatrix]], theme: Theme) -> Fig
 
     scale, name = _unit(*(matrix for _, matrix in matrices))
     figure = go.Figure()
+    every = sorted({rank for _, matrix in matrices for rank in matrix.ranks})
+    place = {rank: number for number, rank in enumerate(every)}
     for number, (id, matrix) in enumerate(matrices):
         known = np.flatnonzero(np.isfinite(matrix.values).any(axis=1))
         values = matrix.values[known] / scale
@@ -118,7 +128,7 @@ def rank_spread(matrices: Sequence[tuple[str, StepMatrix]], theme: Theme) -> Fig
         ranks = [matrix.ranks[row] for row in known.tolist()]
         aside = _BESIDE * (number - (len(matrices) - 1) / 2)
         figure.add_scatter(
-            x=[rank + aside for rank in ranks],
+            x=[place[rank] + aside for rank in ranks],
             customdata=ranks,
             y=mean.tolist(),
             error_y={
@@ -136,18 +146,21 @@ def rank_spread(matrices: Sequence[tuple[str, StepMatrix]], theme: Theme) -> Fig
             },
             hovertemplate=f"rank %{{customdata}}: mean %{{y:,.3f}} {name}<extra>{id}</extra>",
         )
+    apart = max(1, -(-len(every) // _MOST_TICKS))
     figure.update_layout(
         template=template(theme),
         height=320,
         showlegend=len(matrices) > 1,
-        xaxis={"title": {"text": "rank"}, "dtick": 1 if _few(matrices) else None},
+        xaxis={
+            "title": {"text": "rank"},
+            "range": [-0.6, len(every) - 0.4],
+            "tickvals": list(range(0, len(every), apart)),
+            "ticktext": [str(rank) for rank in every[::apart]],
+            "zeroline": False,
+        },
         yaxis={"title": {"text": f"{name} per step"}},
     )
     return figure
-
-
-def _few(matrices: Sequence[tuple[str, StepMatrix]]) -> bool:
-    return all(len(matrix.ranks) <= 32 for _, matrix in matrices)
 
 
 def _unit(*matrices: StepMatrix) -> tuple[int, str]:

@@ -33,6 +33,7 @@ def layout(context: Context) -> list[Component]:
     if not runs:
         return [panel("Steps", note("no step has any activity"), id="steps")]
     matrices = [(run.id, step_matrix(run.report, metric, context.view.ranks)) for run in runs]
+    known = [number for number, (_, matrix) in enumerate(matrices) if matrix.known]
     times = step_times([(run.id, run.report) for run in runs], context.theme)
     return [
         panel(
@@ -49,7 +50,7 @@ def layout(context: Context) -> list[Component]:
             id="steps-ranks",
             about=metric.about,
         ),
-        columns(*[_matrix(id, matrix, context) for id, matrix in matrices if matrix.known]),
+        columns(*[_matrix(number, matrices, context) for number in known]),
         *[_table(run, context) for run in runs],
     ]
 
@@ -106,7 +107,9 @@ def _spread(matrices: list[tuple[str, StepMatrix]], context: Context) -> list[An
     ]
 
 
-def _matrix(id: str, matrix: StepMatrix, context: Context) -> Component:
+def _matrix(number: int, matrices: list[tuple[str, StepMatrix]], context: Context) -> Component:
+    id, matrix = matrices[number]
+    beside = [one for _, one in matrices]
     ranks, steps = matrix.left_out
     notes = []
     if ranks:
@@ -119,7 +122,7 @@ def _matrix(id: str, matrix: StepMatrix, context: Context) -> Component:
     if steps:
         notes.append(note(f"the first {len(matrix.steps)} steps are shown, {steps} later ones not"))
     title = f"{id}: {matrix.metric.label} by rank and step"
-    shown = graph(rank_steps(matrix, context.theme), f"steps-matrix-{id}", title)
+    shown = graph(rank_steps(matrix, context.theme, beside), f"steps-matrix-{id}", title)
     return panel(title, shown, *notes, id=f"steps-matrix-{id}")
 
 

@@ -83,3 +83,18 @@ def test_a_heat_map_has_the_numbers_of_the_matrix(two_steps: Any) -> None:
     assert (list(heat.x), list(heat.y)) == (["1", "2"], ["0", "1"])
     assert [list(row) for row in heat.z] == [[30, 40], [10, 20]]
     assert heat.texttemplate == "%{z:,.2f}"
+
+
+def test_heat_maps_beside_each_other_have_one_scale(two_steps: Any) -> None:
+    report = analyze(two_steps)
+    ranks = [step_matrix(report, METRICS["computing"], [rank]) for rank in (0, 1)]
+    scales = [rank_steps(one, LIGHT, ranks).data[0] for one in ranks]
+    assert [(heat.zmin, heat.zmax) for heat in scales] == [(10, 40), (10, 40)]
+
+
+def test_ranks_that_no_run_has_take_no_room(build: Any) -> None:
+    rows = [{"rank": rank, "start_ns": 0, "end_ns": MS} for rank in (3, 34)]
+    matrix = step_matrix(analyze(build(rows)), METRICS["computing"])
+    figure = rank_spread([("a", matrix)], LIGHT)
+    assert list(figure.data[0].x) == [0, 1]
+    assert figure.layout.xaxis.ticktext == ("3", "34")
