@@ -12,7 +12,7 @@ import pandas as pd
 
 from dashboards.figures.abreast import abreast, bound_mark, rank_bars_axis
 from dashboards.figures.overlap import RunReport, most_ranks
-from dashboards.figures.png import mix
+from dashboards.figures.png import hexadecimal, mix
 from dashboards.figures.scales import color_scale, gap_px, rows_px
 from dashboards.figures.states import pattern, state_marker
 from dashboards.regions import LENGTH
@@ -115,12 +115,13 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
     import plotly.graph_objects as go
 
     nodes = _nodes(run)
-    own = [theme.color(one.state) if one.state else _PLAIN for one in nodes]
-    colors = [_paler(color, _BACK) for color in own]
+    colors, lines = (
+        [_paler(one.state, theme, share) for one in nodes] for share in (_BACK, _LINES)
+    )
     shapes = [theme.pattern(node.state) for node in nodes]
     # Over a list of colours plotly's "overlay" draws black.
     drawn = pattern("", theme) | {"shape": shapes, "fillmode": "replace", "bgcolor": colors}
-    drawn["fgcolor"] = [_paler(color, _LINES) for color in own]
+    drawn["fgcolor"] = lines
     figure = go.Figure(
         go.Icicle(
             ids=[node.path for node in nodes],
@@ -132,7 +133,11 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
             leaf={"opacity": 1},
             marker={"colors": colors, "pattern": drawn},
             customdata=[unit.full(node.size_ns) for node in nodes],
-            texttemplate="%{label}<br>%{customdata}",
+            # Those of ranks are low, and many.
+            texttemplate=[
+                "%{label}" + (": " if one.label.startswith("for ") else "<br>") + "%{customdata}"
+                for one in nodes
+            ],
             hovertemplate="%{label}: %{customdata}, %{percentRoot:.1%} of all bubbles"
             "<extra></extra>",
             textfont={"color": "#111111"},  # readable on the pale colours, in both themes
@@ -143,9 +148,8 @@ def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
     return figure
 
 
-def _paler(color: str, share: float) -> str:
-    red, green, blue = mix(color, "#FFFFFF", share)
-    return f"#{red:02X}{green:02X}{blue:02X}"
+def _paler(state: str, theme: Theme, share: float) -> str:
+    return hexadecimal(mix(theme.color(state), "#FFFFFF", share)) if state else _PLAIN
 
 
 def _nodes(run: RunCauses) -> list[_Node]:

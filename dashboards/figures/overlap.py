@@ -10,6 +10,7 @@ import pandas as pd
 
 from dashboards.exposures import LABEL
 from dashboards.figures.abreast import abreast, rank_bars_axis
+from dashboards.figures.png import hexadecimal, mix
 from dashboards.figures.states import pattern
 from dashboards.theme import Theme
 from dpprof.analysis.figures import Report
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _PARTS = ((1, "hidden", "", 0.55), (1, "exposed", "/", 1.0), (2, "wait", ".", 0.8))
-"""Panel, part of a kind's time, its pattern and opacity: what is exposed stands out."""
+"""Panel, part of a kind's time, its pattern and share of its colour: what is exposed stands out."""
 
 _WORDS = {"hidden": "hidden", "exposed": "exposed", "wait": "waiting"}
 
@@ -46,8 +47,8 @@ def rank_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit, kind: str
     only that one. What no run has, or what is not known of any, has no trace.
     """
     drawn = [
-        (row, part, shape, opacity, name)
-        for row, part, shape, opacity in _PARTS
+        (row, part, shape, share, name)
+        for row, part, shape, share in _PARTS
         for name in _kinds(runs, kind)
         if any(_total(run.report, name, part) for run in runs)
     ]
@@ -56,14 +57,15 @@ def rank_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit, kind: str
     names = [run.id for run in runs]
     figure = abreast(names, theme, shared_xaxes=True, shared_yaxes=True, **panels)
     for column, run in enumerate(runs, 1):
-        for row, part, shape, opacity, name in drawn:
-            look = {"color": theme.color(name), "opacity": opacity}
+        for row, part, shape, share, name in drawn:
+            # Not by opacity, which the legend leaves out.
+            color = hexadecimal(mix(theme.color(name), theme.panel, share))
             figure.add_bar(
                 **_rank_bars(run.report, name, part, unit),
                 name=f"{name} {_WORDS[part]}",
                 legendgroup=f"{name} {part}",
                 showlegend=column == 1,
-                marker=look | {"pattern": pattern(shape, theme)},
+                marker={"color": color, "pattern": pattern(shape, theme)},
                 row=row,
                 col=column,
             )

@@ -58,3 +58,8 @@ def mix(color: str, other: str, share: float) -> tuple[int, int, int]:
     pairs = zip(rgb(color), rgb(other), strict=True)
     red, green, blue = (round(share * one + (1 - share) * two) for one, two in pairs)
     return red, green, blue
+
+
+def hexadecimal(color: tuple[int, int, int]) -> str:
+    """``#RRGGBB``."""
+    return "#{:02X}{:02X}{:02X}".format(*color)

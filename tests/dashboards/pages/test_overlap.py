@@ -45,6 +45,13 @@ def test_bars_of_ranks_are_the_figures_of_the_report(make_context, library, figu
         assert drawn == expected
 
 
+def test_hidden_is_as_pale_in_the_legend_as_in_the_bars(make_context, library, figures_of) -> None:
+    bars = figures_of(layout(make_context()))["overlap-ranks"].data
+    colors = {bar.name: bar.marker.color for bar in bars}
+    assert colors["combine hidden"] != colors["combine exposed"]
+    assert all(bar.marker.opacity is None for bar in bars)
+
+
 def test_the_table_of_kinds_is_the_mean_of_the_ranks(make_context, library, text_of) -> None:
     content, unit = layout(make_context()), units(library)
     report = library.get("1f1b").report
