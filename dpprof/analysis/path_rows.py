@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.analysis.messages import sends
 from dpprof.tables.columns import (
     END,
     KIND,
@@ -51,8 +52,9 @@ class Chain(NamedTuple):
 class PathRows:
     """Events that hold an instant, by step and end.
 
-    Row i works from ``begin[i]`` on: its start, or, where it waited for a peer (``leads[i]``),
-    when that peer came.
+    Row i works from ``begin[i]`` on: its start, or, where it waited for peers, when the last of
+    them came; at its end where that is later still. ``leads[i]`` says that the peer is known.
+    ``launches[i]`` is when it was launched, `NONE` where not known or where it waited.
     ``previous[i]`` is the row that let row i start, `NONE` for the first. `number` counts the
     rank's communications in the order of its events. `texts` has codes and values of the text
     columns. ``limits[step]`` are the first row of a step and the first after it.
@@ -114,8 +116,9 @@ def make_path_rows(
 ) -> PathRows:
     """`PathRows` of the events of one rank (columns `EVENTS`) in the given steps.
 
-    `leads` says which of its communications waited for a peer that is known. Of two activities
-    of which one waited for the other, that one may end up to `late_ns` after the other began.
+    `leads` says which of its communications waited for a peer that is known, however late that
+    peer came by the trace. Of two activities of which one waited for the other, that one may end
+    up to `late_ns` after the other began.
     """
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy()
     number = np.where(communicates, np.cumsum(communicates) - 1, NONE).astype(np.int32)
@@ -130,17 +133,15 @@ def make_path_rows(
     rows_of = np.full(int(communicates.sum()), NONE, dtype=np.int32)
     rows_of[counted[counted >= 0]] = np.flatnonzero(counted >= 0)
     limits = _limits(step[kept])
-    ready = events[READY].to_numpy(np.int64)[kept]
-    waited = np.append(leads, False)[counted] & (starts[kept] <= ready)
-    waited &= ready < ends[kept] + late_ns
-    messages = (events[KIND].iloc[kept] == COMMUNICATION_KINDS[0]).to_numpy()
-    said = _Said(texts[LANE][0], _tasks(events, kept), messages)
+    ready = np.where(communicates, events[READY], NONE)[kept]
+    begin = np.clip(ready, starts[kept], ends[kept])
+    launches = events[LAUNCH].to_numpy(np.int64)[kept]
     return PathRows(
-        begin=np.where(waited, np.minimum(ready, ends[kept]), starts[kept]),
+        begin=begin,
         ends=ends[kept],
-        leads=waited,
-        launches=events[LAUNCH].to_numpy(np.int64)[kept],
-        previous=_previous((starts[kept], ends[kept]), said, limits, late_ns),
+        leads=np.append(leads, False)[counted] & (starts[kept] <= ready),
+        launches=np.where(begin > starts[kept], NONE, launches),
+        previous=_previous((starts[kept], ends[kept]), _said(events, kept), limits, late_ns),
         number=counted,
         texts=texts,
         limits=limits,
@@ -176,10 +177,19 @@ class _Said(NamedTuple):
     lanes: Rows
     tasks: Times
     messages: npt.NDArray[np.bool_]
+    sending: npt.NDArray[np.bool_]
 
     def part(self, first: int, after: int) -> _Said:
         part = slice(first, after)
-        return _Said(self.lanes[part], self.tasks[part], self.messages[part])
+        lanes, tasks = self.lanes[part], self.tasks[part]
+        return _Said(lanes, tasks, self.messages[part], self.sending[part])
+
+
+def _said(events: pd.DataFrame, kept: npt.NDArray[np.intp]) -> _Said:
+    messages = (events[KIND].iloc[kept] == COMMUNICATION_KINDS[0]).to_numpy()
+    sending = np.zeros(len(kept), dtype=bool)
+    sending[messages] = sends(events.iloc[kept[messages]])
+    return _Said(_coded(events[LANE], kept)[0], _tasks(events, kept), messages, sending)
 
 
 def _previous(
@@ -203,11 +213,25 @@ def _previous_in_step(spans: tuple[Times, Times], said: _Said, late_ns: int) -> 
     if late_ns:
         late = _latest(starts + late_ns, ends)
         anywhere = np.where(starts[late] < starts, late, anywhere)
-    # What a message carries was computed; a message does not wait for messages of other lanes.
-    makers = np.append(np.flatnonzero(~said.messages), NONE)
-    made = makers[_latest(starts, ends[makers[:-1]])]
+    made = _before_message(spans, own, ~said.messages, late_ns)
     anywhere = np.where(said.messages & (made >= 0), made, anywhere)
-    return _chosen(spans, (own, anywhere), np.where(said.messages, 0, late_ns))
+    return _chosen(spans, (own, anywhere), np.where(said.sending, 0, late_ns))
+
+
+def _before_message(
+    spans: tuple[Times, Times], own: Times, makes: npt.NDArray[np.bool_], late_ns: int
+) -> Times:
+    """For each row, as if it were a message, what it waited for on its own rank.
+
+    What a message carries was computed, and its lane may have been busy; it does not wait for
+    messages of other lanes.
+    """
+    starts, ends = (np.append(times, np.iinfo(np.int64).min // 2) for times in spans)
+    makers = np.append(np.flatnonzero(makes), NONE)
+    made = makers[_latest(spans[0], ends[makers[:-1]])]
+    late = makers[_latest(spans[0] + late_ns, ends[makers[:-1]])]
+    made = np.where(starts[late] < spans[0], late, made)
+    return np.where(ends[own] > ends[made], own, made)
 
 
 def _of_same_task(spans: tuple[Times, Times], tasks: Times, latest: Times) -> Times:

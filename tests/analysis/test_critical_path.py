@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dpprof.analysis.critical_path import critical_path
+from dpprof.api import load
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.schedules.actions import slot_operation, slot_text
 from dpprof.schedules.registry import make_schedule
 from dpprof.schedules.schedule import DependencyRule
 from dpprof.simulate.run import simulated_run
 from dpprof.tables.columns import PATH
+from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 SHOWN = ["rank", "start_ns", "end_ns", "kind", "name"]
 
@@ -91,6 +95,111 @@ def test_the_busy_lane_comes_before_another_lane_that_ended_later(make_run, even
     ]
 
 
+MS = 1_000_000
+
+
+@pytest.mark.parametrize("source", ["captured", "emulated"])
+def test_a_receive_that_ended_before_its_senders_start_is_all_waiting(
+    make_run, event, source
+) -> None:
+    message = {"group": "0>1", "sequence": 0, "ready_ns": 130 * MS}
+    run = make_run(
+        [
+            event(0, 0, 100 * MS, name="a"),
+            event(0, 130 * MS, 131 * MS, "p2p", peer=1, lane="c", name="send", **message),
+            event(1, 0, 20 * MS, name="b"),
+            event(1, 5 * MS, 110 * MS, "p2p", peer=0, lane="c", name="recv", **message),
+            event(1, 110 * MS, 200 * MS, name="c"),
+        ],
+        source=source,
+    )
+    assert shown(critical_path(run)) == [
+        [0, 0, 100 * MS, "compute", "a"],
+        [0, 100 * MS, 110 * MS, "idle", "send"],
+        [1, 110 * MS, 200 * MS, "compute", "c"],
+    ]
+
+
+def test_what_waited_for_a_peer_without_a_trace_is_idle_until_it_was_ready(make_run, event) -> None:
+    message = {"peer": 1, "group": "1>0", "sequence": 0, "ready_ns": 40, "launch_ns": 15}
+    run = make_run(
+        [
+            event(0, 0, 10, launch_ns=0, name="a"),
+            event(0, 20, 50, "p2p", lane="c", name="recv", **message),
+            event(0, 50, 60, launch_ns=1, name="b"),
+        ]
+    )
+    path = critical_path(run)
+    assert shown(path) == [
+        [0, 0, 10, "compute", "a"],
+        [0, 10, 40, "idle", "recv"],
+        [0, 40, 50, "p2p", "recv"],
+        [0, 50, 60, "compute", "b"],
+    ]
+    assert path["why"].tolist()[1] == "nothing in the trace says what the rank waited for"
+
+
+def test_a_receive_posted_after_the_one_before_it_leads_to_what_that_waited_for(
+    make_run, event
+) -> None:
+    first = {"group": "0>1", "sequence": 0, "ready_ns": 59 * MS}
+    second = {"group": "0>1", "sequence": 1, "ready_ns": 60 * MS + 40_000}
+    run = make_run(
+        [
+            event(0, 0, 59 * MS, name="a"),
+            event(0, 59 * MS, 60 * MS, "p2p", peer=1, lane="c", name="send", **first),
+            event(0, 60 * MS, 61 * MS, "p2p", peer=1, lane="c", name="send", **second),
+            event(1, 0, 20 * MS, name="b"),
+            event(1, 0, 60 * MS, "p2p", peer=0, lane="c", name="recv", **first),
+            event(1, 60_040_000, 62 * MS, "p2p", peer=0, lane="c", name="recv", **second),
+            event(1, 62 * MS, 80 * MS, name="d"),
+        ],
+        source="emulated",
+    )
+    assert shown(critical_path(run)) == [
+        [0, 0, 59 * MS, "compute", "a"],
+        [1, 59 * MS, 60 * MS, "p2p", "recv"],
+        [1, 60 * MS, 60_040_000, "idle", "recv"],
+        [1, 60_040_000, 62 * MS, "p2p", "recv"],
+        [1, 62 * MS, 80 * MS, "compute", "d"],
+    ]
+
+
+def test_a_message_waits_for_its_lane_where_that_was_busy_after_what_made_it(
+    make_run, event
+) -> None:
+    run = make_run(
+        [
+            event(0, 0, 20 * MS, name="a"),
+            event(0, 20 * MS, 30 * MS, name="b"),
+            event(0, 20 * MS, 60 * MS, "p2p", lane="c", group="0>1", name="one"),
+            event(0, 62 * MS, 70 * MS, "p2p", lane="c", group="0>1", name="two"),
+        ],
+    )
+    assert shown(critical_path(run)) == [
+        [0, 0, 20 * MS, "compute", "a"],
+        [0, 20 * MS, 60 * MS, "p2p", "one"],
+        [0, 60 * MS, 62 * MS, "idle", "two"],
+        [0, 62 * MS, 70 * MS, "p2p", "two"],
+    ]
+
+
+def test_what_made_a_message_may_end_its_label_after_the_message_began(make_run, event) -> None:
+    run = make_run(
+        [
+            event(0, 0, 5 * MS, name="a"),
+            event(0, 5 * MS, 10_030_000, "combine", lane="e", name="b", ready_ns=5 * MS),
+            event(0, 10 * MS, 12 * MS, "p2p", lane="c", group="0>1", name="send"),
+        ],
+        source="emulated",
+    )
+    assert shown(critical_path(run)) == [
+        [0, 0, 5 * MS, "compute", "a"],
+        [0, 5 * MS, 10 * MS, "combine", "b"],
+        [0, 10 * MS, 12 * MS, "p2p", "send"],
+    ]
+
+
 def test_no_events_and_events_without_length(make_run, event) -> None:
     assert critical_path(make_run([])).empty
     run = make_run([event(0, 5, 5), event(0, 9, 9)])
@@ -112,18 +221,37 @@ ROWS = st.lists(
 )
 
 
+def assert_work_is_no_waiting(run, path: pd.DataFrame) -> None:
+    """On its rank and lane each piece of a communication lies in a transfer of that kind."""
+    named = ["step", "rank", "lane", "kind", "name"]
+    events = run.events
+    begin = events["ready_ns"].clip(events["start_ns"], events["end_ns"])
+    transfers = events[named].astype(str).assign(begin=begin, over=events["end_ns"])
+    pieces = path[path["kind"].isin(COMMUNICATION_KINDS)]
+    pieces = pieces[named].astype(str).join(pieces[["start_ns", "end_ns"]])
+    both = pieces.reset_index().merge(transfers, on=named)
+    inside = both[(both["begin"] <= both["start_ns"]) & (both["end_ns"] <= both["over"])]
+    assert set(inside["index"]) == set(pieces.index)
+
+
+@pytest.mark.parametrize("sample", ["1f1b", "dualpipe"])
+def test_waiting_is_not_on_the_path_of_a_sample(sample) -> None:
+    loaded = load(Path(__file__).parents[2] / "traces" / sample)
+    assert_work_is_no_waiting(loaded.run, loaded.critical_path)
+
+
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(rows=ROWS)
-def test_the_pieces_cover_every_window_exactly(make_run, event, rows) -> None:
+@given(rows=ROWS, source=st.sampled_from(["captured", "emulated"]))
+def test_the_pieces_cover_every_window_exactly(make_run, event, rows, source) -> None:
     names = ("lane", "peer", "ready_ns", "step")
     events = [
         event(*(rank, start, start + length, kind), group="g", sequence=0)
         | dict(zip(names, rest, strict=True))
         for rank, start, length, kind, *rest in rows
     ]
-    run = make_run(events, used_steps=(0, 1))
+    run = make_run(events, used_steps=(0, 1), source=source)
     path = critical_path(run)
     for step, own in run.events.groupby("step"):
         pieces = path[path["step"] == step]
@@ -131,6 +259,7 @@ def test_the_pieces_cover_every_window_exactly(make_run, event, rows) -> None:
         assert pieces["start_ns"].tolist() == edges[:-1]
         assert edges[-1] == own["end_ns"].max()
         assert (pieces["end_ns"] > pieces["start_ns"]).all()
+    assert_work_is_no_waiting(run, path)
 
 
 def longest_path(schedule, lengths, message_ns: int):
