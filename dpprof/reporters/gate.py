@@ -65,10 +65,12 @@ def _about(result: GateResult) -> list[str]:
 
 
 def _assumed(result: GateResult) -> str:
-    single = min(len(result.steps), len(result.baseline_steps)) == 1
+    spread = f"{result.run_spread or 0:.2%} of the step"
+    if min(len(result.steps), len(result.baseline_steps)) > 1:
+        return f"means of runs are taken to vary by at least {spread}; --run-spread sets it"
     return (
-        f"{'one run a side: ' * single}means of runs are taken to vary by "
-        f"{result.run_spread or 0:.2%} of the step; --repeat measures it, --run-spread sets it"
+        f"one run on a side: means of runs are taken to vary by {spread}; --repeat measures it, "
+        "--run-spread sets it"
     )
 
 

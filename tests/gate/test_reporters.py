@@ -107,6 +107,21 @@ def test_json_has_the_result_and_its_sentences(failed) -> None:
     assert form["findings"][0]["message"].startswith("rank 1 (stage 1): compute takes longer")
 
 
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ((5,), "one run on a side: means of runs are taken to vary by 0.50% of the step; --repeat"),
+        ((5, 5), "means of runs are taken to vary by at least 0.50% of the step; --run-spread"),
+    ],
+)
+def test_the_report_says_how_much_runs_are_taken_to_vary(make_snapshot, steps, says: str) -> None:
+    run = make_snapshot({"exposed_ns": Figure(9 * MS, None, 1, 1)}, steps=steps, source="captured")
+    result = gate(run, ["exposed_ns > +5%"], Baseline(name="base", snapshot=run))
+    assert says in render_gate(result, "table", width=200)
+    alone = gate(run, ["exposed_ns > 1s"])
+    assert "taken to vary" not in render_gate(alone, "table", width=200)
+
+
 def test_a_terminal_shows_the_verdicts_in_colours(failed, passed) -> None:
     red, green = "\x1b[31mFAILED", "\x1b[32mok"
     assert red in render_gate(failed, "table", width=200, color=True)
