@@ -36,7 +36,7 @@ def headlines(report: Report) -> list[Headline]:
 
 
 def _time_headlines(report: Report) -> list[Headline]:
-    total = report.total
+    total, simulated = report.total, report.source == "simulated"
     return [
         Headline(
             id="step-time",
@@ -78,10 +78,12 @@ def _time_headlines(report: Report) -> list[Headline]:
             id="wait",
             label="Posted, waiting",
             unit="time",
-            value=mean_ns(report, total.wait_ns),
+            value=None if simulated else mean_ns(report, total.wait_ns),
             about="At least one communication waits for its peers: it does not transfer, and the "
             "rank may compute meanwhile; per step, mean of the ranks",
-            reason="not told from transferring: no match with the peers' operations",
+            reason="a simulated message is posted when it starts to travel: nothing waits inside it"
+            if simulated
+            else "not told from transferring: no match with the peers' operations",
             better=0,
         ),
     ]
@@ -129,11 +131,18 @@ def change_text(new: Headline, base: Headline, unit: TimeUnit) -> str:
     if new.value is None or base.value is None:
         return ""
     change = new.value - base.value
-    sign = "+" if change > 0 else _MINUS if change < 0 else "±"
     if new.unit == "share":
-        return f"{sign}{abs(change) * 100:.1f} points"
-    absolute = f"{sign}{_text(new.unit, abs(change), unit)}"
-    return f"{sign}{abs(change) / base.value:.1%} ({absolute})" if base.value else absolute
+        return _signed(change, f"{abs(change) * 100:.1f} points")
+    absolute = _signed(change, _text(new.unit, abs(change), unit))
+    if not base.value:
+        return absolute
+    return f"{_signed(change, f'{abs(change) / base.value:.1%}')} ({absolute})"
+
+
+def _signed(change: float, text: str) -> str:
+    """The size of a change after its sign; that of one which rounds to nothing is neither."""
+    nothing = not any(digit in text for digit in "123456789")
+    return f"{'±' if nothing else '+' if change > 0 else _MINUS}{text}"
 
 
 def is_better(new: Headline, base: Headline) -> bool | None:

@@ -24,6 +24,8 @@ def headline(value: float | None, unit: Any = "time", better: int = -1) -> Headl
         (4_000_000, 5_000_000, "time", "-20.0% (-1.00 ms)"),
         (6_000_000, 5_000_000, "time", "+20.0% (+1.00 ms)"),
         (5, 5, "time", "±0.0% (±0.00 ms)"),
+        (2**31 - 888, 2**31, "bytes", "±0.0% (-888.00 B)"),
+        (0.24999, 0.25, "share", "±0.0 points"),
         (1_000_000, 0, "time", "+1.00 ms"),
         (0.125, 0.25, "share", "-12.5 points"),
         (3 * 2**30, 2**31, "bytes", "+50.0% (+1.00 GiB)"),
@@ -68,6 +70,13 @@ def test_figures_are_means_over_ranks_and_steps(library: Any) -> None:
         "throughput": report.tokens_per_second,
     }
     assert value_text(found["step-time"], MS) == f"{report.step_ns / 1e6:.2f} ms"
+
+
+def test_a_simulated_run_does_not_say_what_waits(library: Any) -> None:
+    """Its messages are posted when they start to travel, so that 0 would be no finding."""
+    (wait,) = [one for one in headlines(library.get("dualpipe~ideal").report) if one.id == "wait"]
+    assert wait.value is None
+    assert "simulated" in wait.reason
 
 
 def test_what_is_not_known_has_a_reason() -> None:
