@@ -65,7 +65,7 @@ def figures_of() -> Callable[[Any], dict[str, Any]]:
     """The figures of a page by the ids of their graphs; of such as are mappings, what they say."""
 
     def name(id: str | dict[str, Any]) -> str:
-        return id if isinstance(id, str) else f"{id['type']} {id['run']}"
+        return id if isinstance(id, str) else f"{id['type']} {id.get('run', id.get('name'))}"
 
     return lambda root: {
         name(one.id): one.figure for one in components(root) if hasattr(one, "figure")
