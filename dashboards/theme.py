@@ -28,10 +28,10 @@ KIND_COLORS: Mapping[str, str] = MappingProxyType(
         "compute": _BLUE,
         "p2p": _PURPLE,
         "dispatch": _RED,
-        "combine": _ORANGE,
-        "all_to_all": _YELLOW,
-        "all_reduce": _GREEN,
-        "all_gather": _SKY,
+        "combine": _YELLOW,
+        "all_to_all": "#882255",
+        "all_reduce": "#9DBF3B",
+        "all_gather": "#8E83E0",
         "reduce_scatter": "#7A5195",
         "broadcast": "#8C564B",
         "comm_other": "#7F8C8D",
@@ -39,15 +39,16 @@ KIND_COLORS: Mapping[str, str] = MappingProxyType(
         "host": "#8D6E63",
     }
 )
+"""None is an operation's or a component's: the timeline shows kinds beside either."""
 
 COMPONENT_COLORS: Mapping[str, str] = MappingProxyType(
     {
-        "attention": _BLUE,
-        "dispatch": _RED,
+        "attention": _ORANGE,
+        "dispatch": KIND_COLORS["dispatch"],
         "mlp": _GREEN,
-        "combine": _ORANGE,
-        "output": _PURPLE,
-        "embedding": _YELLOW,
+        "combine": KIND_COLORS["combine"],
+        "output": "#7FCFB5",
+        "embedding": _SKY,
     }
 )
 

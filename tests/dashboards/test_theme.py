@@ -13,7 +13,9 @@ from dashboards.figures.timeline_paint import palette
 from dashboards.theme import (
     BUBBLE_COLORS,
     BUBBLE_PATTERNS,
+    COMPONENT_COLORS,
     DARK,
+    KIND_COLORS,
     LIGHT,
     OPERATION_COLORS,
     STATE_COLORS,
@@ -39,6 +41,16 @@ def test_operations_are_told_apart_by_colour_blind_eyes(eyes):
     for one, other in itertools.combinations(("F", "B", "I", "W"), 2):
         colors = [seen(OPERATION_COLORS[name], DICHROMATS[eyes]) for name in (one, other)]
         assert np.linalg.norm(colors[0] - colors[1]) > 35, (one, other)
+
+
+@pytest.mark.parametrize("colors", [OPERATION_COLORS, COMPONENT_COLORS])
+def test_what_a_legend_shows_beside_kinds_has_colours_of_its_own(colors):
+    own = {name: color for name, color in colors.items() if name not in (*KIND_COLORS, "F&B")}
+    for (kind, other), (name, color) in itertools.product(KIND_COLORS.items(), own.items()):
+        apart = np.linalg.norm(np.subtract(rgb(other), rgb(color)))
+        assert apart > 45, (kind, name)
+    both = list((own | KIND_COLORS).values())
+    assert len(set(both)) == len(both)
 
 
 def test_every_state_has_a_colour_and_every_cause_a_pattern_of_its_own():
