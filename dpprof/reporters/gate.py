@@ -21,6 +21,7 @@ from dpprof.reporters.gate_words import (
     rule_words,
     signed_text,
     status_word,
+    unsure,
     value_text,
 )
 from dpprof.reporters.units import UNKNOWN
@@ -49,8 +50,14 @@ def gate_document(result: GateResult) -> Document:
         answer=tuple(answer),
         blocks=(_rules(result),),
         warnings=(*notes(result), *result.warnings),
-        style=_STYLES["passed" if result.passed else "failed"],
+        style=_title_style(result),
     )
+
+
+def _title_style(result: GateResult) -> str:
+    if not result.passed:
+        return _STYLES["failed"]
+    return _STYLES["not_significant" if unsure(result) else "passed"]
 
 
 def _about(result: GateResult) -> list[str]:
