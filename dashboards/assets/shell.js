@@ -49,6 +49,22 @@
     if (theme) window.dpprof.change({ theme: theme.getAttribute("data-theme") });
   });
 
+  // Marks the page that was asked for, and dims the one that is left until the other is there.
+  document.addEventListener("click", function (event) {
+    var link = event.target.closest("#nav a.page");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    var here = document.querySelector("#nav a.here"), content = document.getElementById("content");
+    if (link === here) return;
+    if (here) here.classList.remove("here");
+    link.classList.add("here");
+    content.classList.add("leaving");
+    var arrived = new MutationObserver(function () {
+      arrived.disconnect();
+      content.classList.remove("leaving");
+    });
+    arrived.observe(content, { childList: true });
+  }, true);
+
   // Saves the figure that stands in the same section as the button.
   function saveImage(button) {
     var gd = button.closest("section").querySelector(".js-plotly-plot");

@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+OPACITY = "getComputedStyle(document.getElementById('content')).opacity"
+
 
 def test_pages_keep_the_view_and_back_goes_back(
     samples: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
@@ -23,6 +25,24 @@ def test_pages_keep_the_view_and_back_goes_back(
     settle(page)
     assert page.url == f"{samples.url}timeline?runs=dualpipe&theme=dark"
     assert page.locator("#timeline").count() == 1
+
+
+def test_a_page_that_is_asked_for_is_marked_at_once_and_the_old_one_dimmed(
+    samples: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    page = browser_page(f"{samples.url}overview")
+    held: list[Any] = []
+    page.route("**/_dash-update-component", lambda route: held.append(route))
+    page.locator("#nav").get_by_text("Memory", exact=True).click()
+    page.wait_for_function(f"() => {OPACITY} === '0.5'")
+    assert page.locator("#nav a.here").all_inner_texts() == ["Memory"]
+    page.unroute("**/_dash-update-component")
+    for route in held:
+        route.continue_()
+    settle(page)
+    assert page.locator("#nav a.here").all_inner_texts() == ["Memory"]
+    assert page.evaluate(f"() => {OPACITY}") == "1"
+    assert page.locator("#content.leaving").count() == 0
 
 
 def test_a_reload_shows_the_same(
