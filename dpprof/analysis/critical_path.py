@@ -23,7 +23,8 @@ import pandas as pd
 
 from dpprof.analysis.figures import PathFigures
 from dpprof.analysis.path_links import Links, find_links
-from dpprof.analysis.path_rows import LATE_NS, NONE, Chain, PathRows, make_path_rows
+from dpprof.analysis.path_previous import NONE
+from dpprof.analysis.path_rows import LATE_NS, Chain, PathRows, make_path_rows
 from dpprof.runs.run import Run
 from dpprof.tables.columns import (
     END,
