@@ -130,10 +130,11 @@ def lookup(snapshot: Snapshot, figure: str, rank: int | None, scope: str) -> Fig
 
 
 def _nothing(snapshot: Snapshot, figure: str) -> Figure | str:
-    """What no rank spent any time on is left out of snapshots; everything else is unknown."""
+    """What no rank spent any time on is left out of snapshots, of job and ranks alike."""
     if figure.endswith("hidden_share"):
         return "no such communication"
-    return Figure(0, 0) if figure in _no_time(snapshot) else _NOT_KNOWN
+    elsewhere = figure in snapshot.job or figure in snapshot.ranks
+    return Figure(0, 0) if figure in _no_time(snapshot) and not elsewhere else _NOT_KNOWN
 
 
 def _no_time(snapshot: Snapshot) -> Collection[str]:

@@ -209,6 +209,13 @@ def test_a_time_that_the_baseline_does_not_have_is_not_taken_for_none(make_snaps
     assert gate(base, ["critical_path.p2p_ns > 1s"]).rules[0].status == "missing"
 
 
+def test_a_time_of_the_ranks_that_the_job_lacks_is_not_none(make_snapshot) -> None:
+    run = make_snapshot({"exposed_ns": 20 * MS}, {"exposed_ns": [20 * MS]})
+    for base in (make_snapshot({}, {"exposed_ns": [20 * MS]}), make_snapshot({"exposed_ns": 9})):
+        rules = ["exposed_ns > +5%", "rank0.exposed_ns > +5%"]
+        assert "missing" in {one.status for one in gate(run, rules, against(base)).rules}
+
+
 def test_default_rules_skip_what_is_not_known_but_not_everything(make_snapshot) -> None:
     base = make_snapshot({"bubble_ns": 5 * MS}, missing={"peak_allocated_bytes": "no events"})
     result = gate(base, [], against(base))
