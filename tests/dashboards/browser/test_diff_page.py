@@ -93,3 +93,17 @@ def test_one_run_alone_says_what_is_missing(
 ) -> None:
     page = browser_page(f"{samples.url}diff?runs=1f1b&baseline=1f1b")
     assert "needs a baseline" in page.get_by_test_id("empty").inner_text()
+
+
+def test_a_table_that_is_cut_has_a_shade_and_long_names_give_way_to_figures(
+    samples: Any, browser_page: Callable[..., Page]
+) -> None:
+    page = browser_page(f"{samples.url}diff")
+    cell = page.get_by_test_id("diff-table-0").locator("tbody td").first
+    cell.evaluate("e => { e.textContent = 'name'.repeat(100) }")
+    scroll = page.locator(".scroll", has=page.get_by_test_id("diff-table-0"))
+    assert scroll.evaluate("e => e.scrollWidth <= e.clientWidth")
+    cell.evaluate("e => { e.style.whiteSpace = 'nowrap' }")
+    assert scroll.evaluate("e => e.scrollWidth > e.clientWidth")
+    shades = scroll.evaluate("e => getComputedStyle(e).backgroundAttachment")
+    assert shades == "local, local, scroll, scroll"
