@@ -15,6 +15,9 @@ from dashboards.theme import Theme
 _CHARACTER_PX = 6.2
 _MOST_LABELS = 1500
 _LETTERS = "FBIW"
+_APOSTROPHE = "'"
+_DIRECTIONS = {"0": "", "1": _APOSTROPHE}
+_THIN = 0.6  # what an apostrophe lacks to the width of a figure
 _INK = "#10151B"  # on the colours of operations, light or dark
 
 
@@ -55,15 +58,20 @@ def _row_labels(run: Drawn, row: Row, shown: Any) -> list[tuple[float, float, st
 
 
 def short_label(slot: str, room_px: int) -> str:
-    """``F0.3&B1.2``, or ``3&1.2``, or ``3``, or nothing: the longest that fits.
+    """``F0.3&B1.2``, or ``3&2'``, or ``3``, or nothing: the longest that fits.
 
-    What stands before the point, the direction in DualPipe, is left out only where it is 0.
+    The apostrophe is direction 1: in DualPipe, micro-batches that enter at the last rank.
     """
-    numbers = [action.lstrip(_LETTERS).removeprefix("0.") for action in slot.split("&")]
+    numbers = [_number(action.lstrip(_LETTERS)) for action in slot.split("&")]
     for text in (slot, "&".join(numbers), numbers[0] if len(numbers) == 1 else ""):
-        if text and len(text) * _CHARACTER_PX + 2 <= room_px:
+        if text and (len(text) - _THIN * text.count(_APOSTROPHE)) * _CHARACTER_PX + 2 <= room_px:
             return text
     return ""
+
+
+def _number(action: str) -> str:
+    direction, point, micro_batch = action.partition(".")
+    return micro_batch + _DIRECTIONS[direction] if direction in _DIRECTIONS and point else action
 
 
 def headers(runs: Sequence[Drawn], rows: Rows, theme: Theme) -> list[dict[str, Any]]:
