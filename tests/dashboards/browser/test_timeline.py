@@ -264,18 +264,20 @@ def test_a_click_on_a_transfer_shows_both_ends(
         sends[sends["rank"] == 3], on="sequence", suffixes=("", "_got")
     )
     # The one that fills most of the picture is the easiest to hit.
-    share = (pairs["end_ns"] - pairs["start_ns"]) / (pairs["end_ns_got"] - pairs["start_ns"])
+    both = pairs[["end_ns", "end_ns_got"]].max(axis=1) - pairs["start_ns"]
+    share = (pairs["end_ns"] - pairs["start_ns"]) / both
     number = pairs["sequence"].iloc[int(share.argmax())]
     sent, got = (
         sends[(sends["rank"] == rank) & (sends["sequence"] == number)].iloc[0] for rank in (2, 3)
     )
     origin = int(run.accounting.states.query(f"step == {step}")["start_ns"].iloc[0])
     start, end = int(sent["start_ns"]) - origin, int(got["end_ns"]) - origin
+    last = max(end, int(sent["end_ns"]) - origin)  # a send may be noted late, and end last
     page = opened(
-        browser_page, f"{pp8.url}timeline?runs=dualpipe&ranks=2-3&t={start - 1000}-{end + 1000}"
+        browser_page, f"{pp8.url}timeline?runs=dualpipe&ranks=2-3&t={start - 1000}-{last + 1000}"
     )
     shown = make_scene(
-        pp8.library, [run], Wanted(ranks=(2, 3), time_range=(start - 1000, end + 1000))
+        pp8.library, [run], Wanted(ranks=(2, 3), time_range=(start - 1000, last + 1000))
     )
     middle = (int(sent["end_ns"]) - origin + start) / 2
     page.mouse.click(*at(page, middle, row_of(shown, "dualpipe", 2, "p2p").middle))
