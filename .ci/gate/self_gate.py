@@ -104,11 +104,19 @@ def check_unchanged(schedule: str) -> bool:
 
 
 def check_planted(planted: Planted) -> bool:
-    """The regression fails the gate, and the verdict names rank, kind and cause."""
-    done = dpprof(
-        *("gate", "--profile", profile_command("dualpipe", "--inject", planted.fault)),
-        *("--baseline", "baselines/dualpipe.json", "--format", "json"),
-    )
+    """The regression fails the gate, and the verdict names rank, kind and cause.
+
+    Where the machine was so busy that the gate calls everything not significant, what it advises
+    is done: more runs.
+    """
+    for repeats in (1, REPEATS, 2 * REPEATS):
+        done = dpprof(
+            *("gate", "--profile", profile_command("dualpipe", "--inject", planted.fault)),
+            *("--repeat", str(repeats)),
+            *("--baseline", "baselines/dualpipe.json", "--format", "json"),
+        )
+        if done.returncode != 0 or "not significant" not in done.stdout:
+            break
     if done.returncode != 1:
         told(False, planted.name, f"exit code {done.returncode}, not 1\n{done.stdout}{done.stderr}")
         return False
