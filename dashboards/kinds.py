@@ -12,8 +12,8 @@ from dpprof.analysis.kind_figures import ExplainedKind, KindReport
 from dpprof.config.load import load_config
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, NAME, RANK, START
+from dpprof.trace.activities.user_rules import kind_rules
 from dpprof.trace.load import explain_kinds
-from dpprof.trace.patterns import kind_rules
 
 NO_RULE = "the simulator's own"
 

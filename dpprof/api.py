@@ -19,11 +19,11 @@ from dpprof.runs.run import Run
 from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import RANK
 from dpprof.tables.kinds import STATES
-from dpprof.trace.files import RunPath, RunPaths
-from dpprof.trace.kinds import KindRule
+from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.activities.user_rules import kind_rules
 from dpprof.trace.load import load_run
-from dpprof.trace.patterns import kind_rules
-from dpprof.trace.reading import Reading
+from dpprof.trace.source.files import RunPath, RunPaths
+from dpprof.trace.source.read_ranks import Reading
 
 if TYPE_CHECKING:
     from dpprof.analysis.diff.figures import Diff

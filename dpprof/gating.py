@@ -19,7 +19,7 @@ from dpprof.gate.result import GateResult
 from dpprof.gate.snapshot import Snapshot
 from dpprof.runs.manifest import MANIFEST_NAME
 from dpprof.runs.run import Run
-from dpprof.trace.files import RunPath
+from dpprof.trace.source.files import RunPath
 
 __all__ = ["Side", "gate", "read_side", "run_folder"]
 

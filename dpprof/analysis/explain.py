@@ -7,9 +7,9 @@ import pandas as pd
 from dpprof.analysis.kind_figures import ExplainedKind, KindReport
 from dpprof.tables.columns import KIND, RANK
 from dpprof.tables.kinds import EVIDENCE_FIELDS
-from dpprof.trace.evidence import COUNT, LABEL_NOT_KNOWN, RULE, SUSPECT, TIME
-from dpprof.trace.kinds import NOT_KNOWN
-from dpprof.trace.raw import Category
+from dpprof.trace.activities.classify import COUNT, LABEL_NOT_KNOWN, RULE, SUSPECT, TIME
+from dpprof.trace.activities.kind_rules import NOT_KNOWN
+from dpprof.trace.read.columns import Category
 
 UNMATCHED_RULES = frozenset({NOT_KNOWN, LABEL_NOT_KNOWN})
 """What says that no rule matched."""

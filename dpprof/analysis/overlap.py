@@ -15,7 +15,7 @@ from dpprof.analysis.figures import KindFigures, TimeFigures
 from dpprof.analysis.rows import COMMUNICATION_CODES, Rows
 from dpprof.tables.intervals import intersection_length, total_length, union
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, EXPOSED_STATES, KINDS, OVERLAP
-from dpprof.trace.kinds import LOW_LATENCY
+from dpprof.trace.activities.kind_rules import LOW_LATENCY
 
 
 class Unsplit(NamedTuple):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from dpprof.config.load import load_config
 
 if TYPE_CHECKING:
-    from dpprof.trace.kinds import KindRule
+    from dpprof.trace.activities.kind_rules import KindRule
 
 
 def user_patterns() -> tuple[KindRule, ...]:
     """The user's own rules for kinds, in the order in which they are asked."""
-    from dpprof.trace.patterns import kind_rules
+    from dpprof.trace.activities.user_rules import kind_rules
 
     return kind_rules(load_config().kinds)

@@ -13,7 +13,7 @@ import click
 from dpprof.errors import DpprofError
 
 if TYPE_CHECKING:
-    from dpprof.trace.reading import Reading
+    from dpprof.trace.source.read_ranks import Reading
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -52,7 +52,7 @@ class ReadingOptions:
     @contextmanager
     def shown(self) -> Iterator[Reading]:
         """How to read; while it is open, the progress is shown, on a terminal only."""
-        from dpprof.trace.reading import Reading
+        from dpprof.trace.source.read_ranks import Reading
 
         if not sys.stderr.isatty():
             yield Reading(scheduler=self.scheduler)

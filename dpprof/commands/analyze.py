@@ -106,7 +106,7 @@ def run_folders(run: str) -> list[str]:
 
     Says so on stderr where these are folders of traces that may as well be parts of one run.
     """
-    from dpprof.trace.files import runs_inside
+    from dpprof.trace.source.files import runs_inside
 
     folder = Path(run)
     inside = runs_inside(folder) if folder.is_dir() else []

@@ -30,7 +30,7 @@ VARIABLES |= {
 """Variable -> the section and key that it sets. Patterns are set in a file only."""
 
 READ_ELSEWHERE = (f"{PREFIX}MAX_TRACE_BYTES",)
-"""Guards that only the environment sets, where they are needed: `dpprof.trace.stream`."""
+"""Guards that only the environment sets, where they are needed: `dpprof.trace.read.unpack`."""
 
 _Values = dict[tuple[str, str], Any]
 

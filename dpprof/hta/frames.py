@@ -18,10 +18,10 @@ from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 from dpprof.tables.columns import BYTES, CORRELATION, END, KIND, LANE, NAME, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS, MEMORY
-from dpprof.trace.activities import find_activities
-from dpprof.trace.parse import read_trace
-from dpprof.trace.raw import Category, Nanoseconds, Rows, TraceColumns
-from dpprof.trace.steps import find_marks
+from dpprof.trace.activities.find import find_activities
+from dpprof.trace.activities.steps import find_marks
+from dpprof.trace.read.columns import Category, Nanoseconds, Rows, TraceColumns
+from dpprof.trace.read.parse import read_trace
 
 COMMUNICATION = "communication"
 COMPUTATION = "computation"

@@ -10,8 +10,8 @@ import pandas as pd
 
 from dpprof.errors import DpprofError
 from dpprof.hta.frames import FIRST_INDEX
-from dpprof.trace.raw import CATEGORIES
-from dpprof.trace.stream import Stream
+from dpprof.trace.read.columns import CATEGORIES
+from dpprof.trace.read.unpack import Stream
 
 Trace = dict[str, Any]
 

@@ -15,19 +15,18 @@ from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
-from dpprof.trace.align import align_parts
-from dpprof.trace.as_run import AS_RUN
-from dpprof.trace.files import RunPaths, find_files
-from dpprof.trace.join import find_peers, join_events
-from dpprof.trace.kinds import KindRule
-from dpprof.trace.memory_files import ranks_of
-from dpprof.trace.memory_join import with_snapshots
-from dpprof.trace.numbering import mixed_warnings
-from dpprof.trace.parts import RankPart
-from dpprof.trace.pool import read_parts
-from dpprof.trace.reading import HERE, Reading
-from dpprof.trace.recognition import recognise
-from dpprof.trace.steps import Choice, choose_steps
+from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.activities.steps import Choice, choose_steps
+from dpprof.trace.match.align_clocks import align_parts
+from dpprof.trace.match.join_ranks import find_peers, join_events
+from dpprof.trace.memory.join_snapshots import with_snapshots
+from dpprof.trace.memory.snapshot_files import ranks_of
+from dpprof.trace.rank.rank_part import RankPart
+from dpprof.trace.recognise.observed_schedule import AS_RUN
+from dpprof.trace.recognise.schedule import recognise
+from dpprof.trace.source.files import RunPaths, find_files
+from dpprof.trace.source.rank_numbers import mixed_warnings
+from dpprof.trace.source.read_ranks import HERE, Reading, read_parts
 
 
 def load_run(

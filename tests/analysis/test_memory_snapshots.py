@@ -18,8 +18,8 @@ from dpprof.runs.host_slots import host_slots
 from dpprof.runs.manifest import RankPlace
 from dpprof.tables.columns import CLOCKS, make_table
 from dpprof.trace.load import load_run
-from dpprof.trace.memory_files import ranks_of
-from dpprof.trace.memory_join import with_snapshots
+from dpprof.trace.memory.join_snapshots import with_snapshots
+from dpprof.trace.memory.snapshot_files import ranks_of
 
 FRAMES = {
     "parameter": [{"filename": "/torch/nn/parameter.py", "line": 1, "name": "__new__"}],

@@ -41,7 +41,11 @@ print(json.dumps({{"seconds": times, "peak_mib": peak, "busy": busy}}))
 """
 
 CONTENDERS = {
-    "parser alone": ("from dpprof.trace.parse import read_trace", "result = read_trace(file)", 1),
+    "parser alone": (
+        "from dpprof.trace.read.parse import read_trace",
+        "result = read_trace(file)",
+        1,
+    ),
     "dpprof": (
         "from dpprof.analysis.accounting import account\nfrom dpprof.trace.load import load_run",
         "result = account(load_run(file))",

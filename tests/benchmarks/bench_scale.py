@@ -28,10 +28,10 @@ from dpprof.runs.workers import map_forked
 from dpprof.store.contents import look
 from dpprof.store.place import any_place
 from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table, make_table
-from dpprof.trace.identity import Identity
 from dpprof.trace.load import load_run
-from dpprof.trace.rank import RankTables
-from dpprof.trace.stored import Request, keep, pack_tables
+from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.tables import RankTables
+from dpprof.trace.source.cache import Request, keep, pack_tables
 
 STEP_COUNT, GROUP = 10, 8
 KINDS = ("compute", "all_reduce", "dispatch", "memory")

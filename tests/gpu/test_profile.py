@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the reference implementation needs torch")
 
 import dpprof  # noqa: E402
-from dpprof.trace.host_waits import host_waits  # noqa: E402
-from dpprof.trace.parse import read_trace  # noqa: E402
+from dpprof.trace.rank.host_waits import host_waits  # noqa: E402
+from dpprof.trace.read.parse import read_trace  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

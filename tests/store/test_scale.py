@@ -18,28 +18,28 @@ from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table, make_table
-from dpprof.trace import processes
-from dpprof.trace.align import tightest_bounds
-from dpprof.trace.clock_evidence import clock_bounds
-from dpprof.trace.identity import Identity
-from dpprof.trace.join import find_peers, join_events
 from dpprof.trace.load import load_run
-from dpprof.trace.matching import match_operations
-from dpprof.trace.need import available_bytes, need_bytes
-from dpprof.trace.parts import RankPart, make_part
-from dpprof.trace.rank import RankTables
-from dpprof.trace.reading import Reading
-from dpprof.trace.stored import Request, pack
+from dpprof.trace.match.align_clocks import tightest_bounds
+from dpprof.trace.match.clock_evidence import clock_bounds
+from dpprof.trace.match.join_ranks import find_peers, join_events
+from dpprof.trace.match.operations import match_operations
+from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.rank_part import RankPart, make_part
+from dpprof.trace.rank.tables import RankTables
+from dpprof.trace.source import processes
+from dpprof.trace.source.cache import Request, pack
+from dpprof.trace.source.processes import available_bytes, need_bytes
+from dpprof.trace.source.read_ranks import Reading
 
 GROUP = 8
 
 
 @pytest.fixture
 def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dpprof.trace.pool._WORTH_A_PROCESS_BYTES", 0)
-    monkeypatch.setattr("dpprof.trace.pool.usable_cores", lambda: 2)
+    monkeypatch.setattr("dpprof.trace.source.read_ranks._WORTH_A_PROCESS_BYTES", 0)
+    monkeypatch.setattr("dpprof.trace.source.read_ranks.usable_cores", lambda: 2)
     # Threads that other tests have left behind are idle.
-    monkeypatch.setattr("dpprof.trace.pool.may_fork", lambda: True)
+    monkeypatch.setattr("dpprof.trace.source.read_ranks.may_fork", lambda: True)
 
 
 @pytest.mark.parametrize("cached", [True, False])
@@ -50,7 +50,7 @@ def test_processes_and_progress(
     plain = without_cache(lambda: load_run(folder, reading=Reading(processes=1)))
     if not cached:
         monkeypatch.setenv("DPPROF_CACHE", "off")
-    monkeypatch.setattr("dpprof.trace.pool._HELD_EVENTS", 0)
+    monkeypatch.setattr("dpprof.trace.source.read_ranks._HELD_EVENTS", 0)
     monkeypatch.setattr("dpprof.analysis.accounting._WORTH_PROCESSES", 0)
     seen: list[tuple[int, int]] = []
     for _ in range(2):
@@ -212,7 +212,7 @@ def test_of_many_bounds_on_clocks_the_tightest_are_taken_in_pieces(monkeypatch) 
         columns = list(every)
         left, right = (one.sort_values(columns, ignore_index=True) for one in (every, some))
         pd.testing.assert_frame_equal(left, right)
-    monkeypatch.setattr("dpprof.trace.align._MOMENTS", 1)
+    monkeypatch.setattr("dpprof.trace.match.align_clocks._MOMENTS", 1)
     some = pd.DataFrame(tightest_bounds(events, matched, window, 20)._asdict())
     pair = ["waiter", "source"]
     pd.testing.assert_series_equal(
@@ -249,7 +249,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(
 
 def test_no_cluster_is_said(tmp_path, cache, make_run, monkeypatch) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
-    monkeypatch.setattr("dpprof.trace.cluster._CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("dpprof.trace.source.dask_cluster._CONNECT_SECONDS", 0.2)
     folder = make_run(tmp_path / "run")
     with pytest.raises(DpprofError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answers there"):
         load_run(folder, reading=Reading(scheduler="tcp://127.0.0.1:9"))

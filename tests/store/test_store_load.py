@@ -13,7 +13,7 @@ import pytest
 
 from dpprof.store.place import find_place
 from dpprof.store.tidy import list_entries
-from dpprof.trace.kinds import KindRule
+from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.load import explain_kinds, load_run
 
 
@@ -75,7 +75,7 @@ def test_other_rules_and_another_reader_have_entries_of_their_own(
     assert load_run(file).events["kind"].tolist()[0] == "compute"
     assert load_run(file, patterns=[rule]).events["kind"].tolist()[0] == "all_to_all"
     assert len(entries()) == 2
-    monkeypatch.setattr("dpprof.trace.stored.code_digest", lambda *_: "another version")
+    monkeypatch.setattr("dpprof.trace.source.cache.code_digest", lambda *_: "another version")
     load_run(file)
     assert len(entries()) == 3
 
@@ -192,7 +192,7 @@ def test_many_readers_at_once(tmp_path, cache, make_run, without_cache) -> None:
 def test_events_that_are_thrown_out_meanwhile_are_read_from_the_trace(
     tmp_path, cache, make_run, without_cache, assert_same, monkeypatch
 ) -> None:
-    monkeypatch.setattr("dpprof.trace.pool._HELD_EVENTS", 0)
+    monkeypatch.setattr("dpprof.trace.source.read_ranks._HELD_EVENTS", 0)
     folder = make_run(tmp_path / "run")
     run = load_run(folder)
     shutil.rmtree(cache)
@@ -202,7 +202,7 @@ def test_events_that_are_thrown_out_meanwhile_are_read_from_the_trace(
 def test_a_trace_that_changes_while_it_is_read_is_not_kept(
     tmp_path, cache, make_trace, monkeypatch
 ) -> None:
-    from dpprof.trace import stored
+    from dpprof.trace.source import cache as stored
 
     file, real = make_trace(tmp_path / "rank0.json", 0, 1), stored.read_rank
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dpprof.trace.identity import identify
-from dpprof.trace.parse import parse_trace
-from dpprof.trace.rank import make_tables
+from dpprof.trace.rank.identity import identify
+from dpprof.trace.rank.tables import make_tables
+from dpprof.trace.read.parse import parse_trace
 
 PID, MAIN = 10, 11
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dpprof.trace.host_waits import COLUMNS, host_waits
-from dpprof.trace.parse import parse_trace
+from dpprof.trace.rank.host_waits import COLUMNS, host_waits
+from dpprof.trace.read.parse import parse_trace
 
 
 def waits_of(build, events):

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from dpprof.analysis.report import analyze
 from dpprof.errors import DpprofError
-from dpprof.trace import parse, scan_parallel
 from dpprof.trace.load import load_run
-from dpprof.trace.parse import parse_trace
-from dpprof.trace.raw import CATEGORIES, TraceColumns
-from dpprof.trace.scan import has_compiled
-from dpprof.trace.values import integer, nanoseconds
+from dpprof.trace.read import parallel, parse
+from dpprof.trace.read.columns import CATEGORIES, TraceColumns
+from dpprof.trace.read.engines import has_compiled
+from dpprof.trace.read.json_values import integer, nanoseconds
+from dpprof.trace.read.parse import parse_trace
 
 FILE = Path("rank0.json")
 ENGINES = [
@@ -67,7 +67,7 @@ def outcome(data: bytes, compiled: bool, *, pieces: int | None = None) -> Any:
         patch.setattr(parse, "has_compiled", lambda: compiled)
         if pieces is not None:
             patch.setattr(parse, "_PIECE_BYTES", pieces)
-            patch.setattr(scan_parallel, "_PIECE_BYTES", pieces)
+            patch.setattr(parallel, "_PIECE_BYTES", pieces)
         try:
             return contents(parse_trace(data, FILE))
         except DpprofError:
@@ -294,8 +294,8 @@ import gzip, resource, sys
 from pathlib import Path
 from dpprof.analysis.report import analyze
 from dpprof.errors import DpprofError
-from dpprof.trace import parse
-from dpprof.trace.parse import read_trace
+from dpprof.trace.read import parse
+from dpprof.trace.read.parse import read_trace
 parse._MOST_EVENT_BYTES = 64 << 20
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
-from dpprof.trace.memory_pickle import load_plain
+from dpprof.trace.memory.safe_pickle import load_plain
 
 FILE = Path("rank0.pickle")
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
 from dpprof.tables.columns import SLOTS, empty_table, make_table
-from dpprof.trace.memory_origins import Origin, OriginReader
-from dpprof.trace.memory_snapshot import Action, Block, Entry, Snapshot, read_snapshot
-from dpprof.trace.memory_usage import activation_bytes, find_usage, follow_addresses
+from dpprof.trace.memory.origins import Origin, OriginReader
+from dpprof.trace.memory.snapshot import Action, Block, Entry, Snapshot, read_snapshot
+from dpprof.trace.memory.usage import activation_bytes, find_usage, follow_addresses
 
 FORWARD = [
     {"filename": "/lib/torch/nn/modules/linear.py", "line": 1, "name": "forward"},

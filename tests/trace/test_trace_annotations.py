@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.trace.annotations import Annotation, Family, held_stages, read_annotation
+from dpprof.trace.activities.annotations import Annotation, Family, held_stages, read_annotation
 
 TORCH = {"family": Family.PIPELINING}
 

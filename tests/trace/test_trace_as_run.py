@@ -14,8 +14,8 @@ from dpprof.schedules.interleaved_1f1b import interleaved_slots
 from dpprof.schedules.registry import make_schedule
 from dpprof.schedules.schedule import Placement, Schedule
 from dpprof.simulate.run import simulated_run
-from dpprof.trace.as_run import AS_RUN
 from dpprof.trace.load import load_run
+from dpprof.trace.recognise.observed_schedule import AS_RUN
 
 COSTS = CostProfile(name="test", operation_ns={"F": 100_000, "I": 110_000, "W": 70_000})
 COUNTED = {"F": "forward_step", "B": "backward_step"}

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpprof.tables.columns import EVENTS, make_table
-from dpprof.trace.batches import batch_text, put_together, taken_apart
+from dpprof.tables.edges import batch_text
 from dpprof.trace.load import load_run
-from dpprof.trace.matching import Peers, match_groups
+from dpprof.trace.match.batched_messages import put_together, taken_apart
+from dpprof.trace.match.operations import Peers, match_groups
 
 SENDRECV = "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)"
 SHOWN = ["group", "peer", "bytes", "sequence", "ready_ns"]

@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from dpprof.analysis.report import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
+from dpprof.runs.clocks import corrected
 from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run
 from dpprof.tables.columns import CLOCKS, EVENTS, make_table
 from dpprof.tables.labels import Label
-from dpprof.trace.clock import corrected, estimate_clocks
-from dpprof.trace.clock_bounds import Points, closed, line_ends
-from dpprof.trace.clock_evidence import Bounds, clock_bounds
 from dpprof.trace.load import load_run
-from dpprof.trace.matching import Peers, match_operations
+from dpprof.trace.match.clock_bounds import Points, closed, line_ends
+from dpprof.trace.match.clock_estimate import estimate_clocks
+from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
+from dpprof.trace.match.operations import Peers, match_operations
 
 BASE_NS = 1_700_000_000_000_000_000
 SHIFTS = [(0, 0.0), (50_000_000, 50e-6), (-50_000_000, -50e-6), (4_200_000, 12e-6)]

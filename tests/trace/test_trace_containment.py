@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.trace.containment import innermost, innermost_by_group, is_outermost
+from dpprof.trace.activities.nesting import innermost, innermost_by_group, is_outermost
 
 SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 12), st.integers(0, 2)), max_size=15)
 POINTS = st.lists(st.tuples(st.integers(-2, 35), st.integers(0, 3)), max_size=10)

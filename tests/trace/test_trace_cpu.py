@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.trace import parse
 from dpprof.trace.load import load_run
+from dpprof.trace.read import parse
 
 COMM, SEND = 21, 22
 ACTION = "slot=F0.3 action=F0.3 part=F"

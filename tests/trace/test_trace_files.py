@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dpprof.errors import DpprofError
-from dpprof.trace.files import find_files, runs_inside
 from dpprof.trace.load import load_run
+from dpprof.trace.source.files import find_files, runs_inside
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from dpprof.errors import DpprofError
-from dpprof.trace.files import find_files
 from dpprof.trace.load import load_run
+from dpprof.trace.source.files import find_files
 
 
 def write(file, **header):

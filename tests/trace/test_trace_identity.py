@@ -6,9 +6,10 @@ import pytest
 
 from dpprof.analysis.report import analyze
 from dpprof.runs.manifest import RankPlace
-from dpprof.trace.identity import identify, rank_in_name
+from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.load import load_run
-from dpprof.trace.parse import parse_trace
+from dpprof.trace.rank.identity import identify
+from dpprof.trace.read.parse import parse_trace
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 
 from dpprof.errors import DpprofError
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
-from dpprof.trace.annotations import exchange_of
-from dpprof.trace.kinds import NOT_KNOWN, RULES, Evidence, KindRule, classify
-from dpprof.trace.raw import Category
+from dpprof.trace.activities.annotations import exchange_of
+from dpprof.trace.activities.kind_rules import NOT_KNOWN, RULES, Evidence, KindRule, classify
+from dpprof.trace.read.columns import Category
 
 DEEPEP = "void dpsk::ep::internode::"
 

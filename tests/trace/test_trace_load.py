@@ -9,7 +9,7 @@ import pytest
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest, RankPlace, Steps, write_manifest
 from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS
-from dpprof.trace.kinds import KindRule
+from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.load import explain_kinds, load_run
 
 SEND = "dpprof:p2p action=F0.0 part=F stage=0 way=send group=0>1 peer=1 sequence=0"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.tables.columns import EVENTS, make_table
-from dpprof.trace.matching import Peers, match_by_order, match_groups
+from dpprof.trace.match.operations import Peers, match_by_order, match_groups
 
 COLUMNS = ("rank", "step", "start_ns", "end_ns", "kind", "group", "sequence")
 

@@ -8,7 +8,7 @@ import pytest
 
 from dpprof.errors import DpprofError
 from dpprof.trace.load import load_run
-from dpprof.trace.numbering import numbers_in_names
+from dpprof.trace.source.rank_numbers import numbers_in_names
 
 
 @pytest.mark.parametrize(

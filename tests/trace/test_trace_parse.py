@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
-from dpprof.trace.parse import parse_trace
-from dpprof.trace.raw import Category
+from dpprof.trace.read.columns import Category
+from dpprof.trace.read.parse import parse_trace
 
 FILE = Path("rank0.json")
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from dpprof.config.settings import KindPattern
 from dpprof.errors import DpprofError
-from dpprof.trace.kinds import Evidence, KindRule, Verdict, classify
-from dpprof.trace.patterns import LONGEST_TEXT, ask_patterns, is_quick, kind_rules
-from dpprof.trace.raw import Category
+from dpprof.trace.activities.kind_rules import Evidence, KindRule, Verdict, classify
+from dpprof.trace.activities.user_rules import LONGEST_TEXT, ask_patterns, is_quick, kind_rules
+from dpprof.trace.read.columns import Category
 
 EXPONENTIAL = "(a+)+$"
 

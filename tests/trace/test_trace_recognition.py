@@ -12,8 +12,8 @@ from dpprof.analysis.report import analyze
 from dpprof.schedules.actions import slot_text
 from dpprof.schedules.registry import make_schedule
 from dpprof.tables.labels import Label
-from dpprof.trace.as_run import AS_RUN
 from dpprof.trace.load import load_run
+from dpprof.trace.recognise.observed_schedule import AS_RUN
 
 WORKER = Path(__file__).parent / "pipelining_worker.py"
 KNOWN = {"GPipe": "gpipe", "ZBVZeroBubble": "zbv", "DualPipeV": "dualpipev"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dpprof.errors import DpprofError
-from dpprof.trace.steps import choose_steps
+from dpprof.trace.activities.steps import choose_steps
 
 MARKED = [(3, 4, 5, 6), (3, 4, 5, 6)]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dpprof.errors import DpprofError
-from dpprof.trace.parse import read_trace
-from dpprof.trace.stream import LIMIT_VARIABLE, Stream
+from dpprof.trace.read.parse import read_trace
+from dpprof.trace.read.unpack import LIMIT_VARIABLE, Stream
 
 EVENT = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}
 

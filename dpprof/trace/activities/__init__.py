@@ -1,0 +1,1 @@
+"""What ran, in which step and slot, and of which kind."""

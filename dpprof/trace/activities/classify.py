@@ -1,0 +1,191 @@
+"""Gives every activity of a trace its kind, and says which rule decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.tables.columns import KIND
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS
+from dpprof.trace.activities.kind_rules import (
+    AMBIGUOUS,
+    NOT_KNOWN,
+    Evidence,
+    KindRule,
+    Verdict,
+    classify,
+)
+from dpprof.trace.activities.launch_context import HINT
+from dpprof.trace.activities.user_rules import ask_patterns
+from dpprof.trace.read.columns import Category, Codes, Rows, TraceColumns
+
+TITLE = "title"
+RULE = "rule"
+COUNT = "activities"
+TIME = "total_ns"
+SUSPECT = "suspect"
+_MOSTLY = 0.5
+
+LABEL_NOT_KNOWN = "label, kind not known"
+SAME_NAME = "as all others of this name on its lane"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Kind and rule of each activity, and one row per distinct verdict for people to read.
+
+    `kinds` are positions in `dpprof.tables.kinds.KINDS`; the columns of `explained` are those of
+    `Evidence`, then kind, rule, activities (a count), total_ns, and suspect: whether any of them
+    is `suspect`, taken for computation by default on a lane that mostly communicates.
+    """
+
+    kinds: npt.NDArray[np.int8]
+    rules: npt.NDArray[np.object_]
+    suspect: npt.NDArray[np.bool_]
+    explained: pd.DataFrame
+
+    @property
+    def communicates(self) -> npt.NDArray[np.bool_]:
+        """Which activities are communication."""
+        return _communicates(self.kinds)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found around the activities `rows` of a trace, one entry each."""
+
+    rows: Rows
+    lane: Codes
+    context: pd.DataFrame
+    collective: Codes
+    call: Rows
+    labelled: bool
+
+
+def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Verdicts:
+    """The verdict on each activity; every distinct combination of evidence is judged once."""
+    hint = found.context[HINT].astype("category")
+    name, names = _names(trace, found)
+    keys = pd.DataFrame(
+        {
+            "category": trace.category[found.rows],
+            "name": name,
+            "collective": found.collective,
+            "hint": hint.cat.codes.to_numpy(),
+            "call": np.append(trace.name, -1)[found.call],
+        }
+    )
+    number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
+    unique = keys.drop_duplicates().reset_index(drop=True)
+    hints = hint.cat.categories.tolist()
+    evidence = [_evidence(trace, row, names, hints) for row in unique.to_numpy().tolist()]
+    asked = ask_patterns(patterns, evidence)
+    verdicts = [
+        mine or _judge_one(one, found.labelled) for mine, one in zip(asked, evidence, strict=True)
+    ]
+    kinds = np.array([KINDS.index(one.kind) for one in verdicts], dtype=np.int8)[number]
+    rules = np.array([*(one.rule for one in verdicts), ""], dtype=object)[number]
+    kinds, rules = _by_namesakes(trace, found, kinds, rules)
+    suspect = _suspect(trace, found, kinds, rules)
+    frame = pd.DataFrame({"number": number, "code": kinds, RULE: rules, SUSPECT: suspect})
+    frame[TIME] = trace.end_ns[found.rows] - trace.start_ns[found.rows]
+    return Verdicts(kinds, rules, suspect, _explain(evidence, frame))
+
+
+def _names(trace: TraceColumns, found: Found) -> tuple[npt.NDArray[np.integer], Sequence[str]]:
+    """The names to judge by, as codes: of labels the short ones, as in the events table."""
+    if not found.labelled:
+        return trace.name[found.rows], trace.names
+    title = found.context[TITLE].astype("category")
+    return title.cat.codes.to_numpy(), title.cat.categories.tolist()
+
+
+def _evidence(
+    trace: TraceColumns, row: list[int], names: Sequence[str], hints: Sequence[str]
+) -> Evidence:
+    category, name, collective, hint, call = row
+    said = trace.collectives[collective] if collective >= 0 else None
+    return Evidence(
+        category=Category(category),
+        name="" if name < 0 else names[name],
+        collective="" if said is None else said.name,
+        group="" if said is None else said.description,
+        annotation=hints[hint],
+        call="" if call < 0 else trace.names[call],
+    )
+
+
+def _judge_one(evidence: Evidence, labelled: bool) -> Verdict:
+    if not labelled:
+        return classify(evidence)
+    kind = evidence.annotation.rpartition(":")[2]
+    return Verdict(kind, "label") if kind in KINDS else Verdict(COMPUTE, LABEL_NOT_KNOWN)
+
+
+def _by_namesakes(
+    trace: TraceColumns,
+    found: Found,
+    kinds: npt.NDArray[np.int8],
+    rules: npt.NDArray[np.object_],
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.object_]]:
+    """Decide names that fit several kinds (SendRecv) by those whose launch is in the trace.
+
+    Only where all others of the same name on the same lane are of one kind.
+    """
+    unsure = np.isin(rules.astype(str), list(AMBIGUOUS)) & (found.call < 0)
+    if not unsure.any() or unsure.all():
+        return kinds, rules
+    frame = pd.DataFrame({"name": trace.name[found.rows], "lane": found.lane, "kind": kinds})
+    known = frame[~unsure].groupby(["name", "lane"])["kind"].agg(["nunique", "first"])
+    clear = known.loc[known["nunique"] == 1, "first"]
+    wanted = pd.MultiIndex.from_frame(frame.loc[unsure, ["name", "lane"]])
+    by_others = clear.reindex(wanted).to_numpy(dtype=float)
+    decided = np.flatnonzero(unsure)[~np.isnan(by_others)]
+    kinds, rules = kinds.copy(), rules.copy()
+    kinds[decided] = by_others[~np.isnan(by_others)].astype(np.int8)
+    rules[decided] = SAME_NAME
+    return kinds, rules
+
+
+def _explain(evidence: Sequence[Evidence], judged: pd.DataFrame) -> pd.DataFrame:
+    by_verdict = judged.groupby(["number", "code", RULE], sort=False)
+    total = by_verdict.agg(
+        count=(TIME, "size"), time=(TIME, "sum"), suspect=(SUSPECT, "any")
+    ).reset_index()
+    records = [
+        evidence[number]._asdict()
+        | {KIND: KINDS[code], RULE: rule, COUNT: count, TIME: time, SUSPECT: suspect}
+        for number, code, rule, count, time, suspect in total.itertuples(index=False)
+    ]
+    columns = [*Evidence._fields, KIND, RULE, COUNT, TIME, SUSPECT]
+    return pd.DataFrame.from_records(records, columns=columns)
+
+
+def _communicates(kinds: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    return np.isin(kinds, [KINDS.index(kind) for kind in COMMUNICATION_KINDS])
+
+
+def _suspect(
+    trace: TraceColumns,
+    found: Found,
+    kinds: npt.NDArray[np.int8],
+    rules: npt.NDArray[np.object_],
+) -> npt.NDArray[np.bool_]:
+    """What is taken for computation by default, on lanes that communicate most of their time."""
+    time = (trace.end_ns[found.rows] - trace.start_ns[found.rows]).astype(float)
+    lanes = int(found.lane.max(initial=-1)) + 1
+    whole = np.bincount(found.lane, weights=time, minlength=lanes)
+    communicating = np.bincount(found.lane, weights=time * _communicates(kinds), minlength=lanes)
+    mostly = communicating > _MOSTLY * whole
+    suspect: npt.NDArray[np.bool_] = (rules == NOT_KNOWN) & mostly[found.lane]
+    return suspect
+
+
+def unknown_names(trace: TraceColumns, found: Found, verdicts: Verdicts) -> list[str]:
+    """Names of suspect activities."""
+    names = pd.unique(trace.name[found.rows[verdicts.suspect]])
+    return [trace.names[code] for code in names]

@@ -1,0 +1,195 @@
+"""The device activities of one trace: what ran, on which lane, and where it was issued."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, count
+
+import numpy as np
+import pandas as pd
+
+from dpprof.tables.kinds import COMPUTE
+from dpprof.tables.labels import PREFIX, SLOT_LABEL
+from dpprof.trace.activities.nesting import is_outermost
+from dpprof.trace.read.columns import (
+    DEVICE_CATEGORIES,
+    Category,
+    Codes,
+    Mask,
+    Nanoseconds,
+    Rows,
+    TraceColumns,
+)
+
+
+@dataclass(frozen=True)
+class Activities:
+    """Device activities as positions in the trace's columns, in file order.
+
+    `lane` numbers the entries of `lanes`. `issue_thread` and `issue_ns` say which thread issued
+    the activity and when: the launch of GPU work, the activity itself on a CPU; both are -1 for
+    GPU work whose launch is not in the trace. `labelled` says that they are dpprof's own labels.
+    """
+
+    rows: Rows
+    lane: Codes
+    lanes: tuple[str, ...]
+    issue_thread: Codes
+    issue_ns: Nanoseconds
+    on_gpu: bool
+    labelled: bool = False
+
+
+def find_activities(trace: TraceColumns) -> Activities:
+    """The activities of a GPU trace, else dpprof's labels, else the operators of a CPU trace."""
+    on_gpu = trace.rows(*DEVICE_CATEGORIES)
+    if len(on_gpu):
+        return _on_gpu(trace, on_gpu)
+    labels = label_rows(trace, slots=False)
+    if len(labels):
+        return _on_cpu(trace, labels, labelled=True)
+    return _on_cpu(trace, _operators(trace), labelled=False)
+
+
+def label_rows(trace: TraceColumns, *, slots: bool) -> Rows:
+    """Positions of dpprof's labels: of slots, or of everything else.
+
+    A label is known by its name: torch's fast profiler range writes it as an operator.
+    """
+    wanted = [
+        name.startswith(PREFIX) and (name.split(" ", 1)[0] == PREFIX + SLOT_LABEL) == slots
+        for name in trace.names
+    ]
+    return host_rows(trace, np.array(wanted, dtype=bool))
+
+
+def host_rows(trace: TraceColumns, wanted_names: Mask) -> Rows:
+    """Positions of the annotations and operators whose name (by code) is wanted."""
+    rows = trace.rows(Category.ANNOTATION, Category.OPERATOR)
+    return rows[wanted_names[trace.name[rows]]] if len(rows) else rows
+
+
+def _on_gpu(trace: TraceColumns, rows: Rows) -> Activities:
+    launches = trace.rows(Category.LAUNCH)
+    launches = launches[trace.correlation[launches] > 0]
+    order = np.lexsort((trace.start_ns[launches], trace.correlation[launches]))
+    launches = launches[order]
+    wanted = trace.correlation[rows]
+    position = np.searchsorted(trace.correlation[launches], wanted)
+    inside = position < len(launches)
+    launch = np.append(launches, -1)[np.where(inside, position, -1)]
+    found = inside & (wanted > 0) & (trace.correlation[launch] == wanted)
+    lane, lanes = _gpu_lanes(trace, rows)
+    return Activities(
+        rows=rows,
+        lane=lane,
+        lanes=lanes,
+        issue_thread=np.where(found, trace.thread[launch], -1).astype(np.int32),
+        issue_ns=np.where(found, trace.start_ns[launch], -1),
+        on_gpu=True,
+    )
+
+
+def _gpu_lanes(trace: TraceColumns, rows: Rows) -> tuple[Codes, tuple[str, ...]]:
+    """``stream 7``, with the device before it where the trace has several."""
+    devices, device = np.unique(trace.device[rows], return_inverse=True)
+    # The thread only stands in for a stream that is not written.
+    thread = np.where(trace.stream[rows] >= 0, -1, trace.thread[rows])
+    streams, threads = len(trace.streams) + 1, len(trace.threads) + 1
+    key = (device * streams + trace.stream[rows] + 1) * threads + thread + 1
+    lane, unique = pd.factorize(key, sort=True)
+    several = len(devices) > 1
+    lanes = []
+    for one in unique.tolist():
+        number, stream = devices[one // threads // streams], one // threads % streams - 1
+        text = trace.streams[stream] if stream >= 0 else trace.threads[one % threads - 1][1]
+        text = "stream " + text.removeprefix("stream ").strip()
+        lanes.append(f"device {number} {text}" if several else text)
+    codes, texts = pd.factorize(np.array(lanes, dtype=object))
+    return codes[lane].astype(np.int32), tuple(texts)
+
+
+def _on_cpu(trace: TraceColumns, rows: Rows, *, labelled: bool) -> Activities:
+    threads, lane = np.unique(trace.thread[rows], return_inverse=True)
+    computing = set()
+    if labelled:
+        is_compute = np.array([name.startswith(PREFIX + COMPUTE) for name in trace.names])
+        computing = {
+            int(code) for code in np.unique(trace.thread[rows[is_compute[trace.name[rows]]]])
+        }
+    return Activities(
+        rows=rows,
+        lane=lane.astype(np.int32),
+        lanes=_thread_lanes(trace, [int(code) for code in threads], computing),
+        issue_thread=trace.thread[rows],
+        issue_ns=trace.start_ns[rows],
+        on_gpu=False,
+        labelled=labelled,
+    )
+
+
+_THREAD_NAME = re.compile(r"thread \d+ \((.+)\)")
+_SAYS_NOTHING = re.compile(r"python[\d.]*|pt_main_thread|MainThread|")
+
+
+def thread_title(trace: TraceColumns, thread: int) -> str:
+    """The name that the thread was given, "" where it has only that of the program."""
+    for written in trace.thread_names.get(trace.threads[thread], ()):
+        match = _THREAD_NAME.fullmatch(written.strip())
+        title = match[1] if match else written.strip()
+        if not _SAYS_NOTHING.fullmatch(title):
+            return title
+    return ""
+
+
+def _thread_lanes(
+    trace: TraceColumns, threads: Iterable[int], computing: set[int]
+) -> tuple[str, ...]:
+    """Thread names; an unnamed thread that computes is "compute".
+
+    The id tells doubles apart, or, where threads of several processes have the same, a number.
+    """
+    lanes: list[str] = []
+    for thread in threads:
+        number = trace.threads[thread][1]
+        lane = thread_title(trace, thread) or ("compute" if thread in computing else "")
+        lane = lane or f"thread {number}"
+        choices = chain((lane, f"{lane} {number}"), (f"{lane} {number} ({n})" for n in count(2)))
+        lanes.append(next(choice for choice in choices if choice not in lanes))
+    return tuple(lanes)
+
+
+_LIBRARY_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):")
+_CALL = re.compile(r"c10d::|record_param_comms|aten::_?wait_tensor|_c10d_functional::")
+
+
+def _operators(trace: TraceColumns) -> Rows:
+    """Outermost operators, but for calls of the communication library, and its own spans."""
+    calls = np.array([_CALL.match(name) is not None for name in trace.names], dtype=bool)
+    spans = np.array([_LIBRARY_SPAN.match(name) is not None for name in trace.names], dtype=bool)
+    operators = trace.rows(Category.OPERATOR)
+    operators = operators[~calls[trace.name[operators]]]
+    outermost = is_outermost(
+        trace.thread[operators], trace.start_ns[operators], trace.end_ns[operators]
+    )
+    annotations = trace.rows(Category.ANNOTATION)
+    communication = annotations[spans[trace.name[annotations]]]
+    return np.sort(np.concatenate((operators[outermost], communication)))
+
+
+AUTOGRAD = "autograd::engine::evaluate_function"
+
+
+def autograd_threads(trace: TraceColumns) -> Codes:
+    """The threads that run autograd's backward: they inherit the annotations of their caller."""
+    is_backward = np.array([name.startswith(AUTOGRAD) for name in trace.names], dtype=bool)
+    operators = trace.rows(Category.OPERATOR)
+    by_operator = np.unique(trace.thread[operators[is_backward[trace.name[operators]]]])
+    by_name = [
+        thread
+        for thread in range(len(trace.threads))
+        if thread_title(trace, thread).startswith("pt_autograd")
+    ]
+    return np.union1d(by_operator, np.array(by_name, dtype=np.int32)).astype(np.int32)

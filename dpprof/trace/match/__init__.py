@@ -1,0 +1,1 @@
+"""Operations across ranks: which belong together, what each waited for, one clock for all."""

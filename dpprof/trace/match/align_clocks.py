@@ -1,0 +1,170 @@
+"""Puts the ranks of a run on one clock before they are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from dpprof.runs.clocks import corrected
+from dpprof.tables.columns import (
+    AT,
+    CORRELATION,
+    END,
+    EVENTS,
+    GROUP,
+    LAUNCH,
+    RANK,
+    SEQUENCE,
+    START,
+    empty_table,
+)
+from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
+from dpprof.tables.concat import concat_tables
+from dpprof.trace.match.batched_messages import taken_apart
+from dpprof.trace.match.clock_estimate import (
+    SHARED_TOLERANCE_NS,
+    TOLERANCE_NS,
+    clock_warnings,
+    estimate_clocks,
+)
+from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
+from dpprof.trace.match.operations import (
+    ALL_RANKS,
+    Matched,
+    Peers,
+    match_operations,
+    number_by_order,
+)
+from dpprof.trace.rank.identity import is_of_one_machine
+from dpprof.trace.rank.rank_part import RankPart
+
+_TIMES = (START, END, LAUNCH, AT)
+_MOST_ROWS = 200_000  # in groups of 8, each gives 8 bounds
+_MOMENTS = 1000
+
+
+def align_parts(
+    parts: Sequence[RankPart], peers: Peers
+) -> tuple[list[RankPart], pd.DataFrame, list[str]]:
+    """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
+
+    Parts whose clock needs no correction are given back as they are; where causality holds
+    everywhere, that is all of them. Where all ranks were on one host and so shared its clock, only
+    contradictions that the host cannot have made count.
+    """
+    clocks = _clocks(parts, peers)
+    wrong = set(clocks.loc[(clocks["shift_ns"] != 0) | (clocks["drift_ppm"] != 0), RANK])
+    aligned = [_shifted(part, clocks) if part.rank in wrong else part for part in parts]
+    return aligned, clocks, clock_warnings(clocks)
+
+
+def _share_a_clock(parts: Sequence[RankPart]) -> bool:
+    """Whether one machine is known to have made every trace.
+
+    A host's name is believed only of spans that its threads have timed: these are late by its
+    scheduling, a device's are not, and what contradicts there is another clock, whatever the
+    name. Containers on several hosts may share a name.
+    """
+    hosts = {part.identity.host for part in parts}
+    timed_by_host = all((part.communications[CORRELATION] < 0).all() for part in parts)
+    return timed_by_host and len(hosts) == 1 and is_of_one_machine(hosts.pop())
+
+
+def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
+    emulated = all(part.identity.source == "emulated" for part in parts)  # always on one machine
+    if emulated or len(parts) < 2 or not any(part.count for part in parts):
+        return empty_table(CLOCK_COLUMNS)
+    events = concat_tables(EVENTS, [part.communications for part in parts])
+    no_wait = np.concatenate([part.no_wait for part in parts])
+    waiting, _ = taken_apart(events[~no_wait])
+    named = match_operations(waiting, peers)
+    spans = pd.concat([part.spans for part in parts])
+    window = (int(spans[START].min()), int(spans[END].max()))
+    if len(named.rows):
+        tolerance_ns = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
+        bounds = tightest_bounds(waiting, named, window)
+        return estimate_clocks(bounds, window, tolerance_ns)
+    number = number_by_order(events, peers, no_wait)
+    if not (number >= 0).any():
+        return empty_table(CLOCK_COLUMNS)
+    bare = events[number >= 0].assign(**{SEQUENCE: number[number >= 0]})
+    bare[GROUP] = pd.Categorical([ALL_RANKS] * len(bare))
+    return _if_explained(bare, peers, window)
+
+
+def tightest_bounds(
+    events: pd.DataFrame, matched: Matched, window: tuple[int, int], most: int = _MOST_ROWS
+) -> Bounds:
+    """`clock_bounds`; of more than `most` rows only the tightest of each pair of ranks and moment.
+
+    All bounds of a big run would not fit in memory, and others say nothing more: clocks drift by
+    less than a microsecond in a thousandth of a window of seconds.
+    """
+    if len(matched.rows) <= most:
+        return clock_bounds(events, matched)
+    order = np.argsort(matched.operation, kind="stable")
+    rows, operation = matched.rows[order], matched.operation[order]
+    starts = np.flatnonzero(np.diff(operation, prepend=-1))  # of operations: none is cut in two
+    firsts = np.unique(np.searchsorted(starts, np.arange(0, len(rows), most)))
+    limits = [*starts[firsts[firsts < len(starts)]].tolist(), len(rows)]
+    parts = [
+        _tightest(clock_bounds(events, Matched(rows[low:high], operation[low:high])), window)
+        for low, high in pairwise(limits)
+    ]
+    return _tightest(Bounds(*map(np.concatenate, zip(*parts, strict=True))), window)
+
+
+def _tightest(bounds: Bounds, window: tuple[int, int]) -> Bounds:
+    moment = (bounds.at_ns - window[0]) * _MOMENTS // max(1, window[1] - window[0])
+    order = np.lexsort((bounds.most_ns, moment, bounds.source, bounds.waiter))
+    keys = np.stack([bounds.waiter[order], bounds.source[order], moment[order]])
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (np.diff(keys) != 0).any(axis=0)
+    chosen = order[first]
+    return Bounds(*(column[chosen] for column in bounds))
+
+
+def _if_explained(bare: pd.DataFrame, peers: Peers, window: tuple[int, int]) -> pd.DataFrame:
+    """Order is a guess: clocks are corrected by it only if nothing contradicts it any more."""
+    matched = match_operations(bare, peers)
+    clocks = estimate_clocks(clock_bounds(bare, matched), window)
+    again = estimate_clocks(clock_bounds(_on_common_clock(bare, clocks), matched))
+    return clocks if again.empty else empty_table(CLOCK_COLUMNS)
+
+
+def _shifted(part: RankPart, clocks: pd.DataFrame) -> RankPart:
+    own = clocks[clocks[RANK] == part.rank]
+    return replace(
+        part,
+        communications=_on_common_clock(part.communications, own),
+        spans=_on_common_clock(part.spans, own),
+        slots=_on_common_clock(part.slots, own),
+        memory=_on_common_clock(part.memory, own),
+        steps=_on_common_clock(part.steps, own),
+        load=_Shifted(part.load, own),
+    )
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    """Loads a rank's events onto the common clock; can be passed to another process."""
+
+    load: Callable[[], pd.DataFrame]
+    clocks: pd.DataFrame
+
+    def __call__(self) -> pd.DataFrame:
+        return _on_common_clock(self.load(), self.clocks)
+
+
+def _on_common_clock(table: pd.DataFrame, clocks: pd.DataFrame) -> pd.DataFrame:
+    ranks = table[RANK].to_numpy()
+    times = {
+        name: corrected(table[name].to_numpy(np.int64), ranks, clocks)
+        for name in _TIMES
+        if name in table
+    }
+    return table.assign(**times)

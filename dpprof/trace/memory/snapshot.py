@@ -1,0 +1,204 @@
+"""Reads CUDA memory snapshots: what the caching allocator did, and what it holds at the end.
+
+The form is that of ``torch.cuda.memory._dump_snapshot`` (a pickle of plain data) or the same as
+JSON: ``segments`` with their blocks, and ``device_traces``, a list of actions per device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dpprof.errors import DpprofError
+from dpprof.trace.memory.origins import Origin, OriginReader
+from dpprof.trace.memory.safe_pickle import load_plain
+from dpprof.trace.read.columns import Nanoseconds
+
+MOST_BYTES = 1 << 30
+MOST_ENTRIES = 20_000_000
+
+_Integers = npt.NDArray[np.int64]
+_LIMIT = 2**62
+_MOST_DEVICES = 1024
+
+
+class Action(IntEnum):
+    """What the allocator did, as far as it changes what is allocated or reserved."""
+
+    ALLOCATE = 0
+    FREE = 1
+    RESERVE = 2
+    RELEASE = 3
+
+
+_ACTIONS = {
+    "alloc": Action.ALLOCATE,
+    "free_requested": Action.FREE,  # torch counts it as freed from here on
+    "segment_alloc": Action.RESERVE,
+    "segment_map": Action.RESERVE,
+    "segment_free": Action.RELEASE,
+    "segment_unmap": Action.RELEASE,
+}
+
+
+class Entry(NamedTuple):
+    """An action; times in absolute nanoseconds, to the microsecond."""
+
+    at_ns: int
+    action: Action
+    address: int
+    size: int
+    origin: Origin
+
+
+class Block(NamedTuple):
+    """A block that is allocated when the snapshot is taken; size as the allocator rounded it."""
+
+    address: int
+    size: int
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One device of a snapshot; `skipped` counts damaged entries, which are left out."""
+
+    device: int
+    entries: tuple[Entry, ...]
+    blocks: tuple[Block, ...]
+    reserved_bytes: int
+    skipped: int
+
+    @property
+    def at_ns(self) -> Nanoseconds:
+        """Times of the entries, never falling."""
+        times = np.array([one.at_ns for one in self.entries], dtype=np.int64)
+        return np.maximum.accumulate(times) if len(times) else times
+
+
+def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> Snapshot:
+    """The device of the snapshot in `file` that holds or did most.
+
+    Raises `DpprofError` that names the file: not a snapshot, damaged, too large, or a pickle of
+    anything but plain data, of which nothing is run.
+    """
+    content = _load(file, most_bytes)
+    segments, traces = (
+        content.get(key) if isinstance(content, dict) else None
+        for key in ("segments", "device_traces")
+    )
+    if not isinstance(segments, list) or not isinstance(traces, list):
+        raise DpprofError(
+            f"{file}: not a memory snapshot: no lists 'segments' and 'device_traces'; write one "
+            "with torch.cuda.memory._dump_snapshot"
+        )
+    count = sum(len(trace) for trace in traces if isinstance(trace, list))
+    if count > MOST_ENTRIES:
+        raise DpprofError(f"{file}: {count} entries are too many; record with max_entries")
+    reader = OriginReader()
+    held = _segments_by_device(segments)
+    devices = sorted(
+        held.keys()
+        | {device for device, trace in enumerate(traces) if trace and isinstance(trace, list)}
+    )
+    found = [
+        _device(
+            device, traces[device] if device < len(traces) else [], held.get(device, []), reader
+        )
+        for device in devices
+    ]
+    if not found:
+        raise DpprofError(f"{file}: the snapshot is empty; take it while the model is on the GPU")
+    return max(found, key=lambda one: (len(one.entries), one.reserved_bytes))
+
+
+def _load(file: Path, most_bytes: int) -> Any:
+    try:
+        size = file.stat().st_size
+        if size > most_bytes:
+            raise DpprofError(
+                f"{file}: {size} bytes, more than {most_bytes}; record with a smaller max_entries"
+            )
+        data = file.read_bytes()
+    except OSError as error:
+        raise DpprofError(f"{file}: cannot be read ({error.strerror})") from error
+    if data.lstrip()[:1] != b"{":
+        return load_plain(data, file)
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DpprofError(f"{file}: not valid JSON ({error}); write the snapshot again") from error
+
+
+def _segments_by_device(segments: list[Any]) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for segment in segments:
+        device = segment.get("device", 0) if isinstance(segment, dict) else None
+        if type(device) is int and 0 <= device < _MOST_DEVICES:
+            found.setdefault(device, []).append(segment)
+    return found
+
+
+def _device(
+    device: int, trace: Any, segments: list[dict[str, Any]], reader: OriginReader
+) -> Snapshot:
+    written = trace if isinstance(trace, list) else []
+    entries = [_entry(one, reader) for one in written]
+    blocks = [block for segment in segments for block in _blocks(segment, reader)]
+    return Snapshot(
+        device=device,
+        entries=tuple(one for one in entries if isinstance(one, Entry)),
+        blocks=tuple(blocks),
+        reserved_bytes=sum(_integer(one.get("total_size")) or 0 for one in segments),
+        skipped=sum(one is None for one in entries),
+    )
+
+
+def _entry(one: Any, reader: OriginReader) -> Entry | bool | None:
+    """The entry; True for an action that changes nothing; None for a damaged one."""
+    if not isinstance(one, dict) or not isinstance(one.get("action"), str):
+        return None
+    action = _ACTIONS.get(one["action"])
+    if action is None:
+        return True
+    time, address, size = (_integer(one.get(key)) for key in ("time_us", "addr", "size"))
+    if time is None or address is None or size is None or time > _LIMIT // 1000:
+        return None
+    origin = reader.read(one) if action is Action.ALLOCATE else Origin.NOT_RECORDED
+    return Entry(time * 1000, action, address, size, origin)
+
+
+def _blocks(segment: dict[str, Any], reader: OriginReader) -> Iterator[Block]:
+    """What is allocated; older snapshots give no addresses: blocks follow one another."""
+    address = _integer(segment.get("address")) or 0
+    blocks = segment.get("blocks")
+    for block in blocks if isinstance(blocks, list) else ():
+        size = _integer(block.get("size")) if isinstance(block, dict) else None
+        if size is None:
+            continue
+        address = next((at for at in (_integer(block.get("address")),) if at is not None), address)
+        if block.get("state") == "active_allocated":
+            yield Block(address, size, reader.read(_with_frames(block)))
+        address += size
+
+
+def _with_frames(block: dict[str, Any]) -> dict[str, Any]:
+    """Snapshots of torch 2.0 keep a block's frames in its history."""
+    history = block.get("history")
+    if "frames" in block or not isinstance(history, list) or not history:
+        return block
+    last = history[0]
+    return last if isinstance(last, dict) else block
+
+
+def _integer(value: Any) -> int | None:
+    if type(value) is float and 0 <= value < _LIMIT:
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _LIMIT else None

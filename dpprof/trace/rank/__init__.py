@@ -1,0 +1,1 @@
+"""One trace to the tables of one rank."""

@@ -1,0 +1,135 @@
+"""Which rank of which run a trace is: from Kineto's metadata, ours, or the file's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dpprof.runs.manifest import RankPlace, Source
+from dpprof.trace.activities.annotations import held_stages
+from dpprof.trace.file_names import rank_in_name
+from dpprof.trace.read.columns import TraceColumns
+
+MOST_RANKS = 1_000_000
+"""No job has more: other numbers are not believed."""
+
+_ANY_HOST = re.compile(
+    r"|(?:ip6-)?(?:localhost|loopback)[46]?(?:\..*)?|127\..*|0\.0\.0\.0|::1?|\(none\)|unknown"
+    r"|docker-desktop",
+    re.IGNORECASE,
+)
+_LONGEST_NAME = 253  # of a host, by the rules of DNS
+
+Ranks = tuple[int, ...]
+
+
+class _Group(msgspec.Struct):
+    pg_name: str = ""
+    pg_desc: str = ""
+    ranks: list[int] = []
+
+
+class _Distributed(msgspec.Struct):
+    rank: int | None = None
+    world_size: int | None = None
+    pg_config: list[_Group] = []
+
+
+class _Own(msgspec.Struct):
+    source: Source | None = None
+    device: str = ""
+    rank: int | None = None
+    pp_rank: int | None = None
+    ep_rank: int = 0
+    allocated_before_bytes: int = 0
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a trace is from; None where neither the trace nor the file's name says.
+
+    `groups` maps the name and the description of each process group to its global ranks, as far
+    as Kineto lists them and they are unambiguous.
+    """
+
+    rank: int | None
+    world_size: int | None
+    source: Source | None
+    place: RankPlace | None
+    allocated_before_bytes: int = 0
+    groups: Mapping[str, Ranks] = field(default_factory=dict)
+    host: str = ""  # the name of the machine, where the trace says
+    numbered: bool = False  # the rank is neither in the trace nor called one in the file's name
+    stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
+
+
+def identify(trace: TraceColumns, file: Path) -> Identity:
+    """The identity of the trace read from `file`; metadata of the wrong form count as absent."""
+    distributed = _read(trace.distributed, _Distributed)
+    own = _read(trace.dpprof, _Own)
+    rank = next(filter(_is_rank, (distributed.rank, own.rank, rank_in_name(file))), None)
+    place = None
+    if rank is not None and own.pp_rank is not None:
+        place = RankPlace(rank=rank, pp_rank=own.pp_rank, ep_rank=own.ep_rank)
+    return Identity(
+        rank=rank,
+        world_size=_world_size(distributed.world_size),
+        source=own.source,
+        place=place,
+        allocated_before_bytes=own.allocated_before_bytes,
+        groups=_groups(trace, distributed),
+        host=own.host or _host_name(trace.host_name),
+        stages=held_stages(trace.names),
+    )
+
+
+def is_of_one_machine(host: str) -> bool:
+    """Whether a host's name tells it from others: every machine is ``localhost`` to itself."""
+    return _ANY_HOST.fullmatch(host) is None
+
+
+def _is_rank(number: int | None) -> bool:
+    return number is not None and 0 <= number < MOST_RANKS
+
+
+def _world_size(size: int | None) -> int | None:
+    return size if size is not None and 0 < size <= MOST_RANKS else None
+
+
+def _host_name(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
+
+
+def _read(value: Any, form: type[Any]) -> Any:
+    try:
+        return msgspec.convert(value if isinstance(value, dict) else {}, form, strict=False)
+    except msgspec.ValidationError:
+        return form()
+
+
+def _groups(trace: TraceColumns, distributed: _Distributed) -> dict[str, Ranks]:
+    found: dict[str, set[Ranks]] = {}
+    for group in distributed.pg_config:
+        for name in {group.pg_name, group.pg_desc} - {"", "undefined"}:
+            if group.ranks:
+                found.setdefault(name, set()).add(tuple(sorted(group.ranks)))
+    for collective in trace.collectives:
+        ranks = _listed(collective.ranks)
+        if ranks and collective.group:
+            found.setdefault(collective.group, set()).add(ranks)
+    return {name: choices.pop() for name, choices in found.items() if len(choices) == 1}
+
+
+def _listed(text: str) -> Ranks:
+    """The ranks in ``[0, 1, 2]``; none where the list was shortened."""
+    try:
+        ranks = msgspec.json.decode(text or "[]", type=list[int])
+    except msgspec.DecodeError:
+        return ()
+    return tuple(sorted(ranks))

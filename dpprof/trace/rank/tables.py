@@ -1,0 +1,235 @@
+"""One trace file to the tables of one rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.errors import DpprofError
+from dpprof.runs.host_slots import on_host
+from dpprof.tables import columns
+from dpprof.tables.kinds import KINDS
+from dpprof.trace.activities.classify import Found, Verdicts, judge, unknown_names
+from dpprof.trace.activities.find import Activities, find_activities
+from dpprof.trace.activities.kind_rules import LOW_LATENCY, KindRule
+from dpprof.trace.activities.launch_context import (
+    Issuer,
+    find_calls,
+    find_collectives,
+    find_context,
+    make_issuer,
+    with_own_hints,
+)
+from dpprof.trace.activities.steps import OUTSIDE, Marks, bracketed, find_marks
+from dpprof.trace.rank.host_waits import wait_warning
+from dpprof.trace.rank.identity import Identity, identify
+from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
+from dpprof.trace.rank.messages import message_columns
+from dpprof.trace.rank.p2p_calls import with_messages
+from dpprof.trace.rank.slots import slots_table
+from dpprof.trace.read.columns import Codes, TraceColumns
+from dpprof.trace.read.parse import read_trace
+
+
+@dataclass(frozen=True)
+class RankTables:
+    """The tables of one rank, READY not yet filled; `explained` is `Verdicts.explained`.
+
+    `marked` are the steps that the trace marks: without any, everything is step 0. `no_wait`
+    says which rows of `events` need not wait for peers even where they are collective.
+    """
+
+    file: Path
+    rank: int
+    identity: Identity
+    events: pd.DataFrame
+    slots: pd.DataFrame
+    memory: pd.DataFrame
+    steps: pd.DataFrame
+    marked: tuple[int, ...]
+    no_wait: npt.NDArray[np.bool_]
+    explained: pd.DataFrame
+    warnings: tuple[str, ...]
+
+
+def read_rank(
+    file: Path, rank: int | None, patterns: Sequence[KindRule] = (), *, given: bool = False
+) -> RankTables:
+    """Read one trace file; `rank` is used where neither the trace nor the file's name says one.
+
+    A rank that is `given` by the user counts before both.
+
+    Raises `DpprofError` that names the file where it cannot be read or no rank is known.
+    """
+    trace = read_trace(file)
+    identity = identify(trace, file)
+    if given and rank is not None:
+        return _read_given(trace, identity, file, (rank, patterns))
+    rank = identity.rank if identity.rank is not None else rank
+    if rank is None:
+        raise DpprofError(
+            f"{file}: neither the trace nor its name says which rank it is; name the files "
+            "rank0.json.gz, rank1.json.gz, ..., or give ranks: 0=FILE,1=FILE"
+        )
+    identity = replace(identity, rank=rank, numbered=identity.rank is None)
+    return make_tables(trace, identity, file, patterns)
+
+
+def _read_given(
+    trace: TraceColumns, identity: Identity, file: Path, given: tuple[int, Sequence[KindRule]]
+) -> RankTables:
+    rank, patterns = given
+    own, identity = identity.rank, replace(identity, rank=rank)
+    if own in (None, rank):
+        return make_tables(trace, identity, file, patterns)
+    tables = make_tables(trace, replace(identity, place=None), file, patterns)
+    warning = f"{file.name}: says that it is rank {own}; taken for rank {rank}, as given"
+    return replace(tables, warnings=(*tables.warnings, warning))
+
+
+def make_tables(
+    trace: TraceColumns, identity: Identity, file: Path, patterns: Sequence[KindRule] = ()
+) -> RankTables:
+    """The tables of a parsed trace; `identity` must have a rank."""
+    rank = identity.rank
+    assert rank is not None
+    marks, activities = find_marks(trace), find_activities(trace)
+    issuer = make_issuer(trace, activities, marks)
+    found = _search(issuer, marks, patterns)
+    verdicts = judge(trace, found, patterns)
+    step = _steps_of(trace, activities, marks)
+    values = _values(trace, activities, found, verdicts)
+    values |= {columns.RANK: rank, columns.STEP: step}
+    values |= message_columns(trace, found, verdicts, step, rank)
+    values = with_messages(values, trace, activities, found, verdicts)
+    table = columns.make_table(columns.EVENTS, values)
+    slots = slots_table(trace, activities, marks, table)
+    on_gpu = activities.on_gpu
+    return RankTables(
+        file=file,
+        rank=rank,
+        identity=identity,
+        events=table,
+        slots=slots,
+        memory=memory_table(trace, on_gpu, marks, identity, on_host(slots, table)),
+        steps=marks.table(rank),
+        marked=tuple(sorted(marks.step.tolist())),
+        no_wait=_low_latency(trace, found),
+        explained=verdicts.explained,
+        warnings=(
+            *_warnings(trace, found, verdicts, file),
+            *_step_doubts(activities, marks, file),
+            *memory_doubts(trace, on_gpu, file),
+        ),
+    )
+
+
+def _search(issuer: Issuer, marks: Marks, patterns: Sequence[KindRule]) -> Found:
+    activities = issuer.activities
+    return Found(
+        rows=activities.rows,
+        lane=activities.lane,
+        context=with_own_hints(issuer, find_context(issuer, marks), patterns),
+        collective=find_collectives(issuer),
+        call=find_calls(issuer),
+        labelled=activities.labelled,
+    )
+
+
+def _steps_of(trace: TraceColumns, activities: Activities, marks: Marks) -> Codes:
+    if not len(marks.step):
+        return np.zeros(len(activities.rows), dtype=np.int32)
+    step = marks.step_at(activities.issue_ns)
+    launched = activities.issue_ns != -1
+    if launched.all():
+        return step
+    start_ns, bare = trace.start_ns[activities.rows], _bare(activities)
+    step = bracketed(step, activities.lane, start_ns, launched)
+    known = np.flatnonzero(launched & (step != OUTSIDE))
+    ends_ns = trace.end_ns[activities.rows[known]]
+    step[bare] = marks.step_by_time(start_ns[bare], (step[known], start_ns[known], ends_ns))
+    return step
+
+
+def _bare(activities: Activities) -> npt.NDArray[np.bool_]:
+    """Activities of streams none of whose launches is in the trace."""
+    launched = activities.issue_ns != -1
+    return ~np.isin(activities.lane, activities.lane[launched])
+
+
+_FROM_CONTEXT = (
+    columns.STAGE,
+    columns.SLOT,
+    columns.OPERATION,
+    columns.DIRECTION,
+    columns.MICRO_BATCH,
+    columns.PART,
+    columns.COMPONENT,
+    columns.LAYER,
+)
+
+
+def _values(
+    trace: TraceColumns, activities: Activities, found: Found, verdicts: Verdicts
+) -> dict[str, object]:
+    rows, context = activities.rows, found.context
+    values: dict[str, object] = {name: context[name] for name in _FROM_CONTEXT}
+    values[columns.LANE] = _coded(activities.lane, activities.lanes)
+    values[columns.START] = trace.start_ns[rows]
+    values[columns.END] = trace.end_ns[rows]
+    values[columns.KIND] = _coded(verdicts.kinds, KINDS)
+    values[columns.NAME] = context["title"] if found.labelled else _names(trace, found)
+    if activities.on_gpu:
+        values[columns.CORRELATION] = trace.correlation[rows]
+        values[columns.LAUNCH] = activities.issue_ns
+    return values
+
+
+def _step_doubts(activities: Activities, marks: Marks, file: Path) -> list[str]:
+    bare = int(_bare(activities).sum()) if len(marks.step) else 0
+    if not bare:
+        return []
+    return [
+        f"{file.name}: {bare} activities are on streams without a launch in the trace: they belong "
+        "to the steps in whose time they begin"
+    ]
+
+
+def _coded(codes: npt.NDArray[np.integer], texts: Sequence[str]) -> object:
+    return pd.Categorical.from_codes(codes, pd.Index(list(texts), dtype="str"))
+
+
+def _names(trace: TraceColumns, found: Found) -> object:
+    used, code = np.unique(trace.name[found.rows], return_inverse=True)
+    return _coded(code, [trace.names[name] for name in used])
+
+
+def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
+    matches = pd.Series(trace.names, dtype=object).str.contains(LOW_LATENCY, regex=True)
+    return matches.to_numpy(dtype=bool)[trace.name[found.rows]]
+
+
+def _warnings(trace: TraceColumns, found: Found, verdicts: Verdicts, file: Path) -> tuple[str, ...]:
+    warnings = [f"{file.name}: {what}" for what in trace.damage]
+    if waits := wait_warning(trace):
+        warnings.append(f"{file.name}: {waits}")
+    if trace.skipped:
+        warnings.append(
+            f"{file.name}: {trace.skipped} events have values of the wrong type and are left out"
+        )
+    names = unknown_names(trace, found, verdicts)
+    if names:
+        shown = "; ".join(name[:80] for name in names[:3]) + ("; ..." if len(names) > 3 else "")
+        warnings.append(
+            f"{file.name}: {len(names)} unknown names on lanes that mostly communicate are taken "
+            f"for computation ({shown}); give patterns for them under [[kinds]] in dpprof.toml if "
+            "they communicate"
+        )
+    if not len(found.rows):
+        warnings.append(f"{file.name}: holds no device activity")
+    return tuple(warnings)

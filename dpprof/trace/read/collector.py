@@ -1,0 +1,155 @@
+"""Joins the scanned pieces of one trace into its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dpprof.trace.read.columns import Codes, Collective, MemoryColumns, Nanoseconds, TraceColumns
+from dpprof.trace.read.engines import COLLECTIVE, MEMORY, PAIR, SPAN, Block
+from dpprof.trace.read.json_values import Token, text_of
+
+_LIMIT_NS = 2**62
+
+_Columns = dict[str, npt.NDArray[Any]]
+
+
+class _Numbers:
+    """Numbers distinct values in order of appearance, over all pieces; fills up as it goes."""
+
+    def __init__(self) -> None:
+        self.values: dict[Any, int] = {}
+
+    def codes(self, values: Iterable[Any]) -> Codes:
+        """The numbers of these values; one more at the end, -1, for "none"."""
+        table = self.values
+        return np.array([*(table.setdefault(one, len(table)) for one in values), -1], np.int32)
+
+
+class Collector:
+    """Takes blocks in file order and gives the columns; has state while they come in."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.events = 0
+        self.lists = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._spans: list[_Columns] = []
+        self._memory: list[_Columns] = []
+        self._names = _Numbers()
+        self._threads = _Numbers()
+        self._streams = _Numbers()
+        self._collectives = _Numbers()
+        self._thread_names: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def add(self, block: Block) -> None:
+        """Take the next block."""
+        self.skipped += block.skipped
+        self.events += block.events
+        self.lists += block.lists
+        self._headers.update(block.headers)
+        texts = [text_of(token) for token in block.texts]
+        pairs = np.frombuffer(block.threads, PAIR).tolist()
+        threads = [
+            (_label(block.texts[pid], texts[pid]), _label(block.texts[tid], texts[tid]))
+            for pid, tid in pairs
+        ]
+        for thread, name in np.frombuffer(block.thread_names, PAIR).tolist():
+            place = threads[thread]
+            self._thread_names[place] = (*self._thread_names.get(place, ()), texts[name])
+        self._add_spans(block, threads, texts)
+        memory = np.frombuffer(block.memory, MEMORY)
+        self._memory.append({name: memory[name].copy() for name in MEMORY.names or ()})
+
+    def _add_spans(self, block: Block, threads: list[tuple[str, str]], texts: list[str]) -> None:
+        spans = np.frombuffer(block.spans, SPAN)
+        names = self._names.codes(text_of(token) for token in block.names)
+        streams = self._streams.codes(text_of(token) for token in block.streams)
+        # Only threads with spans are numbered: the others are known by their names alone.
+        used = np.zeros(len(threads) + 1, dtype=bool)
+        used[spans["thread"]] = True
+        rows = np.flatnonzero(used[:-1])
+        thread = np.full(len(threads) + 1, -1, dtype=np.int32)
+        thread[rows] = self._threads.codes(threads[row] for row in rows)[:-1]
+        collectives = self._collectives.codes(_collectives(block, texts))
+        columns: _Columns = {
+            name: spans[name].copy()
+            for name in ("start_ns", "duration_ns", "correlation", "bytes", "device")
+        }
+        columns["category"] = spans["category"].astype(np.uint8)
+        columns["name"] = names[spans["name"]]
+        columns["thread"] = thread[spans["thread"]]
+        columns["stream"] = streams[spans["stream"]]
+        columns["collective"] = collectives[spans["collective"]]
+        self._spans.append(columns)
+
+    def columns(self, damage: tuple[str, ...] = ()) -> TraceColumns:
+        """All that was taken, once; times made absolute."""
+        base_ns = self._base_ns()
+        spans = _joined(self._spans)
+        spans["start_ns"] += base_ns
+        keep = np.abs(spans["start_ns"]) < _LIMIT_NS
+        if not keep.all():
+            self.skipped += int((~keep).sum())
+            spans = {name: column[keep] for name, column in spans.items()}
+        end_ns = spans.pop("duration_ns")
+        end_ns += spans["start_ns"]
+        return TraceColumns(
+            **spans,
+            end_ns=end_ns,
+            names=tuple(self._names.values),
+            threads=tuple(self._threads.values),
+            streams=tuple(self._streams.values),
+            collectives=tuple(self._collectives.values),
+            thread_names=self._thread_names,
+            memory=_memory(_joined(self._memory), base_ns),
+            distributed=self._header(b"distributedInfo"),
+            host_name=self._header(b"host_name"),
+            dpprof=self._header(b"dpprof"),
+            skipped=self.skipped,
+            damage=damage,
+        )
+
+    def _base_ns(self) -> int:
+        base = self._header(b"baseTimeNanoseconds")
+        return base if type(base) is int and abs(base) < _LIMIT_NS else 0
+
+    def _header(self, key: bytes) -> Any:
+        try:
+            return msgspec.json.decode(self._headers.get(key, b"null"))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None  # a number out of range, or nested too deeply
+
+
+def _label(token: Token, text: str) -> str:
+    return "None" if token == b"null" else text
+
+
+def _collectives(block: Block, texts: list[str]) -> list[Collective]:
+    rows = np.frombuffer(block.collectives, COLLECTIVE)
+    return [
+        Collective(*(texts[code] for code in codes), *numbers)
+        for codes, numbers in zip(rows["texts"].tolist(), rows["numbers"].tolist(), strict=True)
+    ]
+
+
+def _joined(pieces: list[_Columns]) -> _Columns:
+    """The pieces one after another; each column of the pieces is let go once it is joined."""
+    return {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in list(pieces[0])}
+
+
+def _memory(columns: _Columns, base_ns: int) -> MemoryColumns:
+    at_ns: Nanoseconds = columns["at_ns"] + base_ns
+    return MemoryColumns(
+        at_ns=at_ns,
+        change_bytes=columns["change"],
+        allocated_bytes=columns["allocated"],
+        reserved_bytes=columns["reserved"],
+        address=columns["address"],
+        device_type=columns["device_type"],
+        device=columns["device"],
+    )

@@ -1,0 +1,263 @@
+"""Events decoded by msgspec to the rows that the compiled engine makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from dpprof.trace.read.columns import CATEGORIES
+from dpprof.trace.read.engines import COLLECTIVE, MAX_TEXT_BYTES, MEMORY, PAIR, SPAN, Block
+from dpprof.trace.read.json_values import (
+    Token,
+    integer,
+    is_label,
+    is_wording,
+    nanoseconds,
+    small_integer,
+)
+
+_ABSENT = msgspec.Raw()
+_CATEGORY_TOKENS = {f'"{text}"'.encode(): int(code) for text, code in CATEGORIES.items()}
+_SPAN, _INSTANT, _METADATA = b'"X"', b'"i"', b'"M"'
+_MEMORY, _THREAD_NAME = b'"[memory]"', b'"thread_name"'
+_COLLECTIVE_TEXTS = 5
+_NO_COLLECTIVE = (_ABSENT,) * 9
+_NO_TEXT = b'""'
+
+
+def _key(name: str) -> Any:
+    return msgspec.field(name=name, default=_ABSENT)
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event, its values as written."""
+
+    ph: msgspec.Raw = _ABSENT
+    cat: msgspec.Raw = _ABSENT
+    name: msgspec.Raw = _ABSENT
+    pid: msgspec.Raw = _ABSENT
+    tid: msgspec.Raw = _ABSENT
+    ts: msgspec.Raw = _ABSENT
+    dur: msgspec.Raw = _ABSENT
+    args: msgspec.Raw = _ABSENT
+
+
+class Arguments(msgspec.Struct, gc=False):
+    """The arguments that are read, as written."""
+
+    name: msgspec.Raw = _ABSENT
+    stream: msgspec.Raw = _ABSENT
+    device: msgspec.Raw = _ABSENT
+    correlation: msgspec.Raw = _ABSENT
+    bytes: msgspec.Raw = _ABSENT
+    dtype: msgspec.Raw = _ABSENT
+    collective: msgspec.Raw = _key("Collective name")
+    group: msgspec.Raw = _key("Process Group Name")
+    description: msgspec.Raw = _key("Process Group Description")
+    ranks: msgspec.Raw = _key("Process Group Ranks")
+    elements: msgspec.Raw = _key("In msg nelems")
+    source: msgspec.Raw = _key("Src Rank")
+    destination: msgspec.Raw = _key("Dst Rank")
+    sequence: msgspec.Raw = _key("Seq")
+    change: msgspec.Raw = _key("Bytes")
+    allocated: msgspec.Raw = _key("Total Allocated")
+    reserved: msgspec.Raw = _key("Total Reserved")
+    device_type: msgspec.Raw = _key("Device Type")
+    device_id: msgspec.Raw = _key("Device Id")
+    address: msgspec.Raw = _key("Addr")
+
+
+_ARGUMENTS = msgspec.json.Decoder(Arguments)
+_NO_ARGUMENTS = Arguments()
+
+
+class _WrongError(Exception):
+    """A value has the wrong type."""
+
+
+class EventRows:
+    """Takes events one by one and gives their rows; has state while filling up."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.events = 0
+        self._spans: list[tuple[int, ...]] = []
+        self._memory: list[tuple[int, ...]] = []
+        self._thread_names: list[tuple[int, int]] = []
+        self._names: dict[Token, int] = {}
+        self._texts: dict[Token, int] = {}
+        self._streams: dict[Token, int] = {}
+        self._threads: dict[tuple[int, int], int] = {}
+        self._collectives: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take these events, in file order."""
+        for event in events:
+            self.events += 1
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
+        kind, name = bytes(event.ph), bytes(event.name)
+        category = _CATEGORY_TOKENS.get(bytes(event.cat))
+        has_kind = _is_text(kind)
+        if kind == _METADATA:
+            if name == _THREAD_NAME and _is_sound(event):
+                self._add_thread_name(event)
+            return
+        if has_kind and kind not in (_SPAN, _INSTANT):
+            return
+        if category is None and name != _MEMORY:
+            return
+        try:
+            if not has_kind or not _is_sound(event):
+                raise _WrongError
+            if kind == _SPAN and category is not None:
+                self._add_span(event, category)
+            elif kind == _INSTANT and name == _MEMORY:
+                self._add_memory(event)
+        except _WrongError:
+            self.skipped += 1
+
+    def _add_span(self, event: Event, category: int) -> None:
+        start_ns, duration_ns = nanoseconds(bytes(event.ts)), nanoseconds(bytes(event.dur))
+        if start_ns is None or duration_ns is None or duration_ns < 0:
+            raise _WrongError
+        arguments = _arguments(event)
+        stream = bytes(arguments.stream)
+        numbers = (_integer(arguments.correlation), _integer(arguments.bytes))
+        device = _small(arguments.device)
+        if not is_label(stream):
+            raise _WrongError
+        collective = self._collective(arguments)
+        self._spans.append(
+            (
+                start_ns,
+                duration_ns,
+                *numbers,
+                _number(self._names, bytes(event.name) or _NO_TEXT),
+                self._thread(event),
+                -1 if stream in (b"", b"null") else _number(self._streams, stream),
+                device,
+                collective,
+                category,
+            )
+        )
+
+    def _collective(self, arguments: Arguments) -> int:
+        raw = (
+            arguments.collective,
+            arguments.group,
+            arguments.description,
+            arguments.ranks,
+            arguments.dtype,
+            arguments.elements,
+            arguments.source,
+            arguments.destination,
+            arguments.sequence,
+        )
+        if raw == _NO_COLLECTIVE:
+            return -1
+        texts = [bytes(one) for one in raw[:_COLLECTIVE_TEXTS]]
+        if not all(is_wording(text) for text in texts):
+            raise _WrongError
+        numbers = tuple(_integer(one) for one in raw[_COLLECTIVE_TEXTS:])
+        if texts[0] in (b"", b"null"):
+            return -1
+        codes = tuple(_number(self._texts, text or b"null") for text in texts)
+        return _number(self._collectives, (numbers, codes))
+
+    def _add_memory(self, event: Event) -> None:
+        at_ns = nanoseconds(bytes(event.ts))
+        if at_ns is None:
+            raise _WrongError
+        arguments = _arguments(event)
+        self._memory.append(
+            (
+                at_ns,
+                _integer(arguments.change),
+                _integer(arguments.allocated),
+                _integer(arguments.reserved),
+                _address(arguments.address),
+                _small(arguments.device_type),
+                _small(arguments.device_id),
+            )
+        )
+
+    def _add_thread_name(self, event: Event) -> None:
+        name = bytes(_arguments(event).name)
+        if _is_text(name) and 2 < len(name) <= MAX_TEXT_BYTES:
+            self._thread_names.append((self._thread(event), _number(self._texts, name)))
+
+    def _thread(self, event: Event) -> int:
+        pid = _number(self._texts, bytes(event.pid) or b"null")
+        tid = _number(self._texts, bytes(event.tid) or b"null")
+        return _number(self._threads, (pid, tid))
+
+    def block(self, **where: Any) -> Block:
+        """The rows so far, with `where` the scan stands."""
+        collectives = [(*key, 0) for key in self._collectives]
+        return Block(
+            skipped=self.skipped,
+            events=self.events,
+            spans=np.array(self._spans, SPAN).tobytes(),
+            memory=np.array(self._memory, MEMORY).tobytes(),
+            thread_names=np.array(self._thread_names, PAIR).tobytes(),
+            names=list(self._names),
+            texts=list(self._texts),
+            streams=list(self._streams),
+            threads=np.array(list(self._threads), PAIR).tobytes(),
+            collectives=np.array(collectives, COLLECTIVE).tobytes(),
+            **where,
+        )
+
+
+def _number(table: dict[Any, int], key: Any) -> int:
+    return table.setdefault(key, len(table))
+
+
+def _is_text(token: Token) -> bool:
+    return not token or token.startswith(b'"')
+
+
+def _is_sound(event: Event) -> bool:
+    arguments = bytes(event.args)
+    return (
+        _is_text(bytes(event.cat))
+        and _is_text(bytes(event.name))
+        and len(event.name) <= MAX_TEXT_BYTES
+        and is_label(bytes(event.pid))
+        and is_label(bytes(event.tid))
+        and (arguments.startswith(b"{") or arguments in (b"", b"null"))
+    )
+
+
+def _arguments(event: Event) -> Arguments:
+    raw = event.args
+    return _ARGUMENTS.decode(raw) if bytes(raw).startswith(b"{") else _NO_ARGUMENTS
+
+
+def _integer(token: msgspec.Raw) -> int:
+    if token is _ABSENT:
+        return -1
+    value = integer(bytes(token))
+    if value is None:
+        raise _WrongError
+    return value
+
+
+def _address(token: msgspec.Raw) -> int:
+    """An address that is written in another way tells nothing, and spoils nothing."""
+    value = None if token is _ABSENT else integer(bytes(token))
+    return -1 if value is None else value
+
+
+def _small(token: msgspec.Raw) -> int:
+    if token is _ABSENT:
+        return -1
+    value = small_integer(bytes(token))
+    if value is None:
+        raise _WrongError
+    return value

@@ -1,0 +1,1 @@
+"""The schedule that slots of all ranks show."""

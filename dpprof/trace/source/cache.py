@@ -1,0 +1,212 @@
+"""Parts of a run to entries of the cache, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from dpprof.store.contents import Look, code_digest, digest, look, sample
+from dpprof.store.entries import About, Damaged, Entry, open_entry, write_entry
+from dpprof.store.parquet import from_parquet, to_parquet
+from dpprof.store.place import Place
+from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.file_names import rank_in_name
+from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.rank_part import RankPart, make_part
+from dpprof.trace.rank.tables import RankTables, read_rank
+
+_TABLES = ("communications", "spans", "slots", "memory", "steps")
+_EVENTS, _EXPLAINED = "events", "explained"
+_POSITION, _NO_WAIT = "position", "no_wait"
+_READER = ("trace", "tables", "runs", "schedules", "store")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A trace to read: `rank` is used where nothing says one, `patterns` are the user's rules.
+
+    With `given`, `rank` is what the user says, whatever else says.
+    """
+
+    file: Path
+    rank: int | None = None
+    patterns: Sequence[KindRule] = ()
+    given: bool = False
+
+    def read(self) -> RankTables:
+        """Read the trace; raises `DpprofError`."""
+        return read_rank(self.file, self.rank, self.patterns, given=self.given)
+
+    def key(self) -> str:
+        """The key of its entry: what is in the file, and how it is read. Raises OSError."""
+        named = rank_in_name(self.file) is not None and not self.given
+        how = (self.file.name, None if named else self.rank, [repr(one) for one in self.patterns])
+        about = f"{how!r} {'given ' if self.given else ''}{code_digest(*_READER)}".encode()
+        return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
+
+
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a part has besides tables."""
+
+    rank: int
+    identity: Identity
+    count: int
+    outside: int
+    marked: tuple[int, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A rank that was read, as an entry would hold it: `contents` are Parquet files.
+
+    `digest` is of the trace, `look` None where the trace changed while it was read.
+    """
+
+    contents: Mapping[str, bytes]
+    rest: Rest
+    digest: int
+    look: Look | None
+
+
+def pack(request: Request) -> Packed:
+    """Read a trace and pack its tables; raises `DpprofError`."""
+    before = look_at(request.file)
+    tables = request.read()
+    return pack_tables(request, tables, before)
+
+
+def pack_tables(request: Request, tables: RankTables, before: Look | None) -> Packed:
+    """Pack the tables of a trace that looked like `before` when reading it began."""
+    part = make_part(tables)
+    frames = {name: getattr(part, name) for name in _TABLES}
+    frames["communications"] = part.communications.copy(deep=False)
+    frames["communications"][_POSITION] = part.positions
+    frames["communications"][_NO_WAIT] = part.no_wait.astype(np.int8)
+    frames |= {_EVENTS: tables.events, _EXPLAINED: tables.explained}
+    rest = Rest(**{name: getattr(part, name) for name in Rest.__struct_fields__})
+    contents = {name: to_parquet(frame) for name, frame in frames.items()}
+    try:
+        checksum = digest(request.file)
+    except OSError:
+        before, checksum = None, 0
+    after = look_at(request.file)
+    same = before is not None and after is not None and before.stamp == after.stamp
+    return Packed(contents, rest, checksum, before if same else None)
+
+
+def unpack(request: Request, packed: Packed) -> RankPart:
+    """The part of a packed rank; its events stay packed until they are asked for."""
+    tables = {name: from_parquet(packed.contents[name]) for name in _TABLES}
+    later = {name: _PackedTable(packed.contents[name]) for name in (_EVENTS, _EXPLAINED)}
+    return _part(request, tables, packed.rest, later)
+
+
+def keep(place: Place, request: Request, packed: Packed) -> bool:
+    """Store a packed rank; False where its trace changed meanwhile. Raises OSError."""
+    if packed.look is None:
+        return False
+    about = About(
+        source=str(request.file.absolute()),
+        digest=packed.digest,
+        stamps=[packed.look.stamp] if packed.look.settled else [],
+        files={},
+        rest=msgspec.to_builtins(packed.rest),
+    )
+    write_entry(place, request.key(), packed.contents, about)
+    return True
+
+
+def find_part(place: Place, request: Request) -> RankPart | None:
+    """The part that is stored for this very content; None where none is, or it is damaged."""
+    try:
+        key = request.key()
+        entry = open_entry(place, key)
+        if entry is None or not _is_right(entry, request.file):
+            return None
+        tables = {name: entry.table(name) for name in _TABLES}
+        rest = msgspec.convert(entry.about.rest, Rest)
+        for name in (_EVENTS, _EXPLAINED):
+            entry.check(name)
+    except (OSError, Damaged, msgspec.ValidationError):
+        return None
+    entry.touch()
+    later = {name: StoredTable(place, key, request, name) for name in (_EVENTS, _EXPLAINED)}
+    return _part(request, tables, rest, later)
+
+
+def _is_right(entry: Entry, file: Path) -> bool:
+    now = look(file)
+    if entry.knows(now.stamp):
+        return True
+    if digest(file) != entry.about.digest:
+        return False
+    if now.settled:
+        entry.remember(now.stamp)
+    return True
+
+
+def look_at(file: Path) -> Look | None:
+    """How the file looks now; None where there is none to be seen."""
+    try:
+        return look(file)
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """Gets a table of a rank from its entry, or once more from the trace where that is gone."""
+
+    place: Place
+    key: str
+    request: Request
+    name: str
+
+    def __call__(self) -> pd.DataFrame:
+        """The table."""
+        entry = open_entry(self.place, self.key)
+        if entry is not None:
+            with suppress(Damaged):
+                return entry.table(self.name)
+        packed = pack(self.request)
+        with suppress(OSError):
+            keep(self.place, self.request, packed)
+        return from_parquet(packed.contents[self.name])
+
+
+@dataclass(frozen=True)
+class _PackedTable:
+    content: bytes = field(repr=False)
+
+    def __call__(self) -> pd.DataFrame:
+        return from_parquet(self.content)
+
+
+def _part(
+    request: Request,
+    tables: dict[str, pd.DataFrame],
+    rest: Rest,
+    later: Mapping[str, StoredTable | _PackedTable],
+) -> RankPart:
+    communications = tables.pop("communications")
+    positions = communications.pop(_POSITION).to_numpy(np.intp)
+    no_wait = communications.pop(_NO_WAIT).to_numpy(bool)
+    fields: dict[str, Any] = {name: getattr(rest, name) for name in Rest.__struct_fields__}
+    return RankPart(
+        file=request.file,
+        communications=communications,
+        positions=positions,
+        no_wait=no_wait,
+        load=later[_EVENTS],
+        explained=later[_EXPLAINED],
+        **fields | tables,
+    )

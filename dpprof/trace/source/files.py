@@ -1,0 +1,187 @@
+"""Finds the trace files of a run."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpprof.errors import DpprofError
+from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dpprof.trace.file_names import SNAPSHOT_ENDING
+
+_BETWEEN = re.compile(r",(?=\d+=)")
+_ONE = re.compile(r"(\d{1,6})=(.+)", re.DOTALL)
+
+
+RunPath = str | os.PathLike[str]
+
+RunPaths = RunPath | Sequence[RunPath] | Mapping[int, RunPath]
+"""A run's place, several traces, or the trace of each rank."""
+
+
+_SMALL = 1 << 20
+_ENDINGS = (".json", ".json.gz", ".json.zst")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The trace files of one run, sorted by name, and its manifest where there is one.
+
+    `left_out` are JSON files beside them that are no traces; `ranks` are those of the traces where
+    the user gives them.
+    """
+
+    name: str
+    traces: tuple[Path, ...]
+    manifest: Manifest | None = None
+    left_out: tuple[Path, ...] = ()
+    ranks: tuple[int, ...] | None = None
+
+
+def find_files(path: RunPaths) -> RunFiles:
+    """The trace files that `path` names.
+
+    `path` is a run folder (``run.json`` and ``rank<r>.json.gz``) or its ``run.json``, a folder or a
+    glob of trace files, one trace file, or several files; ``0=FILE,1=FILE`` or a mapping gives
+    ranks to traces. Raises `DpprofError` where there is nothing to read.
+    """
+    if isinstance(path, Mapping):
+        return _given({int(rank): Path(file) for rank, file in path.items()})
+    if not isinstance(path, str | os.PathLike):
+        traces = tuple(Path(one) for one in path)
+        if not traces:
+            raise DpprofError("no trace file given; give a run folder or trace files")
+        return RunFiles(_common_name(traces), traces)
+    place = Path(path)
+    if place.name == MANIFEST_NAME and place.is_file():
+        place = place.parent
+    if place.is_dir():
+        return _folder(place)
+    if place.exists():
+        return RunFiles(_stem(place), (place,))
+    given = given_ranks(str(path))
+    if given is not None:
+        return _given(given)
+    traces = tuple(Path(match) for match in sorted(glob.glob(str(path))))  # noqa: PTH207
+    if not traces:
+        raise DpprofError(f"{path}: no such file or folder; give a run folder or trace files")
+    return RunFiles(_common_name(traces), traces)
+
+
+def _given(files: Mapping[int, Path]) -> RunFiles:
+    if not files:
+        raise DpprofError("no trace file given; give a run folder or trace files")
+    traces = tuple(files[rank] for rank in sorted(files))
+    return RunFiles(_common_name(traces), traces, ranks=tuple(sorted(files)))
+
+
+def runs_inside(folder: Path) -> list[Path]:
+    """The sub-folders that hold a run or traces, where the folder itself holds none; sorted."""
+    if _holds_run(folder):
+        return []
+    return [one for one in sorted(folder.iterdir()) if one.is_dir() and _holds_run(one)]
+
+
+def _holds_run(folder: Path) -> bool:
+    if (folder / MANIFEST_NAME).exists():
+        return True
+    return any(not _is_no_trace(file) for file in _traces_in(folder))
+
+
+def _traces_in(folder: Path) -> tuple[Path, ...]:
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise DpprofError(f"{folder}: cannot be read ({error.strerror})") from error
+    return tuple(
+        file
+        for file in files
+        if file.name.endswith(_ENDINGS) and not _is_other(file.name) and file.is_file()
+    )
+
+
+def _folder(folder: Path) -> RunFiles:
+    traces = _traces_in(folder)
+    manifest_path = folder / MANIFEST_NAME
+    has_manifest = manifest_path.exists()
+    if has_manifest:
+        traces = tuple(trace for trace in traces if trace.name.startswith("rank"))
+    others = () if has_manifest else tuple(trace for trace in traces if _is_no_trace(trace))
+    if not traces or (len(others) == len(traces) and runs_inside(folder)):
+        raise DpprofError(_nothing_in(folder))
+    if len(others) < len(traces):
+        traces = tuple(trace for trace in traces if trace not in others)
+    manifest = read_manifest(manifest_path) if has_manifest else None
+    left_out = tuple(other for other in others if other not in traces)
+    return RunFiles(folder.resolve().name, traces, manifest, left_out)
+
+
+def _is_no_trace(file: Path) -> bool:
+    """Whether a small file beside traces is some other JSON: a configuration, a result.
+
+    One that is called a rank's is never passed over: it may be a trace that was cut off.
+    """
+    try:
+        if file.suffix != ".json" or file.stat().st_size > _SMALL or "rank" in file.name.lower():
+            return False
+        content = file.read_bytes()
+    except OSError:
+        return False
+    return content.lstrip()[:1] == b"{" and b'"traceEvents"' not in content
+
+
+def _is_other(name: str) -> bool:
+    """Whether a JSON file beside traces is none: a manifest, a memory snapshot."""
+    return name == MANIFEST_NAME or name.endswith(SNAPSHOT_ENDING)
+
+
+def _nothing_in(folder: Path) -> str:
+    inside = runs_inside(folder)
+    if inside:
+        names = ", ".join(one.name for one in inside)
+        if all((one / MANIFEST_NAME).exists() for one in inside):
+            return f"{folder}: holds the runs {names}; give one of them"
+        return (
+            f"{folder}: holds traces only in its folders {names}; give one of them, or all of them "
+            f"as one run: '{folder}/*/*.json*'"
+        )
+    return (
+        f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst); give a run folder or "
+        "trace files"
+    )
+
+
+def _stem(file: Path) -> str:
+    for ending in (".gz", ".zst", ".json", ".trace", ".pt"):
+        file = file.with_name(file.name.removesuffix(ending) or file.name)
+    return file.name
+
+
+def _common_name(traces: Sequence[Path]) -> str:
+    folders = {trace.resolve().parent for trace in traces}
+    if len(traces) == 1:
+        return _stem(traces[0])
+    return folders.pop().name if len(folders) == 1 else "traces"
+
+
+def given_ranks(text: str) -> dict[int, Path] | None:
+    """The trace of each rank in ``0=FILE,1=FILE``; None where the text has another form.
+
+    Raises `DpprofError` where a rank is given twice or a file is not there.
+    """
+    found = [_ONE.fullmatch(one) for one in _BETWEEN.split(text)]
+    files: dict[int, Path] = {}
+    for one in found:
+        if one is None:
+            return None
+        rank, file = int(one[1]), Path(one[2])
+        if rank in files:
+            raise DpprofError(f"{text}: gives rank {rank} twice; give one trace per rank")
+        if not file.is_file():
+            raise DpprofError(f"{file}: no such file; RANK=FILE wants the trace of rank {rank}")
+        files[rank] = file
+    return files

@@ -1,0 +1,84 @@
+"""Ranks of traces that do not say theirs, and traces that cannot be of one run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dpprof.errors import DpprofError
+from dpprof.tables.columns import END, START
+from dpprof.trace.rank.rank_part import RankPart
+
+_NUMBERS = re.compile(r"(\d{1,6})")
+
+
+def numbers_in_names(files: Sequence[Path]) -> list[int] | None:
+    """One number for each file: the only one in which their names differ, if it counts from 0.
+
+    None where there is no such number: ``trace_0.json`` and ``trace_1.json`` have one, names with
+    a host and a process number have not.
+    """
+    split = [_NUMBERS.split(file.name) for file in files]
+    if len(files) < 2 or len({len(one) for one in split}) != 1:
+        return None
+    columns = [set(column) for column in zip(*split, strict=True)]
+    differing = [place for place, column in enumerate(columns) if len(column) > 1]
+    if len(differing) != 1 or differing[0] % 2 == 0:
+        return None
+    numbers = [int(one[differing[0]]) for one in split]
+    return numbers if sorted(numbers) == list(range(len(files))) else None
+
+
+def numbering_warnings(parts: Sequence[RankPart]) -> list[str]:
+    """A word on ranks that only numbers in names tell.
+
+    Raises `DpprofError` where such traces follow one another in time: one rank's, of several
+    steps.
+    """
+    numbered = [part for part in parts if part.identity.numbered]
+    if not numbered or len(parts) < 2:
+        return []
+    if not have_time_in_common(parts):
+        raise DpprofError(
+            f"{numbered[0].file}: neither the traces nor their names say which ranks they are, and "
+            "they follow one another in time, as those of one rank do; give one of them, or name "
+            "the files rank0.json.gz, rank1.json.gz, ..."
+        )
+    return [
+        "the traces do not say which ranks they are: the numbers in the files' names, 0 to "
+        f"{len(parts) - 1}, are taken for the ranks"
+    ]
+
+
+def mixed_warnings(parts: Sequence[RankPart]) -> list[str]:
+    """What speaks against the traces being of one run."""
+    warnings = []
+    worlds: dict[int, list[int]] = {}
+    for part in parts:
+        if part.identity.world_size is not None:
+            worlds.setdefault(part.identity.world_size, []).append(part.rank)
+    if len(worlds) > 1:
+        said = "; ".join(
+            f"{size} ranks by rank {', '.join(map(str, ranks[:8]))}"
+            + (", ..." if len(ranks) > 8 else "")
+            for size, ranks in sorted(worlds.items())
+        )
+        warnings.append(
+            f"the traces are of different jobs: the world has {said}; nothing that compares these "
+            "ranks holds, give the traces of one job"
+        )
+    if len(parts) > 1 and not have_time_in_common(parts):
+        warnings.append(
+            "the traces have no instant in common: they are of different runs or steps, or clocks "
+            "are off by more than the traces take; nothing that compares ranks holds"
+        )
+    return warnings
+
+
+def have_time_in_common(parts: Sequence[RankPart]) -> bool:
+    """Whether any instant lies in all traces that hold activities."""
+    spans = [part.spans for part in parts if len(part.spans)]
+    begins = [int(one[START].min()) for one in spans]
+    ends = [int(one[END].max()) for one in spans]
+    return not spans or max(begins) <= min(ends)
