@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from dashboards.library import LibraryRun
 from dashboards.page import Context
 from dashboards.shell import view_step
-from dpprof.analysis.figures import Report
-from dpprof.reporters.units import TimeUnit, time_unit
+from dpprof.analysis.model import Report
+from dpprof.reporters.blocks.units import TimeUnit, time_unit
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from dashboards.library import Library, LibraryRun
 from dashboards.regions import window_of
-from dpprof.analysis.figures import MemoryFigures, RankFigures
-from dpprof.analysis.in_flight import in_flight_curve
+from dpprof.analysis.memory.in_flight import in_flight_curve
+from dpprof.analysis.model import MemoryFigures, RankFigures
 from dpprof.tables.columns import (
     ACTIVATIONS,
     ALLOCATED,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dpprof.analysis.figures import Report
-from dpprof.reporters.units import TimeUnit, bytes_text, rate_text, share_text
+from dpprof.analysis.model import Report
+from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text
 
 Unit = Literal["time", "share", "bytes", "rate"]
 

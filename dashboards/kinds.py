@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dashboards.library import Library, LibraryRun
-from dpprof.analysis.explain import explain
-from dpprof.analysis.kind_figures import ExplainedKind, KindReport
+from dpprof.analysis.model import ExplainedKind, KindReport
+from dpprof.analysis.report.explain_kinds import explain
 from dpprof.config.load import load_config
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, NAME, RANK, START

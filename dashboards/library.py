@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from dpprof.analysis.accounting import Accounting, account
-from dpprof.analysis.ideal import ideal_run
-from dpprof.analysis.report import Report, analyze
+from dpprof.analysis.accounting.account import Accounting, account
+from dpprof.analysis.report.analyze import Report, analyze
+from dpprof.analysis.report.ideal import ideal_run
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 

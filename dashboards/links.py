@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashboards.library import LibraryRun
 from dashboards.page import Context
 from dashboards.state import Selection
-from dpprof.analysis.figures import RegionFigures
+from dpprof.analysis.model import RegionFigures
 
 _AROUND = 4
 """How much of the step is shown on both sides of what a link leads to, in its own lengths."""

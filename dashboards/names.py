@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.reporters.kinds import short_name
+from dpprof.reporters.report.kinds import short_name
 
 
 def shown_name(name: str, longest: int) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dashboards.exposures import BY, NOT_SAID, Grid, by_operation, layer_grid, of_kind, spread
 from dashboards.library import Library, LibraryRun
-from dpprof.analysis.exposure import Exposure, exposure
+from dpprof.analysis.overlap.by_operation import Exposure, exposure
 
 _Kept = TypeVar("_Kept")
 

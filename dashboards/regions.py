@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dashboards.library import Library, LibraryRun
-from dpprof.analysis.figures import RegionFigures
+from dpprof.analysis.model import RegionFigures
 from dpprof.tables.columns import (
     CAUSE,
     CAUSE_RANK,

@@ -129,7 +129,7 @@ def badge(run: LibraryRun) -> Component:
 
 def run_title(run: LibraryRun) -> str:
     """Schedule, sizes and source of a run in one line."""
-    from dpprof.reporters.words import run_words, source_words
+    from dpprof.reporters.report.sentences import run_words, source_words
 
     return f"{run_words(run.report)}; {source_words(run.report)}"
 

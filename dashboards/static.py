@@ -18,7 +18,7 @@ from dashboards.state import ViewState
 from dashboards.theme import theme_named
 from dpprof.errors import DpprofError
 from dpprof.export.place import check_place, whole_file
-from dpprof.reporters.words import run_words, source_words
+from dpprof.reporters.report.sentences import run_words, source_words
 
 ENDINGS = (".html", ".htm")
 _ASSETS = Path(__file__).with_name("assets")

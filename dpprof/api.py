@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from dpprof.analysis.accounting import Accounting, account
-from dpprof.analysis.critical_path import critical_path
-from dpprof.analysis.report import Report, analyze
+from dpprof.analysis.accounting.account import Accounting, account
+from dpprof.analysis.critical_path.walk import critical_path
+from dpprof.analysis.report.analyze import Report, analyze
 from dpprof.config.load import load_config
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
@@ -26,7 +26,7 @@ from dpprof.trace.source.files import RunPath, RunPaths
 from dpprof.trace.source.read_ranks import Reading
 
 if TYPE_CHECKING:
-    from dpprof.analysis.diff.figures import Diff
+    from dpprof.analysis.diff.model import Diff
     from dpprof.simulate.walk import Communication
 
 __all__ = ["LoadedRun", "load"]
@@ -175,7 +175,7 @@ class LoadedRun:
         work; `layers` of each stage make it another model. Raises `DpprofError` where the run does
         not tell what is needed, or its layers do not divide.
         """
-        from dpprof.analysis.costs import costs_from_run
+        from dpprof.analysis.costs_from_run import costs_from_run
         from dpprof.simulate.layers import same_model_layers
         from dpprof.simulate.run import simulated_run
 
@@ -189,7 +189,7 @@ class LoadedRun:
 
         Raises `DpprofError` where a side has no activity.
         """
-        from dpprof.analysis.diff.make import diff_runs
+        from dpprof.analysis.diff.diff_runs import diff_runs
 
         return diff_runs(base.run, self.run)
 
@@ -240,6 +240,6 @@ class LoadedRun:
         return render(self.report(), "table").rstrip("\n")
 
     def _repr_html_(self) -> str:
-        from dpprof.reporters.notebook import report_html
+        from dpprof.reporters.formats.notebook import report_html
 
         return report_html(self.report())

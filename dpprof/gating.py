@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.api import LoadedRun, load
 from dpprof.errors import DpprofError
 from dpprof.gate.files import is_baseline, read_baseline

@@ -35,7 +35,7 @@ def _gate_or_fail(
 ) -> GateResult:
     __tracebackhide__ = True
     from dpprof.gating import gate
-    from dpprof.reporters.gate import render_gate
+    from dpprof.reporters.gate.render import render_gate
 
     result = gate(
         run, rules, baseline=baseline, allow_mismatch=allow_mismatch, run_spread=run_spread

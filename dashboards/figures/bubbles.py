@@ -17,7 +17,7 @@ from dashboards.figures.scales import color_scale, gap_px, rows_px
 from dashboards.figures.states import pattern, state_marker
 from dashboards.regions import LENGTH
 from dashboards.theme import Theme, template
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import CAUSE_RANK, PHASE, STATE
 from dpprof.tables.kinds import BUBBLE_STATES
 

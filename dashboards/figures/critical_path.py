@@ -10,7 +10,7 @@ import pandas as pd
 from dashboards.detail.path import PIECES
 from dashboards.names import shown_name
 from dashboards.theme import Theme, template
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import END, KIND, NAME, RANK, SLOT, START, WHY
 
 if TYPE_CHECKING:

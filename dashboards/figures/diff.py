@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from dashboards.figures.difference import OTHERS, Change
 from dashboards.figures.states import state_name
 from dashboards.theme import Theme, template
-from dpprof.analysis.diff.figures import Diff, Part
-from dpprof.reporters.units import TimeUnit
+from dpprof.analysis.diff.model import Diff, Part
+from dpprof.reporters.blocks.units import TimeUnit
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from dashboards.figures.states import state_name
 from dashboards.theme import BETTER_COLOR, WORSE_COLOR, Theme, template
-from dpprof.analysis.figures import Report
-from dpprof.reporters.units import TimeUnit
+from dpprof.analysis.model import Report
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import COMPUTE, OVERLAP, STATES
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dashboards.exposures import LABEL, Grid
 from dashboards.figures.abreast import abreast
 from dashboards.figures.scales import color_scale, gap_px, rows_px
 from dashboards.theme import Theme, template
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import COUNT
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from dashboards.figures.states import pattern
 from dashboards.theme import Theme, template
-from dpprof.analysis.kind_figures import KindReport
-from dpprof.reporters.units import TimeUnit
+from dpprof.analysis.model import KindReport
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import KINDS
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dashboards.figures.abreast import abreast, bound_mark, rank_bars_axis
 from dashboards.figures.overlap import RunReport, most_ranks
 from dashboards.figures.states import pattern
 from dashboards.theme import Theme, template
-from dpprof.analysis.figures import MemoryFigures
-from dpprof.reporters.units import ByteUnit, TimeUnit, bytes_text
+from dpprof.analysis.model import MemoryFigures
+from dpprof.reporters.blocks.units import ByteUnit, TimeUnit, bytes_text
 from dpprof.tables.columns import ACTIVATIONS, COMMUNICATION_BUFFERS
 
 if TYPE_CHECKING:

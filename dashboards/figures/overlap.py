@@ -13,8 +13,8 @@ from dashboards.figures.abreast import abreast, rank_bars_axis
 from dashboards.figures.png import hexadecimal, mix
 from dashboards.figures.states import pattern
 from dashboards.theme import Theme
-from dpprof.analysis.figures import Report
-from dpprof.reporters.units import TimeUnit
+from dpprof.analysis.model import Report
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import COUNT, EXPOSED, HIDDEN
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboards.theme import Theme, template
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import STATES
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.analysis.figures import Report, StepRank
+from dpprof.analysis.model import Report, StepRank
 from dpprof.tables.kinds import COMPUTE, OVERLAP
 
 MOST_RANKS = 128

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from dashboards.figures.states import state_marker, state_name
 from dashboards.figures.step_matrix import MOST_STEPS, StepMatrix
 from dashboards.theme import Theme, template
-from dpprof.analysis.figures import Report
-from dpprof.reporters.units import byte_unit, time_unit
+from dpprof.analysis.model import Report
+from dpprof.reporters.blocks.units import byte_unit, time_unit
 from dpprof.tables.kinds import STATES
 
 if TYPE_CHECKING:

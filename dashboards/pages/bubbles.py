@@ -27,7 +27,7 @@ from dashboards.parts.panel import columns, empty, note, panel
 from dashboards.parts.table import Column, Row, table
 from dashboards.parts.worst_regions import ALL, worst_regions
 from dashboards.regions import by_cause, idle_shares, step_regions, waited_matrix, window_of
-from dpprof.reporters.units import TimeUnit, share_text
+from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.kinds import BUBBLE_STATES
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from dashboards.parts.table import Column, Row, bar, table
 from dashboards.parts.zoom import zoom_callback, zoom_id
 from dashboards.shell import view_step
 from dashboards.state import Selection
-from dpprof.analysis.critical_path import critical_path
-from dpprof.analysis.figures import StepFigures
-from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text, time_unit
+from dpprof.analysis.critical_path.walk import critical_path
+from dpprof.analysis.model import StepFigures
+from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, SLOT, START, STEP, WHY
 
 if TYPE_CHECKING:

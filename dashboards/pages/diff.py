@@ -22,12 +22,12 @@ from dashboards.parts.graph import graph
 from dashboards.parts.panel import columns, empty, note, notes, panel
 from dashboards.parts.section import section_table
 from dashboards.shell import badge
-from dpprof.analysis.diff.figures import Diff
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.reporters.content import Section
-from dpprof.reporters.diff import diff_document
-from dpprof.reporters.diff_words import unit_of_diff
-from dpprof.reporters.document import Document
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.model import Diff
+from dpprof.reporters.blocks.cells import Section
+from dpprof.reporters.blocks.document import Document
+from dpprof.reporters.diff.render import diff_document
+from dpprof.reporters.diff.sentences import unit_of_diff
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

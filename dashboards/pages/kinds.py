@@ -18,10 +18,10 @@ from dashboards.parts.panel import columns, note, notes, panel
 from dashboards.parts.section import section_table
 from dashboards.parts.table import Column, Row, table
 from dashboards.parts.tile import Tile, tiles
-from dpprof.analysis.kind_figures import ExplainedKind, KindReport
+from dpprof.analysis.model import ExplainedKind, KindReport
 from dpprof.errors import DpprofError
-from dpprof.reporters.kinds import kind_sections, kind_warnings, short_name
-from dpprof.reporters.units import TimeUnit, share_text, time_unit
+from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
+from dpprof.reporters.report.kinds import kind_sections, kind_warnings, short_name
 from dpprof.tables.kinds import KINDS
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from dashboards.parts.graph import graph
 from dashboards.parts.panel import columns, empty, note, panel
 from dashboards.parts.section import section_table
 from dashboards.shell import picker
-from dpprof.analysis.figures import RankFigures
-from dpprof.reporters.sections import memory_section
-from dpprof.reporters.units import TimeUnit, byte_unit, bytes_text
+from dpprof.analysis.model import RankFigures
+from dpprof.reporters.blocks.units import TimeUnit, byte_unit, bytes_text
+from dpprof.reporters.report.sections import memory_section
 
 if TYPE_CHECKING:
     from dash import Dash

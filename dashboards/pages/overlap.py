@@ -17,7 +17,7 @@ from dashboards.parts.graph import graph
 from dashboards.parts.kind_table import kind_table
 from dashboards.parts.longest_operations import longest_operations
 from dashboards.parts.panel import columns, empty, note, notes, panel
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from dashboards.parts.panel import columns, note, notes, panel
 from dashboards.parts.section import section_table
 from dashboards.parts.tile import Tile, tiles
 from dashboards.shell import badge
-from dpprof.analysis.compare import compare
-from dpprof.analysis.figures import Report
-from dpprof.reporters.side_by_side import comparison_sections
-from dpprof.reporters.units import TimeUnit, share_text
-from dpprof.reporters.words import path_words, region_words, run_words, step_words
+from dpprof.analysis.model import Report
+from dpprof.analysis.report.side_by_side import compare
+from dpprof.reporters.blocks.units import TimeUnit, share_text
+from dpprof.reporters.report.comparison import comparison_sections
+from dpprof.reporters.report.sentences import path_words, region_words, run_words, step_words
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

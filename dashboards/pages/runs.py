@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from dashboards.downloads import perfetto_links
 from dashboards.library import LibraryRun
 from dashboards.page import Context, Page
-from dpprof.reporters.units import time_unit
-from dpprof.reporters.words import run_words, source_words, step_words
+from dpprof.reporters.blocks.units import time_unit
+from dpprof.reporters.report.sentences import run_words, source_words, step_words
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

@@ -14,8 +14,8 @@ from dashboards.parts.graph import graph
 from dashboards.parts.panel import columns, note, panel
 from dashboards.parts.table import Column, Row, table
 from dashboards.parts.tile import Tile, tiles
-from dpprof.analysis.figures import Report, StepFigures
-from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text, time_unit
+from dpprof.analysis.model import Report, StepFigures
+from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.kinds import COMPUTE, OVERLAP
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from dashboards.what_if.asked import LAYERS, OPTIONS, WhatIf, measured_of, what_
 from dashboards.what_if.controls import choice
 from dashboards.what_if.costs import step_of_costs
 from dashboards.what_if.simulated import as_it_ran, beside, report_of, simulated
-from dpprof.analysis.compare import compare
-from dpprof.analysis.figures import Report
+from dpprof.analysis.model import Report
+from dpprof.analysis.report.side_by_side import compare
 from dpprof.errors import DpprofError
-from dpprof.reporters.side_by_side import comparison_sections
-from dpprof.reporters.units import TimeUnit, time_unit
+from dpprof.reporters.blocks.units import TimeUnit, time_unit
+from dpprof.reporters.report.comparison import comparison_sections
 
 if TYPE_CHECKING:
     from dash import Dash

@@ -12,9 +12,9 @@ from dashboards.parts.choices import choices
 from dashboards.parts.panel import note, panel
 from dashboards.parts.table import Column, Row, table
 from dashboards.state import Selection
-from dpprof.analysis.region_changes import Longest, RegionChange, RegionChanges, region_changes
-from dpprof.reporters.diff_words import signed
-from dpprof.reporters.units import UNKNOWN, TimeUnit
+from dpprof.analysis.diff.bubble_changes import Longest, RegionChange, RegionChanges, region_changes
+from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
+from dpprof.reporters.diff.sentences import signed
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from dashboards.library import LibraryRun
 from dashboards.parts.table import Column, Row, table, unknown
-from dpprof.analysis.figures import KindFigures, RankFigures
-from dpprof.reporters.units import TimeUnit, share_text
+from dpprof.analysis.model import KindFigures, RankFigures
+from dpprof.reporters.blocks.units import TimeUnit, share_text
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

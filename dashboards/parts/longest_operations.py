@@ -13,7 +13,7 @@ from dashboards.page import Context
 from dashboards.parts.panel import empty, panel
 from dashboards.parts.table import Column, Row, known_table
 from dashboards.state import Selection
-from dpprof.reporters.units import UNKNOWN, TimeUnit
+from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
 from dpprof.tables.columns import EXPOSED, KIND, NAME, SLOT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards.parts.panel import note
 from dashboards.parts.table import Column, Row, table
-from dpprof.reporters.content import Cell, Section
+from dpprof.reporters.blocks.cells import Cell, Section
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

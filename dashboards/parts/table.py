@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dpprof.reporters.units import UNKNOWN
+from dpprof.reporters.blocks.units import UNKNOWN
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

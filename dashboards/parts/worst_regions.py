@@ -12,9 +12,9 @@ from dashboards.parts.choices import option_link
 from dashboards.parts.panel import empty, panel
 from dashboards.parts.table import Column, Row, table
 from dashboards.regions import LENGTH, region_figures, step_regions, window_of
-from dpprof.analysis.figures import RegionFigures
-from dpprof.reporters.units import UNKNOWN, TimeUnit, share_text
-from dpprof.reporters.words import reason_words
+from dpprof.analysis.model import RegionFigures
+from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text
+from dpprof.reporters.report.sentences import reason_words
 from dpprof.tables.columns import STATE
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dashboards.timeline.lookup import BUBBLE, SLOT, Hit
-from dpprof.analysis.figures import RegionFigures
-from dpprof.reporters.units import bytes_text, time_unit
-from dpprof.reporters.words import region_words
+from dpprof.analysis.model import RegionFigures
+from dpprof.reporters.blocks.units import bytes_text, time_unit
+from dpprof.reporters.report.sentences import region_words
 from dpprof.tables.columns import (
     BYTES,
     CAUSE,

@@ -11,7 +11,7 @@ from dashboards.timeline.facts import facts_of, title_of
 from dashboards.timeline.lookup import BUBBLE, Hit, hit_at, hit_of
 from dashboards.timeline.scene import Scene
 from dashboards.timeline.view import scene_of
-from dpprof.reporters.units import time_unit
+from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

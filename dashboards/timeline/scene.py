@@ -16,7 +16,7 @@ from dashboards.figures.timeline_rows import Group, Rows, make_rows
 from dashboards.library import Library, LibraryRun
 from dashboards.shell import run_name
 from dashboards.theme import Theme
-from dpprof.reporters.units import time_unit
+from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -14,7 +14,7 @@ from dashboards.timeline.ends import ends_of, selected_of
 from dashboards.timeline.legend import legend, names_in
 from dashboards.timeline.lookup import hit_of
 from dashboards.timeline.scene import Scene, Wanted, make_scene, plot_width
-from dpprof.reporters.units import share_text, time_unit
+from dpprof.reporters.blocks.units import share_text, time_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from dashboards.library import Library, LibraryRun
-from dpprof.analysis.costs import costs_from_run
+from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.costs.load import builtin_costs, load_costs
 from dpprof.costs.profile import CostProfile
 from dpprof.errors import DpprofError

@@ -9,7 +9,7 @@ from dashboards.library import Library, LibraryRun, analyzed
 from dashboards.timeline.lookup import Recent
 from dashboards.what_if.asked import WhatIf
 from dashboards.what_if.costs import costs_of
-from dpprof.analysis.figures import Report
+from dpprof.analysis.model import Report
 from dpprof.errors import DpprofError
 from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.simulate.run import simulated_run

@@ -1,1 +1,1 @@
-"""PLACEHOLDER analysis"""
+"""Analyses: pure functions from the tables of a run to figures."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dpprof.analysis.expert_placement import Machine, place_experts
+from dpprof.analysis.experts.placement import Machine, place_experts
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME, read_manifest
 

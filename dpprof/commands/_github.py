@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def tell_github(result: GateResult) -> None:
     """Annotations on stderr under GitHub Actions; the summary wherever its file is named."""
-    from dpprof.reporters.gate import render_gate
+    from dpprof.reporters.gate.render import render_gate
 
     if os.environ.get("GITHUB_ACTIONS") == "true":
         click.echo(render_gate(result, "github"), nl=False, err=True)
@@ -24,7 +24,7 @@ def tell_github(result: GateResult) -> None:
 
 
 def _append(path: Path, markdown: str) -> None:
-    from dpprof.reporters.gate_github import summary_part
+    from dpprof.reporters.gate.github import summary_part
 
     try:
         used = path.stat().st_size if path.exists() else 0

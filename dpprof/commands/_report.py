@@ -12,11 +12,10 @@ import click
 from dpprof.commands._output import Output
 
 if TYPE_CHECKING:
-    from dpprof.analysis.diff.figures import Diff
-    from dpprof.analysis.figures import Report
-    from dpprof.analysis.kind_figures import KindReport
+    from dpprof.analysis.diff.model import Diff
+    from dpprof.analysis.model import KindReport, Report
     from dpprof.gate.result import GateResult
-    from dpprof.reporters.document import Document
+    from dpprof.reporters.blocks.document import Document
 
 _FILE_WIDTH = 100
 _NARROWEST = 60
@@ -24,7 +23,7 @@ _NARROWEST = 60
 
 def write_reports(reports: Sequence[Report], output: Output) -> None:
     """One report, or several side by side with the last, in the format and place of `output`."""
-    from dpprof.analysis.compare import compare
+    from dpprof.analysis.report.side_by_side import compare
     from dpprof.reporters import render, render_comparison
 
     width, unicode = _terminal(output)
@@ -49,7 +48,7 @@ def _warn_aside(reports: Sequence[Report]) -> None:
 
 def write_diff(diff: Diff, output: Output) -> None:
     """What changed between two runs, in the format and place of `output`."""
-    from dpprof.reporters.diff import render_diff
+    from dpprof.reporters.diff.render import render_diff
 
     width, unicode = _terminal(output)
     text = render_diff(diff, output.format, color=output.color, width=width, unicode=unicode)
@@ -58,7 +57,7 @@ def write_diff(diff: Diff, output: Output) -> None:
 
 def write_gate(result: GateResult, output: Output) -> None:
     """A gate's verdict, in the format and place of `output`."""
-    from dpprof.reporters.gate import render_gate
+    from dpprof.reporters.gate.render import render_gate
 
     width, unicode = _terminal(output)
     text = render_gate(result, output.format, color=output.color, width=width, unicode=unicode)
@@ -67,8 +66,8 @@ def write_gate(result: GateResult, output: Output) -> None:
 
 def write_document(document: Document, output: Output) -> None:
     """A document as a table or Markdown, in the place of `output`."""
-    from dpprof.reporters import markdown, table
-    from dpprof.reporters.content import View
+    from dpprof.reporters.blocks.cells import View
+    from dpprof.reporters.formats import markdown, table
 
     width, unicode = _terminal(output)
     lay_out = markdown.document_text if output.format == "markdown" else table.document_text

@@ -80,7 +80,7 @@ def report_runs(
 
     `wanted` are the further arguments of `dpprof.trace.load.load_run`.
     """
-    from dpprof.analysis.report import analyze
+    from dpprof.analysis.report.analyze import analyze
     from dpprof.trace.load import load_run
 
     patterns, reports = user_patterns(), []
@@ -93,7 +93,7 @@ def report_runs(
 
 def report_kinds(path: str, output: Output, reading: ReadingOptions = LOCAL) -> None:
     """Write which rule gave which activities of the run their kind, and which no rule knew."""
-    from dpprof.analysis.explain import explain
+    from dpprof.analysis.report.explain_kinds import explain
     from dpprof.trace.load import explain_kinds
 
     with reading.shown() as how:

@@ -62,7 +62,7 @@ def save(
 def show(file: str, output_format: str | None, output_path: Path | None, force: bool) -> None:
     """Show a baseline, or what one of RUN would be: every metric a rule can name."""
     from dpprof.gate.files import baseline_text
-    from dpprof.reporters.baseline import snapshot_document
+    from dpprof.reporters.gate.baseline import snapshot_document
 
     output = make_output(_FORMATS, output_format, output_path, force)
     side = SideReader(LOCAL).read([file])
@@ -80,7 +80,7 @@ def list_(folder: Path, output_format: str | None, output_path: Path | None, for
     import msgspec
 
     from dpprof.gate.files import is_baseline, read_baseline
-    from dpprof.reporters.baseline import list_document
+    from dpprof.reporters.gate.baseline import list_document
 
     output = make_output(_FORMATS, output_format, output_path, force)
     if not folder.is_dir():

@@ -13,7 +13,7 @@ from dpprof.commands._output import make_output, output_options
 from dpprof.commands._reading import ReadingOptions, reading_options
 from dpprof.commands._report import write_diff
 from dpprof.errors import DpprofError
-from dpprof.reporters.diff import DIFF_FORMATS
+from dpprof.reporters.diff.render import DIFF_FORMATS
 
 if TYPE_CHECKING:
     from dpprof.runs.run import Run
@@ -55,7 +55,7 @@ def command(
     sides = ((base, wanted | {"steps": base_steps or steps}), (new, wanted))
     runs = _load(sides, ReadingOptions(executor, scheduler))
 
-    from dpprof.analysis.diff.make import diff_runs
+    from dpprof.analysis.diff.diff_runs import diff_runs
 
     write_diff(diff_runs(*runs), output)
 

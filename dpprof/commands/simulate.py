@@ -77,7 +77,7 @@ def command(
     request = _Request(**options)
     schedule = find_schedule(request.name, request.pp, request.micro_batches)
 
-    from dpprof.analysis.report import analyze
+    from dpprof.analysis.report.analyze import analyze
     from dpprof.simulate.run import simulated_run
 
     run = simulated_run(
@@ -106,7 +106,7 @@ def find_costs(text: str) -> CostProfile:
     """The costs called `text`, in the file `text`, or measured in the run at `text`."""
     if text in builtin_costs() or not _is_run(text):
         return load_costs(text)
-    from dpprof.analysis.costs import costs_from_run
+    from dpprof.analysis.costs_from_run import costs_from_run
     from dpprof.trace.load import load_run
 
     return costs_from_run(load_run(text, patterns=user_patterns()), Path(text).name or "measured")

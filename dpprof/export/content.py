@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 import dpprof
-from dpprof.analysis.accounting import Accounting, account
+from dpprof.analysis.accounting.account import Accounting, account
 from dpprof.runs.run import Run
 
 EVENTS_TABLE = "events"

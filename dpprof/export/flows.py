@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from dpprof.analysis.messages import message_name
+from dpprof.analysis.events.pipeline_messages import message_name
 from dpprof.export.arrows import Pairs, arrows
 from dpprof.export.chrome import Event, flow, microseconds
 from dpprof.tables.columns import END, KIND, RANK, SLOT, START, STEP

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.messages import message_name, producing_actions
+from dpprof.analysis.events.pipeline_messages import message_name, producing_actions
 from dpprof.export.chrome import Event, process_name
 from dpprof.export.content import Content
 from dpprof.export.flows import flows

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dpprof.analysis.figures import Report
+from dpprof.analysis.model import Report
 from dpprof.costs.profile import CostProfile
 from dpprof.errors import DpprofError
 from dpprof.gate.snapshot import Identity

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import dpprof
-from dpprof.analysis.figures import Report
+from dpprof.analysis.model import Report
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import identity_of, mismatches
 from dpprof.gate.names import IDEAL, JOB_FIGURES, MEMORY, RANK_FIGURES, Unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dpprof.analysis.figures import KindFigures, Report, StepRank, TimeFigures
+from dpprof.analysis.model import KindFigures, Report, StepRank, TimeFigures
 from dpprof.gate.names import COMPUTING, IDEAL, KIND_TIMES, MEMORY, SHARES, TIMES, WINDOW
 from dpprof.gate.snapshot import Number
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, OVERLAP

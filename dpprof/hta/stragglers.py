@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dpprof.analysis.messages import texts
-from dpprof.analysis.stragglers import cause_ranks
+from dpprof.analysis.events.pipeline_messages import texts
+from dpprof.analysis.events.stragglers import cause_ranks
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, READY, START, STEP
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dpprof.analysis.compare import Comparison
-from dpprof.analysis.figures import Report
-from dpprof.analysis.kind_figures import KindReport
-from dpprof.reporters import json, markdown, table
-from dpprof.reporters.content import View
+from dpprof.analysis.model import KindReport, Report
+from dpprof.analysis.report.side_by_side import Comparison
+from dpprof.reporters.blocks.cells import View
+from dpprof.reporters.formats import json, markdown, table
 
 
 @dataclass(frozen=True)

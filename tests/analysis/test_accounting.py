@@ -9,8 +9,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.accounting import account
-from dpprof.analysis.report import analyze
+from dpprof.analysis.accounting.account import account
+from dpprof.analysis.report.analyze import analyze
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, STATES
 
 
@@ -217,7 +217,7 @@ def test_of_too_many_regions_the_longest_are_listed_and_the_rest_said(
     starts = [0, 2, 5, 9, 10]  # computing 1 each: gaps of 1, 2, 3 and 0
     run = make_run([event(0, start, start + 1) for start in starts])
     whole = account(run)
-    monkeypatch.setattr("dpprof.analysis.accounting.MOST_REGIONS", 2)
+    monkeypatch.setattr("dpprof.analysis.accounting.account.MOST_REGIONS", 2)
     some = account(run)
     assert some.regions[["start_ns", "end_ns"]].to_numpy().tolist() == [[3, 5], [6, 9]]
     assert (some.left_out, whole.left_out) == ((1, 1), (0, 0))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dpprof.analysis.accounting import account
+from dpprof.analysis.accounting.account import account
 from dpprof.schedules.actions import parse_slot, slot_operation
 from dpprof.schedules.schedule import Placement, Schedule
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.compare import Metric, compare
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
+from dpprof.analysis.report.side_by_side import Metric, compare
 
 
 def test_figures_are_per_step_and_rank_and_ratios_are_to_the_last(make_run, event) -> None:

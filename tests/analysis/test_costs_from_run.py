@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.costs import costs_from_run
+from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.costs.load import load_costs
 from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
 from dpprof.errors import DpprofError
@@ -151,7 +151,7 @@ DEEPSEEK = Path(__file__).parents[3] / "shared" / "data" / "deepseek_train.json.
 
 @pytest.mark.skipif(not DEEPSEEK.exists(), reason=f"{DEEPSEEK} is not there")
 def test_the_built_in_deepseek_costs_are_those_of_its_trace():
-    from dpprof.analysis.derive_deepseek import deepseek_costs
     from dpprof.trace.load import load_run
+    from traces.derive_deepseek import deepseek_costs
 
     assert deepseek_costs(load_run(DEEPSEEK)) == load_costs("deepseek-v3")

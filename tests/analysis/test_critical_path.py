@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.critical_path import critical_path
+from dpprof.analysis.critical_path.walk import critical_path
 from dpprof.api import load
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.schedules.actions import slot_operation, slot_text

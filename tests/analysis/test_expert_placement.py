@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.analysis.expert_load import expert_figures
-from dpprof.analysis.expert_placement import Machine, place_experts, rank_loads
-from dpprof.analysis.figures import ExpertFigures, LayerLoad
+from dpprof.analysis.experts.load import expert_figures
+from dpprof.analysis.experts.placement import Machine, place_experts, rank_loads
+from dpprof.analysis.model import ExpertFigures, LayerLoad
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest
 

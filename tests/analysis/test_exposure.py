@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.exposure import MOST_OPERATIONS, exposure
-from dpprof.analysis.report import analyze
+from dpprof.analysis.overlap.by_operation import MOST_OPERATIONS, exposure
+from dpprof.analysis.report.analyze import analyze
 from dpprof.tables.columns import EXPOSURE, OPERATIONS
 
 TIMES = ["total_ns", "hidden_ns", "exposed_ns", "wait_ns"]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.accounting import account
-from dpprof.analysis.ideal import idle_states
-from dpprof.analysis.report import analyze
+from dpprof.analysis.accounting.account import account
+from dpprof.analysis.report.analyze import analyze
+from dpprof.analysis.report.ideal import idle_states
 from dpprof.costs.load import load_costs
 from dpprof.costs.profile import CostProfile
 from dpprof.schedules.registry import make_schedule, schedule_names

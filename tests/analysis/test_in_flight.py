@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.in_flight import in_flight_curve
+from dpprof.analysis.memory.in_flight import in_flight_curve
 from dpprof.schedules.actions import slot_text
 from dpprof.schedules.registry import make_schedule
 from dpprof.tables.columns import IN_FLIGHT

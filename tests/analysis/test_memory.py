@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
-from dpprof.analysis.memory_parts import TOGETHER
-from dpprof.analysis.report import analyze
+from dpprof.analysis.memory.peak_parts import TOGETHER
+from dpprof.analysis.model import MemoryFigures, StageFigures, TotalMemory
+from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.registry import make_schedule
 

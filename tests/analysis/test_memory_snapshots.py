@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.cli import run as dpprof
 from dpprof.errors import DpprofError
 from dpprof.runs.host_slots import host_slots

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.figures import KindFigures
-from dpprof.analysis.report import analyze
+from dpprof.analysis.model import KindFigures
+from dpprof.analysis.report.analyze import analyze
 
 
 def test_hidden_exposed_and_waiting_by_kind(make_run, event) -> None:

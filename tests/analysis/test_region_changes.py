@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.accounting import account
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.analysis.region_changes import Held, Longest, region_changes
-from dpprof.analysis.report import analyze
+from dpprof.analysis.accounting.account import account
+from dpprof.analysis.diff.bubble_changes import Held, Longest, region_changes
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.schedules.registry import make_schedule

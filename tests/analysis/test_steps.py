@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.figures import StepFigures, TimeFigures
-from dpprof.analysis.overlap import add_kinds, known_sum
-from dpprof.analysis.report import analyze
+from dpprof.analysis.model import StepFigures, TimeFigures
+from dpprof.analysis.overlap.by_kind import add_kinds, known_sum
+from dpprof.analysis.report.analyze import analyze
 from dpprof.tables.kinds import STATES
 
 TIMES = ("window_ns", "bubble_ns", "communication_ns", "hidden_ns", "exposed_ns")

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from bench_scale import write_rank
 
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.analysis.report import analyze
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.workers import map_forked
 from dpprof.trace.load import load_run
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from dpprof import cli
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.costs import load_costs
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run

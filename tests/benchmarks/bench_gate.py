@@ -27,8 +27,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.analysis.figures import Report
-from dpprof.analysis.report import analyze
+from dpprof.analysis.model import Report
+from dpprof.analysis.report.analyze import analyze
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import Measured, take_snapshot
 from dpprof.gate.snapshot import Snapshot

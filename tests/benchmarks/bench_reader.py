@@ -47,7 +47,8 @@ CONTENDERS = {
         1,
     ),
     "dpprof": (
-        "from dpprof.analysis.accounting import account\nfrom dpprof.trace.load import load_run",
+        "from dpprof.analysis.accounting.account import account\n"
+        "from dpprof.trace.load import load_run",
         "result = account(load_run(file))",
         1,
     ),

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from bench_store import DEFAULT, big_trace
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.workers import map_forked
 from dpprof.store.contents import look
 from dpprof.store.place import any_place

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from big_trace import make_big_trace
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.store.place import any_place
 from dpprof.store.tidy import list_entries
 from dpprof.trace.load import load_run

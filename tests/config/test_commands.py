@@ -56,7 +56,7 @@ def test_costs_of_a_run_take_the_patterns(trace: Path, capsys, monkeypatch) -> N
     monkeypatch.setattr(
         "dpprof.trace.load.load_run", lambda path, **options: asked.append(options["patterns"])
     )
-    monkeypatch.setattr("dpprof.analysis.costs.costs_from_run", lambda loaded, name: None)
+    monkeypatch.setattr("dpprof.analysis.costs_from_run.costs_from_run", lambda loaded, name: None)
     configure("[[kinds]]\npattern = 'x'\nkind = 'p2p'")
     from dpprof.commands.simulate import find_costs
 

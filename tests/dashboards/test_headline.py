@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dashboards.headline import Headline, change_text, headlines, is_better, mean_ns, value_text
-from dpprof.analysis.report import analyze
-from dpprof.reporters.units import TimeUnit
+from dpprof.analysis.report.analyze import analyze
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.runs.run import Run
 
 MS = TimeUnit("ms", 10**6)

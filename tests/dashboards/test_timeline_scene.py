@@ -122,7 +122,7 @@ def test_a_bubble_shorter_than_a_pixel_still_shows():
 
 
 def test_bubbles_that_are_not_listed_are_drawn(monkeypatch):
-    from dpprof.analysis import accounting
+    from dpprof.analysis.accounting import account as accounting
 
     monkeypatch.setattr(accounting, "MOST_REGIONS", 2)
     library = Library.of_runs([make_run()])

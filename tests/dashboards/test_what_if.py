@@ -16,8 +16,8 @@ from dashboards.what_if import costs
 from dashboards.what_if.asked import WhatIf, measured_of, what_if_of
 from dashboards.what_if.costs import costs_of
 from dashboards.what_if.simulated import Beside, beside, simulated
-from dpprof.analysis.costs import costs_from_run
-from dpprof.analysis.report import analyze
+from dpprof.analysis.costs_from_run import costs_from_run
+from dpprof.analysis.report.analyze import analyze
 from dpprof.commands._reading import ReadingOptions
 from dpprof.commands.dashboard import load_library
 from dpprof.costs.load import load_costs

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from dpprof.analysis.diff.figures import Diff, Part
-from dpprof.analysis.diff.make import diff_runs
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.model import Diff, Part
 from dpprof.costs.load import load_costs
 from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule

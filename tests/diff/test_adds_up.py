@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.diff.cells import make_cells
-from dpprof.analysis.diff.figures import Part
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.analysis.report import analyze
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.model import Part
+from dpprof.analysis.diff.work_accounts import make_cells
+from dpprof.analysis.report.analyze import analyze
 from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 
 _EXAMPLES = settings(max_examples=25)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.analysis.diff.cells import make_cells
-from dpprof.analysis.diff.labels import Labels
-from dpprof.analysis.diff.make import diff_runs
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.work_accounts import make_cells
+from dpprof.analysis.diff.work_labels import Labels
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.registry import make_schedule
 

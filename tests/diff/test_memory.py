@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.analysis.diff.figures import Bytes
-from dpprof.analysis.diff.make import diff_runs
+from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.analysis.diff.memory import peak_diff
-from dpprof.analysis.figures import MemoryFigures
+from dpprof.analysis.diff.model import Bytes
+from dpprof.analysis.model import MemoryFigures
 
 
 def _figures(peak, parameters, activations, in_flight, **fields):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.analysis.diff.names import (
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.kernel_matching import (
     Match,
     family,
     match_names,

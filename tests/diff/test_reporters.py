@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.reporters.diff import DIFF_FORMATS, diff_document, render_diff
-from dpprof.reporters.diff_promises import memory_section
-from dpprof.reporters.diff_words import answer, signed_bytes
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.reporters.diff.memory_and_theory import memory_section
+from dpprof.reporters.diff.render import DIFF_FORMATS, diff_document, render_diff
+from dpprof.reporters.diff.sentences import answer, signed_bytes
 from dpprof.runs.manifest import RankPlace
 
 _MS = 1_000_000

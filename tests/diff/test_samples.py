@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dpprof.analysis.diff.make import diff_runs
+from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.api import LoadedRun
 from dpprof.trace.load import load_run
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.reporters.diff_names import shortened, shown_names
+from dpprof.reporters.diff.kernel_names import shortened, shown_names
 
 _CAT = "void at::native::CatArrayBatchedCopy<{}, unsigned int, 2>({}*, at::native::Meta<4>)"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dpprof.analysis.diff.differs import differs
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.analysis.diff.sides import comparable
-from dpprof.analysis.report import analyze
+from dpprof.analysis.diff.common_ranks import comparable
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.setup_differences import differs
+from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest, RankPlace
 from dpprof.trace.load import load_run

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dpprof.analysis.diff.make import diff_runs
-from dpprof.analysis.diff.significance import effects, student_quantile
-from dpprof.analysis.diff.steps import too_few
+from dpprof.analysis.diff.bootstrap import effects, student_quantile
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.step_samples import too_few
 
 
 @pytest.mark.parametrize(

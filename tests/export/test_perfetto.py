@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dpprof.analysis.accounting import account
+from dpprof.analysis.accounting.account import account
 from dpprof.export import export
 from dpprof.runs.run import Run
 from dpprof.tables.kinds import EXPOSED_STATES

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dpprof.analysis.accounting import account
+from dpprof.analysis.accounting.account import account
 from dpprof.cli import run as dpprof
 from dpprof.errors import DpprofError
 from dpprof.export import export

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.faults import read_fault, with_faults
 from dpprof.costs.load import load_costs
 from dpprof.gate.measure import Measured

@@ -8,7 +8,7 @@ from dpprof.gate.culprit import Sides, blame, find_culprits
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import take_snapshot
 from dpprof.gate.snapshot import Figure, Waiting
-from dpprof.reporters.gate_words import blame_words, finding_words
+from dpprof.reporters.gate.sentences import blame_words, finding_words
 
 MS = 10**6
 

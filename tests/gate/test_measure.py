@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import mismatches
 from dpprof.gate.measure import Measured, take_snapshot

@@ -10,9 +10,9 @@ import pytest
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.result import GateResult
 from dpprof.gate.snapshot import Figure
-from dpprof.reporters.gate import GATE_FORMATS, render_gate
-from dpprof.reporters.gate_github import MOST_SUMMARY_BYTES, summary_part
-from dpprof.reporters.gate_words import headline, signed_text, value_text
+from dpprof.reporters.gate.github import MOST_SUMMARY_BYTES, summary_part
+from dpprof.reporters.gate.render import GATE_FORMATS, render_gate
+from dpprof.reporters.gate.sentences import headline, signed_text, value_text
 
 MS = 10**6
 

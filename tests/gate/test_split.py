@@ -10,7 +10,7 @@ from dpprof.gate.culprit import Sides, find_culprits
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.snapshot import Snapshot
 from dpprof.gate.split import incomparable
-from dpprof.reporters.gate_words import headline, rule_words
+from dpprof.reporters.gate.sentences import headline, rule_words
 
 MS = 10**6
 

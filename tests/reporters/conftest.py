@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.analysis.figures import Report
-from dpprof.analysis.report import analyze
+from dpprof.analysis.model import Report
+from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.load import load_costs
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.figures import ExpertFigures, LayerLoad
-from dpprof.reporters.sections import expert_section
+from dpprof.analysis.model import ExpertFigures, LayerLoad
+from dpprof.reporters.report.sections import expert_section
 
 
 def layer(number, skew):

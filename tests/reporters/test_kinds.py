@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dpprof.analysis.explain import explain
+from dpprof.analysis.report.explain_kinds import explain
 from dpprof.cli import run
 from dpprof.reporters import FORMATS, render_kinds
-from dpprof.reporters.kinds import MOST_NAMES, short_name
+from dpprof.reporters.report.kinds import MOST_NAMES, short_name
 from dpprof.trace.load import explain_kinds
 
 DISPATCH = "void deep_ep::intranode::dispatch<8>(int4*, float*)"

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from dpprof.analysis.figures import RegionFigures, Report, StepFigures
-from dpprof.reporters.longest import longest_regions
+from dpprof.analysis.model import RegionFigures, Report, StepFigures
+from dpprof.reporters.report.longest_bubbles import longest_regions
 
 STEP_NS = 100_000_000
 

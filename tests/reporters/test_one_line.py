@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.reporters import markdown, table
-from dpprof.reporters.content import Cell, Section, View, one_line
-from dpprof.reporters.document import Document, Listing
+from dpprof.reporters.blocks.cells import Cell, Section, View, one_line
+from dpprof.reporters.blocks.document import Document, Listing
+from dpprof.reporters.formats import markdown, table
 
 EVIL = "h1\n::error title=x::y \u202e\x9b31m\x1b[31m"
 

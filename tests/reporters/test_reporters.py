@@ -7,11 +7,11 @@ import json
 import msgspec
 import pytest
 
-from dpprof.analysis.compare import compare
-from dpprof.analysis.figures import RegionFigures, Report
+from dpprof.analysis.model import RegionFigures, Report
+from dpprof.analysis.report.side_by_side import compare
 from dpprof.reporters import FORMATS, render, render_comparison
-from dpprof.reporters.units import TimeUnit, bytes_text, rate_text, share_text, time_unit
-from dpprof.reporters.words import region_words
+from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text, time_unit
+from dpprof.reporters.report.sentences import region_words
 
 
 def table_rows(text: str, title: str) -> list[list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.run import Run
 
 Event = dict[str, Any]

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.trace.load import load_run
 from dpprof.trace.read import parallel, parse
@@ -292,7 +292,7 @@ def test_real_traces_when_damaged(shared_data: Path) -> None:
 BOMB = """
 import gzip, resource, sys
 from pathlib import Path
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.trace.read import parse
 from dpprof.trace.read.parse import read_trace

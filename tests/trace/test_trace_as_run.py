@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.profile import CostProfile
 from dpprof.schedules.actions import Operation, parse_slot, slot_text
 from dpprof.schedules.interleaved_1f1b import interleaved_slots

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.runs.clocks import corrected
 from dpprof.runs.run import Run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.manifest import RankPlace
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.load import load_run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 from dpprof.schedules.actions import slot_text
 from dpprof.schedules.registry import make_schedule
 from dpprof.tables.labels import Label

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from dpprof.analysis.diff.cells import OWN, Cells
-from dpprof.analysis.diff.compared import BASE, NEW
-from dpprof.analysis.diff.labels import Labels
-from dpprof.analysis.diff.part_names import END_OF_STEP, LAUNCH, NOT_KNOWN, START_OF_STEP
-from dpprof.analysis.diff.trees import WAITED_FOR
-from dpprof.analysis.slot_texts import read_slot
+from dpprof.analysis.diff.change_trees import WAITED_FOR
+from dpprof.analysis.diff.parts import END_OF_STEP, LAUNCH, NOT_KNOWN, START_OF_STEP
+from dpprof.analysis.diff.work_accounts import OWN, Cells
+from dpprof.analysis.diff.work_labels import Labels
+from dpprof.analysis.diff.work_rows import BASE, NEW
+from dpprof.analysis.events.slot_names import read_slot
 from dpprof.schedules.actions import slot_operation
 from dpprof.tables.columns import CAUSE, CAUSE_RANK, RANK, SLOT, STAGE, STATE
 from dpprof.tables.kinds import BUBBLE_DRAIN, BUBBLE_HOST, BUBBLE_SKEW, BUBBLE_WARMUP

@@ -6,10 +6,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import lcm
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from msgspec.structs import replace
 
-from dpprof.analysis.diff.figures import Effect, Part
-from dpprof.analysis.diff.part_names import OTHERS
+from dpprof.analysis.diff.model import Effect, Part
+
+STEP_PART = "step"
+COMPUTING = "computing"
+EXPOSED = "exposed"
+BUBBLE = "bubble"
+TRANSFERS = "transfers"
+HIDDEN_PART = "hidden under computing"
+UNDER_OTHERS = "under other transfers"
+ACTIVITY = "activity"
+CRITICAL_PATH = "critical path"
+OTHERS = "others"
+SAME = "same work"
+APPEARED = "appeared"
+WENT = "went"
+MOVED_HERE = "moved here"
+MOVED_AWAY = "moved away"
+CLASSES = (SAME, APPEARED, WENT, MOVED_HERE, MOVED_AWAY)
+LAUNCH = "launch"
+START_OF_STEP = "start of the step"
+END_OF_STEP = "end of the step"
+NOT_KNOWN = "not known"
+NO_PEER = (LAUNCH, START_OF_STEP, END_OF_STEP, NOT_KNOWN, OTHERS)
+"""What ends a bubble without anything that another rank does."""
+
 
 MOST_PARTS = 30
 """Operations or causes that are listed one by one."""
@@ -62,3 +88,41 @@ def largest(parts: Iterable[Part], most: int = MOST_PARTS) -> list[Part]:
         return ordered
     rest = whole(OTHERS, ordered[most:])
     return [*ordered[:most], replace(rest, parts=[])]
+
+
+def add_up(rows: pd.DataFrame, key: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """The `values` of the rows of each `key` added up; keys in order of first occurrence.
+
+    Text columns of the result hold text.
+    """
+    number, first = _numbered([rows[name] for name in key])
+    result = rows[list(key)].iloc[first].reset_index(drop=True)
+    texts = [name for name in key if result[name].dtype == "category"]
+    result = result.astype(dict.fromkeys(texts, object))
+    for name in values:
+        sums = np.zeros(len(first), dtype=np.int64)
+        np.add.at(sums, number, rows[name].to_numpy(np.int64))
+        result[name] = sums
+    return result
+
+
+def _numbered(
+    columns: Sequence[pd.Series[int]],
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """For each row the number of its key, and for each key the first of its rows."""
+    count = len(columns[0])
+    number = np.zeros(count, dtype=np.intp)
+    for column in columns:
+        codes, values = pd.factorize(column)
+        number, _ = pd.factorize(number * (len(values) + 1) + codes)
+    _, first = np.unique(number, return_index=True)
+    return number, first
+
+
+def sums_by(rows: pd.DataFrame, key: str, values: tuple[str, str]) -> dict[str, tuple[int, int]]:
+    """Text of the `key` -> the sums of two columns, in order of first occurrence."""
+    number, names = pd.factorize(rows[key])
+    sums = np.zeros((2, len(names)), dtype=np.int64)
+    for row, value in zip(sums, values, strict=True):
+        np.add.at(row, number, rows[value].to_numpy(np.int64))
+    return dict(zip(map(str, names), zip(*sums.tolist(), strict=True), strict=True))

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator
 
 import pandas as pd
 
-from dpprof.analysis.diff.cells import Cells
-from dpprof.analysis.diff.compared import beside
-from dpprof.analysis.diff.figures import StageDiff
+from dpprof.analysis.diff.change_trees import time_tree
 from dpprof.analysis.diff.memory import largest_diff
+from dpprof.analysis.diff.model import StageDiff
 from dpprof.analysis.diff.parts import Scale
-from dpprof.analysis.diff.trees import time_tree
-from dpprof.analysis.figures import Report
+from dpprof.analysis.diff.work_accounts import Cells
+from dpprof.analysis.diff.work_rows import beside
+from dpprof.analysis.model import Report
 from dpprof.tables.columns import KIND, STAGE
 
 

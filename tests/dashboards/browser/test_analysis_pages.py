@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.headline import headlines, value_text
 from dashboards.regions import LENGTH, step_regions
-from dpprof.reporters.units import share_text, time_unit
+from dpprof.reporters.blocks.units import share_text, time_unit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.pages.diff import diff_of
 from dashboards.parts.changed_regions import regions_of
-from dpprof.reporters.diff_words import answer, signed, unit_of_diff
+from dpprof.reporters.diff.sentences import answer, signed, unit_of_diff
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

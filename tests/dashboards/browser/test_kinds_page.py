@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dashboards.kinds import kinds_of, total_ns, unmatched
-from dpprof.reporters.units import share_text, time_unit
+from dpprof.reporters.blocks.units import share_text, time_unit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dpprof.reporters.units import time_unit
+from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

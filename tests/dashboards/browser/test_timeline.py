@@ -11,7 +11,7 @@ import pytest
 from dashboards.timeline.facts import facts_of, region_of, title_of
 from dashboards.timeline.lookup import hit_of, longest_bubble
 from dashboards.timeline.scene import Wanted, make_scene, plot_width
-from dpprof.reporters.units import time_unit
+from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

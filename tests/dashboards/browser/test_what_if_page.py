@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboards.what_if.asked import WhatIf
 from dashboards.what_if.simulated import simulated
-from dpprof.reporters.units import time_unit
+from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -18,7 +18,7 @@ from dashboards.figures.bubbles import (
 )
 from dashboards.figures.png import rgb
 from dashboards.theme import DARK, LIGHT
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 
 MS = TimeUnit("ms", 10**6)
 

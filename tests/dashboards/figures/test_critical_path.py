@@ -6,7 +6,7 @@ from dashboards.detail.path import path_bars
 from dashboards.figures.critical_path import path_figure, rank_shares
 from dashboards.parts.zoom import zoomed
 from dashboards.theme import DARK, LIGHT
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import PATH, make_table
 
 MS = TimeUnit("ms", 10**6)

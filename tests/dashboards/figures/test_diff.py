@@ -16,10 +16,10 @@ from dashboards.figures.diff import (
 )
 from dashboards.figures.difference import OTHERS, Change, waterfall
 from dashboards.theme import DARK, LIGHT
-from dpprof.analysis.diff.figures import Diff
-from dpprof.analysis.diff.make import diff_runs
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.model import Diff
 from dpprof.costs.load import load_costs
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run
 

@@ -13,10 +13,10 @@ from dashboards.kinds import NO_RULE, kinds_of, suspects, total_ns, unmatched
 from dashboards.library import Library
 from dashboards.pages.kinds import _quoted
 from dashboards.theme import LIGHT
-from dpprof.analysis.explain import explain
-from dpprof.analysis.kind_figures import ExplainedKind, KindReport
+from dpprof.analysis.model import ExplainedKind, KindReport
+from dpprof.analysis.report.explain_kinds import explain
 from dpprof.errors import DpprofError
-from dpprof.reporters.units import TimeUnit
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.trace.load import explain_kinds, load_run
 
 MS = TimeUnit("ms", 10**6)

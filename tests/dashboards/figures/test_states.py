@@ -19,8 +19,8 @@ from dashboards.figures.difference import (
 )
 from dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
 from dashboards.theme import DARK, LIGHT
-from dpprof.analysis.report import analyze
-from dpprof.reporters.units import TimeUnit
+from dpprof.analysis.report.analyze import analyze
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import EXPOSED_STATES
 
 MS = TimeUnit("ms", 10**6)

@@ -9,7 +9,7 @@ import numpy as np
 from dashboards.figures.step_matrix import METRICS, MOST_RANKS, step_matrix
 from dashboards.figures.steps import rank_spread, rank_steps, step_times
 from dashboards.theme import DARK, LIGHT
-from dpprof.analysis.report import analyze
+from dpprof.analysis.report.analyze import analyze
 
 MS = 1_000_000
 

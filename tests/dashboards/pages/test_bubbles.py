@@ -8,7 +8,7 @@ import pytest
 
 from dashboards.pages.bubbles import layout
 from dashboards.regions import LENGTH, step_regions
-from dpprof.reporters.units import share_text, time_unit
+from dpprof.reporters.blocks.units import share_text, time_unit
 from dpprof.tables.kinds import BUBBLE_STATES
 
 

@@ -9,8 +9,8 @@ import pytest
 from dashboards.curves import whole_span
 from dashboards.figures.memory import peak_parts
 from dashboards.pages.memory import layout, zoomed
-from dpprof.analysis.figures import MemoryFigures
-from dpprof.reporters.units import byte_unit, bytes_text, time_unit
+from dpprof.analysis.model import MemoryFigures
+from dpprof.reporters.blocks.units import byte_unit, bytes_text, time_unit
 
 
 def test_peaks_are_those_of_the_report(make_context, library, figures_of) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dashboards.exposures import BY
 from dashboards.operations import exposure_of
 from dashboards.pages.overlap import layout
-from dpprof.reporters.units import share_text, time_unit
+from dpprof.reporters.blocks.units import share_text, time_unit
 
 KINDS = ("p2p", "dispatch", "combine")
 

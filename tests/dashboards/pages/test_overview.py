@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dashboards.headline import change_text, headlines, value_text
 from dashboards.pages.overview import layout
-from dpprof.analysis.compare import compare
-from dpprof.reporters.units import share_text, time_unit
+from dpprof.analysis.report.side_by_side import compare
+from dpprof.reporters.blocks.units import share_text, time_unit
 
 
 def test_tiles_show_the_report_and_its_distance_from_the_baseline(

@@ -1,0 +1,1 @@
+"""Where each rank's time went: states, bubbles and their causes."""

@@ -1,0 +1,145 @@
+"""The events of one rank as the critical path needs them: each knows which one came before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.analysis.critical_path.predecessors import NONE, Rows, Times, coded, previous_rows, said
+from dpprof.tables.columns import (
+    END,
+    KIND,
+    LANE,
+    LAUNCH,
+    NAME,
+    READY,
+    SLOT,
+    START,
+    STEP,
+)
+from dpprof.tables.kinds import COMMUNICATION_KINDS
+
+LATE_NS = {"simulated": 0, "captured": 100_000, "emulated": 1_000_000}
+"""How much later than in truth labels of host threads end, by source: a thread ends its label when
+it runs again; an emulated message tells its arrival ahead, and its label ends after it is used."""
+
+
+class Chain(NamedTuple):
+    """Rows from late to early; `stops` where the last of them waited for a peer."""
+
+    rows: list[int]
+    stops: bool
+
+
+@dataclass(frozen=True)
+class PathRows:
+    """Events that hold an instant, by step and end.
+
+    Row i works from ``begin[i]`` on: its start, or, where it waited for peers, when the last of
+    them came; at its end where that is later still. ``leads[i]`` says that the peer is known.
+    ``launches[i]`` is when it was launched, `NONE` where not known or where it waited.
+    ``previous[i]`` is the row that let row i start, `NONE` for the first. `number` counts the
+    rank's communications in the order of its events. `texts` has codes and values of the text
+    columns. ``limits[step]`` are the first row of a step and the first after it.
+    """
+
+    begin: Times
+    ends: Times
+    leads: npt.NDArray[np.bool_]
+    launches: Times
+    previous: Rows
+    number: Rows
+    texts: dict[str, tuple[Rows, npt.NDArray[np.object_]]]
+    limits: dict[int, tuple[int, int]]
+    rows_of: Rows  # by number
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @cached_property
+    def _steps_back(self) -> tuple[memoryview, memoryview]:
+        """`previous` and `leads` as what gives Python's own numbers, without a copy."""
+        return self.previous.data, self.leads.data
+
+    def chain(self, row: int, seen: Collection[int] = ()) -> Chain:
+        """The way back from a row until the rank has nothing before, or waited for a peer.
+
+        Where the path has gone to the peer before (`seen`), it does not again.
+        """
+        previous, leads = self._steps_back
+        rows = [row]
+        while not leads[row] or row in seen:
+            row = previous[row]
+            if row == NONE:
+                return Chain(rows, False)
+            rows.append(row)
+        return Chain(rows, True)
+
+    def text(self, column: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+        """What rows say in a text column."""
+        codes, values = self.texts[column]
+        return np.append(values, "")[codes[rows]]
+
+    def last(self, step: int, time: int) -> int:
+        """The last row of a step to end by `time`, `NONE` where there is none."""
+        first, after = self.limits.get(step, (0, 0))
+        row = first + int(np.searchsorted(self.ends[first:after], time, side="right")) - 1
+        return row if row >= first else NONE
+
+    def of_number(self, number: int) -> int:
+        """The row of a communication, `NONE` where it holds no instant."""
+        return int(self.rows_of[number])
+
+
+def make_path_rows(
+    events: pd.DataFrame,
+    steps: Collection[int],
+    leads: npt.NDArray[np.bool_],
+    late_ns: int = 0,
+) -> PathRows:
+    """`PathRows` of the events of one rank (columns `EVENTS`) in the given steps.
+
+    `leads` says which of its communications waited for a peer that is known, however late that
+    peer came by the trace. Of two activities of which one waited for the other, that one may end
+    up to `late_ns` after the other began.
+    """
+    communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy()
+    number = np.where(communicates, np.cumsum(communicates) - 1, NONE).astype(np.int32)
+    starts, ends = events[START].to_numpy(np.int64), events[END].to_numpy(np.int64)
+    step = events[STEP].to_numpy(np.int64)
+    kept = np.flatnonzero(np.isin(step, list(steps)) & (ends > starts))
+    # Of what ends at one instant, computation comes last and so is found first: it makes, while
+    # communication hands on.
+    kept = kept[np.lexsort((starts[kept], ~communicates[kept], ends[kept], step[kept]))]
+    texts = {name: coded(events[name], kept) for name in (LANE, KIND, SLOT, NAME)}
+    counted = number[kept]
+    rows_of = np.full(int(communicates.sum()), NONE, dtype=np.int32)
+    rows_of[counted[counted >= 0]] = np.flatnonzero(counted >= 0)
+    limits = _limits(step[kept])
+    ready = np.where(communicates, events[READY], NONE)[kept]
+    begin = np.clip(ready, starts[kept], ends[kept])
+    launches = events[LAUNCH].to_numpy(np.int64)[kept]
+    return PathRows(
+        begin=begin,
+        ends=ends[kept],
+        leads=np.append(leads, False)[counted] & (starts[kept] <= ready),
+        launches=np.where(begin > starts[kept], NONE, launches),
+        previous=previous_rows((starts[kept], ends[kept]), said(events, kept), limits, late_ns),
+        number=counted,
+        texts=texts,
+        limits=limits,
+        rows_of=rows_of,
+    )
+
+
+def _limits(step: Times) -> dict[int, tuple[int, int]]:
+    present, first = np.unique(step, return_index=True)
+    after = np.append(first, len(step))[1:]
+    numbers = zip(present.tolist(), first.tolist(), after.tolist(), strict=True)
+    return {step: (low, high) for step, low, high in numbers}

@@ -1,0 +1,178 @@
+"""Which bubble regions appeared, went or changed from one run to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from dpprof.analysis.accounting.account import Accounting, account
+from dpprof.analysis.diff.bubbles import waited_for
+from dpprof.analysis.diff.common_ranks import Sides, comparable
+from dpprof.analysis.diff.parts import common_count
+from dpprof.analysis.diff.work_labels import Labels
+from dpprof.analysis.events.slot_names import read_slot
+from dpprof.runs.run import Run
+from dpprof.tables.columns import CAUSE, END, RANK, SLOT, START, STATE, STEP
+
+Presence = Literal["both", "appeared", "went"]
+
+
+class Held(NamedTuple):
+    """What a bubble held up: a state of a rank (NEW's number, -1 where ranks do not correspond).
+
+    `stage`, `micro_batch` and `operation` are of the work that could not start, -1 and empty where
+    the trace does not say; `cause` is what was waited for, in words that no schedule changes.
+    """
+
+    rank: int
+    state: str
+    stage: int
+    micro_batch: int
+    operation: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Longest:
+    """The longest of some regions: where to look; `offset_ns` counts from the step's start."""
+
+    rank: int
+    step: int
+    offset_ns: int
+    length_ns: int
+
+
+@dataclass(frozen=True)
+class RegionChange:
+    """Bubbles that held up the same work, on both sides.
+
+    Times are those of `RegionChanges.steps` steps; `base` and `new` are the longest region of
+    each side, None where there is none.
+    """
+
+    held: Held
+    base_ns: int
+    new_ns: int
+    base: Longest | None
+    new: Longest | None
+
+    @property
+    def change_ns(self) -> int:
+        """How much longer they are in NEW."""
+        return self.new_ns - self.base_ns
+
+    @property
+    def presence(self) -> Presence:
+        """Whether a side has none of them."""
+        if self.base is None:
+            return "appeared"
+        return "both" if self.new is not None else "went"
+
+
+@dataclass(frozen=True)
+class RegionChanges:
+    """All bubble regions of two runs, most change first.
+
+    Together with `not_listed_ns` (regions so short that the accounts do not list them, BASE's and
+    NEW's) they are the bubbles of both sides exactly.
+    """
+
+    steps: int
+    changes: tuple[RegionChange, ...]
+    not_listed_ns: tuple[int, int]
+
+
+def region_changes(
+    base: Run, new: Run, known: tuple[Accounting, Accounting] | None = None
+) -> RegionChanges:
+    """Match the bubble regions of two runs by rank, state and the work that could not start.
+
+    `known` are the accounts of both, where they are at hand. Raises `DpprofError` where a side
+    has no activity.
+    """
+    sides = comparable(base, new)
+    accounts = _accounts(sides, (base, new), known)
+    steps, scale = common_count(*(one.states[STEP].nunique() for one in accounts))
+    rows: dict[Held, _Row] = {}
+    for side, (run, scaled) in enumerate(((sides.base, scale.base), (sides.new, scale.new))):
+        for held, longest in _regions(run, accounts[side], _numbers(sides, side)):
+            rows.setdefault(held, _Row()).add(side, longest, scaled)
+    changes = [
+        RegionChange(held, row.times_ns[0], row.times_ns[1], row.longest[0], row.longest[1])
+        for held, row in rows.items()
+    ]
+    changes.sort(key=lambda one: (-abs(one.change_ns), one.held))
+    left_out = accounts[0].left_out.total_ns * scale.base, accounts[1].left_out.total_ns * scale.new
+    return RegionChanges(steps, tuple(changes), left_out)
+
+
+def _accounts(
+    sides: Sides, runs: tuple[Run, Run], known: tuple[Accounting, Accounting] | None
+) -> tuple[Accounting, Accounting]:
+    """The accounts of both sides; those known hold where a side is the whole run as it was."""
+    compared = (sides.base, sides.new)
+    first, second = (
+        known[side] if known is not None and compared[side] is runs[side] else account(run)
+        for side, run in enumerate(compared)
+    )
+    return first, second
+
+
+class _Row:
+    """Adds up the regions of one key; has state while they are gone through."""
+
+    def __init__(self) -> None:
+        self.times_ns = [0, 0]
+        self.longest: list[Longest | None] = [None, None]
+
+    def add(self, side: int, region: Longest, scale: int) -> None:
+        """Count a region of a side."""
+        self.times_ns[side] += region.length_ns * scale
+        best = self.longest[side]
+        if best is None or region.length_ns > best.length_ns:
+            self.longest[side] = region
+
+
+def _numbers(sides: Sides, side: int) -> Mapping[int, int]:
+    """From a side's ranks to NEW's."""
+    return {pair[side]: pair[1] for pair in sides.pairs}
+
+
+def _regions(
+    run: Run, accounts: Accounting, numbers: Mapping[int, int]
+) -> Iterator[tuple[Held, Longest]]:
+    labels = Labels.of(run)
+    begin = accounts.states.groupby(STEP)[START].first().to_dict()
+    for rank, step, start, end, state, cause, slot in _rows(accounts.regions):
+        stage, micro_batch, operation = _work(labels, rank, slot, cause)
+        words = waited_for(state, cause, slot)
+        held = Held(numbers.get(rank, -1), state, stage, micro_batch, operation, words)
+        yield held, Longest(rank, step, start - int(begin[step]), end - start)
+
+
+def _rows(regions: pd.DataFrame) -> Iterable[tuple[int, int, int, int, str, str, str]]:
+    names = [RANK, STEP, START, END, STATE, CAUSE, SLOT]
+    return zip(*(regions[name].tolist() for name in names), strict=True)
+
+
+def _work(labels: Labels, rank: int, slot: str, cause: str) -> tuple[int, int, str]:
+    """Stage, micro-batch and operation of the action that was held up.
+
+    Of a pair that of the direction that was waited for, the forward where that is not known.
+    """
+    actions = (read_slot(slot) if slot else None) or ()
+    if not actions:
+        return -1, -1, ""
+    made = (read_slot(cause) if cause else None) or ()
+    ways = {action.direction for action in made}
+    action = next((one for one in actions if one.direction in ways), actions[0])
+    stage = labels.stage(rank, action.direction)
+    number = labels.micro_batch(action.direction, action.micro_batch)
+    return stage, number, _OPERATIONS.get(action.operation.value, action.operation.value)
+
+
+_OPERATIONS = {"I": "B"}
+"""What a schedule that splits the backward calls its first part is a backward elsewhere."""

@@ -1,0 +1,216 @@
+"""Where the time of each rank went, work by work: the accounts that a diff compares.
+
+Every instant of a step window belongs to one state (`dpprof.analysis.accounting.timeline`), and
+within it to one activity, the one of the kind under way that began first. Adding up over activities
+of the same work, kernel or cause therefore gives the states again, to the nanosecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.analysis.accounting.assign_causes import claims_of
+from dpprof.analysis.accounting.bubble_regions import Regions, bubble_regions
+from dpprof.analysis.accounting.slot_dependencies import Needs, slot_needs
+from dpprof.analysis.accounting.timeline import Timeline, make_timeline
+from dpprof.analysis.diff.parts import add_up
+from dpprof.analysis.diff.work_labels import ROW_LABELS, WORK_LABELS, Labels
+from dpprof.analysis.events.rank_activity import (
+    Activity,
+    Stragglers,
+    activities_with_events,
+    step_windows,
+)
+from dpprof.runs.run import Run
+from dpprof.runs.workers import map_forked
+from dpprof.tables.columns import (
+    CAUSE,
+    CAUSE_RANK,
+    KIND,
+    NAME,
+    RANK,
+    SLOT,
+    STAGE,
+    STATE,
+    STEP,
+)
+from dpprof.tables.intervals import Intervals, first_come, index_at
+from dpprof.tables.kinds import COMPUTE, KINDS, MEMORY, OVERLAP, STATES
+
+TOTAL = "total_ns"
+HIDDEN = "hidden_ns"
+OWN = "own_ns"
+CALLS = "calls"
+TIMES = [TOTAL, HIDDEN, OWN]
+_VALUES = [*TIMES, CALLS]
+
+WORK = [RANK, KIND, *WORK_LABELS]
+KERNELS = [RANK, KIND, NAME]
+BUBBLES = [RANK, STATE, CAUSE_RANK, CAUSE, SLOT]
+SLOTS_OF = [RANK, *WORK_LABELS[:3], NAME, SLOT]
+
+_WORTH_PROCESSES = 1_000_000  # events; as in `dpprof.analysis.accounting.account`
+_OVERLAP = STATES.index(OVERLAP)
+_STATE_OF = [
+    STATES.index(kind if kind in (COMPUTE, MEMORY) else f"exposed.{kind}") for kind in KINDS
+]
+"""The state of an activity of each of `KINDS` while it decides the state."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The accounts of a run over its used steps.
+
+    `states` has a row per rank and step with a column per state. `work` (key `WORK`), and
+    `kernels` (key `KERNELS`) have a row per rank and piece of work or kernel: ``total_ns`` in
+    which it is the first of its kind under way, of it ``hidden_ns`` computing with a transfer
+    under way, and ``own_ns`` in the state of its kind; and its ``calls``. `bubbles` (key
+    `BUBBLES`) has ``own_ns``. `slots` (columns `SLOTS_OF`) says in which slots work was computed.
+    `stage_count` is that of the schedule, or of the stages that are named where it is not known.
+    """
+
+    states: pd.DataFrame
+    work: pd.DataFrame
+    kernels: pd.DataFrame
+    bubbles: pd.DataFrame
+    slots: pd.DataFrame
+    stage_count: int
+
+
+def make_cells(run: Run) -> Cells:
+    """The accounts of a run that has ranks and steps with activity.
+
+    Never holds the events of more than one rank per core.
+    """
+    ranks = sorted(place.rank for place in run.places)
+    maker = _Maker(run, step_windows(run), Stragglers.of(run), slot_needs(run), Labels.of(run))
+    parallel = run.held.count >= _WORTH_PROCESSES
+    return _joined(list(map_forked(maker.of_rank, ranks, parallel=parallel)))
+
+
+def _joined(many: Sequence[Cells]) -> Cells:
+    def every(table: Callable[[Cells], pd.DataFrame]) -> pd.DataFrame:
+        return pd.concat([table(one) for one in many], ignore_index=True)
+
+    return Cells(
+        every(lambda one: one.states),
+        every(lambda one: one.work),
+        every(lambda one: one.kernels),
+        every(lambda one: one.bubbles),
+        every(lambda one: one.slots),
+        max(one.stage_count for one in many),
+    )
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the accounts of a rank from its events and what is known of the run."""
+
+    run: Run
+    windows: dict[int, tuple[int, int]]
+    stragglers: Stragglers
+    needs: dict[tuple[int, int], Needs]
+    labels: Labels
+
+    def of_rank(self, rank: int) -> Cells:
+        """All used steps of a rank."""
+        activities = activities_with_events(self.run, rank, self.windows, self.stragglers)
+        return self._summed([self._of(activity, events) for activity, events in activities], rank)
+
+    def _of(self, activity: Activity, events: pd.DataFrame) -> _Step:
+        needs = self.needs.get((activity.rank, activity.step))
+        claims = claims_of(activity, needs, has_host=self.run.source != "simulated")
+        owners = [_owners(activity, code) for code in range(len(KINDS))]
+        timeline = make_timeline(activity, claims, _cuts(owners))
+        times: dict[str, Any] = dict(zip(TIMES, _times(timeline, owners, len(events)), strict=True))
+        return _Step(
+            activity.step,
+            timeline.states_ns(),
+            events[ROW_LABELS].assign(**times, **{CALLS: 1}),
+            _bubbles(bubble_regions(activity, timeline, claims, needs)),
+        )
+
+    def _summed(self, steps: Sequence[_Step], rank: int) -> Cells:
+        states = np.array([one.states for one in steps], dtype=np.int64).reshape(-1, len(STATES))
+        rows = add_up(pd.concat([one.rows for one in steps]), ROW_LABELS, _VALUES)
+        bubbles = pd.concat([one.bubbles for one in steps])
+        work = self.labels.of_rows(rows, rank).assign(**{RANK: rank})
+        places: dict[str, Any] = {
+            RANK: rank,
+            STEP: np.array([one.step for one in steps], dtype=np.int64),
+        }
+        computing = work[(work[KIND] == COMPUTE) & (work[SLOT] != "")]
+        return Cells(
+            states=pd.DataFrame(states, columns=pd.Index(STATES)).assign(**places),
+            work=add_up(work, WORK, _VALUES),
+            kernels=add_up(rows.assign(**{RANK: rank}), KERNELS, _VALUES),
+            bubbles=add_up(bubbles.assign(**{RANK: rank}), BUBBLES, [OWN]),
+            slots=computing[SLOTS_OF].drop_duplicates(),
+            stage_count=self._stage_count(work),
+        )
+
+    def _stage_count(self, work: pd.DataFrame) -> int:
+        if self.run.schedule is not None:
+            return self.run.schedule.placement.stage_count
+        return int(work[STAGE].max()) + 1 if len(work) else 0
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One rank in one step: a row per event, and a row per bubble region."""
+
+    step: int
+    states: npt.NDArray[np.int64]
+    rows: pd.DataFrame
+    bubbles: pd.DataFrame
+
+
+def _owners(activity: Activity, code: int) -> tuple[Intervals, npt.NDArray[np.intp]]:
+    """Disjoint pieces of the transfers or computations of a kind, and the row of each."""
+    rows = activity.rows
+    chosen = np.flatnonzero(rows.kinds == code)
+    pieces, owner = first_come(Intervals(rows.transfers_ns[chosen], rows.ends[chosen]))
+    return pieces, chosen[owner]
+
+
+def _cuts(owners: Sequence[tuple[Intervals, npt.NDArray[np.intp]]]) -> Intervals:
+    return Intervals(
+        np.concatenate([pieces.starts for pieces, _ in owners]),
+        np.concatenate([pieces.ends for pieces, _ in owners]),
+    )
+
+
+def _times(
+    timeline: Timeline, owners: Sequence[tuple[Intervals, npt.NDArray[np.intp]]], count: int
+) -> npt.NDArray[np.int64]:
+    """Total, hidden and own time of each of `count` rows; shape (3, count)."""
+    times = np.zeros((3, count), dtype=np.int64)
+    lengths, codes = timeline.lengths, timeline.codes
+    for code, (pieces, row) in enumerate(owners):
+        if not len(row):
+            continue
+        piece = index_at(pieces, timeline.edges[:-1])
+        inside = piece >= 0
+        owner, length, state = row[piece[inside]], lengths[inside], codes[inside]
+        np.add.at(times[0], owner, length)
+        np.add.at(times[1], owner, np.where(state == _OVERLAP, length, 0))
+        np.add.at(times[2], owner, np.where(state == _STATE_OF[code], length, 0))
+    return times
+
+
+def _bubbles(regions: Regions) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            STATE: [STATES[code] for code in regions.codes.tolist()],
+            CAUSE_RANK: np.asarray(regions.cause_ranks, dtype=np.int64),
+            CAUSE: np.asarray(regions.causes, dtype=object),
+            SLOT: np.asarray(regions.slots, dtype=object),
+            OWN: regions.ends - regions.starts,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Columns of events that analyses look at, and what a rank does at an instant."""

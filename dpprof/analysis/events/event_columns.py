@@ -1,0 +1,84 @@
+"""The columns of the events table that the accounts read, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.analysis.events.pipeline_messages import P2P, producing_actions, sends, texts
+from dpprof.tables.columns import END, KIND, LAUNCH, NAME, READY, START
+from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
+
+COMMUNICATION_CODES = tuple(KINDS.index(kind) for kind in COMMUNICATION_KINDS)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Events, one array per column, all of one length.
+
+    `kinds` are positions in `KINDS` (-1: none of them). ``transfers_ns[i]`` is where row i stops
+    waiting: ``max(start, ready)``, at most its end; the start itself where READY is not known
+    (`unsplit`) and for what is no communication. `cause_ranks` and `causes` say whom and what a
+    communication may wait for, `sending` marks the sender's side of a message.
+    """
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    transfers_ns: npt.NDArray[np.int64]
+    kinds: npt.NDArray[np.int64]
+    unsplit: npt.NDArray[np.bool_]
+    sending: npt.NDArray[np.bool_]
+    launches_ns: npt.NDArray[np.int64]
+    cause_ranks: npt.NDArray[np.int32]
+    causes: npt.NDArray[np.object_]
+    names: npt.NDArray[np.object_]
+
+    def part(self, low: int, high: int) -> Rows:
+        """Rows ``low`` to ``high - 1``, without copying."""
+        return Rows(*(getattr(self, field.name)[low:high] for field in fields(self)))
+
+
+def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
+    """Turn events (columns `EVENTS`) into `Rows`, in the same order.
+
+    `cause_ranks` has the rank that each event may wait for (`stragglers.cause_ranks`).
+    """
+    kind_texts = texts(events[KIND])
+    kinds = pd.Index(KINDS).get_indexer(pd.Index(kind_texts)).astype(np.int64)
+    starts, ends = events[START].to_numpy(np.int64), events[END].to_numpy(np.int64)
+    ready = events[READY].to_numpy(np.int64)
+    communicates = np.isin(kinds, COMMUNICATION_CODES)
+    splits = communicates & (ready >= 0)
+    wait_ends = np.where(splits, np.maximum(starts, ready), starts)
+    message = kinds == KINDS.index(P2P)
+    sending = np.zeros(len(events), dtype=bool)
+    sending[message] = sends(events[message])
+    return Rows(
+        starts=starts,
+        ends=ends,
+        transfers_ns=np.minimum(wait_ends, np.maximum(starts, ends)),
+        kinds=kinds,
+        unsplit=communicates & ~splits,
+        sending=sending,
+        launches_ns=events[LAUNCH].to_numpy(np.int64),
+        cause_ranks=cause_ranks,
+        causes=_causes(events, message, sending, kind_texts),
+        names=texts(events[NAME]),
+    )
+
+
+def _causes(
+    events: pd.DataFrame,
+    message: npt.NDArray[np.bool_],
+    sending: npt.NDArray[np.bool_],
+    kinds: npt.NDArray[np.object_],
+) -> npt.NDArray[np.object_]:
+    """What a communication waits for: the action of a message, the kind of a collective."""
+    causes = kinds.copy()
+    actions = producing_actions(events[message])
+    receipts = np.array([f"receiving {action}" if action else "" for action in actions], object)
+    causes[message] = np.where(sending[message], receipts, actions)
+    return causes

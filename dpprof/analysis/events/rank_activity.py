@@ -1,0 +1,149 @@
+"""What each rank did in each step, as interval sets: the raw material of every time metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows, make_rows
+from dpprof.analysis.events.pipeline_messages import texts
+from dpprof.analysis.events.stragglers import cause_ranks
+from dpprof.runs.run import Run
+from dpprof.tables.columns import END, KIND, RANK, START, STEP
+from dpprof.tables.intervals import Intervals, make_intervals, union
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS, MEMORY
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The activity of one rank in one step, with the step window ``[start_ns, end_ns)``.
+
+    `rows` are its events, sorted by start.
+    """
+
+    rank: int
+    step: int
+    start_ns: int
+    end_ns: int
+    rows: Rows
+
+    @property
+    def window_ns(self) -> int:
+        """Length of the step window."""
+        return self.end_ns - self.start_ns
+
+    @cached_property
+    def compute(self) -> Intervals:
+        """When the rank computes (union over lanes)."""
+        return self._transfer_union(KINDS.index(COMPUTE))
+
+    @cached_property
+    def communication(self) -> Intervals:
+        """When the rank communicates or waits to (union over lanes and kinds)."""
+        chosen = np.isin(self.rows.kinds, COMMUNICATION_CODES)
+        return union(make_intervals(self.rows.starts[chosen], self.rows.ends[chosen]))
+
+    @cached_property
+    def memory(self) -> Intervals:
+        """When the rank copies or sets memory (union over lanes)."""
+        return self._transfer_union(KINDS.index(MEMORY))
+
+    @cached_property
+    def transfers(self) -> dict[str, Intervals]:
+        """Communication kind -> when a transfer of that kind is under way; kinds present only."""
+        return {KINDS[code]: self._transfer_union(code) for code in self._kinds_present}
+
+    @cached_property
+    def waits(self) -> dict[str, Intervals]:
+        """Communication kind -> when an operation of that kind waits for its peers."""
+        waits = {}
+        for code in self._kinds_present:
+            chosen = self.rows.kinds == code
+            waits[KINDS[code]] = union(
+                make_intervals(self.rows.starts[chosen], self.rows.transfers_ns[chosen])
+            )
+        return waits
+
+    @cached_property
+    def unsplit_kinds(self) -> frozenset[str]:
+        """Communication kinds of which waiting and transferring cannot be told apart."""
+        return frozenset(KINDS[code] for code in np.unique(self.rows.kinds[self.rows.unsplit]))
+
+    @cached_property
+    def busy(self) -> Intervals:
+        """When the rank computes, transfers or copies: all that is no bubble."""
+        return union(self.compute, self.memory, *self.transfers.values())
+
+    @cached_property
+    def _kinds_present(self) -> tuple[int, ...]:
+        present = set(np.unique(self.rows.kinds).tolist())
+        return tuple(code for code in COMMUNICATION_CODES if code in present)
+
+    def _transfer_union(self, code: int) -> Intervals:
+        chosen = self.rows.kinds == code
+        return union(make_intervals(self.rows.transfers_ns[chosen], self.rows.ends[chosen]))
+
+
+def step_windows(run: Run) -> dict[int, tuple[int, int]]:
+    """Used step -> ``[earliest activity of any rank, latest end of any rank)``.
+
+    Steps without any activity are left out.
+    """
+    spans = run.held.spans
+    used = spans[spans[STEP].isin(run.used_steps)]
+    limits = used.groupby(STEP).agg({START: "min", END: "max"})
+    return {
+        int(step): (int(start), max(int(start), int(end)))
+        for step, start, end in limits.itertuples(name=None)
+    }
+
+
+@dataclass(frozen=True)
+class Stragglers:
+    """Whom the communications of each rank wait for, in the order of its events."""
+
+    ranks: npt.NDArray[np.int32]
+    causes: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, run: Run) -> Stragglers:
+        """Those of a run, from the communications of all its ranks."""
+        communications = run.held.communications
+        causes = cause_ranks(communications, texts(communications[KIND]))
+        return cls(communications[RANK].to_numpy(np.int32), causes)
+
+    def of_rank(self, rank: int) -> npt.NDArray[np.int32]:
+        """One entry per communication of the rank: a rank, or -1 where none is known."""
+        low, high = np.searchsorted(self.ranks, [rank, rank + 1])
+        return self.causes[low:high]
+
+
+def rank_activities(
+    run: Run, rank: int, windows: dict[int, tuple[int, int]], stragglers: Stragglers
+) -> Iterator[Activity]:
+    """The activity of one rank in each step of `windows`, in order of step."""
+    for activity, _ in activities_with_events(run, rank, windows, stragglers):
+        yield activity
+
+
+def activities_with_events(
+    run: Run, rank: int, windows: dict[int, tuple[int, int]], stragglers: Stragglers
+) -> Iterator[tuple[Activity, pd.DataFrame]]:
+    """The same, each with its events: row i of its `Rows` is row i of this table."""
+    events = run.held.of_rank(rank)
+    causes = np.full(len(events), -1, dtype=np.int32)
+    communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(dtype=bool)
+    causes[communicates] = stragglers.of_rank(rank)
+    used = np.flatnonzero(events[STEP].isin(list(windows)))
+    events, causes = events.iloc[used], causes[used]
+    order = np.lexsort((events[START], events[STEP]))
+    events, causes = events.iloc[order], causes[order]
+    rows, steps = make_rows(events, causes), events[STEP].to_numpy(np.int64)
+    for step, (start, end) in windows.items():
+        low, high = (int(one) for one in np.searchsorted(steps, [step, step + 1]))
+        yield Activity(rank, step, start, end, rows.part(low, high)), events.iloc[low:high]

@@ -1,0 +1,1 @@
+"""Load of experts, and better places for them."""

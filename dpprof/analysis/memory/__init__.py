@@ -1,0 +1,1 @@
+"""Peaks of memory, and what holds it there."""

@@ -1,0 +1,1 @@
+"""Communication hidden and exposed, by kind and by operation."""

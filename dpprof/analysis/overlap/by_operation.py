@@ -1,0 +1,124 @@
+"""Which communication operations computing hides, and which it leaves exposed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows
+from dpprof.analysis.events.rank_activity import (
+    Activity,
+    Stragglers,
+    activities_with_events,
+    step_windows,
+)
+from dpprof.runs.run import Run
+from dpprof.runs.workers import map_forked
+from dpprof.tables.columns import (
+    COUNT,
+    EXPOSED,
+    EXPOSURE,
+    HIDDEN,
+    NUMBER,
+    OPERATIONS,
+    START,
+    TOTAL,
+    WAIT,
+    empty_table,
+)
+from dpprof.tables.concat import concat_tables
+from dpprof.tables.intervals import Intervals, first_come, length_before
+
+MOST_OPERATIONS = 100
+"""Exposed operations of each rank that are listed one by one."""
+
+_WORTH_PROCESSES = 1_000_000  # events
+_TIMES = (TOTAL, HIDDEN, EXPOSED, WAIT)
+_KEYS = [name for name in EXPOSURE if name not in (COUNT, *_TIMES)]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The communication of the used steps, by operation.
+
+    `table` (columns `EXPOSURE`) adds up everything alike: of each rank and kind, its times add up
+    to those of the report's `KindFigures` exactly. `longest` (columns `OPERATIONS`) has single
+    operations, the most exposed of each rank, the most exposed of all first.
+    """
+
+    table: pd.DataFrame
+    longest: pd.DataFrame
+
+
+def exposure(run: Run) -> Exposure:
+    """What computing hides of every communication operation (metrics.md, sections 4 and 5).
+
+    Where operations of a kind overlap on a rank, each instant belongs to the one that began to
+    transfer first, so that nothing counts twice; the same holds for waiting.
+    """
+    measure = _Measure(run, step_windows(run), Stragglers.of(run))
+    ranks = sorted(place.rank for place in run.places)
+    parallel = run.held.count >= _WORTH_PROCESSES
+    found = list(map_forked(measure.of_rank, ranks, parallel=parallel))
+    longest = concat_tables(OPERATIONS, [one.longest for one in found])
+    return Exposure(
+        table=concat_tables(EXPOSURE, [one.table for one in found]),
+        longest=longest.sort_values([EXPOSED, START], ascending=[False, True], ignore_index=True),
+    )
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """Measures one rank after another, from the events of that rank alone."""
+
+    run: Run
+    windows: dict[int, tuple[int, int]]
+    stragglers: Stragglers
+
+    def of_rank(self, rank: int) -> Exposure:
+        """The exposure of one rank."""
+        steps = activities_with_events(self.run, rank, self.windows, self.stragglers)
+        found = [_operations(events, activity) for activity, events in steps]
+        operations = concat_tables(OPERATIONS, found)
+        longest = operations[operations[EXPOSED] > 0]
+        return Exposure(_added_up(operations), longest.nlargest(MOST_OPERATIONS, EXPOSED))
+
+
+def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:
+    """The communications among `events`, which are the rows of `activity`, with their times."""
+    rows, compute = activity.rows, activity.compute
+    total, hidden, wait = (np.zeros(len(events), dtype=np.int64) for _ in range(3))
+    for code in COMMUNICATION_CODES:
+        chosen = np.flatnonzero(rows.kinds == code)
+        pieces, owner = first_come(Intervals(rows.transfers_ns[chosen], rows.ends[chosen]))
+        np.add.at(total, chosen[owner], pieces.ends - pieces.starts)
+        covered = length_before(compute, pieces.ends) - length_before(compute, pieces.starts)
+        np.add.at(hidden, chosen[owner], covered)
+        wait[chosen] = _waits(rows, chosen)
+    number = np.arange(len(events)) - np.searchsorted(rows.starts, rows.starts)
+    times = {TOTAL: total, HIDDEN: hidden, EXPOSED: total - hidden, WAIT: wait, NUMBER: number}
+    measured = events.assign(**times)
+    communicates = np.isin(rows.kinds, COMMUNICATION_CODES)
+    return measured.loc[communicates, list(OPERATIONS)].astype(OPERATIONS)
+
+
+def _waits(rows: Rows, chosen: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+    """What each operation of a kind adds to the time in which that kind waits; -1: unsplit."""
+    if rows.unsplit[chosen].any():
+        return np.full(len(chosen), -1, dtype=np.int64)
+    waits = np.zeros(len(chosen), dtype=np.int64)
+    pieces, owner = first_come(Intervals(rows.starts[chosen], rows.transfers_ns[chosen]))
+    np.add.at(waits, owner, pieces.ends - pieces.starts)
+    return waits
+
+
+def _added_up(operations: pd.DataFrame) -> pd.DataFrame:
+    if operations.empty:
+        return empty_table(EXPOSURE)
+    grouped = operations.groupby(_KEYS, observed=True, sort=False)
+    sums = grouped[list(_TIMES)].sum()
+    sums.loc[grouped[WAIT].min() < 0, WAIT] = -1
+    return sums.assign(**{COUNT: grouped.size()}).reset_index()[list(EXPOSURE)].astype(EXPOSURE)

@@ -1,0 +1,245 @@
+"""Analyzes a run: tables in, a `Report` out, alike for captured, emulated and simulated runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from msgspec.structs import asdict
+
+from dpprof.analysis.accounting.account import Accounting, account
+from dpprof.analysis.critical_path.walk import path_figures
+from dpprof.analysis.experts.load import expert_figures
+from dpprof.analysis.memory.peaks import (
+    memory_figures,
+    memory_warnings,
+    stage_figures,
+    total_memory,
+)
+from dpprof.analysis.model import (
+    ClockFigures,
+    Ideal,
+    MemoryFigures,
+    RankFigures,
+    RegionFigures,
+    Report,
+    StepCounts,
+    StepFigures,
+    TimeFigures,
+    TotalFigures,
+    WaitedFor,
+)
+from dpprof.analysis.overlap.by_kind import Transfers, time_figures, total_figures
+from dpprof.analysis.report.ideal import ideal_figures, spans_steps
+from dpprof.analysis.report.per_step import step_figures
+from dpprof.runs.manifest import RankPlace
+from dpprof.runs.run import Run
+from dpprof.tables.columns import (
+    CAUSE,
+    CAUSE_RANK,
+    END,
+    PHASE,
+    RANK,
+    RESIDUAL,
+    SLOT,
+    START,
+    STATE,
+    STEP,
+)
+from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
+
+__all__ = ["Report", "analyze"]
+
+_UNSTEADY = 1.25
+"""The slowest step over the fastest from which a mean of them is warned of."""
+
+
+def analyze(run: Run, accounting: Accounting | None = None) -> Report:
+    """Where the time and memory of a run went (metrics.md, sections 5 to 7).
+
+    `accounting` is that of the run, where it is at hand. Empty runs give a report without ranks'
+    times rather than an error; what is not known is None and said in `warnings`.
+    """
+    accounting = account(run) if accounting is None else accounting
+    places = sorted(run.places, key=lambda place: place.rank)
+    times = {place.rank: _rank_times(accounting, place) for place in places}
+    memory = memory_figures(run)
+    ideal = ideal_figures(run, accounting)
+    steps = step_figures(run, accounting)
+    window = sum(step.window_ns for step in steps)
+    step_ns = round(window / len(steps)) if steps else None
+    manifest = run.manifest
+    counted = manifest if manifest is not None and not spans_steps(run) else None
+    return Report(
+        name=run.name,
+        source=run.source,
+        schedule=None if run.schedule is None else run.schedule.name,
+        pp=_pp(run),
+        micro_batches=_micro_batches(run),
+        world_size=run.world_size or len(places),
+        device=None if manifest is None else manifest.device_name or manifest.device,
+        steps=_step_counts(run),
+        window_ns=window,
+        step_ns=step_ns,
+        tokens_per_second=_rate(counted.tokens_per_step if counted else None, step_ns),
+        model_flops_per_second=_rate(counted.flops_per_step if counted else None, step_ns),
+        ranks=[_rank(place, times[place.rank], memory[place.rank]) for place in places],
+        total=TotalFigures(
+            **asdict(total_figures(list(times.values()))), memory=total_memory(memory)
+        ),
+        stages=stage_figures(run, memory),
+        per_step=steps,
+        ideal=ideal if isinstance(ideal, Ideal) else None,
+        regions=_regions(accounting),
+        waited_for=_waited_for(accounting),
+        warnings=[
+            *_notes(run),
+            *run.warnings,
+            *_warnings(run, accounting, ideal),
+            *_unsteady(steps),
+            *memory_warnings(run, memory),
+        ],
+        critical_path=path_figures(run) if steps else None,
+        clocks=_clocks(run),
+        experts=expert_figures(manifest),
+    )
+
+
+def _notes(run: Run) -> list[str]:
+    """What a captured run says of itself; that others are modelled, every view says anyway."""
+    return list(run.manifest.notes) if run.manifest and run.source == "captured" else []
+
+
+def _clocks(run: Run) -> list[ClockFigures]:
+    records = run.clocks.to_dict("records")
+    known = [one | {RESIDUAL: one[RESIDUAL] if one[RESIDUAL] >= 0 else None} for one in records]
+    return [ClockFigures(**{str(name): value for name, value in one.items()}) for one in known]
+
+
+def _pp(run: Run) -> int | None:
+    """Pipeline ranks; without a schedule or stages, ranks need not form a pipeline at all."""
+    if run.schedule is not None:
+        return run.schedule.pp
+    if run.manifest is not None and "pp" in run.manifest.mesh:
+        return run.manifest.mesh["pp"]
+    staged = [place for place in run.places if place.stages]
+    return len({place.pp_rank for place in staged}) or None
+
+
+def _micro_batches(run: Run) -> int | None:
+    if run.manifest is not None and run.manifest.micro_batches is not None:
+        return run.manifest.micro_batches
+    return None if run.schedule is None else run.schedule.micro_batches
+
+
+def _rate(per_step: float | None, step_ns: int | None) -> float | None:
+    return per_step / step_ns * 1e9 if per_step is not None and step_ns else None
+
+
+def _rank(place: RankPlace, times: TimeFigures, memory: MemoryFigures) -> RankFigures:
+    return RankFigures(
+        **asdict(times),
+        rank=place.rank,
+        pp_rank=place.pp_rank,
+        stages=list(place.stages),
+        memory=memory,
+    )
+
+
+def _step_counts(run: Run) -> StepCounts:
+    warmup = set() if run.manifest is None else set(run.manifest.steps.warmup)
+    return StepCounts(
+        used=len(run.used_steps),
+        dropped=len(run.dropped_steps),
+        warmup=len(warmup & set(run.dropped_steps)),
+    )
+
+
+def _waited_for(accounting: Accounting) -> list[WaitedFor]:
+    regions = accounting.regions[accounting.regions[CAUSE_RANK] >= 0]
+    lengths = (regions[END] - regions[START]).groupby(regions[CAUSE_RANK]).sum()
+    lengths = lengths.sort_values(ascending=False, kind="stable")
+    return [
+        WaitedFor(rank=rank, bubble_ns=length)
+        for rank, length in zip(lengths.index.tolist(), lengths.tolist(), strict=True)
+    ]
+
+
+def _unsteady(steps: Sequence[StepFigures]) -> list[str]:
+    windows = sorted(step.window_ns for step in steps)
+    if len(windows) < 2 or windows[-1] <= _UNSTEADY * windows[0]:
+        return []
+    slowest = max(steps, key=lambda step: step.window_ns).step
+    return [
+        f"unsteady: steps take {windows[0] / 1e6:.2f} to {windows[-1] / 1e6:.2f} ms (slowest: step "
+        f"{slowest}), so their mean says little; profile more steps, or pick some with --steps"
+    ]
+
+
+def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
+    table = accounting.states[accounting.states[RANK] == place.rank]
+    transfers = [one for one in accounting.transfers if one.rank == place.rank]
+    return time_figures(transfers, _sums(table), accounting.unsplit[place.rank])
+
+
+def _sums(states: pd.DataFrame) -> dict[str, int]:
+    sums = states[list(STATES)].to_numpy(np.int64).sum(axis=0)
+    return dict(zip(STATES, sums.tolist(), strict=True))
+
+
+def _regions(accounting: Accounting) -> list[RegionFigures]:
+    first = accounting.states.groupby(STEP)[START].first().to_dict()
+    names = [RANK, STEP, START, END, STATE, PHASE, CAUSE_RANK, CAUSE, SLOT]
+    columns = [accounting.regions[name].tolist() for name in names]
+    return [
+        RegionFigures(
+            rank=rank,
+            step=step,
+            start_ns=start,
+            end_ns=end,
+            offset_ns=start - int(first[step]),
+            length_ns=end - start,
+            state=state,
+            phase=phase,
+            cause_rank=None if cause_rank < 0 else cause_rank,
+            cause=cause or None,
+            slot=slot or None,
+        )
+        for rank, step, start, end, state, phase, cause_rank, cause, slot in zip(
+            *columns, strict=True
+        )
+    ]
+
+
+def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]:
+    warnings = []
+    seen = {one.step for one in accounting.transfers}
+    silent = [step for step in run.used_steps if step not in seen]
+    if silent:
+        warnings.append(f"no activity in steps {', '.join(map(str, silent))}: they count as 0 ns")
+    unsplit = _unsplit(accounting.transfers)
+    if unsplit:
+        warnings.append(
+            f"unsplit: {', '.join(unsplit)}: operations were not matched with those of their peers "
+            "(traces not at hand, or nothing in them to match by), so waiting counts as transfer "
+            "and no bubble is claimed from it"
+        )
+    if accounting.left_out.regions:
+        warnings.append(
+            f"{accounting.left_out.regions} bubble regions, the shortest of each rank, are not "
+            f"listed ({accounting.left_out.total_ns / 1e6:.1f} ms together); the sums count them"
+        )
+    if isinstance(ideal, str) and run.schedule is not None:
+        warnings.append(ideal)
+    return warnings
+
+
+def _unsplit(transfers: Sequence[Transfers]) -> list[str]:
+    kinds = {
+        kind
+        for one in transfers
+        for kind, figures in one.by_kind.items()
+        if figures.wait_ns is None
+    }
+    return [kind for kind in COMMUNICATION_KINDS if kind in kinds]

@@ -1,0 +1,79 @@
+"""A diff as a document: the answer, then the tables that it adds up from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from dpprof.analysis.diff.model import Diff
+from dpprof.reporters.blocks.cells import Section, View
+from dpprof.reporters.blocks.document import Document, Listing
+from dpprof.reporters.diff.contributors import Carriers
+from dpprof.reporters.diff.memory_and_theory import memory_section, promise_section
+from dpprof.reporters.diff.sections import Changes
+from dpprof.reporters.diff.sentences import answer, differs_lines, side_words
+from dpprof.reporters.formats import html, markdown, table
+
+_MOST_LINES = 15
+_WIDE = 160  # characters per line where the format has no width of its own
+
+
+def diff_document(diff: Diff, width: int) -> Document:
+    """The document; names of kernels are cut to what fits into `width` characters."""
+    warnings = [
+        f"{side.name}: {warning}" for side in (diff.base, diff.new) for warning in side.warnings
+    ]
+    return Document(
+        title=f"{diff.base.name} -> {diff.new.name}",
+        about=(side_words("BASE", diff.base), side_words("NEW", diff.new), *diff.notes),
+        answer=tuple(answer(diff)),
+        blocks=tuple(_blocks(diff, width)),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _blocks(diff: Diff, width: int) -> Iterator[Section | Listing]:
+    """In reading order; what has nothing to say is left out."""
+    what, who = Changes(diff, width), Carriers(diff, width)
+    sections = (
+        what.step(),
+        what.communication(),
+        what.work(),
+        who.ranks(),
+        who.stages(),
+        who.operations(),
+        who.slots(),
+        who.kernels(),
+        what.path(),
+        memory_section(diff),
+        promise_section(diff),
+    )
+    yield from (section for section in sections if section.rows)
+    if diff.differs:
+        lines = differs_lines(diff)
+        more = len(lines) - _MOST_LINES
+        left_out = [f"... and {more} more; --format json has them all"] if more > 0 else []
+        yield Listing("Not the same", (*lines[:_MOST_LINES], *left_out))
+
+
+def _json(diff: Diff, view: View) -> str:
+    return msgspec.json.format(msgspec.json.encode(diff), indent=2).decode()
+
+
+_REPORTERS: dict[str, Callable[[Diff, View], str]] = {
+    "table": lambda diff, view: table.document_text(diff_document(diff, view.width), view),
+    "json": _json,
+    "markdown": lambda diff, view: markdown.document_text(diff_document(diff, _WIDE), view),
+    "html": lambda diff, view: html.document_page(diff_document(diff, _WIDE)),
+}
+
+DIFF_FORMATS = tuple(_REPORTERS)
+"""Names of the formats, the default first."""
+
+
+def render_diff(
+    diff: Diff, format: str, *, color: bool = False, width: int = 100, unicode: bool = True
+) -> str:
+    """A diff as text in one of `DIFF_FORMATS`; `width`, `color` and `unicode` matter to tables."""
+    return _REPORTERS[format](diff, View(color, width, unicode))

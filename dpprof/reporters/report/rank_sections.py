@@ -1,0 +1,133 @@
+"""The tables of a report that have a row per rank: time, bubbles, who was waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from dpprof.analysis.model import RankFigures, Report, TimeFigures
+from dpprof.reporters.blocks.cells import Cell, Section
+from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
+from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE, EXPOSED_STATES, MEMORY, OVERLAP
+
+MOST_RANKS = 16
+"""Rows of a table of ranks; the worst come first, the rest are counted."""
+MOST_WAITED_FOR = 5
+
+
+def worst_first(report: Report) -> list[RankFigures]:
+    """The ranks by bubble, largest first."""
+    return sorted(report.ranks, key=lambda rank: (-rank.bubble_ns, rank.rank))
+
+
+def rank_name(rank: RankFigures, report: Report) -> str:
+    """``0``, or ``3 (pp 1)`` where ranks and pipeline ranks differ."""
+    same = all(one.rank == one.pp_rank for one in report.ranks)
+    return str(rank.rank) if same else f"{rank.rank} (pp {rank.pp_rank})"
+
+
+def unit_of(report: Report) -> TimeUnit:
+    """The unit of all times of a report."""
+    return time_unit(report.step_ns)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of a table of ranks: a time per step and its share of the window."""
+
+    title: str
+    time_ns: Callable[[TimeFigures], int | None]
+
+
+def _state_columns(report: Report, states: Sequence[str]) -> Iterator[_Column]:
+    """A column for each of the states that occur."""
+    for state in states:
+        if report.total.states_ns[state]:
+            title = state.replace(".", " ").replace("bubble ", "")
+            yield _Column(title, lambda figures, state=state: figures.states_ns[state])  # type: ignore[misc]
+
+
+def time_section(report: Report) -> Section:
+    """A row per rank: computing, communicating hidden and exposed, idle."""
+    columns = [
+        _Column("compute", lambda figures: figures.states_ns[COMPUTE]),
+        _Column("overlap", lambda figures: figures.states_ns[OVERLAP]),
+        *_state_columns(report, (*EXPOSED_STATES, MEMORY)),
+        _Column("bubble", lambda figures: figures.bubble_ns),
+    ]
+    return _rank_section(report, "Time", columns, ("hidden", lambda f: share_text(f.hidden_share)))
+
+
+def bubble_section(report: Report) -> Section:
+    """A row per rank: its bubble beside the ideal one, and by cause."""
+    unit, steps = unit_of(report), max(len(report.per_step), 1)
+    ideal = {} if report.ideal is None else {one.rank: one for one in report.ideal.ranks}
+
+    def ideal_text(figures: TimeFigures) -> str:
+        if isinstance(figures, RankFigures):
+            return unit.text(ideal[figures.rank].bubble_ns / steps) if ideal else unit.text(None)
+        mean = sum(one.bubble_ns for one in ideal.values()) / max(len(ideal), 1) / steps
+        return unit.text(mean if ideal else None)
+
+    columns = [
+        _Column("bubble", lambda figures: figures.bubble_ns),
+        *_state_columns(report, BUBBLE_STATES),
+    ]
+    section = _rank_section(report, "Bubbles by cause", columns, ("ideal", ideal_text))
+    return section if ideal else replace(section, notes=(*section.notes, _no_ideal(report)))
+
+
+def waited_section(report: Report) -> Section:
+    """Who the others waited for, most first, with the share of all ranks' bubbles."""
+    unit, steps = unit_of(report), max(len(report.per_step), 1)
+    rows = []
+    for one in report.waited_for[:MOST_WAITED_FOR]:
+        share = one.bubble_ns / report.total.bubble_ns if report.total.bubble_ns else None
+        cells = (Cell(unit.text(one.bubble_ns / steps)), Cell(share_text(share)))
+        rows.append((Cell(str(one.rank)), *cells))
+    title = f"Waited for ({unit.name} per step of other ranks' bubbles, share of all bubbles)"
+    return Section(title, ("rank", "bubble", "share"), tuple(rows))
+
+
+def _no_ideal(report: Report) -> str:
+    known = report.schedule is not None
+    reason = "see the warnings" if known else "the schedule of the run is not known"
+    return f"ideal: n/a, {reason}"
+
+
+def _rank_section(
+    report: Report,
+    title: str,
+    columns: Sequence[_Column],
+    last: tuple[str, Callable[[TimeFigures], str]],
+) -> Section:
+    unit, steps = unit_of(report), max(len(report.per_step), 1)
+    ranks = worst_first(report)
+
+    def row(name: str, figures: TimeFigures, ranks: int) -> tuple[Cell, ...]:
+        values = [column.time_ns(figures) for column in columns]
+        cells = [
+            Cell(unit.text(None))
+            if value is None
+            else Cell(
+                unit.text(value / steps / ranks),
+                share_text(value / figures.window_ns if figures.window_ns else None),
+            )
+            for value in values
+        ]
+        return (Cell(name), *cells, Cell(last[1](figures)))
+
+    shown = [row(rank_name(rank, report), rank, 1) for rank in ranks[:MOST_RANKS]]
+    if len(ranks) > 1:
+        shown.append(row("mean", report.total, len(ranks)))
+    return Section(
+        f"{title} ({unit.name} per step, share of the step; worst rank first)",
+        ("rank", *(column.title for column in columns), last[0]),
+        tuple(shown),
+        _left_out(ranks),
+    )
+
+
+def _left_out(ranks: Sequence[RankFigures]) -> tuple[str, ...]:
+    more = len(ranks) - MOST_RANKS
+    return (f"... and {more} more ranks; --format json has them all",) if more > 0 else ()
