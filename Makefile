@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml constraints.txt
 screenshots: $(STAMP) browser
 	test -e $(DEMO)/1f1b/run.json || $(BIN)/dpprof profile --schedule dualpipe,1f1b --pp 8 \
 		--micro-batches 20 --device emulated --force -o $(DEMO) >/dev/null
-	$(BIN)/python -m dashboards.screenshots $(DEMO)/dualpipe $(DEMO)/1f1b -o docs/images
+	$(BIN)/python -m docs.images.make_screenshots $(DEMO)/dualpipe $(DEMO)/1f1b -o docs/images
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info

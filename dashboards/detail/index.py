@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.detail.columns import Columns, Lanes, Pixels, columns
-from dashboards.detail.names import Codes
-from dashboards.detail.pieces import (
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.detail.names import Codes
+from dpprof.dashboards.detail.pieces import (
     COLORINGS,
     Pieces,
     RankColumns,
@@ -20,7 +20,7 @@ from dashboards.detail.pieces import (
     slot_pieces,
     with_unlisted,
 )
-from dashboards.library import LibraryRun
+from dpprof.dashboards.detail.pixel_columns import Columns, Lanes, Pixels, columns
 from dpprof.tables.columns import END, KIND, LANE, RANK, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, MEMORY
 

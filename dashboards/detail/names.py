@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dashboards.theme import COMPONENT_COLORS, OPERATION_COLORS
+from dpprof.dashboards.view.theme import COMPONENT_COLORS, OPERATION_COLORS
 from dpprof.tables.kinds import BUBBLE_STATES, KINDS
 
 NOTHING = ""

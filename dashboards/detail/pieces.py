@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.detail.names import CODES, UNKNOWN, UNLISTED, WAIT, Codes, codes_of
+from dpprof.dashboards.detail.names import CODES, UNKNOWN, UNLISTED, WAIT, Codes, codes_of
 from dpprof.tables.columns import (
     COMPONENT,
     END,

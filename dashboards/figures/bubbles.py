@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.figures.abreast import abreast, bound_mark, rank_bars_axis
-from dashboards.figures.overlap import RunReport, most_ranks
-from dashboards.figures.png import hexadecimal, mix
-from dashboards.figures.scales import color_scale, gap_px, rows_px
-from dashboards.figures.states import pattern, state_marker
-from dashboards.regions import LENGTH
-from dashboards.theme import Theme, template
+from dpprof.dashboards.data.bubble_regions import LENGTH
+from dpprof.dashboards.figures.overlap import RunReport, most_ranks
+from dpprof.dashboards.figures.png import hexadecimal, mix
+from dpprof.dashboards.figures.scales import color_scale, gap_px, rows_px
+from dpprof.dashboards.figures.side_by_side import abreast, bound_mark, rank_bars_axis
+from dpprof.dashboards.figures.states import pattern, state_marker
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import CAUSE_RANK, PHASE, STATE
 from dpprof.tables.kinds import BUBBLE_STATES
@@ -90,7 +90,10 @@ def cause_name(state: str) -> str:
 
 @dataclass(frozen=True)
 class RunCauses:
-    """Bubbles of a run by phase, cause and rank waited for (`dashboards.regions.by_cause`)."""
+    """Bubbles of a run by phase, cause and rank waited for.
+
+    Source: `dpprof.dashboards.data.bubble_regions.by_cause`.
+    """
 
     id: str
     table: pd.DataFrame
@@ -185,7 +188,7 @@ def _waited_nodes(path: str, state: str, table: pd.DataFrame) -> list[_Node]:
 
 @dataclass(frozen=True)
 class RunMatrix:
-    """Times between the ranks of a run (`dashboards.regions.waited_matrix`)."""
+    """Times between the ranks of a run (`dpprof.dashboards.data.bubble_regions.waited_matrix`)."""
 
     id: str
     ranks: Sequence[int]
@@ -227,9 +230,10 @@ def waited_map(runs: Sequence[RunMatrix], theme: Theme, unit: TimeUnit) -> Figur
 
 @dataclass(frozen=True)
 class RunIdle:
-    """How idle the ranks of a run are in each time bin (`dashboards.regions.idle_shares`).
+    """How idle the ranks of a run are in each time bin.
 
-    `edges_ns` count from the start of the step.
+    `edges_ns` count from the start of the step. Source:
+    `dpprof.dashboards.data.bubble_regions.idle_shares`.
     """
 
     id: str

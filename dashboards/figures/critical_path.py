@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.detail.path import PIECES
-from dashboards.names import shown_name
-from dashboards.theme import Theme, template
+from dpprof.dashboards.data.kernel_names import shown_name
+from dpprof.dashboards.detail.path import PIECES
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import END, KIND, NAME, RANK, SLOT, START, WHY
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dashboards.figures.difference import OTHERS, Change
-from dashboards.figures.states import state_name
-from dashboards.theme import Theme, template
 from dpprof.analysis.diff.model import Diff, Part
+from dpprof.dashboards.figures.difference import OTHERS, Change
+from dpprof.dashboards.figures.states import state_name
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dashboards.figures.states import state_name
-from dashboards.theme import BETTER_COLOR, WORSE_COLOR, Theme, template
 from dpprof.analysis.model import Report
+from dpprof.dashboards.figures.states import state_name
+from dpprof.dashboards.view.theme import BETTER_COLOR, WORSE_COLOR, Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import COMPUTE, OVERLAP, STATES
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dashboards.exposures import LABEL, Grid
-from dashboards.figures.abreast import abreast
-from dashboards.figures.scales import color_scale, gap_px, rows_px
-from dashboards.theme import Theme, template
+from dpprof.dashboards.data.exposure_tables import LABEL, Grid
+from dpprof.dashboards.figures.scales import color_scale, gap_px, rows_px
+from dpprof.dashboards.figures.side_by_side import abreast
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import COUNT
 
@@ -91,7 +91,7 @@ def _scaled(times: npt.NDArray[np.int64], by: int) -> list[list[float]]:
 
 @dataclass(frozen=True)
 class RunSpread:
-    """A distribution of a run (`dashboards.exposures.spread`)."""
+    """A distribution of a run (`dpprof.dashboards.data.exposure_tables.spread`)."""
 
     id: str
     table: pd.DataFrame

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.figures.states import pattern
-from dashboards.theme import Theme, template
 from dpprof.analysis.model import KindReport
+from dpprof.dashboards.figures.states import pattern
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import KINDS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.theme import Theme, template
+from dpprof.dashboards.view.theme import Theme, template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboards.curves import EVERYTHING, NAMES, REST, UNTOLD, RankCurve, name_of_rest
-from dashboards.figures.abreast import abreast, bound_mark, rank_bars_axis
-from dashboards.figures.overlap import RunReport, most_ranks
-from dashboards.figures.states import pattern
-from dashboards.theme import Theme, template
 from dpprof.analysis.model import MemoryFigures
+from dpprof.dashboards.data.memory_curves import (
+    EVERYTHING,
+    NAMES,
+    REST,
+    UNTOLD,
+    RankCurve,
+    name_of_rest,
+)
+from dpprof.dashboards.figures.overlap import RunReport, most_ranks
+from dpprof.dashboards.figures.side_by_side import abreast, bound_mark, rank_bars_axis
+from dpprof.dashboards.figures.states import pattern
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import ByteUnit, TimeUnit, bytes_text
 from dpprof.tables.columns import ACTIVATIONS, COMMUNICATION_BUFFERS
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from dashboards.exposures import LABEL
-from dashboards.figures.abreast import abreast, rank_bars_axis
-from dashboards.figures.png import hexadecimal, mix
-from dashboards.figures.states import pattern
-from dashboards.theme import Theme
 from dpprof.analysis.model import Report
+from dpprof.dashboards.data.exposure_tables import LABEL
+from dpprof.dashboards.figures.png import hexadecimal, mix
+from dpprof.dashboards.figures.side_by_side import abreast, rank_bars_axis
+from dpprof.dashboards.figures.states import pattern
+from dpprof.dashboards.view.theme import Theme
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import COUNT, EXPOSED, HIDDEN
 from dpprof.tables.kinds import COMMUNICATION_KINDS
@@ -110,7 +110,10 @@ def _rank_bars(report: Report, kind: str, part: str, unit: TimeUnit) -> dict[str
 
 @dataclass(frozen=True)
 class RunOperations:
-    """Operations of a run (`dashboards.exposures.by_operation`), and its ranks times its steps."""
+    """Operations of a run, and its ranks times its steps.
+
+    Source: `dpprof.dashboards.data.exposure_tables.by_operation`.
+    """
 
     id: str
     table: pd.DataFrame

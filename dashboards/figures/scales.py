@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboards.theme import Theme
+from dpprof.dashboards.view.theme import Theme
 
 _LIGHT = [(0.0, "#F4F1EA"), (0.5, "#E8A33D"), (1.0, "#A0330A")]
 _DARK = [(0.0, "#232B36"), (0.5, "#B8741A"), (1.0, "#FFC46B")]

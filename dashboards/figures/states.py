@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dashboards.theme import Theme, template
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import STATES
 

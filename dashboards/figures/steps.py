@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dashboards.figures.states import state_marker, state_name
-from dashboards.figures.step_matrix import MOST_STEPS, StepMatrix
-from dashboards.theme import Theme, template
 from dpprof.analysis.model import Report
+from dpprof.dashboards.figures.states import state_marker, state_name
+from dpprof.dashboards.figures.step_matrix import MOST_STEPS, StepMatrix
+from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import byte_unit, time_unit
 from dpprof.tables.kinds import STATES
 

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from dashboards.page import Page
+from dpprof.dashboards.view.page import Page
 
 __all__ = ["Page", "all_pages"]
 

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboards.comparing import Compared, compared, shown_step
-from dashboards.figures.bubbles import (
+from dpprof.dashboards.data.bubble_regions import (
+    by_cause,
+    idle_shares,
+    step_regions,
+    waited_matrix,
+    window_of,
+)
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.figures.bubbles import (
     RunCauses,
     RunIdle,
     RunMatrix,
@@ -18,15 +25,14 @@ from dashboards.figures.bubbles import (
     idle_map,
     waited_map,
 )
-from dashboards.figures.overlap import RunReport
-from dashboards.library import LibraryRun
-from dashboards.page import Context, Page
-from dashboards.parts.choices import choices
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, empty, note, panel
-from dashboards.parts.table import Column, Row, table
-from dashboards.parts.worst_regions import ALL, worst_regions
-from dashboards.regions import by_cause, idle_shares, step_regions, waited_matrix, window_of
+from dpprof.dashboards.figures.overlap import RunReport
+from dpprof.dashboards.parts.choices import choices
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, empty, note, panel
+from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.worst_regions import ALL, worst_regions
+from dpprof.dashboards.view.compared_runs import Compared, compared, shown_step
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.kinds import BUBBLE_STATES
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.comparing import compared
-from dashboards.detail.path import path_bars
-from dashboards.figures.critical_path import path_figure, rank_shares
-from dashboards.library import Library, LibraryRun
-from dashboards.links import timeline_link
-from dashboards.names import shown_name
-from dashboards.page import Context, Page
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, empty, note, panel
-from dashboards.parts.table import Column, Row, bar, table
-from dashboards.parts.zoom import zoom_callback, zoom_id
-from dashboards.shell import view_step
-from dashboards.state import Selection
 from dpprof.analysis.critical_path.walk import critical_path
 from dpprof.analysis.model import StepFigures
+from dpprof.dashboards.data.kernel_names import shown_name
+from dpprof.dashboards.data.library import Library, LibraryRun
+from dpprof.dashboards.detail.path import path_bars
+from dpprof.dashboards.figures.critical_path import path_figure, rank_shares
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, empty, note, panel
+from dpprof.dashboards.parts.table import Column, Row, bar, table
+from dpprof.dashboards.parts.zoom import zoom_callback, zoom_id
+from dpprof.dashboards.view.compared_runs import compared
+from dpprof.dashboards.view.links import timeline_link
+from dpprof.dashboards.view.page import Context, Page
+from dpprof.dashboards.view.state import Selection
+from dpprof.dashboards.view.steps import view_step
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, SLOT, START, STEP, WHY
 

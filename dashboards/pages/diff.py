@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dashboards.comparing import Compared, compared
-from dashboards.figures.diff import (
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.model import Diff
+from dpprof.dashboards.data.library import Library, LibraryRun
+from dpprof.dashboards.figures.diff import (
     LEVELS,
     change_map,
     rank_rows,
     stage_rows,
     waterfall_changes,
 )
-from dashboards.figures.difference import waterfall
-from dashboards.library import Library, LibraryRun
-from dashboards.page import Context, Page
-from dashboards.parts.changed_regions import PRESENCE, PRESENCES, region_panel
-from dashboards.parts.choices import choices
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, empty, note, notes, panel
-from dashboards.parts.section import section_table
-from dashboards.shell import badge
-from dpprof.analysis.diff.diff_runs import diff_runs
-from dpprof.analysis.diff.model import Diff
+from dpprof.dashboards.figures.difference import waterfall
+from dpprof.dashboards.parts.badge import badge
+from dpprof.dashboards.parts.changed_regions import PRESENCE, PRESENCES, region_panel
+from dpprof.dashboards.parts.choices import choices
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, empty, note, notes, panel
+from dpprof.dashboards.parts.section import section_table
+from dpprof.dashboards.view.compared_runs import Compared, compared
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.cells import Section
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.diff.render import diff_document

@@ -6,19 +6,19 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dashboards.comparing import compared
-from dashboards.figures.kinds import kind_bars
-from dashboards.kinds import kinds_of, suspects, total_ns, unmatched
-from dashboards.library import LibraryRun
-from dashboards.names import shown_name
-from dashboards.page import Context, Page
-from dashboards.parts.choices import choices
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, note, notes, panel
-from dashboards.parts.section import section_table
-from dashboards.parts.table import Column, Row, table
-from dashboards.parts.tile import Tile, tiles
 from dpprof.analysis.model import ExplainedKind, KindReport
+from dpprof.dashboards.data.kernel_names import shown_name
+from dpprof.dashboards.data.kinds import kinds_of, suspects, total_ns, unmatched
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.figures.kinds import kind_bars
+from dpprof.dashboards.parts.choices import choices
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, note, notes, panel
+from dpprof.dashboards.parts.section import section_table
+from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.tile import Tile, tiles
+from dpprof.dashboards.view.compared_runs import compared
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.errors import DpprofError
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
 from dpprof.reporters.report.kinds import kind_sections, kind_warnings, short_name

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dashboards.comparing import compared, shown_step
-from dashboards.curves import MOST_POINTS, RankCurve, rank_curve, whole_span
-from dashboards.figures.memory import curve_figure, peak_bars
-from dashboards.figures.overlap import RunReport
-from dashboards.library import Library, LibraryRun
-from dashboards.page import Context, Page
-from dashboards.parts.choices import choices
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, empty, note, panel
-from dashboards.parts.section import section_table
-from dashboards.shell import picker
 from dpprof.analysis.model import RankFigures
+from dpprof.dashboards.data.library import Library, LibraryRun
+from dpprof.dashboards.data.memory_curves import MOST_POINTS, RankCurve, rank_curve, whole_span
+from dpprof.dashboards.figures.memory import curve_figure, peak_bars
+from dpprof.dashboards.figures.overlap import RunReport
+from dpprof.dashboards.parts.choices import choices
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, empty, note, panel
+from dpprof.dashboards.parts.picker import picker
+from dpprof.dashboards.parts.section import section_table
+from dpprof.dashboards.view.compared_runs import compared, shown_step
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit, byte_unit, bytes_text
 from dpprof.reporters.report.sections import memory_section
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dashboards.comparing import compared
-from dashboards.exposures import ALL, BY
-from dashboards.figures.distribution import RunGrid, RunSpread, heat_maps, spread_boxes
-from dashboards.figures.overlap import RunOperations, RunReport, operation_bars, rank_bars
-from dashboards.library import LibraryRun
-from dashboards.operations import Operations
-from dashboards.page import Context, Page
-from dashboards.parts.choices import choices
-from dashboards.parts.graph import graph
-from dashboards.parts.kind_table import kind_table
-from dashboards.parts.longest_operations import longest_operations
-from dashboards.parts.panel import columns, empty, note, notes, panel
+from dpprof.dashboards.data.exposure_tables import ALL, BY
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.data.operations import Operations
+from dpprof.dashboards.figures.distribution import RunGrid, RunSpread, heat_maps, spread_boxes
+from dpprof.dashboards.figures.overlap import RunOperations, RunReport, operation_bars, rank_bars
+from dpprof.dashboards.parts.choices import choices
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.kind_table import kind_table
+from dpprof.dashboards.parts.longest_operations import longest_operations
+from dpprof.dashboards.parts.panel import columns, empty, note, notes, panel
+from dpprof.dashboards.view.compared_runs import compared
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from dashboards.comparing import Compared, compared, shown_step, unlike
-from dashboards.figures.difference import state_changes, waterfall
-from dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
-from dashboards.headline import (
+from dpprof.analysis.model import Report
+from dpprof.analysis.report.side_by_side import compare
+from dpprof.dashboards.data.headline import (
     Headline,
     change_text,
     headlines,
@@ -17,16 +16,17 @@ from dashboards.headline import (
     mean_ns,
     value_text,
 )
-from dashboards.library import LibraryRun
-from dashboards.links import region_link
-from dashboards.page import Context, Page
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, note, notes, panel
-from dashboards.parts.section import section_table
-from dashboards.parts.tile import Tile, tiles
-from dashboards.shell import badge
-from dpprof.analysis.model import Report
-from dpprof.analysis.report.side_by_side import compare
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.figures.difference import state_changes, waterfall
+from dpprof.dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
+from dpprof.dashboards.parts.badge import badge
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, note, notes, panel
+from dpprof.dashboards.parts.section import section_table
+from dpprof.dashboards.parts.tile import Tile, tiles
+from dpprof.dashboards.view.compared_runs import Compared, compared, shown_step, unlike
+from dpprof.dashboards.view.links import region_link
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.reporters.report.comparison import comparison_sections
 from dpprof.reporters.report.sentences import path_words, region_words, run_words, step_words

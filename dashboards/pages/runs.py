@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.downloads import perfetto_links
-from dashboards.library import LibraryRun
-from dashboards.page import Context, Page
+from dpprof.dashboards.app.downloads import perfetto_links
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import time_unit
 from dpprof.reporters.report.sentences import run_words, source_words, step_words
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from dashboards.figures.step_matrix import METRICS, StepMatrix, step_matrix
-from dashboards.figures.steps import rank_spread, rank_steps, step_times
-from dashboards.library import LibraryRun
-from dashboards.page import Context, Page
-from dashboards.parts.choices import choices
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, note, panel
-from dashboards.parts.table import Column, Row, table
-from dashboards.parts.tile import Tile, tiles
 from dpprof.analysis.model import Report, StepFigures
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.figures.step_matrix import METRICS, StepMatrix, step_matrix
+from dpprof.dashboards.figures.steps import rank_spread, rank_steps, step_times
+from dpprof.dashboards.parts.choices import choices
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, note, panel
+from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.tile import Tile, tiles
+from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.kinds import COMPUTE, OVERLAP
 

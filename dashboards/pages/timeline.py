@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dashboards.detail.index import LANES
-from dashboards.downloads import perfetto_button
-from dashboards.fields import control_id
-from dashboards.figures.loading import loading_figure
-from dashboards.library import IDEAL, Library
-from dashboards.page import Context, Page
-from dashboards.shell import picker
-from dashboards.state import COLORS
-from dashboards.timeline.act import act
-from dashboards.timeline.panel import details, tip
-from dashboards.timeline.view import picture, scene_of
+from dpprof.dashboards.app.downloads import perfetto_button
+from dpprof.dashboards.data.library import IDEAL, Library
+from dpprof.dashboards.detail.index import LANES
+from dpprof.dashboards.figures.loading import loading_figure
+from dpprof.dashboards.parts.picker import picker
+from dpprof.dashboards.timeline.interaction import act
+from dpprof.dashboards.timeline.panel import details, tip
+from dpprof.dashboards.timeline.view import picture, scene_of
+from dpprof.dashboards.view.changes import control_id
+from dpprof.dashboards.view.page import Context, Page
+from dpprof.dashboards.view.state import COLORS
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -163,7 +163,7 @@ def _draws(app: Dash, library: Library) -> None:
     """Draws what the URL says."""
     from dash import Input, Output, no_update
 
-    from dashboards.app import context_of
+    from dpprof.dashboards.app.app import context_of
 
     @app.callback(
         Output("timeline", "figure"),
@@ -185,7 +185,7 @@ def _answers(app: Dash, library: Library) -> None:
     """Tells what the pointer is at, and turns clicks and keys into changes of the view."""
     from dash import Input, Output, State, no_update
 
-    from dashboards.app import context_of
+    from dpprof.dashboards.app.app import context_of
 
     where = [State("url", "pathname"), State("url", "search"), State("screen", "data")]
 

@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from dashboards.figures.difference import state_changes, waterfall
-from dashboards.figures.loading import loading_figure
-from dashboards.headline import change_text, headlines, is_better, value_text
-from dashboards.library import Library, LibraryRun
-from dashboards.page import Context, Page
-from dashboards.parts.graph import graph
-from dashboards.parts.panel import columns, note, notes, panel
-from dashboards.parts.section import section_table
-from dashboards.parts.tile import Tile, tiles
-from dashboards.parts.zoom import zoom_callback, zoom_id
-from dashboards.shell import badge, error_panel
-from dashboards.state import ViewState
-from dashboards.timeline.view import picture
-from dashboards.what_if.asked import LAYERS, OPTIONS, WhatIf, measured_of, what_if_of
-from dashboards.what_if.controls import choice
-from dashboards.what_if.costs import step_of_costs
-from dashboards.what_if.simulated import as_it_ran, beside, report_of, simulated
 from dpprof.analysis.model import Report
 from dpprof.analysis.report.side_by_side import compare
+from dpprof.dashboards.app.shell import error_panel
+from dpprof.dashboards.data.headline import change_text, headlines, is_better, value_text
+from dpprof.dashboards.data.library import Library, LibraryRun
+from dpprof.dashboards.figures.difference import state_changes, waterfall
+from dpprof.dashboards.figures.loading import loading_figure
+from dpprof.dashboards.parts.badge import badge
+from dpprof.dashboards.parts.graph import graph
+from dpprof.dashboards.parts.panel import columns, note, notes, panel
+from dpprof.dashboards.parts.section import section_table
+from dpprof.dashboards.parts.tile import Tile, tiles
+from dpprof.dashboards.parts.zoom import zoom_callback, zoom_id
+from dpprof.dashboards.timeline.view import picture
+from dpprof.dashboards.view.page import Context, Page
+from dpprof.dashboards.view.state import ViewState
+from dpprof.dashboards.what_if.controls import choice
+from dpprof.dashboards.what_if.costs import step_of_costs
+from dpprof.dashboards.what_if.request import LAYERS, OPTIONS, WhatIf, measured_of, what_if_of
+from dpprof.dashboards.what_if.simulated import as_it_ran, beside, report_of, simulated
 from dpprof.errors import DpprofError
 from dpprof.reporters.blocks.units import TimeUnit, time_unit
 from dpprof.reporters.report.comparison import comparison_sections
@@ -195,7 +196,7 @@ def _sections(reports: Sequence[Report]) -> list[Component]:
 def _callbacks(app: Dash, library: Library) -> None:
     from dash import Input, Output, no_update
 
-    from dashboards.app import context_of
+    from dpprof.dashboards.app.app import context_of
 
     zoom_callback(_KEY)(app, library)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from dashboards.library import Library, LibraryRun
-from dashboards.links import timeline_link
-from dashboards.page import Context
-from dashboards.parts.choices import choices
-from dashboards.parts.panel import note, panel
-from dashboards.parts.table import Column, Row, table
-from dashboards.state import Selection
 from dpprof.analysis.diff.bubble_changes import Longest, RegionChange, RegionChanges, region_changes
+from dpprof.dashboards.data.library import Library, LibraryRun
+from dpprof.dashboards.parts.choices import choices
+from dpprof.dashboards.parts.panel import note, panel
+from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.view.links import timeline_link
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.state import Selection
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
 from dpprof.reporters.diff.sentences import signed
 

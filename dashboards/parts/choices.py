@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dashboards.page import Context
+from dpprof.dashboards.view.page import Context
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashboards.theme import GRAPH_CONFIG
+from dpprof.dashboards.view.theme import GRAPH_CONFIG
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.library import LibraryRun
-from dashboards.parts.table import Column, Row, table, unknown
 from dpprof.analysis.model import KindFigures, RankFigures
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.parts.table import Column, Row, table, unknown
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashboards.comparing import fine_unit
-from dashboards.exposures import short_name
-from dashboards.library import LibraryRun
-from dashboards.links import timeline_link
-from dashboards.operations import Operations
-from dashboards.page import Context
-from dashboards.parts.panel import empty, panel
-from dashboards.parts.table import Column, Row, known_table
-from dashboards.state import Selection
+from dpprof.dashboards.data.exposure_tables import short_name
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.data.operations import Operations
+from dpprof.dashboards.parts.panel import empty, panel
+from dpprof.dashboards.parts.table import Column, Row, known_table
+from dpprof.dashboards.view.compared_runs import fine_unit
+from dpprof.dashboards.view.links import timeline_link
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.state import Selection
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
 from dpprof.tables.columns import EXPOSED, KIND, NAME, SLOT
 

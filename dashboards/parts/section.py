@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.parts.panel import note
-from dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.panel import note
+from dpprof.dashboards.parts.table import Column, Row, table
 from dpprof.reporters.blocks.cells import Cell, Section
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.comparing import fine_unit, shown_step
-from dashboards.library import LibraryRun
-from dashboards.links import region_link
-from dashboards.page import Context
-from dashboards.parts.choices import option_link
-from dashboards.parts.panel import empty, panel
-from dashboards.parts.table import Column, Row, table
-from dashboards.regions import LENGTH, region_figures, step_regions, window_of
 from dpprof.analysis.model import RegionFigures
+from dpprof.dashboards.data.bubble_regions import LENGTH, region_figures, step_regions, window_of
+from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.parts.choices import option_link
+from dpprof.dashboards.parts.panel import empty, panel
+from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.view.compared_runs import fine_unit, shown_step
+from dpprof.dashboards.view.links import region_link
+from dpprof.dashboards.view.page import Context
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text
 from dpprof.reporters.report.sentences import reason_words
 from dpprof.tables.columns import STATE

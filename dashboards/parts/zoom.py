@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dashboards.library import Library
+from dpprof.dashboards.data.library import Library
 
 if TYPE_CHECKING:
     from dash import Dash

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboards.detail.names import CODES, NAMES, UNKNOWN, UNLISTED, WAIT
-from dashboards.figures.png import data_url, png
-from dashboards.figures.timeline_paint import Strip, paint, palette
-from dashboards.theme import Theme, theme_named
+from dpprof.dashboards.detail.names import CODES, NAMES, UNKNOWN, UNLISTED, WAIT
+from dpprof.dashboards.figures.png import data_url, png
+from dpprof.dashboards.timeline.picture_pixels import Strip, paint, palette
+from dpprof.dashboards.view.theme import Theme, theme_named
 from dpprof.tables.kinds import BUBBLE_STATES
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dashboards.page import Context
-from dashboards.timeline.ends import End, ends_of
-from dashboards.timeline.facts import facts_of, title_of
-from dashboards.timeline.lookup import BUBBLE, Hit, hit_at, hit_of
-from dashboards.timeline.scene import Scene
-from dashboards.timeline.view import scene_of
+from dpprof.dashboards.timeline.arrows import End, ends_of
+from dpprof.dashboards.timeline.hit_test import BUBBLE, Hit, hit_at, hit_of
+from dpprof.dashboards.timeline.scene import Scene
+from dpprof.dashboards.timeline.tooltips import facts_of, title_of
+from dpprof.dashboards.timeline.view import scene_of
+from dpprof.dashboards.view.page import Context
 from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dashboards.detail.columns import Pixels
-from dashboards.detail.index import LANES, Index, make_index, step_window
-from dashboards.figures.timeline import MARGIN, timeline_figure
-from dashboards.figures.timeline_drawn import NOTHING, Drawn, Selected, strips
-from dashboards.figures.timeline_rows import Group, Rows, make_rows
-from dashboards.library import Library, LibraryRun
-from dashboards.shell import run_name
-from dashboards.theme import Theme
+from dpprof.dashboards.data.library import Library, LibraryRun
+from dpprof.dashboards.detail.index import LANES, Index, make_index, step_window
+from dpprof.dashboards.detail.pixel_columns import Pixels
+from dpprof.dashboards.parts.badge import run_name
+from dpprof.dashboards.timeline.picture import MARGIN, timeline_figure
+from dpprof.dashboards.timeline.picture_model import NOTHING, Drawn, Selected, strips
+from dpprof.dashboards.timeline.picture_rows import Group, Rows, make_rows
+from dpprof.dashboards.view.theme import Theme
 from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dashboards.detail.index import LANES, P2P_LANE, SLOTS
-from dashboards.figures.timeline import MARGIN, timeline_figure
-from dashboards.figures.timeline_drawn import Drawn, strips
-from dashboards.page import Context
-from dashboards.ranges import ranges_text
-from dashboards.timeline.ends import ends_of, selected_of
-from dashboards.timeline.legend import legend, names_in
-from dashboards.timeline.lookup import hit_of
-from dashboards.timeline.scene import Scene, Wanted, make_scene, plot_width
+from dpprof.dashboards.detail.index import LANES, P2P_LANE, SLOTS
+from dpprof.dashboards.timeline.arrows import ends_of, selected_of
+from dpprof.dashboards.timeline.hit_test import hit_of
+from dpprof.dashboards.timeline.legend import legend, names_in
+from dpprof.dashboards.timeline.picture import MARGIN, timeline_figure
+from dpprof.dashboards.timeline.picture_model import Drawn, strips
+from dpprof.dashboards.timeline.scene import Scene, Wanted, make_scene, plot_width
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.ranges import ranges_text
 from dpprof.reporters.blocks.units import share_text, time_unit
 
 if TYPE_CHECKING:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.fields import control_id
-from dashboards.page import Context
-from dashboards.parts.panel import note, panel
-from dashboards.shell import picker
-from dashboards.what_if.asked import (
+from dpprof.costs.load import builtin_costs
+from dpprof.dashboards.parts.panel import note, panel
+from dpprof.dashboards.parts.picker import picker
+from dpprof.dashboards.view.changes import control_id
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.what_if.costs import default_costs
+from dpprof.dashboards.what_if.request import (
     COMMUNICATION,
     COSTS,
     LAYERS,
@@ -18,8 +20,6 @@ from dashboards.what_if.asked import (
     WhatIf,
     measured_of,
 )
-from dashboards.what_if.costs import default_costs
-from dpprof.costs.load import builtin_costs
 from dpprof.schedules.registry import schedule_names, schedule_summaries
 from dpprof.simulate.walk import COMMUNICATIONS
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from dashboards.library import Library, LibraryRun
 from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.costs.load import builtin_costs, load_costs
 from dpprof.costs.profile import CostProfile
+from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.errors import DpprofError
 from dpprof.runs.events import HeldEvents
 from dpprof.runs.run import Run

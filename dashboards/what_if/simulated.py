@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from dashboards.library import Library, LibraryRun, analyzed
-from dashboards.timeline.lookup import Recent
-from dashboards.what_if.asked import WhatIf
-from dashboards.what_if.costs import costs_of
 from dpprof.analysis.model import Report
+from dpprof.dashboards.data.library import Library, LibraryRun, analyzed
+from dpprof.dashboards.timeline.hit_test import Recent
+from dpprof.dashboards.what_if.costs import costs_of
+from dpprof.dashboards.what_if.request import WhatIf
 from dpprof.errors import DpprofError
 from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.simulate.run import simulated_run

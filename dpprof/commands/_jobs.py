@@ -21,7 +21,7 @@ from dpprof.schedules.form import schedule_to_json
 from dpprof.schedules.schedule import Schedule
 
 if TYPE_CHECKING:
-    from reference_impl.job import Job
+    from dpprof.reference.job import Job
 
 
 _RANKS = "dualpipe,1f1b"
@@ -59,7 +59,7 @@ def make_jobs(request: Request) -> list[Job]:
     """Every job of the request, checked before the first one starts."""
     if importlib.util.find_spec("torch") is None:
         raise DpprofError("profiling needs torch: pip install 'dpprof[profile]'")
-    from reference_impl.job import Job, resolve_device
+    from dpprof.reference.job import Job, resolve_device
 
     pp = request.pp or _default_pp(request.ep * request.dp)
     schedules = _schedules(request, pp)
@@ -151,7 +151,7 @@ def _model_of(
     if device == "emulated":
         profile = load_costs(request.costs)
         return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
-    from reference_impl.presets import preset, with_sizes
+    from dpprof.reference.model.presets import preset, with_sizes
 
     config = preset(request.model)
     config = with_sizes(config, request.sizes)

@@ -15,7 +15,7 @@ from dpprof.commands.analyze import run_folders
 from dpprof.errors import DpprofError
 
 if TYPE_CHECKING:
-    from dashboards.library import Library
+    from dpprof.dashboards.data.library import Library
     from dpprof.runs.run import Run
 
 DEFAULT_PORT = 8050
@@ -60,11 +60,11 @@ def command(
     trace file. Serves this machine alone until Ctrl-C, which ends it with exit code 0.
     """
     check_installed("the dashboard", _NEEDED)
-    from dashboards.serve import LOCAL_HOSTS, address_of, listen, serve
+    from dpprof.dashboards.app.serve import LOCAL_HOSTS, address_of, listen, serve
 
     listener = listen(host, port)
     library = load_library(runs, baseline, ReadingOptions(executor, scheduler), wanted)
-    from dashboards.app import make_app
+    from dpprof.dashboards.app.app import make_app
 
     app = make_app(library)
     if host not in LOCAL_HOSTS:
@@ -87,8 +87,8 @@ def load_library(
     runs: Sequence[str], baseline: str | None, reading: ReadingOptions, wanted: dict[str, Any]
 ) -> Library:
     """All runs and the baseline, ready to be shown; wanted: more of `load_run`'s arguments."""
-    from dashboards.library import Library, path_ids
-    from dashboards.timeline.scene import index_of
+    from dpprof.dashboards.data.library import Library, path_ids
+    from dpprof.dashboards.timeline.scene import index_of
 
     paths = [path for run in runs for path in run_folders(run)]
     base = _baseline(paths, baseline)

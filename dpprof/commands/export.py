@@ -92,7 +92,7 @@ def _write_report(runs: list[str], baseline: str | None, path: Path, how: _How) 
 
     reading, wanted, force = how
     check_installed("an html report", ("dash", "plotly"))
-    from dashboards.static import check_report, write_report
+    from dpprof.dashboards.app.static_report import check_report, write_report
 
     check_report(path, force=force)
     if baseline is not None and wanted["snapshots"]:

@@ -16,12 +16,12 @@ import click
 from dpprof.commands._jobs import Request, make_jobs
 from dpprof.commands._output import Output
 from dpprof.commands._place import check_targets, make_empty, partial_of, put_in_place
-from reference_impl.presets import PRESETS
+from dpprof.reference.model.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reference_impl.job import Job
+    from dpprof.reference.job import Job
 
 _DEVICES = ("auto", "cuda", "cpu", "emulated")
 
@@ -144,7 +144,7 @@ def _runner(job: Job, folders: list[Path]) -> Iterator[Callable[[Job], None]]:
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield _launch
         return
-    from reference_impl.join import joined_world
+    from dpprof.reference.launch.torchrun import joined_world
 
     def clean_up() -> None:
         for folder in folders:
@@ -169,7 +169,7 @@ def _run_into_place(job: Job, folder: Path, run: Callable[[Job], None], first: b
 
 
 def _launch(job: Job) -> None:
-    from reference_impl.launch import launch
+    from dpprof.reference.launch.local_ranks import launch
 
     with _progress(job) as advance:
         launch(job, advance)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.distributed as dist
 from torch import Tensor
 
-from reference_impl.dispatchers.contract import Dispatcher, ExchangePlace
-from reference_impl.exchange import ExchangePlan
+from dpprof.reference.dispatchers.contract import Dispatcher, ExchangePlace
+from dpprof.reference.model.exchange import ExchangePlan
 
 
 class AllToAll:

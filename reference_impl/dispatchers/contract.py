@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from reference_impl.exchange import ExchangePlan
+from dpprof.errors import DpprofError
+from dpprof.reference.model.config import DISPATCHERS
+from dpprof.reference.model.exchange import ExchangePlan
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,12 @@ class Dispatcher(Protocol):
 
     def bring_back(self, rows: Tensor, plan: ExchangePlan) -> Tensor:
         """Rows, as they were received, back to where they came from; gives them in send order."""
+
+
+def make_dispatcher(name: str, place: ExchangePlace) -> Dispatcher:
+    """The dispatcher called `name`; raises `DpprofError` where it is unknown or cannot run here."""
+    if name not in DISPATCHERS:
+        raise DpprofError(f"no dispatcher {name!r}; use one of {', '.join(DISPATCHERS)}")
+    module = importlib.import_module(f"dpprof.reference.dispatchers.{name.replace('-', '_')}")
+    dispatcher: Dispatcher = module.make(place)
+    return dispatcher

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from dpprof.errors import DpprofError
-from reference_impl.dispatchers.contract import Dispatcher, ExchangePlace
-from reference_impl.exchange import ExchangePlan
+from dpprof.reference.dispatchers.contract import Dispatcher, ExchangePlace
+from dpprof.reference.model.exchange import ExchangePlan
 
 
 class DeepEP:

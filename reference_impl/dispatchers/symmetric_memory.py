@@ -13,8 +13,8 @@ from typing import Protocol
 from torch import Tensor
 
 from dpprof.errors import DpprofError
-from reference_impl.dispatchers.contract import Dispatcher, ExchangePlace
-from reference_impl.exchange import ExchangePlan
+from dpprof.reference.dispatchers.contract import Dispatcher, ExchangePlace
+from dpprof.reference.model.exchange import ExchangePlan
 
 Copy = Callable[[Tensor, Tensor], None]
 """``copy(to, from)`` of equal shapes; `from` may be another GPU's memory."""
@@ -88,7 +88,7 @@ def make(place: ExchangePlace) -> Dispatcher:
             "the dispatcher symmetric-memory needs several GPUs of one node; "
             "use --set dispatcher=all-to-all"
         )
-    from reference_impl.dispatchers.copy_kernel import copy_with
+    from dpprof.reference.dispatchers.copy_kernel import copy_with
 
     try:
         peers = _TorchPeers(place)

@@ -21,9 +21,9 @@ from typing import Any
 
 from bench_scale import write_rank
 
-from dashboards.app import make_app
-from dashboards.library import Library
-from dashboards.timeline.scene import index_of
+from dpprof.dashboards.app.app import make_app
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.timeline.scene import index_of
 from dpprof.runs.workers import map_forked
 from dpprof.trace.load import load_run
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from reference_impl import grouped
-from reference_impl.grouped import (
+from dpprof.reference.model import grouped
+from dpprof.reference.model.grouped import (
     RowGroups,
     add_grouped_weight_gradient,
     grouped_input_gradient,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dashboards.library import Library
-from dashboards.page import Context
-from dashboards.state import ViewState
-from dashboards.theme import LIGHT, Theme
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.state import ViewState
+from dpprof.dashboards.view.theme import LIGHT, Theme
 from dpprof.runs.run import Run
 from dpprof.trace.load import load_run
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dashboards.app import context_of, make_app
-from dashboards.library import Library
-from dashboards.pages import all_pages
-from dashboards.state import ViewState
+from dpprof.dashboards.app.app import context_of, make_app
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.pages import all_pages
+from dpprof.dashboards.view.state import ViewState
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboards.comparing import compared, unlike
-from dashboards.pages import bubbles, memory, overlap
+from dpprof.dashboards.pages import bubbles, memory, overlap
+from dpprof.dashboards.view.compared_runs import compared, unlike
 
 
 @pytest.fixture

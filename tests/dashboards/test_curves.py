@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards.curves import EVERYTHING, MOST_POINTS, UNTOLD, rank_curve, thinned, whole_span
-from dashboards.library import Library
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.data.memory_curves import (
+    EVERYTHING,
+    MOST_POINTS,
+    UNTOLD,
+    rank_curve,
+    thinned,
+    whole_span,
+)
 from dpprof.runs.manifest import RankPlace
 
 STATIC = {"parameter_bytes": 10, "gradient_bytes": 20, "optimizer_bytes": 30}

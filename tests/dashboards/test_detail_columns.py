@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.detail.columns import Lanes, Pixels, columns
-from dashboards.detail.longest import Longest
+from dpprof.dashboards.detail.longest import Longest
+from dpprof.dashboards.detail.pixel_columns import Lanes, Pixels, columns
 
 
 def lanes_of(lanes):

@@ -9,7 +9,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.detail.path import PIECES, path_bars
+from dpprof.dashboards.detail.path import PIECES, path_bars
 from dpprof.tables.columns import PATH, make_table
 
 

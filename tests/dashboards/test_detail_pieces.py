@@ -7,9 +7,9 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.detail.index import lane_names
-from dashboards.detail.names import CODES, NAMES, UNKNOWN
-from dashboards.detail.pieces import RankColumns, bubble_pieces, lane_pieces, slot_pieces
+from dpprof.dashboards.detail.index import lane_names
+from dpprof.dashboards.detail.names import CODES, NAMES, UNKNOWN
+from dpprof.dashboards.detail.pieces import RankColumns, bubble_pieces, lane_pieces, slot_pieces
 from dpprof.tables.columns import EVENTS, REGIONS, SLOTS, make_table
 
 KINDS = ("compute", "p2p", "dispatch")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.exposures import (
+from dpprof.dashboards.data.exposure_tables import (
     BY,
     MOST_COLUMNS,
     MOST_ROWS,

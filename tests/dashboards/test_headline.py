@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from dashboards.headline import Headline, change_text, headlines, is_better, mean_ns, value_text
 from dpprof.analysis.report.analyze import analyze
+from dpprof.dashboards.data.headline import (
+    Headline,
+    change_text,
+    headlines,
+    is_better,
+    mean_ns,
+    value_text,
+)
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.runs.run import Run
 

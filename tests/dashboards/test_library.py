@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.library import Library, path_ids, unique_ids
+from dpprof.dashboards.data.library import Library, path_ids, unique_ids
 from dpprof.errors import DpprofError
 from dpprof.trace.load import load_run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.names import shown_name
+from dpprof.dashboards.data.kernel_names import shown_name
 
 
 def test_short_names_stay_whole() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.figures.png import data_url, mix, png, rgb
+from dpprof.dashboards.figures.png import data_url, mix, png, rgb
 
 
 def read_png(data):

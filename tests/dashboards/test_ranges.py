@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.ranges import ranges_text, read_ranges
+from dpprof.dashboards.view.ranges import ranges_text, read_ranges
 
 
 @given(st.sets(st.integers(0, 99)))

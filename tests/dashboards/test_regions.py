@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.regions import (
+from dpprof.dashboards.data.bubble_regions import (
     by_cause,
     idle_shares,
     region_figures,

@@ -10,8 +10,8 @@ import urllib.request
 
 import pytest
 
-from dashboards.app import make_app
-from dashboards.serve import address_of, guard, listen, serve
+from dpprof.dashboards.app.app import make_app
+from dpprof.dashboards.app.serve import address_of, guard, listen, serve
 from dpprof.errors import DpprofError
 
 

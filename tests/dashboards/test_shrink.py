@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dashboards.shrink import quantized
+from docs.images.shrink_png import quantized
 
 
 def restored(numbers: np.ndarray, palette: list[tuple[int, int, int]]) -> np.ndarray:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.fields import changed, control_id
-from dashboards.state import (
+from dpprof.dashboards.view.changes import changed, control_id
+from dpprof.dashboards.view.state import (
     COLORS,
     SELECTED,
     THEMES,

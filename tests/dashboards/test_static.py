@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dashboards.library import Library
-from dashboards.pages import all_pages
-from dashboards.static import check_report, report_html, write_report
 from dpprof.cli import run as dpprof
+from dpprof.dashboards.app.static_report import check_report, report_html, write_report
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.pages import all_pages
 from dpprof.errors import EXIT_OK, EXIT_WRONG_USE, DpprofError
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
@@ -104,7 +104,7 @@ def test_an_error_of_a_page_is_in_its_place(library: Library, monkeypatch: Any) 
         type(page)(key="memory", title="Memory", order=1, layout=broken) if one is page else one
         for one in all_pages()
     ]
-    monkeypatch.setattr("dashboards.static.all_pages", lambda: changed)
+    monkeypatch.setattr("dpprof.dashboards.app.static_report.all_pages", lambda: changed)
     assert "no &lt;b&gt;such&lt;/b&gt; thing; do without" in report_html(library)
 
 

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from dashboards.detail.names import NAMES
-from dashboards.figures.png import rgb
-from dashboards.figures.timeline_paint import palette
-from dashboards.theme import (
+from dpprof.dashboards.detail.names import NAMES
+from dpprof.dashboards.figures.png import rgb
+from dpprof.dashboards.timeline.picture_pixels import palette
+from dpprof.dashboards.view.theme import (
     BUBBLE_COLORS,
     BUBBLE_PATTERNS,
     COMPONENT_COLORS,

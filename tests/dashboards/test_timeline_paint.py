@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dashboards.detail.names import CODES, NAMES
-from dashboards.figures.png import rgb
-from dashboards.figures.timeline_paint import LEVELS, Strip, paint, palette
-from dashboards.theme import LIGHT
+from dpprof.dashboards.detail.names import CODES, NAMES
+from dpprof.dashboards.figures.png import rgb
+from dpprof.dashboards.timeline.picture_pixels import LEVELS, Strip, paint, palette
+from dpprof.dashboards.view.theme import LIGHT
 
 PER_CODE = len(palette(LIGHT)) // len(NAMES)
 

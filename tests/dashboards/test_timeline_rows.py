@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboards.figures.timeline_rows import Group, heights_for, make_rows
+from dpprof.dashboards.timeline.picture_rows import Group, heights_for, make_rows
 
 LANES = [(0, "slots"), (1, "compute"), (2, "communication"), (3, "p2p"), (4, "bubbles")]
 

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.detail.names import CODES, NAMES
-from dashboards.figures.timeline_drawn import strips
-from dashboards.figures.timeline_labels import short_label
-from dashboards.library import Library
-from dashboards.state import Selection
-from dashboards.theme import LIGHT
-from dashboards.timeline.ends import ends_of, selected_of
-from dashboards.timeline.facts import facts_of, title_of
-from dashboards.timeline.lookup import hit_at, hit_of, longest_bubble, neighbour
-from dashboards.timeline.scene import MOST_RANKS, Wanted, make_scene, scene_figure
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.detail.names import CODES, NAMES
+from dpprof.dashboards.timeline.arrows import ends_of, selected_of
+from dpprof.dashboards.timeline.hit_test import hit_at, hit_of, longest_bubble, neighbour
+from dpprof.dashboards.timeline.picture_labels import short_label
+from dpprof.dashboards.timeline.picture_model import strips
+from dpprof.dashboards.timeline.scene import MOST_RANKS, Wanted, make_scene, scene_figure
+from dpprof.dashboards.timeline.tooltips import facts_of, title_of
+from dpprof.dashboards.view.state import Selection
+from dpprof.dashboards.view.theme import LIGHT
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import EVENTS, SLOTS, make_table

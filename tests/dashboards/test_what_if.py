@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from dashboards.library import Library
-from dashboards.page import Context
-from dashboards.state import ViewState
-from dashboards.theme import LIGHT
-from dashboards.what_if import costs
-from dashboards.what_if.asked import WhatIf, measured_of, what_if_of
-from dashboards.what_if.costs import costs_of
-from dashboards.what_if.simulated import Beside, beside, simulated
 from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.analysis.report.analyze import analyze
 from dpprof.commands._reading import ReadingOptions
 from dpprof.commands.dashboard import load_library
 from dpprof.costs.load import load_costs
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.state import ViewState
+from dpprof.dashboards.view.theme import LIGHT
+from dpprof.dashboards.what_if import costs
+from dpprof.dashboards.what_if.costs import costs_of
+from dpprof.dashboards.what_if.request import WhatIf, measured_of, what_if_of
+from dpprof.dashboards.what_if.simulated import Beside, beside, simulated
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run

@@ -9,22 +9,22 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the reference implementation needs torch")
 
-from dpprof.schedules.components import component_program  # noqa: E402
-from dpprof.schedules.registry import make_schedule  # noqa: E402
-from reference_impl import grouped  # noqa: E402
-from reference_impl.channels import Channels, ProcessGroupWire  # noqa: E402
-from reference_impl.grouped import (  # noqa: E402
+from dpprof.reference.executors.model import ModelExecutor  # noqa: E402
+from dpprof.reference.model import grouped  # noqa: E402
+from dpprof.reference.model.grouped import (  # noqa: E402
     RowGroups,
     add_grouped_weight_gradient,
     grouped_input_gradient,
     grouped_linear,
 )
-from reference_impl.lanes import make_lane  # noqa: E402
-from reference_impl.mesh import Mesh, make_groups  # noqa: E402
-from reference_impl.model_executor import ModelExecutor  # noqa: E402
-from reference_impl.presets import preset  # noqa: E402
-from reference_impl.runtime import Runtime  # noqa: E402
-from reference_impl.unpipelined import unpipelined_step  # noqa: E402
+from dpprof.reference.model.presets import preset  # noqa: E402
+from dpprof.reference.model.unpipelined import unpipelined_step  # noqa: E402
+from dpprof.reference.runtime.channels import Channels, ProcessGroupWire  # noqa: E402
+from dpprof.reference.runtime.lanes import make_lane  # noqa: E402
+from dpprof.reference.runtime.mesh import Mesh, make_groups  # noqa: E402
+from dpprof.reference.runtime.runtime import Runtime  # noqa: E402
+from dpprof.schedules.components import component_program  # noqa: E402
+from dpprof.schedules.registry import make_schedule  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 
@@ -107,7 +107,7 @@ def test_the_grouped_kernel_equals_the_loop(one_gpu, monkeypatch):
 @pytest.mark.parametrize("sms", [1, 20])
 def test_the_copy_kernel_copies(one_gpu, sms):
     pytest.importorskip("triton", reason="the copy kernel needs Triton")
-    from reference_impl.dispatchers.copy_kernel import copy_with
+    from dpprof.reference.dispatchers.symmetric_memory import copy_with
 
     source = torch.randn(1000, 333, device=one_gpu).to(torch.bfloat16)
     to = torch.zeros_like(source)
@@ -119,9 +119,8 @@ def test_symmetric_memory_of_one_rank(one_gpu):
     """Set up, write, barrier, pull, on one GPU; several are needed to see it move over NVLink."""
     import torch.distributed as dist
 
-    from reference_impl.dispatchers.contract import ExchangePlace
-    from reference_impl.dispatchers.registry import make_dispatcher
-    from reference_impl.exchange import ExchangePlan
+    from dpprof.reference.dispatchers.contract import ExchangePlace, make_dispatcher
+    from dpprof.reference.model.exchange import ExchangePlan
 
     place = ExchangePlace(dist.group.WORLD, 64, 128, torch.bfloat16, one_gpu, 8)
     dispatcher = make_dispatcher("symmetric-memory", place)

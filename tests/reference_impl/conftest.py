@@ -9,9 +9,9 @@ from functools import cache
 import pytest
 import torch
 
-from reference_impl.config import ModelConfig
-from reference_impl.presets import preset
-from reference_impl.unpipelined import StepResult, unpipelined_step
+from dpprof.reference.model.config import ModelConfig
+from dpprof.reference.model.presets import preset
+from dpprof.reference.model.unpipelined import StepResult, unpipelined_step
 
 # Test processes share the cores: threads within an operator would only fight each other.
 torch.set_num_threads(1)

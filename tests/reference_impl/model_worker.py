@@ -20,14 +20,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from dpprof.reference.executors.model import ModelExecutor
+from dpprof.reference.model.config import ModelConfig
+from dpprof.reference.runtime.channels import Channels, ProcessGroupWire
+from dpprof.reference.runtime.lanes import make_lane
+from dpprof.reference.runtime.mesh import Mesh, make_groups
+from dpprof.reference.runtime.runtime import Runtime
 from dpprof.schedules.components import component_program
 from dpprof.schedules.registry import make_schedule
-from reference_impl.channels import Channels, ProcessGroupWire
-from reference_impl.config import ModelConfig
-from reference_impl.lanes import make_lane
-from reference_impl.mesh import Mesh, make_groups
-from reference_impl.model_executor import ModelExecutor
-from reference_impl.runtime import Runtime
 
 CPU = torch.device("cpu")
 

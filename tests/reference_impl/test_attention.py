@@ -6,10 +6,10 @@ import math
 
 import torch
 
-from reference_impl.attention import attention, rotary_table
-from reference_impl.operators import PLAIN
-from reference_impl.parameters import make_parameters
-from reference_impl.presets import preset
+from dpprof.reference.model.attention import attention, rotary_table
+from dpprof.reference.model.operators import PLAIN
+from dpprof.reference.model.parameters import make_parameters
+from dpprof.reference.model.presets import preset
 
 CPU = torch.device("cpu")
 

@@ -17,12 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
-from reference_impl.dispatchers.contract import ExchangePlace
-from reference_impl.dispatchers.names import DISPATCHERS
-from reference_impl.dispatchers.registry import make_dispatcher
-from reference_impl.dispatchers.symmetric_memory import SymmetricMemory
-from reference_impl.exchange import ExchangePlan
-from reference_impl.grouped import RowGroups
+from dpprof.reference.dispatchers.contract import ExchangePlace, make_dispatcher
+from dpprof.reference.dispatchers.symmetric_memory import SymmetricMemory
+from dpprof.reference.model.config import DISPATCHERS
+from dpprof.reference.model.exchange import ExchangePlan
+from dpprof.reference.model.grouped import RowGroups
 
 PLACE = ExchangePlace(None, 8, 4, torch.float32, torch.device("cpu"), 20)
 
@@ -105,7 +104,7 @@ def test_every_name_is_a_module():
     from importlib.util import find_spec
 
     for name in DISPATCHERS:
-        assert find_spec(f"reference_impl.dispatchers.{name.replace('-', '_')}")
+        assert find_spec(f"dpprof.reference.dispatchers.{name.replace('-', '_')}")
 
 
 def test_a_rank_that_stands_for_many_copies_its_rows():
@@ -174,7 +173,7 @@ def test_the_copy_kernel_under_tritons_interpreter():
     pytest.importorskip("triton", reason="the copy kernel needs Triton")
     script = """
 import torch
-from reference_impl.dispatchers.copy_kernel import copy_with
+from dpprof.reference.dispatchers.symmetric_memory import copy_with
 for count in (1, 8192, 30_001):
     source, to = torch.randn(count), torch.zeros(count)
     copy_with(3)(to, source)

@@ -11,15 +11,15 @@ torch = pytest.importorskip("torch", reason="the reference implementation needs 
 import torch.distributed as dist  # noqa: E402
 
 from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost  # noqa: E402
+from dpprof.reference.executors.emulated import EmulatedExecutor  # noqa: E402
+from dpprof.reference.executors.emulated_messages import Edge  # noqa: E402
+from dpprof.reference.runtime.channels import Channels  # noqa: E402
+from dpprof.reference.runtime.lanes import make_lane  # noqa: E402
+from dpprof.reference.runtime.mesh import Groups, Mesh  # noqa: E402
+from dpprof.reference.runtime.runtime import Runtime  # noqa: E402
 from dpprof.schedules.registry import make_schedule  # noqa: E402
 from dpprof.simulate.engine import simulate  # noqa: E402
 from dpprof.simulate.timing import timing_from_profile  # noqa: E402
-from reference_impl.channels import Channels  # noqa: E402
-from reference_impl.emulated_executor import EmulatedExecutor  # noqa: E402
-from reference_impl.emulated_wire import Edge  # noqa: E402
-from reference_impl.lanes import make_lane  # noqa: E402
-from reference_impl.mesh import Groups, Mesh  # noqa: E402
-from reference_impl.runtime import Runtime  # noqa: E402
 
 CPU = torch.device("cpu")
 COSTS = CostProfile(
@@ -72,7 +72,7 @@ def test_activations_are_all_freed_at_the_end_of_a_step(one_rank):
 
 
 def test_a_large_activation_is_split_into_blocks_that_linux_grants():
-    from reference_impl.emulated_executor import _blocks
+    from dpprof.reference.executors.emulated import _blocks
 
     assert _blocks(0) == []
     assert _blocks(5) == [5]

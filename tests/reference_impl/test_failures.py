@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from reference_impl.failures import Failure, death_of, failure_of, first_failure
+from dpprof.reference.launch.failures import Failure, death_of, failure_of, first_failure
 
 LOST = "[pair.cc:553] Connection closed by peer [127.0.0.1]:22440"
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the reference implementation needs torch")
 
-from reference_impl.lanes import COMPUTE, Done, make_lane  # noqa: E402
+from dpprof.reference.runtime.lanes import COMPUTE, Done, make_lane  # noqa: E402
 
 CPU = torch.device("cpu")
 

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 
 BREAK_RANK = """
     import os, signal, sys
-    from reference_impl import train as module
-    from reference_impl.train import train as real
+    from dpprof.reference.launch import train as module
+    from dpprof.reference.launch.train import train as real
 
     def broken(job, rank, rendezvous, report):
         def step(number):
@@ -35,7 +35,7 @@ def _profile(folder, how, *arguments):
     """Run `dpprof profile` with rank 1 broken in step 1; a module that ranks import breaks it."""
     (folder / "breaker.py").write_text(textwrap.dedent(BREAK_RANK).format(how=how))
     script = (
-        "import reference_impl.launch as launch, dpprof.cli\n"
+        "import dpprof.reference.launch.local_ranks as launch, dpprof.cli\n"
         "real = launch._rank_main\n"
         "import breaking\n"
         "launch._rank_main = breaking.rank_main\n"
@@ -44,7 +44,7 @@ def _profile(folder, how, *arguments):
     (folder / "breaking.py").write_text(
         "def rank_main(*arguments):\n"
         "    import breaker\n"
-        "    from reference_impl.launch import _rank_main\n"
+        "    from dpprof.reference.launch.local_ranks import _rank_main\n"
         "    _rank_main(*arguments)\n"
     )
     command = [sys.executable, "-c", script, "profile", "--device", "emulated", "--schedule"]
@@ -96,7 +96,7 @@ def test_an_interrupt_stops_every_rank_and_leaves_nothing(tmp_path):
 
 
 SLOW_IMPORT = """
-import reference_impl.launch as launch, dpprof.cli
+import dpprof.reference.launch.local_ranks as launch, dpprof.cli
 from multiprocessing import forkserver
 real = launch.multiprocessing.get_context
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from dpprof.errors import DpprofError
+from dpprof.reference.model.config import ModelConfig
+from dpprof.reference.model.data import global_micro_batch, make_batch
+from dpprof.reference.model.parameters import make_parameters
+from dpprof.reference.model.presets import PRESETS, preset
 from dpprof.schedules.registry import make_schedule
-from reference_impl.config import ModelConfig
-from reference_impl.data import global_micro_batch, make_batch
-from reference_impl.parameters import make_parameters
-from reference_impl.presets import PRESETS, preset
 
 CPU = torch.device("cpu")
 

@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_impl.attention import attention, rotary_table, rotate
-from reference_impl.exchange import ExchangePlan
-from reference_impl.grouped import RowGroups, grouped_linear
-from reference_impl.layer import before_dispatch, merge, mlp
-from reference_impl.moe import experts
-from reference_impl.operators import PLAIN, deferred, run_weight_parts
-from reference_impl.parameters import make_parameters
-from reference_impl.segment import run_segment
-from reference_impl.stage import make_stage
-from reference_impl.unpipelined import plan_here, unpipelined_step
+from dpprof.reference.model.attention import attention, rotary_table, rotate
+from dpprof.reference.model.exchange import ExchangePlan
+from dpprof.reference.model.grouped import RowGroups, grouped_linear
+from dpprof.reference.model.layer import before_dispatch, merge, mlp
+from dpprof.reference.model.moe import experts
+from dpprof.reference.model.operators import PLAIN, deferred, run_weight_parts
+from dpprof.reference.model.parameters import make_parameters
+from dpprof.reference.model.segment import run_segment
+from dpprof.reference.model.stage import make_stage
+from dpprof.reference.model.unpipelined import plan_here, unpipelined_step
 
 CPU = torch.device("cpu")
 
@@ -157,7 +157,7 @@ def test_gradients_equal_finite_differences(exact_config, monkeypatch):
                     value += distance * direction[name]
             return parameters
 
-        monkeypatch.setattr("reference_impl.stage.make_parameters", shifted)
+        monkeypatch.setattr("dpprof.reference.model.stage.make_parameters", shifted)
         return unpipelined_step(config, 1).loss
 
     step = 1e-6

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from reference_impl.mesh import Mesh
-from reference_impl.unpipelined import unpipelined_training
+from dpprof.reference.model.unpipelined import unpipelined_training
+from dpprof.reference.runtime.mesh import Mesh
 
 WORKER = Path(__file__).with_name("model_worker.py")
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from dpprof.errors import DpprofError
+from dpprof.reference.executors.model import ModelExecutor
+from dpprof.reference.runtime.in_process import walk_step
+from dpprof.reference.runtime.mesh import Groups, Mesh
 from dpprof.schedules.actions import Slot, parse_slot
 from dpprof.schedules.registry import make_schedule
 from dpprof.schedules.schedule import Placement, Schedule
-from reference_impl.in_process import walk_step
-from reference_impl.mesh import Groups, Mesh
-from reference_impl.model_executor import ModelExecutor
 
 ALONE = Groups(ep=None, mirror=None, edges={})
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
-from reference_impl.exchange import known_plan, plan_exchange
-from reference_impl.expert_copies import add_up_copies, make_copies
-from reference_impl.moe import plan_routing, rows_to_send, weighted_sum
-from reference_impl.operators import PLAIN
-from reference_impl.presets import preset, with_sizes
-from reference_impl.routing import (
+from dpprof.reference.model.exchange import known_plan, plan_exchange
+from dpprof.reference.model.expert_copies import add_up_copies, make_copies
+from dpprof.reference.model.moe import plan_routing, rows_to_send, weighted_sum
+from dpprof.reference.model.operators import PLAIN
+from dpprof.reference.model.presets import preset, with_sizes
+from dpprof.reference.model.routing import (
     balanced_choice,
     balanced_counts,
     best_experts,

@@ -10,9 +10,9 @@ import torch
 
 import dpprof
 from dpprof.errors import DpprofError
-from reference_impl.job import Job, resolve_device
-from reference_impl.lanes import InlineLane
-from reference_impl.staging import StagedLane, make_staged_lane
+from dpprof.reference.job import Job, resolve_device
+from dpprof.reference.runtime.host_staging import StagedLane, make_staged_lane
+from dpprof.reference.runtime.lanes import InlineLane
 
 CPU = torch.device("cpu")
 
@@ -49,10 +49,10 @@ def test_a_shared_step_equals_the_unpipelined_model(tmp_path, exact_config):
     import dataclasses
     import json
 
+    from dpprof.reference.launch.local_ranks import launch
+    from dpprof.reference.model.unpipelined import unpipelined_step
     from dpprof.schedules.form import schedule_to_json
     from dpprof.schedules.registry import make_schedule
-    from reference_impl.launch import launch
-    from reference_impl.unpipelined import unpipelined_step
 
     config = dataclasses.replace(exact_config, layers=4)
     job = Job(

@@ -8,18 +8,19 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dpprof.reference.executors import model_chunk as chunk
+from dpprof.reference.executors.model import ModelExecutor
+from dpprof.reference.model import streams, wires
+from dpprof.reference.runtime import channels as channels_module
+from dpprof.reference.runtime.channels import Channels, in_order_of_production
+from dpprof.reference.runtime.issue_order import issue_order
+from dpprof.reference.runtime.lanes import COMPUTE
+from dpprof.reference.runtime.mesh import Groups, Mesh
+from dpprof.reference.runtime.race_detector import RaceDetector
+from dpprof.reference.runtime.runtime import Runtime
 from dpprof.schedules.actions import parse_slot
 from dpprof.schedules.components import Lane, component_program
 from dpprof.schedules.registry import make_schedule
-from reference_impl import channels as channels_module
-from reference_impl import chunk, streams, wires
-from reference_impl.channels import Channels, in_order_of_production
-from reference_impl.issue_order import issue_order
-from reference_impl.lanes import COMPUTE
-from reference_impl.mesh import Groups, Mesh
-from reference_impl.model_executor import ModelExecutor
-from reference_impl.race_detector import RaceDetector
-from reference_impl.runtime import Runtime
 
 CPU = torch.device("cpu")
 ALONE = Groups(ep=None, mirror=None, edges={})

@@ -8,19 +8,20 @@ from functools import cache
 import pytest
 import torch
 
-from dpprof.schedules.registry import make_schedule
-from reference_impl import chunk, grouped
-from reference_impl.grouped import (
+from dpprof.reference.executors import model_chunk as chunk
+from dpprof.reference.executors.model import ModelExecutor
+from dpprof.reference.executors.optimizer_step import MasterAdamW
+from dpprof.reference.model import grouped
+from dpprof.reference.model.grouped import (
     RowGroups,
     add_grouped_weight_gradient,
     grouped_input_gradient,
     grouped_linear,
 )
-from reference_impl.in_process import walk_step
-from reference_impl.mesh import Groups, Mesh
-from reference_impl.model_executor import ModelExecutor
-from reference_impl.presets import preset
-from reference_impl.training import MasterAdamW
+from dpprof.reference.model.presets import preset
+from dpprof.reference.runtime.in_process import walk_step
+from dpprof.reference.runtime.mesh import Groups, Mesh
+from dpprof.schedules.registry import make_schedule
 
 CPU = torch.device("cpu")
 ALONE = Groups(ep=None, mirror=None, edges={})

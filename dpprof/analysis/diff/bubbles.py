@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dpprof.analysis.diff.change_trees import WAITED_FOR
-from dpprof.analysis.diff.parts import END_OF_STEP, LAUNCH, NOT_KNOWN, START_OF_STEP
+from dpprof.analysis.diff.part_names import END_OF_STEP, LAUNCH, NOT_KNOWN, START_OF_STEP
 from dpprof.analysis.diff.work_accounts import OWN, Cells
 from dpprof.analysis.diff.work_labels import Labels
 from dpprof.analysis.diff.work_rows import BASE, NEW

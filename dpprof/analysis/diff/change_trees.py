@@ -8,7 +8,7 @@ import pandas as pd
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.model import Effect, Part
-from dpprof.analysis.diff.parts import (
+from dpprof.analysis.diff.part_names import (
     ACTIVITY,
     BUBBLE,
     CLASSES,
@@ -18,13 +18,8 @@ from dpprof.analysis.diff.parts import (
     STEP_PART,
     TRANSFERS,
     UNDER_OTHERS,
-    Scale,
-    largest,
-    negative,
-    present,
-    sums_by,
-    whole,
 )
+from dpprof.analysis.diff.parts import Scale, largest, negative, present, sums_by, whole
 from dpprof.analysis.diff.work_accounts import HIDDEN, OWN, TOTAL
 from dpprof.analysis.diff.work_rows import BASE, CLASS, LABEL, NEW, both
 from dpprof.tables.columns import KIND, STATE

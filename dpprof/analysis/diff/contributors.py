@@ -10,7 +10,8 @@ import pandas as pd
 from dpprof.analysis.diff.align_work import Aligned
 from dpprof.analysis.diff.kernel_matching import Match, Name
 from dpprof.analysis.diff.model import KernelDiff, Kernels, Part, Presence, SlotDiff, Slots
-from dpprof.analysis.diff.parts import OTHERS, Scale
+from dpprof.analysis.diff.part_names import OTHERS
+from dpprof.analysis.diff.parts import Scale
 from dpprof.analysis.diff.work_accounts import CALLS, HIDDEN, OWN, Cells
 from dpprof.analysis.diff.work_rows import BASE, NEW, both
 from dpprof.tables.columns import KIND, MICRO_BATCH, NAME, OPERATION, RANK, SLOT, STAGE

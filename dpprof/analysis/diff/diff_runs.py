@@ -17,7 +17,8 @@ from dpprof.analysis.diff.contributors import kernel_calls, kernel_diffs, slot_d
 from dpprof.analysis.diff.kernel_matching import Match, match_names
 from dpprof.analysis.diff.memory import largest_diff, peak_diff
 from dpprof.analysis.diff.model import Diff, Effect, Part, RankDiff, Side
-from dpprof.analysis.diff.parts import CRITICAL_PATH, Scale, common_count, present, whole
+from dpprof.analysis.diff.part_names import CRITICAL_PATH
+from dpprof.analysis.diff.parts import Scale, common_count, present, whole
 from dpprof.analysis.diff.setup_differences import differs, notes
 from dpprof.analysis.diff.stages import stage_diffs
 from dpprof.analysis.diff.step_samples import samples, step_count, too_few

@@ -12,30 +12,7 @@ import pandas as pd
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.model import Effect, Part
-
-STEP_PART = "step"
-COMPUTING = "computing"
-EXPOSED = "exposed"
-BUBBLE = "bubble"
-TRANSFERS = "transfers"
-HIDDEN_PART = "hidden under computing"
-UNDER_OTHERS = "under other transfers"
-ACTIVITY = "activity"
-CRITICAL_PATH = "critical path"
-OTHERS = "others"
-SAME = "same work"
-APPEARED = "appeared"
-WENT = "went"
-MOVED_HERE = "moved here"
-MOVED_AWAY = "moved away"
-CLASSES = (SAME, APPEARED, WENT, MOVED_HERE, MOVED_AWAY)
-LAUNCH = "launch"
-START_OF_STEP = "start of the step"
-END_OF_STEP = "end of the step"
-NOT_KNOWN = "not known"
-NO_PEER = (LAUNCH, START_OF_STEP, END_OF_STEP, NOT_KNOWN, OTHERS)
-"""What ends a bubble without anything that another rank does."""
-
+from dpprof.analysis.diff.part_names import OTHERS
 
 MOST_PARTS = 30
 """Operations or causes that are listed one by one."""

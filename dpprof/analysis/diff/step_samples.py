@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.diff.parts import BUBBLE, COMPUTING, EXPOSED, STEP_PART
+from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED, STEP_PART
 from dpprof.analysis.diff.work_accounts import Cells
 from dpprof.tables.columns import RANK, STEP
 from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE, EXPOSED_STATES, MEMORY, OVERLAP, STATES

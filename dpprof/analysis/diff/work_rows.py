@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.diff.align_work import KEY, Aligned
-from dpprof.analysis.diff.parts import APPEARED, MOVED_AWAY, MOVED_HERE, SAME, WENT, Scale, add_up
+from dpprof.analysis.diff.part_names import APPEARED, MOVED_AWAY, MOVED_HERE, SAME, WENT
+from dpprof.analysis.diff.parts import Scale, add_up
 from dpprof.analysis.diff.work_accounts import CALLS, TIMES, TOTAL
 from dpprof.tables.columns import COMPONENT, KIND, NAME, OPERATION, RANK
 

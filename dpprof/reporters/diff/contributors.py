@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dpprof.analysis.diff.model import KernelDiff, MemoryDiff, Part, SlotDiff
-from dpprof.analysis.diff.parts import BUBBLE, COMPUTING, EXPOSED
+from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import UNKNOWN, ByteUnit, byte_unit
 from dpprof.reporters.diff.kernel_names import shown_names

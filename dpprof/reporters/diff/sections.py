@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.model import Part
-from dpprof.analysis.diff.parts import (
+from dpprof.analysis.diff.part_names import (
     APPEARED,
     BUBBLE,
     EXPOSED,

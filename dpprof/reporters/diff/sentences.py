@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from dpprof.analysis.diff.model import Bytes, Diff, Effect, Part, RankDiff, Side
-from dpprof.analysis.diff.parts import BUBBLE, COMPUTING, EXPOSED
+from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, time_unit
 from dpprof.reporters.report.sentences import run_words, source_words
 from dpprof.tables.kinds import OVERLAP

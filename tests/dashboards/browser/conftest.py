@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.browser import find_chromium, headless_browser, served
 from dpprof.errors import DpprofError
+from tests.dashboards.browser.chromium import find_chromium, headless_browser, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
-    from dashboards.library import Library
+    from dpprof.dashboards.data.library import Library
 
 ROOT = Path(__file__).resolve().parents[3]
 MOST_BYTES = 1_000_000
@@ -182,9 +182,9 @@ def pp8(browser: Browser, pp8_pair: Path) -> Iterator[Served]:
 
 
 def _serve(*paths: Path) -> Iterator[Served]:
-    from dashboards.app import make_app
-    from dashboards.library import Library, path_ids
-    from dashboards.serve import guard
+    from dpprof.dashboards.app.app import make_app
+    from dpprof.dashboards.app.serve import guard
+    from dpprof.dashboards.data.library import Library, path_ids
     from dpprof.trace.load import load_run
 
     names = [str(path) for path in paths]

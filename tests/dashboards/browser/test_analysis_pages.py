@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.headline import headlines, value_text
-from dashboards.regions import LENGTH, step_regions
+from dpprof.dashboards.data.bubble_regions import LENGTH, step_regions
+from dpprof.dashboards.data.headline import headlines, value_text
 from dpprof.reporters.blocks.units import share_text, time_unit
 
 if TYPE_CHECKING:

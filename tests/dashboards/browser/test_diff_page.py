@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.pages.diff import diff_of
-from dashboards.parts.changed_regions import regions_of
+from dpprof.dashboards.pages.diff import diff_of
+from dpprof.dashboards.parts.changed_regions import regions_of
 from dpprof.reporters.diff.sentences import answer, signed, unit_of_diff
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.browser import served
+from tests.dashboards.browser.chromium import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dashboards.kinds import kinds_of, total_ns, unmatched
+from dpprof.dashboards.data.kinds import kinds_of, total_ns, unmatched
 from dpprof.reporters.blocks.units import share_text, time_unit
 
 if TYPE_CHECKING:

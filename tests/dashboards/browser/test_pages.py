@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.pages import all_pages
+from dpprof.dashboards.pages import all_pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.app import make_app
-from dashboards.browser import served
-from dashboards.library import Library
-from dashboards.pages import all_pages
+from dpprof.dashboards.app.app import make_app
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.pages import all_pages
 from dpprof.trace.load import load_run
+from tests.dashboards.browser.chromium import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

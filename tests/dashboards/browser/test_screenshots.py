@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from dashboards.app import known_of
-from dashboards.screenshots import shots
-from dashboards.state import parse
+from docs.images.make_screenshots import shots
+from dpprof.dashboards.app.app import known_of
+from dpprof.dashboards.view.state import parse
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -23,7 +23,7 @@ def test_a_picture_is_small_and_as_large_as_the_window(browser: Browser, tmp_pat
     runs = [str(ROOT / "traces" / name) for name in ("dualpipe", "1f1b")]
     how = ["-o", str(tmp_path / "new"), "--only", "diff", "--only", "timeline"]
     done = subprocess.run(
-        [sys.executable, "-m", "dashboards.screenshots", *runs, *how],
+        [sys.executable, "-m", "docs.images.make_screenshots", *runs, *how],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.static import write_report
+from dpprof.dashboards.app.static_report import write_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dashboards.timeline.facts import facts_of, region_of, title_of
-from dashboards.timeline.lookup import hit_of, longest_bubble
-from dashboards.timeline.scene import Wanted, make_scene, plot_width
+from dpprof.dashboards.timeline.hit_test import hit_of, longest_bubble
+from dpprof.dashboards.timeline.scene import Wanted, make_scene, plot_width
+from dpprof.dashboards.timeline.tooltips import facts_of, region_of, title_of
 from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def test_a_click_on_a_bubble_tells_what_it_waited_for(
 
 
 def _selection(page: Page) -> Any:
-    from dashboards.state import Selection
+    from dpprof.dashboards.view.state import Selection
 
     what, run, *numbers = address(page)["select"].split(":")
     return Selection(what, run, *map(int, numbers))

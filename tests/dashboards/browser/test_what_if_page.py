@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dashboards.what_if.asked import WhatIf
-from dashboards.what_if.simulated import simulated
+from dpprof.dashboards.what_if.request import WhatIf
+from dpprof.dashboards.what_if.simulated import simulated
 from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.figures.bubbles import (
+from dpprof.dashboards.figures.bubbles import (
     RunCauses,
     RunIdle,
     RunMatrix,
@@ -16,8 +16,8 @@ from dashboards.figures.bubbles import (
     idle_map,
     waited_map,
 )
-from dashboards.figures.png import rgb
-from dashboards.theme import DARK, LIGHT
+from dpprof.dashboards.figures.png import rgb
+from dpprof.dashboards.view.theme import DARK, LIGHT
 from dpprof.reporters.blocks.units import TimeUnit
 
 MS = TimeUnit("ms", 10**6)

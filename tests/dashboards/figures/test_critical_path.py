@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards.detail.path import path_bars
-from dashboards.figures.critical_path import path_figure, rank_shares
-from dashboards.parts.zoom import zoomed
-from dashboards.theme import DARK, LIGHT
+from dpprof.dashboards.detail.path import path_bars
+from dpprof.dashboards.figures.critical_path import path_figure, rank_shares
+from dpprof.dashboards.parts.zoom import zoomed
+from dpprof.dashboards.view.theme import DARK, LIGHT
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import PATH, make_table
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from dashboards.figures.diff import (
+from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.model import Diff
+from dpprof.costs.load import load_costs
+from dpprof.dashboards.figures.diff import (
     LEVELS,
     change_map,
     leaves,
@@ -14,11 +17,8 @@ from dashboards.figures.diff import (
     stage_rows,
     waterfall_changes,
 )
-from dashboards.figures.difference import OTHERS, Change, waterfall
-from dashboards.theme import DARK, LIGHT
-from dpprof.analysis.diff.diff_runs import diff_runs
-from dpprof.analysis.diff.model import Diff
-from dpprof.costs.load import load_costs
+from dpprof.dashboards.figures.difference import OTHERS, Change, waterfall
+from dpprof.dashboards.view.theme import DARK, LIGHT
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run

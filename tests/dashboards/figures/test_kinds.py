@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from dashboards.figures.kinds import MATCHED, UNMATCHED, kind_bars
-from dashboards.kinds import NO_RULE, kinds_of, suspects, total_ns, unmatched
-from dashboards.library import Library
-from dashboards.pages.kinds import _quoted
-from dashboards.theme import LIGHT
 from dpprof.analysis.model import ExplainedKind, KindReport
 from dpprof.analysis.report.explain_kinds import explain
+from dpprof.dashboards.data.kinds import NO_RULE, kinds_of, suspects, total_ns, unmatched
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.figures.kinds import MATCHED, UNMATCHED, kind_bars
+from dpprof.dashboards.pages.kinds import _quoted
+from dpprof.dashboards.view.theme import LIGHT
 from dpprof.errors import DpprofError
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.trace.load import explain_kinds, load_run

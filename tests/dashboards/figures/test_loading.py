@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dashboards.figures.loading import loading_figure
-from dashboards.pages import timeline, what_if
-from dashboards.theme import DARK, LIGHT, Theme
+from dpprof.dashboards.figures.loading import loading_figure
+from dpprof.dashboards.pages import timeline, what_if
+from dpprof.dashboards.view.theme import DARK, LIGHT, Theme
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])

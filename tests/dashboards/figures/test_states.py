@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards.figures.difference import (
+from dpprof.analysis.report.analyze import analyze
+from dpprof.dashboards.figures.difference import (
     COMPUTING,
     OTHERS,
     Change,
     state_changes,
     waterfall,
 )
-from dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
-from dashboards.theme import DARK, LIGHT
-from dpprof.analysis.report.analyze import analyze
+from dpprof.dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
+from dpprof.dashboards.view.theme import DARK, LIGHT
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import EXPOSED_STATES
 

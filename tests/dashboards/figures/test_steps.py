@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from dashboards.figures.step_matrix import METRICS, MOST_RANKS, step_matrix
-from dashboards.figures.steps import rank_spread, rank_steps, step_times
-from dashboards.theme import DARK, LIGHT
 from dpprof.analysis.report.analyze import analyze
+from dpprof.dashboards.figures.step_matrix import METRICS, MOST_RANKS, step_matrix
+from dpprof.dashboards.figures.steps import rank_spread, rank_steps, step_times
+from dpprof.dashboards.view.theme import DARK, LIGHT
 
 MS = 1_000_000
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dashboards.pages.bubbles import layout
-from dashboards.regions import LENGTH, step_regions
+from dpprof.dashboards.data.bubble_regions import LENGTH, step_regions
+from dpprof.dashboards.pages.bubbles import layout
 from dpprof.reporters.blocks.units import share_text, time_unit
 from dpprof.tables.kinds import BUBBLE_STATES
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.pages import critical_path, kinds
+from dpprof.dashboards.pages import critical_path, kinds
 
 
 @pytest.mark.parametrize("page", [critical_path, kinds])

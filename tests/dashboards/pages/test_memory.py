@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dashboards.curves import whole_span
-from dashboards.figures.memory import peak_parts
-from dashboards.pages.memory import layout, zoomed
 from dpprof.analysis.model import MemoryFigures
+from dpprof.dashboards.data.memory_curves import whole_span
+from dpprof.dashboards.figures.memory import peak_parts
+from dpprof.dashboards.pages.memory import layout, zoomed
 from dpprof.reporters.blocks.units import byte_unit, bytes_text, time_unit
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dashboards.exposures import BY
-from dashboards.operations import exposure_of
-from dashboards.pages.overlap import layout
+from dpprof.dashboards.data.exposure_tables import BY
+from dpprof.dashboards.data.operations import exposure_of
+from dpprof.dashboards.pages.overlap import layout
 from dpprof.reporters.blocks.units import share_text, time_unit
 
 KINDS = ("p2p", "dispatch", "combine")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dashboards.headline import change_text, headlines, value_text
-from dashboards.pages.overview import layout
 from dpprof.analysis.report.side_by_side import compare
+from dpprof.dashboards.data.headline import change_text, headlines, value_text
+from dpprof.dashboards.pages.overview import layout
 from dpprof.reporters.blocks.units import share_text, time_unit
 
 

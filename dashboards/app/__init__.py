@@ -1,0 +1,1 @@
+"""The Dash app around the pages, the server, and the report in one file."""

@@ -1,0 +1,160 @@
+"""The Dash app: the shell around the pages, and the way from the URL to what is shown."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dpprof.dashboards.app.downloads import offer_downloads
+from dpprof.dashboards.app.shell import controls, empty_shell, error_panel, navigation, notes
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.pages import all_pages
+from dpprof.dashboards.view.changes import changed
+from dpprof.dashboards.view.page import Context, Page
+from dpprof.dashboards.view.state import Known, ViewState, parse
+from dpprof.dashboards.view.theme import theme_named
+from dpprof.errors import DpprofError
+
+if TYPE_CHECKING:
+    from dash import Dash
+
+_ASSETS = Path(__file__).parents[1] / "assets"
+_SCREEN = {"width": 1280, "dark": False}
+"""What is taken for the browser's window before it has said how large it is."""
+
+
+def make_app(library: Library) -> Dash:
+    """The app over the runs of a library; nothing it serves comes from elsewhere."""
+    from dash import Dash
+
+    app = Dash(
+        __name__,
+        title="dpprof",
+        update_title="",
+        assets_folder=str(_ASSETS),
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        on_error=_report_error,
+    )
+    app.layout = empty_shell()
+    known = known_of(library)
+    _register_show(app, library)
+    _register_change(app, known)
+    offer_downloads(app.server, library)
+    for page in all_pages():
+        if page.callbacks is not None:
+            page.callbacks(app, library)
+    return app
+
+
+def known_of(library: Library) -> Known:
+    """What URLs of this dashboard may name."""
+    return Known({page.key: page.options for page in all_pages()}, library.all_ids)
+
+
+def context_of(
+    library: Library, path: str | None, search: str | None, screen: Mapping[str, Any] | None
+) -> tuple[Context, list[str]]:
+    """What a URL shows in a browser's window, and what of the URL is not understood."""
+    view, problems = parse(path or "", search or "", known_of(library))
+    dark = bool((screen or _SCREEN).get("dark"))
+    theme = theme_named(view.theme or ("dark" if dark else "light"))
+    return Context(library, view, theme), problems
+
+
+def _register_show(app: Dash, library: Library) -> None:
+    """Shows what the URL says."""
+    from dash import Input, Output, State, no_update
+
+    pages = {page.key: page for page in all_pages()}
+
+    @app.callback(
+        Output("nav", "children"),
+        Output("controls", "children"),
+        Output("notes", "children"),
+        Output("content", "children"),
+        Output("app", "className"),
+        Output("shown", "data"),
+        Output("problem", "children"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        Input("screen", "data"),
+        State("shown", "data"),
+    )
+    def show(path: str, search: str, screen: dict[str, Any] | None, shown: str | None) -> Any:
+        if screen is None:
+            return (no_update,) * 7
+        context, problems = context_of(library, path, search, screen)
+        page = pages[context.view.page]
+        key = _static_key(context, page)
+        drawn = (no_update, no_update) if key == shown else _drawn(page, context)
+        problems += _unknown_step(context)
+        name = f"app {context.theme.name}"
+        return (navigation(context), drawn[0], notes(problems), drawn[1], name, key, [])
+
+
+def _register_change(app: Dash, known: Known) -> None:
+    """Puts what controls and keys ask for into the URL."""
+    from dash import ALL, Input, Output, State, ctx, no_update
+
+    @app.callback(
+        Output("url", "pathname"),
+        Output("url", "search"),
+        Output("notes", "children", allow_duplicate=True),
+        Input({"type": "view", "field": ALL, "was": ALL}, "value"),
+        Input("change", "data"),
+        State("url", "pathname"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def change(values: Any, data: dict[str, Any] | None, path: str, search: str) -> Any:
+        del values, data
+        view, _ = parse(path or "", search or "", known)
+        new, problems = changed(view, ctx.triggered, known)
+        if new == view:
+            return no_update, no_update, notes(problems) if problems else no_update
+        query = new.search()
+        return f"/{new.page}", f"?{query}" if query else "", no_update
+
+
+def _static_key(context: Context, page: Page) -> str:
+    """The view without what the page's own callbacks see to: what its content depends on."""
+    default = ViewState()
+    live = {name: getattr(default, name) for name in page.live}
+    return f"{context.theme.name} {context.view.url(**live)}"
+
+
+def _unknown_step(context: Context) -> list[str]:
+    """What is said of a step that none of the runs has."""
+    step = context.view.step
+    try:
+        known = {one.step for run in context.runs for one in run.report.per_step}
+    except DpprofError:
+        return []  # the page says it
+    missing = step is not None and step not in known
+    return [f"step {step} is not in these runs; the first one is shown"] if missing else []
+
+
+def _drawn(page: Page, context: Context) -> tuple[Any, Any]:
+    """The pickers and the content of a page, or what is wrong in its place."""
+    try:
+        return controls(context), page.layout(context)
+    except DpprofError as error:
+        return [], error_panel(str(error))
+
+
+def _report_error(error: Exception) -> None:
+    """Say on the page, and in full on stderr, that a callback failed."""
+    from dash import set_props
+
+    if not isinstance(error, DpprofError):
+        traceback.print_exception(error, file=sys.stderr)
+    words = (
+        str(error)
+        if isinstance(error, DpprofError)
+        else f"bug in dpprof: {type(error).__name__}: {error}; the terminal has the details"
+    )
+    set_props("problem", {"children": error_panel(words)})

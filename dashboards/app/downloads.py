@@ -1,0 +1,59 @@
+"""Files that the dashboard makes of its runs: a trace for Perfetto. By id, never by a path."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from dpprof.dashboards.data.library import Library
+from dpprof.export import export
+
+if TYPE_CHECKING:
+    from dash.development.base_component import Component
+    from flask import Flask, Response
+
+PERFETTO = "/perfetto/"
+
+
+def perfetto_path(id: str) -> str:
+    """Where the trace of a run for Perfetto is."""
+    return f"{PERFETTO}{quote(id)}.json.gz"
+
+
+def perfetto_links(id: str) -> Component:
+    """A button that hands the run to ui.perfetto.dev, and the file for other ways to open it."""
+    from dash import html
+
+    download = html.A(
+        "Download for Perfetto", href=perfetto_path(id), className="button", download=""
+    )
+    return html.Div([perfetto_button(id), download], className="buttons")
+
+
+def perfetto_button(id: str) -> Component:
+    """A button that hands the run to ui.perfetto.dev."""
+    from dash import html
+
+    about = f"{id}: all ranks on one clock, with bubbles, memory, and arrows from sends to receives"
+    opens = {"data-perfetto": perfetto_path(id), "data-title": id}
+    return html.Button("Open in Perfetto", className="button", title=about, **opens)
+
+
+def offer_downloads(server: Flask, library: Library) -> None:
+    """Serve the traces of the library's runs."""
+
+    def perfetto(id: str) -> Response:
+        from flask import abort, send_file
+
+        if id not in library.all_ids:
+            abort(404)
+        folder = tempfile.TemporaryDirectory(prefix="dpprof-")
+        path = Path(folder.name) / f"{id}.json.gz"
+        export(library.get(id).run, "perfetto", path)
+        answer = send_file(path, mimetype="application/gzip", as_attachment=True)
+        answer.call_on_close(folder.cleanup)
+        return answer
+
+    server.add_url_rule(f"{PERFETTO}<id>.json.gz", "perfetto", perfetto)

@@ -1,0 +1,1 @@
+"""What pages show, as tables: loaded once, made ready for figures."""

@@ -1,0 +1,129 @@
+"""The timeline's figure: the painted picture with its axes, labels, marks and arrows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dpprof.dashboards.figures.png import data_url, png
+from dpprof.dashboards.timeline.picture_axes import x_axis, y_axis
+from dpprof.dashboards.timeline.picture_labels import headers, slot_labels
+from dpprof.dashboards.timeline.picture_model import (
+    NOTHING,
+    NS_PER_MS,
+    Arrow,
+    Drawn,
+    Mark,
+    Selected,
+    whole_ns,
+)
+from dpprof.dashboards.timeline.picture_pixels import Strip, paint, palette
+from dpprof.dashboards.timeline.picture_rows import Rows
+from dpprof.dashboards.view.theme import Theme, template
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MARGIN = {"l": 92, "r": 14, "t": 48, "b": 6}
+
+
+def timeline_figure(
+    runs: Sequence[Drawn],
+    rows: Rows,
+    painted: Sequence[Strip],
+    theme: Theme,
+    selected: Selected = NOTHING,
+) -> go.Figure:
+    """The figure; x is milliseconds of the step, y pixels from the top.
+
+    `painted` are the `strips` of all runs, which have the same pixels in time.
+    """
+    import plotly.graph_objects as go
+
+    pixels = runs[0].columns.pixels
+    start_ns = pixels.start_ns - runs[0].origin_ns
+    span_ns = pixels.end_ns - pixels.start_ns
+    picture = paint((max(rows.height, 1), pixels.number), painted)
+    ranges = {
+        "x": (start_ns / NS_PER_MS, (start_ns + span_ns) / NS_PER_MS),
+        "y": (rows.height, 0),
+    }
+    figure = go.Figure(slot_labels(runs))
+    figure.update_layout(
+        template=template(theme),
+        margin=MARGIN,
+        height=rows.height + MARGIN["t"] + MARGIN["b"],
+        showlegend=False,
+        dragmode="zoom",
+        hovermode=False,
+        xaxis=x_axis(ranges["x"]),
+        yaxis=y_axis(ranges["y"], rows, theme),
+        images=[_image(data_url(png(picture, palette(theme))), ranges)],
+        shapes=[*_ends(runs, rows, theme), *_boxes(selected.marks, theme)],
+        annotations=[*headers(runs, rows, theme), *_arrows(selected.arrows, theme)],
+        meta={"start_ns": start_ns, "span_ns": span_ns, "whole_ns": whole_ns(runs)},
+    )
+    return figure
+
+
+def _image(source: str, ranges: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    (left, right), (bottom, _) = ranges["x"], ranges["y"]
+    return {
+        "source": source,
+        "xref": "x",
+        "yref": "y",
+        "x": left,
+        "y": 0,
+        "sizex": right - left,
+        "sizey": bottom,
+        "sizing": "stretch",
+        "layer": "below",
+    }
+
+
+def _ends(runs: Sequence[Drawn], rows: Rows, theme: Theme) -> list[dict[str, Any]]:
+    """A line where the step of each run ends."""
+    shapes = []
+    for run in runs:
+        own = [row for row in rows.rows if row.run == run.id]
+        if own:
+            at = run.window_ns / NS_PER_MS
+            line = {"color": theme.text, "width": 1, "dash": "dot"}
+            limits = {"y0": own[0].top, "y1": own[-1].bottom}
+            shapes.append({"type": "line", "x0": at, "x1": at, "line": line} | limits)
+    return shapes
+
+
+def _boxes(marks: Sequence[Mark], theme: Theme) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "rect",
+            "x0": mark.start_ns / NS_PER_MS,
+            "x1": mark.end_ns / NS_PER_MS,
+            "y0": mark.row.top - 1,
+            "y1": mark.row.bottom + 1,
+            "line": {"color": theme.text, "width": 2},
+        }
+        for mark in marks
+    ]
+
+
+def _arrows(arrows: Sequence[Arrow], theme: Theme) -> list[dict[str, Any]]:
+    return [
+        {
+            "x": arrow.target[0] / NS_PER_MS,
+            "y": arrow.target[1].middle,
+            "ax": arrow.source[0] / NS_PER_MS,
+            "ay": arrow.source[1].middle,
+            "xref": "x",
+            "yref": "y",
+            "axref": "x",
+            "ayref": "y",
+            "showarrow": True,
+            "arrowhead": 2,
+            "arrowwidth": 2,
+            "arrowcolor": theme.text,
+            "text": arrow.text,
+        }
+        for arrow in arrows
+    ]

@@ -1,0 +1,1 @@
+"""One process per rank: started here, or joined under torchrun."""

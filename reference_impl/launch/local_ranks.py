@@ -1,0 +1,173 @@
+"""Starts one process per rank on this machine, watches them, and leaves nothing behind.
+
+The first rank to fail takes the others down, and its error is the one shown. Ranks are forked
+from a server process that has imported torch once: eight of them start in a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dpprof.errors import EXIT_BUG, DpprofError
+from dpprof.reference.job import Job
+from dpprof.reference.launch.failures import Failure, death_of, failure_of, first_failure
+from dpprof.reference.runtime.operating_system import die_with_parent, sigterm_as_interrupt
+
+_GRACE_SECONDS = 3.0
+"""Time for ranks to end by themselves after SIGTERM, before SIGKILL."""
+
+_REASON_SECONDS = 3.0
+"""How long to listen for the reason, where a rank has lost its connection to another."""
+
+Progress = Callable[[int], None]
+"""Called with the number of finished steps."""
+
+
+class RankFailedError(DpprofError):
+    """A rank died; the message holds its own error."""
+
+    exit_code = EXIT_BUG
+
+
+class _Rank(NamedTuple):
+    number: int
+    process: Any
+    messages: Connection
+    log: Path
+
+
+def launch(job: Job, progress: Progress = lambda _: None) -> None:
+    """Run `job` to its end; raises the first rank's error after taking down all the others."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["dpprof.reference.launch.fork_server", "dpprof.reference.launch.train"]
+    )
+    with tempfile.TemporaryDirectory(prefix="dpprof-") as folder, sigterm_as_interrupt():
+        rendezvous = f"file://{Path(folder) / 'rendezvous'}"
+        ranks: list[_Rank] = []
+        try:
+            for number in range(job.world_size):
+                ours, theirs = context.Pipe(duplex=False)
+                log = Path(folder) / f"rank{number}.log"
+                process = context.Process(
+                    target=_rank_main,
+                    args=(_RankTask(job, number, rendezvous, log), theirs),
+                    daemon=True,
+                )
+                process.start()
+                theirs.close()
+                ranks.append(_Rank(number, process, ours, log))
+            _watch(ranks, progress)
+        finally:
+            _take_down(ranks)
+
+
+def _watch(ranks: list[_Rank], progress: Progress) -> None:
+    """Until every rank has ended well: pass on progress, raise the failure that came first.
+
+    A rank that lost its connection may be heard before the rank that was the reason.
+    """
+    running = {rank.process.sentinel: rank for rank in ranks}
+    pipes = {rank.messages: rank for rank in ranks}
+    failures: list[Failure] = []
+    give_up: float | None = None
+    while running and (give_up is None or time.monotonic() < give_up):
+        left = None if give_up is None else max(0.0, give_up - time.monotonic())
+        for ready in multiprocessing.connection.wait([*running, *pipes], left):
+            if isinstance(ready, Connection):
+                if ready in pipes and not _read(ready, progress, failures):
+                    del pipes[ready]
+                continue
+            rank = running.pop(ready)  # type: ignore[arg-type]
+            rank.process.join()
+            while rank.messages in pipes:  # its last words, up to the end of the pipe
+                if not _read(rank.messages, progress, failures):
+                    del pipes[rank.messages]
+            if rank.process.exitcode != 0 and all(one.rank != rank.number for one in failures):
+                failures.append(death_of(rank.number, rank.process.exitcode, rank.log))
+        if failures and not first_failure(failures).lost_peer:
+            break
+        if failures and give_up is None:
+            give_up = time.monotonic() + _REASON_SECONDS
+    if failures:
+        raise RankFailedError(first_failure(failures).words)
+
+
+def _read(pipe: Connection, progress: Progress, failures: list[Failure]) -> bool:
+    """Handle one message of a rank; False at the end of its pipe."""
+    try:
+        kind, value = pipe.recv()
+    except (EOFError, OSError):
+        return False
+    if kind == "step":
+        progress(value)
+    elif kind == "wrong use":
+        raise DpprofError(value)
+    elif kind == "failure":
+        failures.append(value)
+    return True
+
+
+def _take_down(ranks: list[_Rank]) -> None:
+    for rank in ranks:
+        if rank.process.is_alive():
+            rank.process.terminate()
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for rank in ranks:
+        rank.process.join(max(0.0, deadline - time.monotonic()))
+        if rank.process.is_alive():
+            rank.process.kill()
+            rank.process.join()
+        rank.messages.close()
+
+
+class _RankTask(NamedTuple):
+    job: Job
+    rank: int
+    rendezvous: str
+    log: Path
+
+
+def _rank_main(task: _RankTask, messages: Connection) -> None:
+    """Body of a rank's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher ends the ranks, in order
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent(signal.SIGKILL)
+    _print_to(task.log)
+    tempfile.tempdir = str(task.log.parent)  # what this rank leaves behind goes with the launcher
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    from dpprof.reference.launch.train import train
+
+    def report(step: int) -> None:
+        if task.rank == 0:
+            messages.send(("step", step))
+
+    try:
+        train(task.job, task.rank, task.rendezvous, report)
+    except DpprofError as error:
+        messages.send(("wrong use", str(error)))
+        os._exit(1)
+    except BaseException as error:  # noqa: BLE001 - crosses to the launcher, which shows it
+        messages.send(("failure", failure_of(task.rank, error, traceback.format_exc())))
+        os._exit(1)  # destructors of process groups would wait for ranks that are gone
+
+
+def _print_to(log: Path) -> None:
+    """Send stdout and stderr to a file: the profiler and gloo chat on both."""
+    try:
+        target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    except FileNotFoundError:
+        os._exit(1)  # the launcher was interrupted and has gone, and its folder with it
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)

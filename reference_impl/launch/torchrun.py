@@ -1,0 +1,38 @@
+"""Runs jobs in the world that torchrun has started: this process is one of its ranks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch.distributed as dist
+
+from dpprof.reference.job import Job
+from dpprof.reference.launch.train import join_world, prepare_process, train_in_world
+
+
+@contextmanager
+def joined_world(job: Job, clean_up: Callable[[], None]) -> Iterator[Callable[[Job], None]]:
+    """Join torchrun's world once, for all jobs; gives what runs a job in it.
+
+    torchrun ends its ranks with SIGTERM, also while they wait inside a collective, where no
+    Python handler runs: a thread of its own waits for the signal, calls `clean_up` and exits.
+    """
+    rank = int(os.environ["RANK"])
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_on_sigterm, args=(clean_up,), daemon=True).start()
+    device = prepare_process(job, rank)
+    join_world(job, device, "env://", rank)
+    try:
+        yield lambda job: train_in_world(job, rank, device, lambda _: None)
+    finally:
+        dist.destroy_process_group()
+
+
+def _end_on_sigterm(clean_up: Callable[[], None]) -> None:
+    signal.sigwait({signal.SIGTERM})
+    clean_up()
+    os._exit(128 + signal.SIGTERM)
