@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
-from threading import current_thread, get_ident
+from threading import Thread, current_thread, get_ident
 from time import time_ns
 
 from dpprof.errors import DpprofError
@@ -28,7 +28,7 @@ class LabelRecorder:
     """What one capture has seen so far: spans of side threads, clock readings of the main one.
 
     Has state because labels arrive from several threads while the profiler runs; appending to a
-    list is atomic. `spans` holds (thread name, native thread id, label, start, end); `readings`
+    list is atomic. `spans` holds (thread, label, start, end); `readings`
     holds (label, time before, time after) around the start of each range of the profiled thread:
     the profiler's own time stamp lies between, which ties the two clocks to within a microsecond
     or two. All times are Unix time in nanoseconds.
@@ -36,7 +36,7 @@ class LabelRecorder:
 
     profiled_thread: int
     range_of: Callable[[str], AbstractContextManager[object]]
-    spans: list[tuple[str, int, str, int, int]] = field(default_factory=list)
+    spans: list[tuple[Thread, str, int, int]] = field(default_factory=list)
     readings: list[tuple[str, int, int]] = field(default_factory=list)
 
 
@@ -85,10 +85,7 @@ class span:
             self._range.__exit__(None, None, None)
         elif self._recorder is not None:
             end_ns = time_ns()
-            thread = current_thread()
-            self._recorder.spans.append(
-                (thread.name, thread.native_id or 0, self._text, self._start_ns, end_ns)
-            )
+            self._recorder.spans.append((current_thread(), self._text, self._start_ns, end_ns))
 
 
 def label(kind: str, **fields: str | int) -> AbstractContextManager[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ class _Export(msgspec.Struct):
 class _Event(msgspec.Struct):
     name: str = ""
     ph: str = ""
+    cat: str = ""
     pid: Any = None
+    tid: Any = None
     ts: msgspec.Raw = msgspec.Raw(b"0")
+
+
+_LAUNCHES = ("cuda_runtime", "cuda_driver")
 
 
 def write_rank_trace(
@@ -36,10 +42,11 @@ def write_rank_trace(
     head = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     parts = msgspec.json.decode(data, type=_Export)
     events = parts.traceEvents
+    launching = {event.tid for event in map(_read, events) if event.cat in _LAUNCHES}
     pid, offset_ns = _process_and_offset(events, parts.baseTimeNanoseconds, recorder)
     events = events + [
         msgspec.Raw(line)
-        for line in _side_events(recorder, pid, offset_ns - parts.baseTimeNanoseconds)
+        for line in _side_events(recorder, pid, offset_ns - parts.baseTimeNanoseconds, launching)
     ]
     head["traceEvents"] = msgspec.Raw(b"[\n" + b",\n".join(events) + b"\n]")
     head["dpprof"] = msgspec.Raw(msgspec.json.encode(metadata))
@@ -63,7 +70,7 @@ def _process_and_offset(
     stamps: dict[str, list[int]] = {}
     pid: Any = os.getpid()
     for raw in events:
-        event = msgspec.json.decode(raw, type=_Event)
+        event = _read(raw)
         if event.ph == "X" and event.name in readings:
             pid = event.pid
             stamps.setdefault(event.name, []).append(base_ns + _nanoseconds(bytes(event.ts)))
@@ -77,16 +84,23 @@ def _process_and_offset(
     return pid, (low + high) // 2 if low > -(2**62) else 0
 
 
+def _read(event: msgspec.Raw) -> _Event:
+    return msgspec.json.decode(event, type=_Event)
+
+
 def _nanoseconds(text: bytes) -> int:
     whole, _, fraction = text.decode().partition(".")
     return int(whole) * 1000 + int((fraction + "000")[:3])
 
 
-def _side_events(recorder: LabelRecorder, pid: Any, shift_ns: int) -> list[bytes]:
+def _side_events(
+    recorder: LabelRecorder, pid: Any, shift_ns: int, launching: set[Any]
+) -> list[bytes]:
     lines = []
     threads: dict[int, str] = {}
-    for thread, tid, text, start_ns, end_ns in recorder.spans:
-        threads[tid] = thread
+    for thread, text, start_ns, end_ns in recorder.spans:
+        tid = _thread_id(thread, launching)
+        threads[tid] = thread.name
         lines.append(
             b'{"ph":"X","cat":"user_annotation","name":%s,"pid":%s,"tid":%d,"ts":%s,"dur":%s}'
             % (
@@ -97,14 +111,28 @@ def _side_events(recorder: LabelRecorder, pid: Any, shift_ns: int) -> list[bytes
                 _microseconds(end_ns - start_ns),
             )
         )
-    for tid, thread in threads.items():
-        name = {"name": f"thread {tid} ({thread})"}
+    for tid, title in threads.items():
+        name = {"name": f"thread {tid} ({title})"}
         lines.append(
             msgspec.json.encode(
                 {"ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "ts": 0, "args": name}
             )
         )
     return lines
+
+
+def _thread_id(thread: threading.Thread, launching: set[Any]) -> int:
+    """The number under which the export has what a side thread launched.
+
+    CUPTI knows a thread by the low 32 bits of its pthread; Kineto puts the system's number there
+    only for threads that the profiler has seen (CuptiActivityProfiler.cpp,
+    handleRuntimeActivity). Without launches of the thread, it is the system's.
+    """
+    low = (thread.ident or 0) & 0xFFFFFFFF
+    for number in (low, low - 2**32):
+        if number in launching:
+            return number
+    return thread.native_id or 0
 
 
 def _microseconds(time_ns: int) -> bytes:

@@ -86,3 +86,16 @@ def test_readers_are_warned_of_waits_within_a_pipeline(build):
         "longest in F0.1&B0.0 (cudaEventSynchronize): launches after it come late; see "
         "docs/reference.md"
     ]
+
+
+def test_threads_beside_the_one_with_the_slots_may_wait(build):
+    """Messages through the host: their lanes wait for copies, and hold up nobody."""
+    wait = build.span("cuda_runtime", "cudaStreamSynchronize", 22, 2, tid=99)
+    events = [
+        *(slot(build, text, at, 9) for text, at in [("F0.0", 0), ("F0.1&B0.0", 20)]),
+        wait,
+        call(build, "cudaStreamSynchronize", 25, 1),
+    ]
+    pd.testing.assert_frame_equal(
+        waits_of(build, events), table(("cudaStreamSynchronize", 25_000, 26_000, "F0.1&B0.0"))
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dpprof.analysis.report.analyze import analyze
+from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.load import load_run
@@ -85,3 +86,12 @@ def test_numbers_that_no_job_has_are_not_believed(build, tmp_path: Path, wrong: 
     assert [place.rank for place in run.places] == [0]
     assert analyze(run).ranks[0].by_kind.keys() >= {"p2p"}
     assert set(run.events["peer"]) <= {-1, 10**6 - 1}
+
+
+def test_a_gpu_capture_without_gpu_activity_is_refused(build) -> None:
+    """Else the host's labels would be reported as what the GPU did."""
+    events = [build.annotation("dpprof:compute component=mlp", 0, 5)]
+    assert len(build.tables(events, dpprof={"device": "cpu"}).events) == 1
+    with pytest.raises(DpprofError, match=r"rank0\.json: was captured on a GPU and holds no GPU"):
+        build.tables(events, dpprof={"device": "cuda"})
+    assert len(build.tables([build.kernel("gemm", 0, 1, 5)], dpprof={"device": "cuda"}).events) == 1

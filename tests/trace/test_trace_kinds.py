@@ -208,3 +208,24 @@ def test_annotations_of_others_tell_what_is_exchanged(build, collective, kernel,
     table = build.tables(events).events
     assert table["kind"].tolist() == [kind, "p2p"]
     assert table["slot"].tolist() == ["F0.3", "F0.3"]
+
+
+MEMCPY = "Memcpy DtoD (Device -> Device)"
+
+
+@pytest.mark.parametrize(
+    ("category", "name", "label", "kind"),
+    [
+        (Category.KERNEL, "_copy_kernel", "dispatch", "dispatch"),
+        (Category.KERNEL, "_paced_copy", "combine", "combine"),
+        (Category.MEMCPY, MEMCPY, "dispatch", "dispatch"),
+        (Category.MEMCPY, "Memcpy DtoH (Device -> Pinned)", "p2p", "p2p"),
+        (Category.MEMSET, "Memset (Device)", "dispatch", "memory"),
+        (Category.MEMCPY, MEMCPY, "compute", "memory"),
+        (Category.KERNEL, "_copy_kernel", "compute", "compute"),
+        (Category.KERNEL, "void at::native::direct_copy_kernel_cuda<float>", "dispatch", "compute"),
+        (Category.KERNEL, "void at::native::reduce_kernel<512, 1>", "dispatch", "compute"),
+    ],
+)
+def test_a_copy_in_an_own_label_of_a_communication_is_that(category, name, label, kind) -> None:
+    assert classify(Evidence(category, name, annotation=f"dpprof:{label}")).kind == kind

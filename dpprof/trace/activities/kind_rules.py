@@ -131,11 +131,13 @@ COMMUNICATION_NAMES = (
 
 _METADATA = tuple(_operations("metadata", "collective", "^"))
 
+_OWN_LABELS = tuple(
+    KindRule(f"label {kind}", "annotation", f"^{PREFIX}{kind}(?: |$)", kind)
+    for kind in COMMUNICATION_KINDS
+)
+
 _ANNOTATIONS = (
-    *(
-        KindRule(f"label {kind}", "annotation", f"^{PREFIX}{kind}(?: |$)", kind)
-        for kind in COMMUNICATION_KINDS
-    ),
+    *_OWN_LABELS,
     KindRule("annotation dispatch", "annotation", r"(?i)^dispatch\b", "dispatch"),
     KindRule("annotation combine", "annotation", r"(?i)^combine\b", "combine"),
     KindRule("pipelining send or receive", "annotation", r"^PP:\d+(?:SEND|RECV)_", "p2p"),
@@ -163,6 +165,9 @@ HELPERS = KindRule(
 )
 """Computation that is often found on a stream of communication, and need not be warned of."""
 
+
+OWN_COPIES = re.compile(r"^(?:void )?_?(?:copy_kernel|paced_copy)\b")
+"""The kernels by which the reference moves rows itself."""
 
 COPIES = KindRule("ROCm copy", "name", r"^__amd_rocclr_(?:copy|fill)Buffer", MEMORY)
 """The runtime's own kernels that copy and set memory."""
@@ -207,6 +212,9 @@ def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
     verdict = _first(patterns, evidence)
     if verdict is not None:
         return verdict
+    own = _own_copy(evidence)
+    if own is not None:
+        return own
     if evidence.category in (Category.MEMCPY, Category.MEMSET):
         return Verdict(MEMORY, "category")
     if evidence.category is Category.OPERATOR:
@@ -220,6 +228,13 @@ def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
     if exchange == evidence.annotation or not may_be:
         return verdict
     return Verdict(exchange, f"annotation of a {exchange}")
+
+
+def _own_copy(evidence: Evidence) -> Verdict | None:
+    """A copy inside dpprof's own label of a communication is that communication."""
+    label = _first(_OWN_LABELS, evidence)
+    copies = evidence.category is Category.MEMCPY or OWN_COPIES.search(evidence.name)
+    return label if copies else None
 
 
 def _first(rules: Sequence[KindRule], evidence: Evidence) -> Verdict | None:

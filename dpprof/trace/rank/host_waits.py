@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.tables.labels import SLOT_LABEL, parse_label
-from dpprof.trace.read.columns import Category, TraceColumns
+from dpprof.trace.read.columns import Category, Codes, TraceColumns
 
 NAME = "name"
 START = "start_ns"
@@ -38,14 +38,17 @@ def host_waits(trace: TraceColumns) -> pd.DataFrame:
 
     The steady phase of each step goes from the first slot with a backward to the end of the last
     one with a forward: before and after, the pipeline fills and drains anyway. Copies to or from
-    pageable memory count too, whatever they are called. Without slots in the trace all of it is
-    looked at.
+    pageable memory count too, whatever they are called. What other threads than the one that
+    holds the slots wait for (messages through the host) holds up nobody. Without slots in the
+    trace all of it is looked at.
     """
     launches = trace.rows(Category.LAUNCH)
     waits = np.array([name in _WAITS or name in _COPIES for name in trace.names], dtype=bool)
     staged = np.isin(trace.correlation[launches], _pageable(trace))
     rows = launches[waits[trace.name[launches]] | staged]
-    slots = _slots(trace)
+    slots, threads = _slots(trace)
+    if slots:
+        rows = rows[np.isin(trace.thread[rows], threads)]
     phases = _steady(slots) if slots else [(-(2**62), 2**62)]
     found = [
         (trace.names[trace.name[row]], start, int(trace.end_ns[row]), _slot_at(slots, start))
@@ -59,7 +62,7 @@ def host_waits(trace: TraceColumns) -> pd.DataFrame:
 
 def wait_warning(trace: TraceColumns) -> str | None:
     """What the waits of a labelled pipeline cost, in words; None where there are none."""
-    waits = host_waits(trace) if _slots(trace) else pd.DataFrame()
+    waits = host_waits(trace) if _slots(trace)[0] else pd.DataFrame()
     if waits.empty:
         return None
     lengths = waits[END] - waits[START]
@@ -79,18 +82,20 @@ def _pageable(trace: TraceColumns) -> npt.NDArray[np.int64]:
     return found[found >= 0]
 
 
-def _slots(trace: TraceColumns) -> list[tuple[int, int, str]]:
-    """Start, end and text of the schedule's slots, in order."""
+def _slots(trace: TraceColumns) -> tuple[list[tuple[int, int, str]], Codes]:
+    """Start, end and text of the schedule's slots, in order; the threads that they are on."""
     texts = {
         number: label.slot
         for number, name in enumerate(trace.names)
         if (label := parse_label(name)) is not None and label.kind == SLOT_LABEL
     }
-    return sorted(
+    rows = trace.rows(Category.ANNOTATION, Category.OPERATOR)  # torch writes either
+    rows = rows[np.isin(trace.name[rows], list(texts))]
+    slots = sorted(
         (int(trace.start_ns[row]), int(trace.end_ns[row]), texts[int(trace.name[row])])
-        for row in trace.rows(Category.ANNOTATION, Category.OPERATOR)  # torch writes either
-        if int(trace.name[row]) in texts
+        for row in rows
     )
+    return slots, np.unique(trace.thread[rows])
 
 
 def _steady(slots: list[tuple[int, int, str]]) -> list[tuple[int, int]]:

@@ -65,6 +65,7 @@ class Identity:
     allocated_before_bytes: int = 0
     groups: Mapping[str, Ranks] = field(default_factory=dict)
     host: str = ""  # the name of the machine, where the trace says
+    device: str = ""  # what the rank computed on, where the trace says
     numbered: bool = False  # the rank is neither in the trace nor called one in the file's name
     stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
 
@@ -84,6 +85,7 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
         place=place,
         allocated_before_bytes=own.allocated_before_bytes,
         groups=_groups(trace, distributed),
+        device=own.device,
         host=own.host or _host_name(trace.host_name),
         stages=held_stages(trace.names),
     )

@@ -99,6 +99,7 @@ def make_tables(
     rank = identity.rank
     assert rank is not None
     marks, activities = find_marks(trace), find_activities(trace)
+    _refuse_empty_gpu(identity, activities, file)
     issuer = make_issuer(trace, activities, marks)
     found = _search(issuer, marks, patterns)
     verdicts = judge(trace, found, patterns)
@@ -127,6 +128,16 @@ def make_tables(
             *memory_doubts(trace, on_gpu, file),
         ),
     )
+
+
+def _refuse_empty_gpu(identity: Identity, activities: Activities, file: Path) -> None:
+    """Raise `DpprofError` where the GPU's own work is missing: host time is no stand-in for it."""
+    if identity.device == "cuda" and len(activities.rows) and not activities.on_gpu:
+        raise DpprofError(
+            f"{file}: was captured on a GPU and holds no GPU activity, as CUPTI recorded none; "
+            "see that no other profiler runs and that the driver permits profiling, and capture "
+            "again (with device='cpu', if the loop does not use the GPU)"
+        )
 
 
 def _search(issuer: Issuer, marks: Marks, patterns: Sequence[KindRule]) -> Found:
