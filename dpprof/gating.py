@@ -42,21 +42,28 @@ def gate(
     baseline: Gateable | None = None,
     allow_mismatch: bool = False,
     run_spread: float | None = None,
+    allow_missing: bool = False,
 ) -> GateResult:
     """Check a run by rules (``"bubble_share > 12%"``), beside a baseline where they need one.
 
     `run` and `baseline` are what ``dpprof gate`` takes: paths of runs, several for repeats of the
     same thing, or a baseline file; or loaded runs. Without rules the default ones hold the run
     against the baseline. `run_spread` is how much runs are taken to vary, as a part of the step
-    time (see `dpprof.gate.spread.RUN_SPREADS`). Raises `DpprofError` for wrong rules and for runs
-    that do not compare.
+    time (see `dpprof.gate.spread.RUN_SPREADS`). With `allow_missing`, figures that lack evidence
+    are judged as they stand. Raises `DpprofError` for wrong rules and for runs that do not compare.
     """
     texts = [rules] if isinstance(rules, str) else rules
     if baseline is None:
-        return gate_snapshots(read_side(run).snapshot, texts)
+        return gate_snapshots(read_side(run).snapshot, texts, allow_missing=allow_missing)
     other = read_side(baseline)
     beside = Baseline(name=other.name, snapshot=other.snapshot, allow_mismatch=allow_mismatch)
-    return gate_snapshots(read_side(run).snapshot, texts, beside, run_spread=run_spread)
+    return gate_snapshots(
+        read_side(run).snapshot,
+        texts,
+        beside,
+        run_spread=run_spread,
+        allow_missing=allow_missing,
+    )
 
 
 def read_side(given: Gateable, load_run: Loader | None = None) -> Side:

@@ -32,13 +32,19 @@ def _gate_or_fail(
     baseline: Gateable | None = None,
     allow_mismatch: bool = False,
     run_spread: float | None = None,
+    allow_missing: bool = False,
 ) -> GateResult:
     __tracebackhide__ = True
     from dpprof.gating import gate
     from dpprof.reporters.gate.render import render_gate
 
     result = gate(
-        run, rules, baseline=baseline, allow_mismatch=allow_mismatch, run_spread=run_spread
+        run,
+        rules,
+        baseline=baseline,
+        allow_mismatch=allow_mismatch,
+        run_spread=run_spread,
+        allow_missing=allow_missing,
     )
     if not result.passed:
         pytest.fail(render_gate(result, "table"), pytrace=False)

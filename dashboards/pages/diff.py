@@ -20,7 +20,7 @@ from dpprof.dashboards.parts.badge import badge
 from dpprof.dashboards.parts.changed_regions import PRESENCE, PRESENCES, region_panel
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, empty, note, notes, panel
+from dpprof.dashboards.parts.panel import columns, empty, evidence_notes, note, notes, panel
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.view.compared_runs import Compared, compared
 from dpprof.dashboards.view.page import Context, Page
@@ -91,7 +91,11 @@ def _answer(context: Context, both: Compared, new: LibraryRun, document: Documen
         for block in document.blocks
         if not isinstance(block, Section)
     ]
-    remarks = [*map(note, document.about[2:]), *notes(document.warnings)]
+    remarks = [
+        *evidence_notes(document.evidence),
+        *map(note, document.about[2:]),
+        *notes(document.warnings),
+    ]
     return panel(
         "What changed", *pick, line, columns(words, *listed), *remarks, id="diff", about=_ABOUT
     )

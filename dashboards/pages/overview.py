@@ -21,12 +21,13 @@ from dpprof.dashboards.figures.difference import state_changes, waterfall
 from dpprof.dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
 from dpprof.dashboards.parts.badge import badge
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, note, notes, panel
+from dpprof.dashboards.parts.panel import columns, evidence_notes, note, notes, panel
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.view.compared_runs import Compared, compared, shown_step, unlike
 from dpprof.dashboards.view.links import region_link
 from dpprof.dashboards.view.page import Context, Page
+from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.reporters.report.comparison import comparison_sections
 from dpprof.reporters.report.sentences import path_words, region_words, run_words, step_words
@@ -65,7 +66,8 @@ def _headline_panel(run: LibraryRun, all_runs: Compared) -> Component:
             tiles([_tile(run.id, own, other, unit) for own, other in pairs]),
             *beside,
             *notes([] if base is None else unlike(report, base.report)),
-            *notes(report.warnings),
+            *evidence_notes(texts(report.evidence)),
+            *notes(others(report.warnings, report.evidence)),
         ],
         className="panel",
         **{"data-testid": f"headline-{run.id}", "aria-label": run.id},

@@ -30,6 +30,13 @@ def note(text: str, *, warning: bool = False) -> Component:
     return html.P(text, className="note warning" if warning else "note")
 
 
+def evidence_notes(texts: Sequence[str]) -> list[Component]:
+    """What the evidence does not carry, all of it, first."""
+    from dash import html
+
+    return [html.P(text, className="note evidence", role="alert") for text in texts]
+
+
 def notes(texts: Sequence[str], *, most: int = 6) -> list[Component]:
     """Warnings, each once; of many the first ones, and how many more there are."""
     several = list(dict.fromkeys(texts))

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Source
 
 KINDS_SCHEMA_VERSION = 1
@@ -259,7 +260,10 @@ class ExpertFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the time and memory of a run went. `window_ns` is the sum of the step windows."""
+    """Where the time and memory of a run went. `window_ns` is the sum of the step windows.
+
+    `evidence` is what is amiss (metrics.md, section 8); its texts are the first of `warnings`.
+    """
 
     schema_version: int = REPORT_SCHEMA_VERSION
     name: str
@@ -281,6 +285,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ideal: Ideal | None
     regions: list[RegionFigures]
     waited_for: list[WaitedFor] = []  # most first
+    evidence: list[Evidence] = []
     warnings: list[str]
     critical_path: PathFigures | None = None
     clocks: list[ClockFigures] = []

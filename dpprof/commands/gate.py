@@ -18,7 +18,7 @@ from dpprof.commands._report import write_gate
 from dpprof.commands._sides import SideReader
 from dpprof.config.load import load_config
 from dpprof.config.values import read_spread
-from dpprof.errors import EXIT_LIMIT_BROKEN, EXIT_OK, DpprofError
+from dpprof.errors import EXIT_LIMIT_BROKEN, EXIT_OK, EXIT_WRONG_USE, DpprofError
 
 if TYPE_CHECKING:
     from dpprof.gate.gate import Baseline
@@ -36,6 +36,7 @@ class _Request:
     rules: tuple[str, ...]
     rules_origin: str
     allow_mismatch: bool
+    allow_missing: bool
     profile: str | None
     baseline_profile: str | None
     repeat: int
@@ -55,6 +56,11 @@ class _Request:
     "--allow-mismatch",
     is_flag=True,
     help="Compare with a baseline of something else, and say in what it differs.",
+)
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Judge figures that lack evidence as they stand, and say so.",
 )
 @click.option(
     "--profile", metavar="COMMAND", help="Profile with this command, which writes to {out}."
@@ -91,6 +97,7 @@ def command(
     baseline: str | None,
     rules: tuple[str, ...],
     allow_mismatch: bool,
+    allow_missing: bool,
     profile: str | None,
     baseline_profile: str | None,
     repeat: int | None,
@@ -108,6 +115,7 @@ def command(
     """Exit with 1 where RUN breaks a limit, and say which ranks, kinds and causes are behind it.
 
     RUN is a run folder, traces, or a baseline file; several RUNs are repeats of the same thing.
+    Exits with 2 where a limit cannot be judged, because the traces lack evidence for the figure.
     Without rules, a RUN is held against the baseline by default ones. A change counts only where
     it is beyond the limit and beyond the spread of the steps.
     """
@@ -121,6 +129,7 @@ def command(
         rules=rules or configured.fail_if,
         rules_origin="" if rules else f"{config.file}: gate.fail_if",
         allow_mismatch=allow_mismatch,
+        allow_missing=allow_missing,
         profile=profile,
         baseline_profile=baseline_profile,
         repeat=repeat or configured.repeat or 1,
@@ -132,6 +141,8 @@ def command(
     reader = SideReader(ReadingOptions(executor, scheduler), steps, whole_trace)
     result = _gate(request, reader)
     _write(result, output, others)
+    if result.cannot_tell:
+        return EXIT_WRONG_USE
     return EXIT_OK if result.passed else EXIT_LIMIT_BROKEN
 
 
@@ -148,7 +159,13 @@ def _gate(request: _Request, reader: SideReader) -> GateResult:
                 "dpprof.toml"
             )
         run = reader.read(runs).snapshot
-        return gate(run, rules, baseline, run_spread=request.run_spread)
+        return gate(
+            run,
+            rules,
+            baseline,
+            run_spread=request.run_spread,
+            allow_missing=request.allow_missing,
+        )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dpprof.errors import DpprofError
+from dpprof.evidence.figures import touching
 from dpprof.gate.names import IDEAL, JOB_FIGURES, WINDOW
 from dpprof.gate.rules import Condition, Rule
 from dpprof.gate.snapshot import Figure, Number, Snapshot
@@ -19,7 +20,8 @@ class Comparison:
 
     `broken`: the figures as they stand are beyond the limit; `unsure`: the 95 % interval of the
     value holds the limit. `tested`: the difference from a baseline must be significant.
-    `interval` is that of the value where there is no reference.
+    `interval` is that of the value where there is no reference. `untold` says what evidence the
+    figure lacks, so that nothing is judged by it.
     """
 
     rank: int | None
@@ -31,18 +33,21 @@ class Comparison:
     interval: tuple[float, float] | None = None
     unsure: bool = False
     reason: str = ""
+    untold: str = ""
 
 
 @dataclass(frozen=True)
 class Compared:
     """A run, what it is compared with, and how much runs of it are taken to vary.
 
-    `run_spread` is a part of the step time; None: as `RUN_SPREADS` has it.
+    `run_spread` is a part of the step time; None: as `RUN_SPREADS` has it. With `allow_missing`,
+    figures are compared as they stand, whatever evidence they lack.
     """
 
     run: Snapshot
     baseline: Snapshot | None = None
     run_spread: float | None = None
+    allow_missing: bool = False
 
     def against(self, rule: Rule, own: Figure, other: Figure) -> Difference:
         """The run's figure against the baseline's."""
@@ -62,7 +67,29 @@ def compare(rule: Rule, sides: Compared) -> list[Comparison]:
         raise DpprofError(
             f"rule {rule.text!r} compares with a baseline; add --baseline RUN or FILE"
         )
-    return [_compare(rule, sides, rank) for rank in _targets(rule, sides.run)]
+    return [_with_evidence(rule, sides, rank) for rank in _targets(rule, sides.run)]
+
+
+def _with_evidence(rule: Rule, sides: Compared, rank: int | None) -> Comparison:
+    found, untold = _compare(rule, sides, rank), _untold(rule, sides, rank)
+    if not untold:
+        return found
+    if sides.allow_missing:
+        return replace(found, untold=untold) if found.reason else found
+    return Comparison(rank, False, found.value, untold=untold)
+
+
+def _untold(rule: Rule, sides: Compared, rank: int | None) -> str:
+    """What evidence the rule's figure lacks, in the run or in what it is compared with."""
+    against = sides.baseline if rule.reference == "baseline" else None
+    figures = [rule.metric.figure, *(["ideal"] if rule.reference == "ideal" else [])]
+    for name, side in (("", sides.run), ("in the baseline: ", against)):
+        if side is None:
+            continue
+        for figure in figures:
+            if lacking := touching(side.evidence, figure, rank):
+                return name + lacking[0].text
+    return ""
 
 
 def _targets(rule: Rule, run: Snapshot) -> list[int | None]:

@@ -28,7 +28,14 @@ DEFAULT_RULES = (
 )
 """What is checked where a baseline is given and no rule."""
 
-_ORDER: tuple[Status, ...] = ("failed", "missing", "not_significant", "passed", "skipped")
+_ORDER: tuple[Status, ...] = (
+    "failed",
+    "missing",
+    "cannot_tell",
+    "not_significant",
+    "passed",
+    "skipped",
+)
 _MOST_NAMED = 5
 
 
@@ -47,11 +54,13 @@ def gate(
     baseline: Baseline | None = None,
     *,
     run_spread: float | None = None,
+    allow_missing: bool = False,
 ) -> GateResult:
     """Check `run` by `rules`; by `DEFAULT_RULES` where there are none and there is a baseline.
 
     `run_spread`: how much the means of runs are taken to vary, as a part of the step time; without
-    it as `dpprof.gate.spread.RUN_SPREADS` has it.
+    it as `dpprof.gate.spread.RUN_SPREADS` has it. A rule on a figure that lacks evidence cannot
+    tell, and the run does not pass; with `allow_missing` the figure is judged as it stands.
 
     Raises `DpprofError` for wrong rules, a rule that lacks its baseline, and a baseline of
     something else (see `dpprof.gate.identity`), unless that is allowed.
@@ -62,7 +71,8 @@ def gate(
     chosen = chosen or read_rules(DEFAULT_RULES)
     let_through = _differences(run, baseline)
     other = None if baseline is None else baseline.snapshot
-    judged = judge([compare(rule, Compared(run, other, run_spread)) for rule in chosen])
+    sides = Compared(run, other, run_spread, allow_missing)
+    judged = judge([compare(rule, sides) for rule in chosen])
     results = [
         _rule_result(rule, checks, default=not rules)
         for rule, checks in zip(chosen, judged, strict=True)
@@ -72,10 +82,12 @@ def gate(
         raise DpprofError(f"no default rule can be checked ({reasons}); give rules of your own")
     broken = [one for one in results if one.status in ("failed", "missing")]
     failed = [one for one in broken if one.status == "failed"]
+    untold = any(one.status == "cannot_tell" for one in results)
     times = any(one.unit != "bytes" for one in failed)
     memory = any(one.unit == "bytes" for one in failed)
     return GateResult(
-        passed=not broken,
+        passed=not broken and not untold,
+        cannot_tell=untold and not broken,
         runs=run.runs,
         steps=run.steps,
         source=run.identity.source,
@@ -88,6 +100,8 @@ def gate(
         else [],
         blame=blame(run) if any("bubble" in one.metric for one in failed) else None,
         let_through=let_through,
+        evidence=list(dict.fromkeys([*run.evidence, *([] if other is None else other.evidence)])),
+        allow_missing=allow_missing,
         warnings=run.warnings,
     )
 

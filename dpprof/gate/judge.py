@@ -92,7 +92,7 @@ def _check(one: Comparison, adjusted: float | None, weight: float) -> Check:
         detectable=found.detectable(FALSE_ALARMS * (weight or 1.0))
         if tested and found is not None
         else None,
-        reason=_UNKNOWN if unknown and status == "not_significant" else one.reason,
+        reason=one.untold or (_UNKNOWN if unknown and status == "not_significant" else one.reason),
     )
 
 
@@ -104,6 +104,8 @@ _UNKNOWN = "its spread is not known (one step, or one value of a run)"
 
 
 def _status(one: Comparison, adjusted: float | None) -> Status:
+    if one.untold:
+        return "skipped" if one.reason else "cannot_tell"
     if one.value is None or one.reason:
         return "missing"
     if not one.broken:

@@ -62,6 +62,7 @@ def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
         waits=_waits(report),
         nothing=nothing,
         missing=_missing(report, job),
+        evidence=list(dict.fromkeys(one for run in measured for one in run.report.evidence)),
         warnings=list(dict.fromkeys(text for one in measured for text in one.report.warnings)),
     )
 

@@ -6,13 +6,14 @@ from typing import Literal
 
 import msgspec
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.gate.identity import Mismatch
 from dpprof.gate.names import Unit
 from dpprof.gate.snapshot import Number
 
 GATE_SCHEMA_VERSION = 1
 
-Status = Literal["passed", "failed", "not_significant", "missing", "skipped"]
+Status = Literal["passed", "failed", "cannot_tell", "not_significant", "missing", "skipped"]
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     the limit. `chance` is the probability of such a change where nothing has changed, adjusted
     for all comparisons of the gate (Holm); `detectable` the smallest change that this spread
     would let be told. None where there is none, or where one step leaves the spread unknown.
+    A check that cannot tell has what the evidence lacks as its reason.
     """
 
     rank: int | None
@@ -105,11 +107,14 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `findings` are largest first. `let_through` lists in what the run was allowed to differ from
     the baseline. `run_spread` is how much the means of runs were taken to vary, as a part of the
-    step time (a standard deviation); None where that went into nothing.
+    step time (a standard deviation); None where that went into nothing. `evidence` is what is
+    amiss in the run and its baseline; where `allow_missing`, rules were judged all the same.
+    `cannot_tell`: no limit is known to be broken, but of some that is not known.
     """
 
     schema_version: int = GATE_SCHEMA_VERSION
     passed: bool
+    cannot_tell: bool = False
     runs: list[str]
     steps: list[int]
     source: str
@@ -120,4 +125,6 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding] = []
     blame: Blame | None = None
     let_through: list[Mismatch] = []
+    evidence: list[Evidence] = []
+    allow_missing: bool = False
     warnings: list[str] = []

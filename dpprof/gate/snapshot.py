@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from dpprof.evidence.evidence import Evidence
+
 SNAPSHOT_SCHEMA_VERSION = 1
 
 Number = int | float
@@ -93,7 +95,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     Times are nanoseconds per step. `job` has the job's figures (mean over the ranks, of memory the
     largest), `ranks` those of every rank.
     `nothing` names what took no time on any rank, so that it is told from what is not known; None
-    in older files. `missing` says why a figure is not there.
+    in older files. `missing` says why a figure is not there. `evidence` is what is amiss; empty in
+    older files.
     """
 
     schema_version: int = SNAPSHOT_SCHEMA_VERSION
@@ -108,4 +111,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     waits: list[Waiting] = []
     nothing: list[str] | None = None
     missing: dict[str, str] = {}
+    evidence: list[Evidence] = []
     warnings: list[str] = []

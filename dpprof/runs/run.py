@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.events import HeldEvents, RankEvents
 from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.schedules.schedule import Schedule
@@ -24,7 +25,8 @@ class Run:
     profiler's warm-up; with no marks, everything is step 0 of a whole-trace window. `files` maps
     each rank to the trace that it was read from. All times are on one clock: `clocks` says whose
     times were corrected for that, and by how much. `world_size` is how many ranks the job had,
-    present or not; None where nothing says.
+    present or not; None where nothing says. `evidence` is what is amiss (metrics.md, section
+    8); its texts are not in `warnings`.
 
     A run is made with its table of `events`, or with `held`, which knows where they are. `events`
     is the whole table, read when first asked for: of a big run, take `held` one rank at a time.
@@ -45,6 +47,7 @@ class Run:
     files: Mapping[int, Path]
     clocks: pd.DataFrame
     world_size: int | None
+    evidence: tuple[Evidence, ...]
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Run:
         held: RankEvents | None = None,
         clocks: pd.DataFrame | None = None,
         world_size: int | None = None,
+        evidence: tuple[Evidence, ...] = (),
     ) -> None:
         if events is not None or held is None:
             held = HeldEvents(empty_table(EVENTS) if events is None else events)
@@ -83,6 +87,7 @@ class Run:
             "files": {} if files is None else files,
             "clocks": empty_table(CLOCKS) if clocks is None else clocks,
             "world_size": manifest.world_size if manifest is not None else world_size,
+            "evidence": evidence,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

@@ -92,6 +92,7 @@ def load_run(
         files={rank.rank: rank.file for rank in ranks},
         clocks=clocks,
         world_size=peers.world_size,
+        evidence=tuple(one for rank in ranks for one in rank.evidence),
     )
     run = _as_one_step(run) if whole_trace else run
     return with_snapshots(run, ranks_of(snapshots, [rank.rank for rank in ranks]))

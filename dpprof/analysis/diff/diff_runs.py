@@ -206,5 +206,6 @@ def _side(run: Run, report: Report, steps: int) -> Side:
         steps=steps,
         step_ns=report.window_ns / steps,
         tokens_per_second=report.tokens_per_second,
+        evidence=report.evidence,
         warnings=report.warnings,
     )

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Source
 
 DIFF_SCHEMA_VERSION = 1
@@ -202,7 +203,10 @@ class PromiseDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the runs. `ranks` are those compared, `steps` how many were used."""
+    """One of the runs. `ranks` are those compared, `steps` how many were used.
+
+    `evidence` is what is amiss in it; its texts are the first of `warnings`.
+    """
 
     name: str
     source: Source
@@ -215,6 +219,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     step_ns: float
     tokens_per_second: float | None
+    evidence: list[Evidence] = []
     warnings: list[str]
 
 

@@ -33,6 +33,7 @@ from dpprof.analysis.model import (
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures, total_figures
 from dpprof.analysis.report.ideal import ideal_figures, spans_steps
 from dpprof.analysis.report.per_step import step_figures
+from dpprof.evidence.evidence import texts
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import (
@@ -93,7 +94,9 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         ideal=ideal if isinstance(ideal, Ideal) else None,
         regions=_regions(accounting),
         waited_for=_waited_for(accounting),
+        evidence=list(run.evidence),
         warnings=[
+            *texts(run.evidence),
             *_notes(run),
             *run.warnings,
             *_warnings(run, accounting, ideal),

@@ -22,17 +22,21 @@ class Listing:
 
 @dataclass(frozen=True)
 class Document:
-    """`answer` is read first, `about` says what it is the answer to; blocks follow."""
+    """`answer` is read first, `about` says what it is the answer to; blocks follow.
+
+    `evidence` is what the answer lacks: it comes before the answer.
+    """
 
     title: str
     about: tuple[str, ...]
     answer: tuple[str, ...]
     blocks: tuple[Section | Listing, ...]
     warnings: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     style: str = ""  # of the title at a terminal
 
     def __post_init__(self) -> None:
         """As `Listing`."""
         object.__setattr__(self, "title", one_line(self.title))
-        for name in ("about", "answer", "warnings"):
+        for name in ("about", "evidence", "answer", "warnings"):
             object.__setattr__(self, name, tuple(map(one_line, getattr(self, name))))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from dpprof.analysis.diff.model import Diff
+from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.cells import Section, View
 from dpprof.reporters.blocks.document import Document, Listing
 from dpprof.reporters.diff.contributors import Carriers
@@ -21,14 +22,19 @@ _WIDE = 160  # characters per line where the format has no width of its own
 
 def diff_document(diff: Diff, width: int) -> Document:
     """The document; names of kernels are cut to what fits into `width` characters."""
+    sides = (diff.base, diff.new)
+    evidence = [f"{side.name}: {text}" for side in sides for text in texts(side.evidence)]
     warnings = [
-        f"{side.name}: {warning}" for side in (diff.base, diff.new) for warning in side.warnings
+        f"{side.name}: {warning}"
+        for side in sides
+        for warning in others(side.warnings, side.evidence)
     ]
     return Document(
         title=f"{diff.base.name} -> {diff.new.name}",
         about=(side_words("BASE", diff.base), side_words("NEW", diff.new), *diff.notes),
         answer=tuple(answer(diff)),
         blocks=tuple(_blocks(diff, width)),
+        evidence=tuple(dict.fromkeys(evidence)),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

@@ -19,6 +19,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.15rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--dim); font-weight: 600; }
+.evidence { border-left: 4px solid #b91c1c; padding-left: 1rem; }
 .warnings { border-left: 4px solid #b45309; padding-left: 1rem; }
 """.strip()
 
@@ -31,12 +32,14 @@ def document_page(document: Document) -> str:
         section_html(block) if isinstance(block, Section) else list_html(block.title, block.lines)
         for block in document.blocks
     )
+    evidence = list_html("What the evidence does not carry", document.evidence)
     warnings = list_html("Warnings", document.warnings)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width">'
         f"<title>{escape(document.title)}</title><style>{_STYLE}</style></head><body>"
         f'<h1>{escape(document.title)}</h1><div class="about">{about}</div>'
+        f'{f"""<div class="evidence">{evidence}</div>""" if evidence else ""}'
         f'<p class="answer"><b>{escape(first)}</b></p>{list_html("", more)}{blocks}'
         f'{f"""<div class="warnings">{warnings}</div>""" if warnings else ""}</body></html>\n'
     )

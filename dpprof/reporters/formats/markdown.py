@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from dpprof.analysis.model import KindReport, Report
 from dpprof.analysis.report.side_by_side import Comparison
+from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.cells import Cell, Section, View
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.report.comparison import comparison_sections, run_names
@@ -21,12 +22,13 @@ _WIDE = 160  # characters for a table of names, which has no width of its own he
 def report_text(report: Report, view: View) -> str:
     """A report as Markdown: headline, tables, longest bubbles, warnings."""
     blocks = [f"# {_escape(report.name)}", _list(_headline(report))]
+    blocks += _evidence(texts(report.evidence))
     blocks += [_section(section) for section in report_sections(report)]
     regions = longest_regions(report)
     if regions:
         blocks += ["## Longest bubbles", _list(regions)]
-    if report.warnings:
-        blocks += ["## Warnings", _list(report.warnings)]
+    if rest := others(report.warnings, report.evidence):
+        blocks += ["## Warnings", _list(rest)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -39,11 +41,16 @@ def comparison_text(comparison: Comparison, view: View) -> str:
         for name, report in zip(names, comparison.reports, strict=True)
     ]
     blocks = ["# Comparison", _list([*lines, f"ratios are to {names[comparison.baseline]}"])]
+    blocks += _evidence(
+        f"{name}: {text}"
+        for name, report in zip(names, comparison.reports, strict=True)
+        for text in texts(report.evidence)
+    )
     blocks += [_section(section) for section in comparison_sections(comparison)]
     warnings = [
         f"{name}: {warning}"
         for name, report in zip(names, comparison.reports, strict=True)
-        for warning in report.warnings
+        for warning in others(report.warnings, report.evidence)
     ]
     if warnings:
         blocks += ["## Warnings", _list(warnings)]
@@ -53,6 +60,7 @@ def comparison_text(comparison: Comparison, view: View) -> str:
 def document_text(document: Document, view: View) -> str:
     """Title, answer, tables and lists, warnings."""
     blocks = [f"# {_escape(document.title)}", _list(document.about)]
+    blocks += _evidence(document.evidence)
     if document.answer:
         first, *more = document.answer
         blocks += [f"**{_escape(first)}**", *([_list(more)] if more else [])]
@@ -73,6 +81,11 @@ def kinds_text(report: KindReport, view: View) -> str:
     if warnings := kind_warnings(report):
         blocks += ["## Warnings", _list(warnings)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _evidence(lines: Iterable[str]) -> list[str]:
+    shown = list(lines)
+    return ["**What the evidence does not carry**", _list(shown)] if shown else []
 
 
 def _headline(report: Report) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from dpprof.analysis.model import Report
+from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.report.longest_bubbles import longest_regions
 from dpprof.reporters.report.rank_sections import unit_of
@@ -23,10 +24,11 @@ def report_html(report: Report) -> str:
 def _blocks(report: Report) -> Iterator[str]:
     headline = (run_words(report), source_words(report), step_words(report, unit_of(report)))
     yield f"<p><b>{escape(report.name)}</b><br>{'<br>'.join(map(escape, headline))}</p>"
+    yield list_html("What the evidence does not carry", texts(report.evidence))
     for section in report_sections(report):
         yield section_html(section)
     yield list_html("Longest bubbles", longest_regions(report))
-    yield list_html("Warnings", report.warnings)
+    yield list_html("Warnings", others(report.warnings, report.evidence))
 
 
 def section_html(section: Section) -> str:

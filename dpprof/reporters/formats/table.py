@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dpprof.analysis.model import KindReport, Report
 from dpprof.analysis.report.side_by_side import Comparison
+from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.cells import Cell, Section, View, one_line
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.report.bars import PAINTS, bars
@@ -54,6 +55,7 @@ def _document_parts(document: Document, view: View) -> Iterator[Text | Table]:
         about = Text(_wrapped(line, view), style="dim")
         about.highlight_words(_STANDS_OUT, style="not dim bold yellow")
         yield about
+    yield from _evidence(document.evidence, view)
     yield Text()
     for number, line in enumerate(document.answer):
         yield Text(_wrapped(f"- {line}", view)) if number else Text(_wrapped(line, view), "bold")
@@ -80,6 +82,7 @@ def _report_parts(report: Report, view: View) -> Iterator[Text | Table]:
     yield Text(step_words(report, unit_of(report)))
     if path := path_words(report):
         yield Text(path)
+    yield from _evidence(texts(report.evidence), view)
     yield Text()
     yield from _bars(report, view)
     for section in report_sections(report):
@@ -89,19 +92,22 @@ def _report_parts(report: Report, view: View) -> Iterator[Text | Table]:
         yield Text("Longest bubbles", style="bold")
         yield from (Text(_wrapped(f"- {line}", view)) for line in regions)
         yield Text()
-    yield from _warnings(report.warnings, view)
+    yield from _warnings(others(report.warnings, report.evidence), view)
 
 
 def _comparison_parts(comparison: Comparison, view: View) -> Iterator[Text | Table]:
     names = run_names(comparison)
     for name, report in zip(names, comparison.reports, strict=True):
         yield from _headline(name, report)
+        yield from _evidence(texts(report.evidence), view)
     yield Text(f"ratios are to {names[comparison.baseline]}", style="dim")
     yield Text()
     for section in comparison_sections(comparison):
         yield from _section(section, view)
     for name, report in zip(names, comparison.reports, strict=True):
-        yield from _warnings([f"{name}: {warning}" for warning in report.warnings], view)
+        yield from _warnings(
+            [f"{name}: {warning}" for warning in others(report.warnings, report.evidence)], view
+        )
 
 
 def _headline(name: str, report: Report) -> Iterator[Text]:
@@ -177,6 +183,13 @@ def _width(section: Section) -> int:
 def _wrapped(text: str, view: View) -> str:
     """Lines after the first are set in, so that one entry does not look like two."""
     return textwrap.fill(one_line(text), view.width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _evidence(lines: Iterable[str], view: View) -> Iterator[Text]:
+    for line in lines:
+        text = Text(_wrapped(f"evidence: {line}", view))
+        text.stylize("bold red", 0, len("evidence:"))
+        yield text
 
 
 def _warnings(warnings: Iterable[str], view: View) -> Iterator[Text]:

@@ -35,7 +35,7 @@ def annotation_lines(result: GateResult) -> str:
 def _errors(result: GateResult) -> Iterator[tuple[str, str]]:
     yield _TITLE, "\n".join([headline(result), *map(finding_words, result.findings[1:])])
     for rule in result.rules:
-        if rule.status in ("failed", "missing"):
+        if rule.status in ("failed", "missing", "cannot_tell"):
             yield f"{_TITLE}: {rule.rule}", rule_words(rule)
 
 

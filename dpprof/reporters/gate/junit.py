@@ -10,15 +10,19 @@ from dpprof.reporters.gate.sentences import finding_words, headline, notes, rule
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FAILING = ("failed", "missing")
+_UNTOLD = "cannot_tell"
 
 
 def junit_text(result: GateResult) -> str:
-    """The XML text; a rule on what is not known fails, one that nobody asked for is skipped."""
+    """The XML text; a rule on what is not known fails, one that nobody asked for is skipped.
+
+    One that lacks evidence is an error.
+    """
     failures = sum(rule.status in _FAILING for rule in result.rules)
     counts = {
         "tests": str(len(result.rules)),
         "failures": str(failures),
-        "errors": "0",
+        "errors": str(sum(rule.status == _UNTOLD for rule in result.rules)),
     }
     root = ElementTree.Element("testsuites", {"name": "dpprof gate", **counts})
     skipped = sum(rule.status == "skipped" for rule in result.rules)
@@ -45,6 +49,8 @@ def _case(suite: ElementTree.Element, result: GateResult, rule: RuleResult) -> N
     if rule.status in _FAILING:
         failure = ElementTree.SubElement(case, "failure", {"message": words, "type": rule.status})
         failure.text = _clean("\n".join([words, *map(finding_words, result.findings)]))
+    elif rule.status == _UNTOLD:
+        ElementTree.SubElement(case, "error", {"message": words, "type": _UNTOLD})
     elif rule.status == "skipped":
         ElementTree.SubElement(case, "skipped", {"message": words})
     else:

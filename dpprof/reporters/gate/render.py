@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from dpprof.evidence.evidence import others, texts
 from dpprof.gate.result import Check, GateResult, RuleResult
 from dpprof.reporters.blocks.cells import Cell, Section, View
 from dpprof.reporters.blocks.document import Document
@@ -30,6 +31,7 @@ _STYLES = {
     "passed": "green",
     "failed": "red",
     "missing": "red",
+    "cannot_tell": "red",
     "not_significant": "yellow",
     "skipped": "dim",
 }
@@ -49,7 +51,8 @@ def gate_document(result: GateResult) -> Document:
         about=tuple(_about(result)),
         answer=tuple(answer),
         blocks=(_rules(result),),
-        warnings=(*notes(result), *result.warnings),
+        warnings=(*notes(result), *others(result.warnings, result.evidence)),
+        evidence=tuple(texts(result.evidence)),
         style=_title_style(result),
     )
 
@@ -101,7 +104,7 @@ def _rules(result: GateResult) -> Section:
 def _row(rule: RuleResult) -> tuple[str, ...]:
     check = rule.checks[0]
     more = sum(one.status == check.status for one in rule.checks[1:])
-    also = f" +{more}" if more and check.status in ("failed", "missing") else ""
+    also = f" +{more}" if more and check.status in ("failed", "missing", "cannot_tell") else ""
     return (
         rule.rule,
         "" if check.rank is None else f"{check.rank}{also}",

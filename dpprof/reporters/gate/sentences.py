@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dpprof.evidence.evidence import texts
 from dpprof.gate.names import Unit
 from dpprof.gate.result import Blame, Check, Finding, GateResult, RuleResult
 from dpprof.reporters.blocks.units import UNKNOWN, bytes_text, rate_text, time_unit
@@ -12,6 +13,7 @@ _WORDS = {
     "passed": "ok",
     "failed": "FAILED",
     "missing": "MISSING",
+    "cannot_tell": "cannot tell",
     "not_significant": "not significant",
     "skipped": "n/a",
 }
@@ -30,12 +32,19 @@ def headline(result: GateResult) -> str:
     name = result.runs[0] if len(result.runs) == 1 else f"{result.runs[0]} (x{len(result.runs)})"
     beside = f" against {result.baseline}" if result.baseline else ""
     modelled = "" if result.source == "captured" else f" ({result.source.upper()})"
+    if result.cannot_tell:
+        return f"CANNOT TELL {name}{modelled}: {_untold(result)}{beside}"
     if not broken:
         return f"PASSED {name}{modelled}: {_kept(result)}{beside}"
     limits = f"{len(broken)} of {_count(len(result.rules), 'limit')} broken"
     if result.findings:
         return f"FAILED {name}{modelled}: {limits}{beside}: {finding_words(result.findings[0])}"
     return f"FAILED {name}{modelled}: {limits}{beside}: {rule_words(broken[0])}"
+
+
+def _untold(result: GateResult) -> str:
+    rules = [rule for rule in result.rules if rule.status == "cannot_tell"]
+    return f"{len(rules)} of {_count(len(result.rules), 'limit')} lack evidence"
 
 
 def unsure(result: GateResult) -> list[RuleResult]:
@@ -58,6 +67,8 @@ def _kept(result: GateResult) -> str:
 def rule_words(rule: RuleResult) -> str:
     """The worst check of a rule: ``bubble_share (rank 3) is 14.2 %, limit 12.0 %``."""
     words = _check_words(rule)
+    if rule.status == "cannot_tell":
+        return f"cannot tell: {words}"
     if rule.status != "not_significant":
         return words
     return f"not significant: {words}; {_doubt(rule)}, profile more steps (or --repeat)"
@@ -83,6 +94,8 @@ def _check_words(rule: RuleResult) -> str:
     name = f"{rule.metric}{where}"
     if check.status in ("missing", "skipped"):
         return f"{name}: n/a, {check.reason}"
+    if check.status == "cannot_tell":
+        return f"{name}: {check.reason}"
     value = value_text(check.value, rule.unit)
     if "==" in rule.rule:
         return f"{name} is {value}, required {value_text(check.limit, rule.unit)}"
@@ -161,7 +174,10 @@ def blame_words(blame: Blame) -> str:
 def notes(result: GateResult) -> list[str]:
     """Everything else there is to know, a line each."""
     lines = [f"let through: {one.text}" for one in result.let_through]
-    lines += [rule_words(rule) for rule in result.rules if rule.status in ("missing", "skipped")]
+    if result.allow_missing:
+        lines += [f"let through without evidence: {text}" for text in texts(result.evidence)]
+    said = ("missing", "cannot_tell", "skipped")
+    lines += [rule_words(rule) for rule in result.rules if rule.status in said]
     return lines + [rule_words(rule) for rule in unsure(result)]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.events import event_spans
 from dpprof.tables.columns import (
     EVENTS,
@@ -62,6 +63,7 @@ class RankPart:
     warnings: tuple[str, ...]
     load: Callable[[], pd.DataFrame]
     explained: Callable[[], pd.DataFrame]
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         warnings=tables.warnings,
         load=Held(events) if load is None else load,
         explained=Held(tables.explained),
+        evidence=tables.evidence,
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.errors import DpprofError
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.host_slots import on_host
 from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
@@ -41,7 +42,8 @@ class RankTables:
     """The tables of one rank, READY not yet filled; `explained` is `Verdicts.explained`.
 
     `marked` are the steps that the trace marks: without any, everything is step 0. `no_wait`
-    says which rows of `events` need not wait for peers even where they are collective.
+    says which rows of `events` need not wait for peers even where they are collective. `evidence`
+    is what is amiss, and is not in `warnings`.
     """
 
     file: Path
@@ -55,6 +57,7 @@ class RankTables:
     no_wait: npt.NDArray[np.bool_]
     explained: pd.DataFrame
     warnings: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
 
 
 def read_rank(

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.store.contents import Look, code_digest, digest, look, sample
 from dpprof.store.entries import About, Damaged, Entry, open_entry, write_entry
 from dpprof.store.parquet import from_parquet, to_parquet
@@ -26,7 +27,7 @@ from dpprof.trace.rank.tables import RankTables, read_rank
 _TABLES = ("communications", "spans", "slots", "memory", "steps")
 _EVENTS, _EXPLAINED = "events", "explained"
 _POSITION, _NO_WAIT = "position", "no_wait"
-_READER = ("trace", "tables", "runs", "schedules", "store")
+_READER = ("trace", "evidence", "tables", "runs", "schedules", "store")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
     outside: int
     marked: tuple[int, ...]
     warnings: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True)
