@@ -81,7 +81,7 @@ def test_what_is_not_known_is_na(tmp_path):
     file.write_text(json.dumps(trace))
     row = dpprof.load(file).accounting.loc[3]
     assert row["wait_ns"] is pd.NA
-    assert (row["compute"], row["exposed.all_reduce"], row["window_ns"]) == (5000, 5000, 14000)
+    assert (row["compute_only"], row["exposed.all_reduce"], row["window_ns"]) == (5000, 5000, 14000)
 
 
 def test_simulate_with_measured_costs(loaded):

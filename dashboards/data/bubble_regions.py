@@ -24,7 +24,7 @@ from dpprof.tables.columns import (
 from dpprof.tables.intervals import Intervals, length_before
 
 LENGTH = "length_ns"
-PHASES = ("warmup", "steady", "drain")
+PHASES = ("warmup", "steady", "cooldown")
 
 
 def step_regions(library: Library, run: LibraryRun, step: int | None) -> pd.DataFrame:

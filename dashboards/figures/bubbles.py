@@ -112,8 +112,8 @@ class _Node:
 def cause_icicle(run: RunCauses, theme: Theme, unit: TimeUnit) -> Figure:
     """All bubbles of a step, split by phase, then cause, then who was waited for.
 
-    One icicle trace: ids are paths (``all/steady/bubble.skew/3``), values nanoseconds of all
-    ranks. Warm-up and drain are phases and causes at once and have one place.
+    One icicle trace: ids are paths (``all/steady/bubble.straggler/3``), values nanoseconds of all
+    ranks. Warm-up and cooldown are phases and causes at once and have one place.
     """
     import plotly.graph_objects as go
 

@@ -11,7 +11,7 @@ from dpprof.analysis.model import Report
 from dpprof.dashboards.figures.states import state_name
 from dpprof.dashboards.view.theme import BETTER_COLOR, WORSE_COLOR, Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
-from dpprof.tables.kinds import COMPUTE, OVERLAP, STATES
+from dpprof.tables.kinds import COMPUTE_ONLY, OVERLAP, STATES
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -23,10 +23,10 @@ _LABEL_LETTERS = 12
 """Of a line below a bar: so much fits where there are most bars."""
 
 _MANY_BARS = 10
-COMPUTING = "computing"
+COMPUTING = "compute"
 """Compute and overlap: what is hidden under computing makes no step longer."""
 
-_BARS = ((COMPUTING, (COMPUTE, OVERLAP)), *((one, (one,)) for one in STATES[2:]))
+_BARS = ((COMPUTING, (COMPUTE_ONLY, OVERLAP)), *((one, (one,)) for one in STATES[2:]))
 
 
 @dataclass(frozen=True)

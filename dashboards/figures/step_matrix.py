@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpprof.analysis.model import Report, StepRank
-from dpprof.tables.kinds import COMPUTE, OVERLAP
+from dpprof.tables.kinds import COMPUTE_ONLY, OVERLAP
 
 MOST_RANKS = 128
 MOST_STEPS = 200
@@ -29,10 +29,10 @@ class Metric:
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "computing": Metric(
-            "computing",
+        "compute": Metric(
+            "compute",
             "Time in which the rank computes, with a transfer under way or not.",
-            lambda one: one.states_ns[COMPUTE] + one.states_ns[OVERLAP],
+            lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP],
         ),
         "bubble": Metric(
             "bubble", "Time in which the rank idles, whatever the cause.", lambda one: one.bubble_ns
@@ -48,7 +48,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             lambda one: one.hidden_ns,
         ),
         "wait": Metric(
-            "posted, waiting",
+            "waiting",
             "Time in which at least one operation of the rank waits for its peers.",
             lambda one: one.wait_ns,
         ),

@@ -94,9 +94,9 @@ _CAUSE_COLUMNS = (
 
 _CAUSE_WORDS = {
     "bubble.warmup": "before the rank's first compute of the step",
-    "bubble.drain": "after the rank's last compute of the step",
+    "bubble.cooldown": "after the rank's last compute of the step",
     "bubble.dependency": "waiting for a peer",
-    "bubble.skew": "waiting in a collective for a straggler",
+    "bubble.straggler": "waiting in a collective for a straggler",
     "bubble.host": "the device was free and the inputs were there, but the launch came late",
     "bubble.other": "none of these",
 }

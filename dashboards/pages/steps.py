@@ -16,7 +16,7 @@ from dpprof.dashboards.parts.table import Column, Row, table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
-from dpprof.tables.kinds import COMPUTE, OVERLAP
+from dpprof.tables.kinds import COMPUTE_ONLY, OVERLAP
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -174,7 +174,7 @@ def _change(share: float) -> str:
 
 
 def _computing(rank: Any) -> int:
-    return int(rank.states_ns[COMPUTE] + rank.states_ns[OVERLAP])
+    return int(rank.states_ns[COMPUTE_ONLY] + rank.states_ns[OVERLAP])
 
 
 page = Page(

@@ -28,7 +28,7 @@ _COLUMNS = (
     Column("from", "Since the start of the step"),
     Column("length"),
     Column("of the step"),
-    Column("phase", "Warm-up, steady or drain", number=False),
+    Column("phase", "Warm-up, steady or cooldown", number=False),
     Column("why", "The cause, and what was waited for", number=False),
     Column("slot", "The schedule slot that was held up", number=False),
 )

@@ -108,9 +108,9 @@ def _patterns() -> dict[str, npt.NDArray[np.bool_]]:
     y, x = np.indices((_PERIOD, _WIDEST_PX))
     return {
         "bubble.warmup": (x + y) % 6 < 2,
-        "bubble.drain": (x - y) % 6 < 2,
+        "bubble.cooldown": (x - y) % 6 < 2,
         "bubble.dependency": ((x + y) % 7 < 1) | ((x - y) % 7 < 1),
-        "bubble.skew": (x % 4 < 2) & (y % 4 < 2),
+        "bubble.straggler": (x % 4 < 2) & (y % 4 < 2),
         "bubble.host": x % 4 < 2,
         "bubble.other": y % 4 < 2,
         UNLISTED: (x + y) % 3 < 1,

@@ -55,9 +55,9 @@ COMPONENT_COLORS: Mapping[str, str] = MappingProxyType(
 BUBBLE_COLORS: Mapping[str, str] = MappingProxyType(
     {
         "bubble.warmup": "#9AA5B1",
-        "bubble.drain": "#6B7785",
+        "bubble.cooldown": "#6B7785",
         "bubble.dependency": _PURPLE,
-        "bubble.skew": "#7A5195",
+        "bubble.straggler": "#7A5195",
         "bubble.host": _RED,
         "bubble.other": "#8C7B5A",
     }
@@ -66,9 +66,9 @@ BUBBLE_COLORS: Mapping[str, str] = MappingProxyType(
 BUBBLE_PATTERNS: Mapping[str, str] = MappingProxyType(
     {
         "bubble.warmup": "/",
-        "bubble.drain": "\\",
+        "bubble.cooldown": "\\",
         "bubble.dependency": "x",
-        "bubble.skew": ".",
+        "bubble.straggler": ".",
         "bubble.host": "|",
         "bubble.other": "-",
     }
@@ -77,7 +77,7 @@ BUBBLE_PATTERNS: Mapping[str, str] = MappingProxyType(
 
 STATE_COLORS: Mapping[str, str] = MappingProxyType(
     {
-        "compute": _BLUE,
+        "compute_only": _BLUE,
         "overlap": _GREEN,
         **{f"exposed.{kind}": color for kind, color in KIND_COLORS.items() if kind != "compute"},
         "memory": KIND_COLORS["memory"],

@@ -16,7 +16,7 @@ from dpprof.runs.manifest import Source
 KINDS_SCHEMA_VERSION = 1
 
 
-REPORT_SCHEMA_VERSION = 1
+REPORT_SCHEMA_VERSION = 2
 
 
 class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,15 +33,26 @@ class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     hidden_reason: str | None = None
 
 
+class IncludingWait(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole communications with what they waited, for comparison with other tools.
+
+    ``|comm|``, ``|comm and compute|``, the difference and the share: unions over lanes and over the
+    used steps at once (metrics.md, section 5).
+    """
+
+    communication_ns: int = 0
+    hidden_ns: int = 0
+    exposed_ns: int = 0
+    hidden_share: float | None = None
+
+
 class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Where time went; ``sum(states_ns.values()) == window_ns``.
 
     `communication_ns` is the union of transfers of all kinds, hidden + exposed; `wait_ns` the
     time in which at least one operation waited for its peers, computing or not. `hidden_reason`
-    says why there is no share of hidden communication. The unsplit figures, for comparison with
-    other tools, take whole communications with what they waited: ``|comm|``,
-    ``|comm and compute|`` and their share, unions over lanes and over the used steps at once
-    (metrics.md, section 5).
+    says why there is no share of hidden communication. `including_wait` counts waiting as
+    communication, as other tools do.
     """
 
     window_ns: int
@@ -54,9 +65,7 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     wait_ns: int | None
     hidden_share: float | None
     hidden_reason: str | None = None
-    unsplit_communication_ns: int = 0
-    unsplit_hidden_ns: int = 0
-    unsplit_hidden_share: float | None = None
+    including_wait: IncludingWait
     by_kind: dict[str, KindFigures]
 
 
@@ -184,7 +193,7 @@ class RegionFigures(msgspec.Struct, frozen=True, kw_only=True):
     offset_ns: int
     length_ns: int
     state: str
-    phase: Literal["warmup", "steady", "drain"]
+    phase: Literal["warmup", "steady", "cooldown"]
     cause_rank: int | None
     cause: str | None
     slot: str | None

@@ -17,12 +17,12 @@ from dpprof.gate.snapshot import Figure, Snapshot
 from dpprof.gate.split import incomparable
 from dpprof.gate.spread import Difference, Sampling, difference
 from dpprof.tables.kinds import (
+    BUBBLE_COOLDOWN,
     BUBBLE_DEPENDENCY,
-    BUBBLE_DRAIN,
     BUBBLE_HOST,
     BUBBLE_OTHER,
-    BUBBLE_SKEW,
     BUBBLE_STATES,
+    BUBBLE_STRAGGLER,
     BUBBLE_WARMUP,
     COMMUNICATION_KINDS,
     COMPUTE,
@@ -40,7 +40,7 @@ _WORTH = 0.25
 _MOST_FINDINGS = 3
 _SHIFTING = 0.25
 
-_WAITING = (BUBBLE_WARMUP, BUBBLE_DRAIN, BUBBLE_DEPENDENCY, BUBBLE_SKEW)
+_WAITING = (BUBBLE_WARMUP, BUBBLE_COOLDOWN, BUBBLE_DEPENDENCY, BUBBLE_STRAGGLER)
 
 
 class _Own(NamedTuple):

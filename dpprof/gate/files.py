@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from dpprof.errors import DpprofError
+from dpprof.gate.old_names import renamed
 from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, Figure, RankColumn, Snapshot
 
 MARK = "dpprof baseline"
@@ -98,7 +99,7 @@ def read_baseline(path: Path) -> Snapshot:
                 f"{path}: written by a newer dpprof (schema {version}, this one reads "
                 f"{SNAPSHOT_SCHEMA_VERSION}); upgrade dpprof"
             )
-        snapshot = msgspec.convert(plain, Snapshot)
+        snapshot = msgspec.convert(renamed(plain), Snapshot)
     except msgspec.MsgspecError as error:
         raise DpprofError(f"{path}: not a valid baseline ({error}); save it anew") from error
     try:

@@ -13,12 +13,13 @@ from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 Unit = Literal["ns", "share", "bytes", "rate", "count", "text"]
 
 WINDOW = "window_ns"
-COMPUTING = "computing_ns"
-"""Computing, communicating meanwhile or not: the states compute and overlap together."""
+COMPUTING = "compute_ns"
+"""Computing, communicating meanwhile or not: the states compute_only and overlap together."""
 
 TIMES = (
     *("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns", COMPUTING),
-    *("unsplit_communication_ns", "unsplit_hidden_ns"),
+    "including_wait.communication_ns",
+    "including_wait.hidden_ns",
 )
 KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns")
 STATE_TIMES = tuple(f"{state}_ns" for state in STATES)
@@ -37,7 +38,10 @@ IDEAL = "ideal."
 
 SHARES: dict[str, tuple[str, str]] = {
     "hidden_share": ("hidden_ns", "communication_ns"),
-    "unsplit_hidden_share": ("unsplit_hidden_ns", "unsplit_communication_ns"),
+    "including_wait.hidden_share": (
+        "including_wait.hidden_ns",
+        "including_wait.communication_ns",
+    ),
     **{f"{name[:-3]}_share": (name, WINDOW) for name in ("bubble_ns", "exposed_ns", COMPUTING)},
     **{f"{state}_share": (f"{state}_ns", WINDOW) for state in STATES},
     **{
@@ -101,7 +105,7 @@ class MetricName:
 def read_name(text: str) -> MetricName:
     """``bubble_share``, ``any.bubble_share``, ``rank3.bubble_share`` or ``stage1.bubble_share``.
 
-    The paths of ``dpprof analyze --format json`` are names too: ``states_ns.compute``,
+    The paths of ``dpprof analyze --format json`` are names too: ``states_ns.compute_only``,
     ``by_kind.dispatch.exposed_ns``, ``total.bubble_share``, ``memory.peak_allocated_bytes``.
     Raises `DpprofError` that lists the nearest names.
     """

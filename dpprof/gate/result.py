@@ -11,7 +11,7 @@ from dpprof.gate.identity import Mismatch
 from dpprof.gate.names import Unit
 from dpprof.gate.snapshot import Number
 
-GATE_SCHEMA_VERSION = 1
+GATE_SCHEMA_VERSION = 2
 
 Status = Literal["passed", "failed", "cannot_tell", "not_significant", "missing", "skipped"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from dpprof.analysis.model import KindFigures, Report, StepRank, TimeFigures
 from dpprof.gate.names import COMPUTING, IDEAL, KIND_TIMES, MEMORY, SHARES, TIMES, WINDOW
 from dpprof.gate.snapshot import Number
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, OVERLAP
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE_ONLY, OVERLAP
 
 Samples = dict[str, list[Number]]
 
@@ -63,8 +64,8 @@ def rank_times(rank: StepRank) -> dict[str, int]:
     """Every time of a rank in a step, zero where its kind does not occur; unknown ones left out."""
     times = {WINDOW: rank.window_ns}
     times |= {f"{state}_ns": time for state, time in rank.states_ns.items()}
-    times[COMPUTING] = rank.states_ns[COMPUTE] + rank.states_ns[OVERLAP]
-    known = {name: getattr(rank, name) for name in TIMES if name != COMPUTING}
+    times[COMPUTING] = rank.states_ns[COMPUTE_ONLY] + rank.states_ns[OVERLAP]
+    known = {name: attrgetter(name)(rank) for name in TIMES if name != COMPUTING}
     for kind in COMMUNICATION_KINDS:
         known |= _kind_times(kind, rank.by_kind.get(kind))
     return times | {name: time for name, time in known.items() if time is not None}

@@ -8,7 +8,7 @@ import msgspec
 
 from dpprof.evidence.evidence import Evidence
 
-SNAPSHOT_SCHEMA_VERSION = 1
+SNAPSHOT_SCHEMA_VERSION = 2
 
 Number = int | float
 

@@ -6,7 +6,7 @@ from dpprof.gate.names import COMPUTING, TIMES
 from dpprof.gate.snapshot import Snapshot
 from dpprof.tables.kinds import COMMUNICATION_KINDS, MEMORY, STATES
 
-_TIMES = tuple(one for one in TIMES if one != COMPUTING and not one.startswith("unsplit"))
+_TIMES = tuple(one for one in TIMES if one != COMPUTING and not one.startswith("including_wait."))
 _OF_WAITING = frozenset(
     f"{name}{ending}"
     for name in (*(one.removesuffix("_ns") for one in _TIMES), *STATES)

@@ -127,7 +127,7 @@ REGIONS: dict[str, str] = {
     START: "int64",
     END: "int64",
     STATE: "category",  # one of the bubble states
-    PHASE: "category",  # warmup, steady, drain
+    PHASE: "category",  # warmup, steady, cooldown
     CAUSE_RANK: "int32",  # the rank waited for
     CAUSE: "string",  # the slot or operation waited for, in words
     SLOT: "category",  # the slot that could not start

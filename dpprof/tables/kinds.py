@@ -23,24 +23,26 @@ KINDS = (COMPUTE, *COMMUNICATION_KINDS, MEMORY)
 EVIDENCE_FIELDS = ("name", "collective", "group", "annotation", "call")
 """What a rule for kinds can look at: the activity's name, or what is known of its launch."""
 
+COMPUTE_ONLY = "compute_only"
+"""Computing and no transfer under way; with `OVERLAP`, it is what every table calls compute."""
 OVERLAP = "overlap"
 EXPOSED_STATES = tuple(f"exposed.{kind}" for kind in COMMUNICATION_KINDS)
 
 BUBBLE_WARMUP = "bubble.warmup"
-BUBBLE_DRAIN = "bubble.drain"
+BUBBLE_COOLDOWN = "bubble.cooldown"
 BUBBLE_DEPENDENCY = "bubble.dependency"
-BUBBLE_SKEW = "bubble.skew"
+BUBBLE_STRAGGLER = "bubble.straggler"
 BUBBLE_HOST = "bubble.host"
 BUBBLE_OTHER = "bubble.other"
 
 BUBBLE_STATES = (
     BUBBLE_WARMUP,
-    BUBBLE_DRAIN,
+    BUBBLE_COOLDOWN,
     BUBBLE_DEPENDENCY,
-    BUBBLE_SKEW,
+    BUBBLE_STRAGGLER,
     BUBBLE_HOST,
     BUBBLE_OTHER,
 )
 
-STATES = (COMPUTE, OVERLAP, *EXPOSED_STATES, MEMORY, *BUBBLE_STATES)
+STATES = (COMPUTE_ONLY, OVERLAP, *EXPOSED_STATES, MEMORY, *BUBBLE_STATES)
 """Every instant of a rank's step window is in exactly one of these."""

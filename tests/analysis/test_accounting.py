@@ -35,15 +35,15 @@ def test_every_state_of_a_step(make_run, event) -> None:
     assert states_of(run) == [
         {
             "bubble.warmup": 10,
-            "compute": 10 + 10,
+            "compute_only": 10 + 10,
             "overlap": 10,
             "exposed.dispatch": 5,
             "exposed.p2p": 10,
             "memory": 5,
             "bubble.other": 5 + 5,
-            "bubble.drain": 30,
+            "bubble.cooldown": 30,
         },
-        {"compute": 25, "bubble.other": 75},
+        {"compute_only": 25, "bubble.other": 75},
     ]
 
 
@@ -60,8 +60,8 @@ def test_waiting_is_not_transferring(make_run, event) -> None:
         ]
     )
     assert states_of(run) == [
-        {"compute": 20, "exposed.dispatch": 5, "bubble.skew": 15},
-        {"compute": 35, "exposed.dispatch": 5},
+        {"compute_only": 20, "exposed.dispatch": 5, "bubble.straggler": 15},
+        {"compute_only": 35, "exposed.dispatch": 5},
     ]
     (region,) = account(run).regions.to_dict("records")
     assert region == {
@@ -69,7 +69,7 @@ def test_waiting_is_not_transferring(make_run, event) -> None:
         "step": 0,
         "start_ns": 10,
         "end_ns": 25,
-        "state": "bubble.skew",
+        "state": "bubble.straggler",
         "phase": "steady",
         "cause_rank": 1,
         "cause": "dispatch",
@@ -79,7 +79,7 @@ def test_waiting_is_not_transferring(make_run, event) -> None:
 
 def test_a_message_without_its_peer_claims_no_bubble(make_run, event) -> None:
     run = make_run([event(3, 0, 10), event(3, 10, 30, "p2p"), event(3, 30, 40)])
-    assert states_of(run) == [{"compute": 20, "exposed.p2p": 20}]
+    assert states_of(run) == [{"compute_only": 20, "exposed.p2p": 20}]
 
 
 def test_steps_have_their_own_windows_and_ranks_share_them(make_run, event) -> None:
@@ -100,9 +100,9 @@ def test_steps_have_their_own_windows_and_ranks_share_them(make_run, event) -> N
         [1, 5, 15, 30],
     ]
     assert states_of(run) == [
-        {"compute": 10, "bubble.drain": 10},
-        {"compute": 15, "bubble.warmup": 5},
-        {"compute": 15},
+        {"compute_only": 10, "bubble.cooldown": 10},
+        {"compute_only": 15, "bubble.warmup": 5},
+        {"compute_only": 15},
         {"bubble.other": 15},  # never computes, so neither warm-up nor drain
     ]
 
@@ -118,7 +118,7 @@ def test_a_run_without_activity_has_empty_accounts(make_run) -> None:
 def test_absolute_times_keep_every_nanosecond(make_run, event) -> None:
     base = 1_790_857_026_000_000_001
     run = make_run([event(0, base, base + 3), event(0, base + 7, base + 8)])
-    assert states_of(run) == [{"compute": 4, "bubble.other": 4}]
+    assert states_of(run) == [{"compute_only": 4, "bubble.other": 4}]
 
 
 kinds = st.sampled_from(["compute", "p2p", "dispatch", "all_reduce", "memory"])
@@ -157,7 +157,7 @@ def twin_state(instant: int, mine: list[dict[str, Any]]) -> str:
     doing = {row["kind"] for row in mine if instant in split(row)[1]}
     transfers = [kind for kind in COMMUNICATION_KINDS if kind in doing]
     if "compute" in doing:
-        return "overlap" if transfers else "compute"
+        return "overlap" if transfers else "compute_only"
     if transfers:
         return f"exposed.{transfers[0]}"
     if "memory" in doing:
@@ -166,13 +166,13 @@ def twin_state(instant: int, mine: list[dict[str, Any]]) -> str:
     if computing and instant < min(row["start_ns"] for row in computing):
         return "bubble.warmup"
     if computing and instant >= max(row["end_ns"] for row in computing):
-        return "bubble.drain"
+        return "bubble.cooldown"
     waiting = [row for row in mine if instant in split(row)[0]]
     messages = [row for row in waiting if row["kind"] == "p2p"]
     if any(not row["group"] for row in messages):
         return "bubble.dependency"
     if any(row["kind"] != "p2p" for row in waiting):
-        return "bubble.skew"
+        return "bubble.straggler"
     return "bubble.dependency" if messages else "bubble.other"
 
 

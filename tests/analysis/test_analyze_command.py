@@ -44,15 +44,15 @@ def test_json_on_stdout(folder: Path, capsys) -> None:
     assert analyze(folder, "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["window_ns"] == 40_000
-    assert [rank["states_ns"]["compute"] for rank in report["ranks"]] == [30_000, 30_000]
-    assert report["ranks"][0]["states_ns"]["bubble.drain"] == 10_000
+    assert [rank["states_ns"]["compute_only"] for rank in report["ranks"]] == [30_000, 30_000]
+    assert report["ranks"][0]["states_ns"]["bubble.cooldown"] == 10_000
     assert report["ranks"][1]["states_ns"]["bubble.warmup"] == 10_000
 
 
 def test_several_runs_are_compared(folder: Path, capsys) -> None:
     assert analyze(folder / "rank0.json", folder / "rank1.json", "--format", "json") == 0
     comparison = json.loads(capsys.readouterr().out)
-    assert comparison["schema_version"] == 1
+    assert comparison["schema_version"] == 2
     assert [run["window_ns"] for run in comparison["runs"]] == [30_000, 30_000]
     assert analyze(folder / "rank0.json", folder) == 0
     assert "ratios are to" in capsys.readouterr().out

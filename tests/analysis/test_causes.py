@@ -62,7 +62,7 @@ def test_the_schedule_names_the_dependency_and_the_rest_is_the_host(labelled) ->
         (0, 10, 40, "bubble.dependency", 1, "B0.0", "B0.0"),
         (0, 40, 45, "bubble.host", -1, "", "B0.0"),
         (1, 0, 10, "bubble.warmup", 0, "F0.0", "F0.0"),
-        (1, 40, 75, "bubble.drain", -1, "", ""),
+        (1, 40, 75, "bubble.cooldown", -1, "", ""),
     ]
 
 
@@ -137,7 +137,7 @@ def test_unlabelled_messages_and_collectives(make_run, event) -> None:
     )
     assert regions(run)[:2] == [
         (0, 10, 18, "bubble.dependency", 2, "", ""),
-        (0, 20, 25, "bubble.skew", 1, "all_reduce", ""),
+        (0, 20, 25, "bubble.straggler", 1, "all_reduce", ""),
     ]
 
 

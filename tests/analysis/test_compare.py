@@ -22,4 +22,4 @@ def test_figures_are_per_step_and_rank_and_ratios_are_to_the_last(make_run, even
     assert metrics["p2p exposed"].values == (2.0, None)
     assert "p2p wait" not in metrics
     assert "tokens/s" not in metrics
-    assert comparison.json_form() == {"schema_version": 1, "runs": list(comparison.reports)}
+    assert comparison.json_form() == {"schema_version": 2, "runs": list(comparison.reports)}

@@ -40,7 +40,11 @@ def test_the_unsplit_figures_count_waiting_too(make_run, event) -> None:
     )
     report = analyze(run)
     found = [
-        (one.unsplit_communication_ns, one.unsplit_hidden_ns, one.unsplit_hidden_share)
+        (
+            one.including_wait.communication_ns,
+            one.including_wait.hidden_ns,
+            one.including_wait.hidden_share,
+        )
         for one in (*report.ranks, report.total)
     ]
     assert found == [(30, 10, 10 / 30), (4, 2, 2 / 4), (34, 12, 12 / 34)]
@@ -67,7 +71,7 @@ def test_kernels_that_only_send_or_receive_hide_no_share_that_is_known(make_run,
         ),
         "all_reduce": KindFigures(total_ns=10, hidden_ns=6, exposed_ns=4, wait_ns=None),
     }
-    assert (split.hidden_share, split.unsplit_hidden_share) == (None, None)
+    assert (split.hidden_share, split.including_wait.hidden_share) == (None, None)
     assert (split.hidden_ns, split.exposed_ns) == (8, 4)
     assert split.hidden_reason == report.total.hidden_reason == f"dispatch: {reason}"
     assert (whole.hidden_share, whole.hidden_reason) == (1.0, None)
@@ -94,7 +98,7 @@ def test_one_unsplit_row_leaves_its_kind_and_the_rank_without_a_wait(make_run, e
 def test_no_communication_has_no_hidden_share(make_run, event) -> None:
     (rank,) = analyze(make_run([event(0, 0, 10)])).ranks
     assert (rank.communication_ns, rank.hidden_share, rank.by_kind) == (0, None, {})
-    assert (rank.hidden_reason, rank.unsplit_hidden_share) == ("no communication", None)
+    assert (rank.hidden_reason, rank.including_wait.hidden_share) == ("no communication", None)
 
 
 rows = st.builds(
@@ -147,6 +151,6 @@ def test_kinds_agree_with_sets_of_instants(make_run: Any, events: list[dict[str,
         assert rank.hidden_ns == len(everything & compute)
         assert rank.exposed_ns == len(everything - compute)
         whole = {at for row in mine if row["kind"] != "compute" for at in span(row)}
-        assert rank.unsplit_communication_ns == len(whole)
-        assert rank.unsplit_hidden_ns == len(whole & compute)
+        assert rank.including_wait.communication_ns == len(whole)
+        assert rank.including_wait.hidden_ns == len(whole & compute)
         assert rank.window_ns == sum(rank.states_ns.values())

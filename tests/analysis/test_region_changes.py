@@ -17,7 +17,7 @@ from dpprof.errors import DpprofError
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run
 
-HOST, DRAIN, WARMUP = "bubble.host", "bubble.drain", "bubble.warmup"
+HOST, DRAIN, WARMUP = "bubble.host", "bubble.cooldown", "bubble.warmup"
 
 
 def simulated(name: str, pp: int, micro_batches: int, latency_ns: int = 0) -> Any:

@@ -69,7 +69,7 @@ def test_the_keys_that_programs_read(form) -> None:
 
 
 def test_sums_over_steps_and_ranks(form) -> None:
-    assert form["schema_version"] == 1
+    assert form["schema_version"] == 2
     assert form["steps"] == {"used": 2, "dropped": 2, "warmup": 0}
     assert (form["window_ns"], form["step_ns"]) == (30, 15)
     for rank in form["ranks"]:
@@ -88,8 +88,8 @@ def test_regions_say_where_in_the_step_they_are(form) -> None:
         "end_ns": 20,
         "offset_ns": 14,
         "length_ns": 6,
-        "state": "bubble.drain",
-        "phase": "drain",
+        "state": "bubble.cooldown",
+        "phase": "cooldown",
         "cause_rank": None,
         "cause": None,
         "slot": None,
@@ -118,7 +118,7 @@ def test_deepseek_hides_96_per_cent_of_its_communication() -> None:
     assert rank.hidden_share == pytest.approx(0.963, abs=0.005)
     assert {"dispatch", "combine"} <= rank.by_kind.keys()
     assert rank.wait_ns is None
-    assert rank.states_ns["bubble.dependency"] == rank.states_ns["bubble.skew"] == 0
+    assert rank.states_ns["bubble.dependency"] == rank.states_ns["bubble.straggler"] == 0
     assert any("unsplit" in warning for warning in report.warnings)
 
 

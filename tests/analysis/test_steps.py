@@ -33,10 +33,10 @@ def test_a_step_says_what_each_rank_did_in_it(make_run, event) -> None:
     first, second = analyze(run).per_step
     assert (first.step, first.start_ns, first.window_ns) == (1, 0, 20)
     assert {state: ns for state, ns in first.states_ns.items() if ns} == {
-        "compute": 8 + 20,
+        "compute_only": 8 + 20,
         "overlap": 2,
         "exposed.dispatch": 5,
-        "bubble.drain": 5,
+        "bubble.cooldown": 5,
     }
     zero, one = first.ranks
     assert (zero.rank, zero.peak_allocated_bytes, one.peak_allocated_bytes) == (0, 70, None)

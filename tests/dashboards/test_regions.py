@@ -25,7 +25,7 @@ def regions(*rows: tuple[Any, ...]) -> Any:
     columns = list(zip(*rows, strict=True)) if rows else [()] * 5
     names = ("rank", "start_ns", "end_ns", "state", "cause_rank")
     values: dict[str, Any] = {name: list(one) for name, one in zip(names, columns, strict=True)}
-    phases = {"bubble.warmup": "warmup", "bubble.drain": "drain"}
+    phases = {"bubble.warmup": "warmup", "bubble.cooldown": "cooldown"}
     values["phase"] = [phases.get(state, "steady") for state in values["state"]]
     table = make_table(REGIONS, values)
     return table.assign(length_ns=table.end_ns - table.start_ns)
@@ -54,29 +54,29 @@ def test_a_step_that_is_not_there_has_no_regions_and_no_window(library) -> None:
 def test_a_matrix_says_who_waits_for_whom() -> None:
     table = regions(
         (4, 0, 10, "bubble.dependency", 7),
-        (4, 20, 25, "bubble.skew", 7),
+        (4, 20, 25, "bubble.straggler", 7),
         (7, 0, 3, "bubble.warmup", 4),
         (7, 5, 9, "bubble.host", -1),
-        (7, 9, 10, "bubble.skew", 99),
-        (5, 0, 100, "bubble.skew", 7),
+        (7, 9, 10, "bubble.straggler", 99),
+        (5, 0, 100, "bubble.straggler", 7),
     )
     assert waited_matrix(table, [4, 7]).tolist() == [[0, 15], [3, 0]]
 
 
 def test_causes_are_in_the_order_of_the_step_then_of_their_length() -> None:
     table = regions(
-        (0, 0, 5, "bubble.drain", -1),
+        (0, 0, 5, "bubble.cooldown", -1),
         (0, 5, 7, "bubble.host", -1),
-        (1, 0, 4, "bubble.skew", 0),
-        (2, 6, 9, "bubble.skew", 0),
+        (1, 0, 4, "bubble.straggler", 0),
+        (2, 6, 9, "bubble.straggler", 0),
         (0, 9, 10, "bubble.warmup", 1),
     )
     names = ["phase", "state", "cause_rank", "count", "length_ns"]
     assert by_cause(table)[names].to_numpy().tolist() == [
         ["warmup", "bubble.warmup", 1, 1, 1],
-        ["steady", "bubble.skew", 0, 2, 7],
+        ["steady", "bubble.straggler", 0, 2, 7],
         ["steady", "bubble.host", -1, 1, 2],
-        ["drain", "bubble.drain", -1, 1, 5],
+        ["cooldown", "bubble.cooldown", -1, 1, 5],
     ]
 
 

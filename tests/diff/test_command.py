@@ -17,7 +17,7 @@ def test_json_adds_up_and_is_versioned(capsys):
     assert run(["diff", BASE, NEW, "--format", "json"]) == 0
     out = capsys.readouterr().out
     diff = json.loads(out)
-    assert diff["schema_version"] == 1
+    assert diff["schema_version"] == 2
     assert (diff["base"]["schedule"], diff["new"]["schedule"]) == ("1f1b", "dualpipe")
     assert (diff["base"]["source"], diff["steps"], diff["rank_count"]) == ("emulated", 2, 4)
     assert sum(part["change_ns"] for part in diff["time"]["parts"]) == diff["time"]["change_ns"]

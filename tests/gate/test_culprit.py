@@ -85,11 +85,11 @@ def test_a_late_host_is_named_although_messages_shift_more(make_snapshot) -> Non
 
 
 def test_what_is_small_or_not_significant_is_not_told(make_snapshot) -> None:
-    base = make_snapshot({}, {"computing_ns": noisy([500, 500])})
-    small = make_snapshot({}, {"computing_ns": noisy([502, 502])})
+    base = make_snapshot({}, {"compute_ns": noisy([500, 500])})
+    small = make_snapshot({}, {"compute_ns": noisy([502, 502])})
     assert find_culprits(Sides(small, base), times=True, memory=False) == []
     wild = [Figure(540 * MS, step_sd=60 * MS)] * 2
-    unsure = make_snapshot({}, {"computing_ns": wild})
+    unsure = make_snapshot({}, {"compute_ns": wild})
     assert find_culprits(Sides(unsure, base), times=True, memory=False) == []
 
 
@@ -102,8 +102,8 @@ def test_where_nobody_does_more_who_waits_is_told(make_snapshot) -> None:
 
 
 def test_a_rank_that_the_baseline_does_not_have_is_left_out(make_snapshot) -> None:
-    base = make_snapshot({}, {"computing_ns": noisy([500])})
-    run = make_snapshot({}, {"computing_ns": noisy([600, 900])})
+    base = make_snapshot({}, {"compute_ns": noisy([500])})
+    run = make_snapshot({}, {"compute_ns": noisy([600, 900])})
     (finding,) = find_culprits(Sides(run, base), times=True, memory=False)
     assert finding.ranks == [0]
 

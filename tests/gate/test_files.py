@@ -63,7 +63,7 @@ def test_files_of_the_first_version_keep_loading() -> None:
         ("[]", "not a baseline; make one with `dpprof baseline save RUN -o FILE`"),
         ("{}", "not a baseline"),
         ('{"file": "dpprof baseline"}', "not a valid baseline (Object missing required field"),
-        ('{"file": "dpprof baseline", "schema_version": 2}', "written by a newer dpprof (schema 2"),
+        ('{"file": "dpprof baseline", "schema_version": 3}', "written by a newer dpprof (schema 3"),
         ('{"file": "dpprof baseline", "steps": 3}', "not a valid baseline"),
     ],
 )

@@ -49,11 +49,11 @@ def check_shape(element: ElementTree.Element) -> None:
 def failed(make_snapshot) -> GateResult:
     base = make_snapshot(
         {"exposed_ns": Figure(100 * MS, step_sd=MS), "bubble_ns": Figure(50 * MS, step_sd=MS)},
-        {"computing_ns": [Figure(500 * MS, step_sd=MS)] * 2},
+        {"compute_ns": [Figure(500 * MS, step_sd=MS)] * 2},
     )
     run = make_snapshot(
         {"exposed_ns": Figure(112 * MS, step_sd=MS), "bubble_ns": Figure(54 * MS, step_sd=40 * MS)},
-        {"computing_ns": [Figure(500 * MS, step_sd=MS), Figure(600 * MS, step_sd=MS)]},
+        {"compute_ns": [Figure(500 * MS, step_sd=MS), Figure(600 * MS, step_sd=MS)]},
         runs=["a | b\x00:,\n%"],
         missing={"wait_ns": "unsplit"},
     )
@@ -92,7 +92,7 @@ def test_the_table_has_every_rule_and_says_what_is_unsure(failed) -> None:
 
 def test_json_has_the_result_and_its_sentences(failed) -> None:
     form = json.loads(render_gate(failed, "json"))
-    assert (form["schema_version"], form["passed"]) == (1, False)
+    assert (form["schema_version"], form["passed"]) == (2, False)
     assert form["headline"] == headline(failed)
     assert [rule["status"] for rule in form["rules"]] == [
         "failed",

@@ -36,8 +36,8 @@ def hidden_per_cent(run: dpprof.LoadedRun) -> dict[int, float]:
     """Rank -> our unsplit figure, over the used steps."""
     found = {}
     for figures in run.report().ranks:
-        share = figures.unsplit_hidden_ns / figures.unsplit_communication_ns
-        assert figures.unsplit_hidden_share == (None if figures.hidden_reason else share)
+        share = figures.including_wait.hidden_ns / figures.including_wait.communication_ns
+        assert figures.including_wait.hidden_share == (None if figures.hidden_reason else share)
         found[figures.rank] = 100 * share
     return found
 

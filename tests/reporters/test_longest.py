@@ -55,7 +55,7 @@ def test_the_same_bubble_of_several_steps_is_one_line(report: Report) -> None:
 
 
 def test_ranks_that_wait_for_one_straggler_are_one_line(report: Report) -> None:
-    skew = {"state": "bubble.skew", "cause_rank": 9, "cause": "all_to_all"}
+    skew = {"state": "bubble.straggler", "cause_rank": 9, "cause": "all_to_all"}
     regions = [region(rank, 1, 20 - rank, 10 + rank, **skew) for rank in range(9)]
     assert lines(report, [*regions, region(1, 1, 50, 3, **skew)], 1) == [
         "ranks 0, 1, 2, 3, 4, 5, 6, 7 and 1 more idle 14.00 ms at 16.00 ms, steady: waits in "

@@ -28,7 +28,7 @@ def test_json_is_the_report_itself(report: Report) -> None:
 
 def test_json_of_several_runs(report: Report, baseline: Report) -> None:
     form = json.loads(render_comparison(compare([report, baseline]), "json"))
-    assert form["schema_version"] == 1
+    assert form["schema_version"] == 2
     assert [run["schedule"] for run in form["runs"]] == ["dualpipe", "1f1b"]
 
 
@@ -144,12 +144,12 @@ def region(state: str, **fields: object) -> RegionFigures:
         ),
         (region("bubble.dependency"), "steady: waits for a message"),
         (
-            region("bubble.skew", cause_rank=1, cause="dispatch"),
+            region("bubble.straggler", cause_rank=1, cause="dispatch"),
             "steady: waits in dispatch for rank 1, the last to come",
         ),
         (region("bubble.host", cause="gemm"), "steady: launched late: gemm"),
         (region("bubble.host", slot="F0.1"), "steady: the host came late (in F0.1)"),
-        (region("bubble.drain", phase="drain"), "drain: nothing left to compute"),
+        (region("bubble.cooldown", phase="cooldown"), "cooldown: nothing left to compute"),
         (region("bubble.other", slot="F0.1"), "steady: no cause found (before F0.1)"),
     ],
 )

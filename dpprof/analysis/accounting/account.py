@@ -20,7 +20,12 @@ from dpprof.analysis.accounting.bubble_regions import (
 from dpprof.analysis.accounting.slot_dependencies import Needs, slot_needs
 from dpprof.analysis.accounting.timeline import make_timeline, sum_by_state
 from dpprof.analysis.events.rank_activity import Activity, Stragglers, rank_activities, step_windows
-from dpprof.analysis.overlap.by_kind import Transfers, Unsplit, measure_transfers, measure_unsplit
+from dpprof.analysis.overlap.by_kind import (
+    Transfers,
+    WholeCommunication,
+    measure_including_wait,
+    measure_transfers,
+)
 from dpprof.runs.run import Run
 from dpprof.runs.workers import map_forked
 from dpprof.tables.columns import END, RANK, START, STEP
@@ -40,15 +45,15 @@ class Accounting:
     `outside` has the same rows and columns, counting only instants outside the rank's schedule
     slots. `regions` is the table of bubble regions (columns `REGIONS`); of a run with more than
     `MOST_REGIONS` it has the longest of each rank, and `left_out` says what is missing.
-    `transfers` says what was communicated, in the order of the rows of `states`; `unsplit` the
-    same of each rank over all used steps, with what it waited.
+    `transfers` says what was communicated, in the order of the rows of `states`;
+    `including_wait` the same of each rank over all used steps, with what it waited.
     """
 
     states: pd.DataFrame
     outside: pd.DataFrame
     regions: pd.DataFrame
     transfers: tuple[Transfers, ...]
-    unsplit: Mapping[int, Unsplit]
+    including_wait: Mapping[int, WholeCommunication]
     left_out: LeftOut
 
 
@@ -86,7 +91,7 @@ def account(run: Run) -> Accounting:
         outside=_table(kept, [one.outside for one in kept]),
         regions=regions_table([one.regions for one in kept]),
         transfers=tuple(one.transfers for one in kept),
-        unsplit=dict(zip(ranks, (unsplit for _, unsplit in of_ranks), strict=True)),
+        including_wait=dict(zip(ranks, (whole for _, whole in of_ranks), strict=True)),
         left_out=LeftOut(
             sum(one.left_out.regions for one in kept), sum(one.left_out.total_ns for one in kept)
         ),
@@ -103,10 +108,10 @@ class _Accounts:
     needs: dict[tuple[int, int], Needs]
     most_regions: int
 
-    def of_rank(self, rank: int) -> tuple[list[_Account], Unsplit]:
-        """Its accounts, in order of step, and its unsplit figures over all of them."""
+    def of_rank(self, rank: int) -> tuple[list[_Account], WholeCommunication]:
+        """Its accounts, in order of step, and with waiting over all of them."""
         activities = list(rank_activities(self.run, rank, self.windows, self.stragglers))
-        return [self._of(activity) for activity in activities], measure_unsplit(activities)
+        return [self._of(activity) for activity in activities], measure_including_wait(activities)
 
     def _of(self, activity: Activity) -> _Account:
         slots = self.needs.get((activity.rank, activity.step))

@@ -22,7 +22,7 @@ from dpprof.analysis.accounting.slot_dependencies import NO_NEEDS, Needs
 from dpprof.analysis.events.pipeline_messages import P2P
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.tables.intervals import Intervals, make_intervals, subtract, union
-from dpprof.tables.kinds import BUBBLE_DEPENDENCY, BUBBLE_HOST, BUBBLE_SKEW, KINDS
+from dpprof.tables.kinds import BUBBLE_DEPENDENCY, BUBBLE_HOST, BUBBLE_STRAGGLER, KINDS
 
 
 def claims_of(activity: Activity, needs: Needs | None, *, has_host: bool) -> list[Claims]:
@@ -92,7 +92,7 @@ def _blocking(activity: Activity, chosen: npt.NDArray[np.intp]) -> Claims:
 def _skew(activity: Activity) -> Claims:
     rows = activity.rows
     collective = rows.kinds != KINDS.index(P2P)
-    return _waiting(activity, collective & (rows.transfers_ns > rows.starts), BUBBLE_SKEW)
+    return _waiting(activity, collective & (rows.transfers_ns > rows.starts), BUBBLE_STRAGGLER)
 
 
 def _late_launches(activity: Activity) -> Claims:

@@ -28,9 +28,9 @@ from dpprof.tables.columns import (
     empty_table,
     make_table,
 )
-from dpprof.tables.kinds import BUBBLE_DRAIN, BUBBLE_WARMUP, STATES
+from dpprof.tables.kinds import BUBBLE_COOLDOWN, BUBBLE_WARMUP, STATES
 
-_PHASES = {BUBBLE_WARMUP: "warmup", BUBBLE_DRAIN: "drain"}
+_PHASES = {BUBBLE_WARMUP: "warmup", BUBBLE_COOLDOWN: "cooldown"}
 STEADY = "steady"
 
 

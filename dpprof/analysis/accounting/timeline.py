@@ -12,11 +12,11 @@ from dpprof.analysis.accounting.idle_causes import Claims
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.tables.intervals import Intervals, all_edges, index_at, sweep
 from dpprof.tables.kinds import (
-    BUBBLE_DRAIN,
+    BUBBLE_COOLDOWN,
     BUBBLE_OTHER,
     BUBBLE_STATES,
     BUBBLE_WARMUP,
-    COMPUTE,
+    COMPUTE_ONLY,
     MEMORY,
     OVERLAP,
     STATES,
@@ -97,7 +97,7 @@ def _idle_codes(
     codes: npt.NDArray[np.int64] = code_of[chosen]  # -1 takes the last: other
     if len(activity.compute.starts):
         codes[edges[:-1] < activity.compute.starts[0]] = _CODE[BUBBLE_WARMUP]
-        codes[edges[:-1] >= activity.compute.ends[-1]] = _CODE[BUBBLE_DRAIN]
+        codes[edges[:-1] >= activity.compute.ends[-1]] = _CODE[BUBBLE_COOLDOWN]
     return codes
 
 
@@ -109,5 +109,5 @@ def _put_busy(
     codes[memory] = _CODE[MEMORY]
     for kind, row in reversed(list(zip(activity.transfers, transfers, strict=True))):
         codes[row] = _CODE[f"exposed.{kind}"]
-    codes[compute] = _CODE[COMPUTE]
+    codes[compute] = _CODE[COMPUTE_ONLY]
     codes[compute & transfers.any(axis=0)] = _CODE[OVERLAP]

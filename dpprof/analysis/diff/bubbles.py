@@ -15,9 +15,9 @@ from dpprof.analysis.diff.work_rows import BASE, NEW
 from dpprof.analysis.events.slot_names import read_slot
 from dpprof.schedules.actions import slot_operation
 from dpprof.tables.columns import CAUSE, CAUSE_RANK, RANK, SLOT, STAGE, STATE
-from dpprof.tables.kinds import BUBBLE_DRAIN, BUBBLE_HOST, BUBBLE_SKEW, BUBBLE_WARMUP
+from dpprof.tables.kinds import BUBBLE_COOLDOWN, BUBBLE_HOST, BUBBLE_STRAGGLER, BUBBLE_WARMUP
 
-_NO_CAUSE = {BUBBLE_WARMUP: START_OF_STEP, BUBBLE_DRAIN: END_OF_STEP}
+_NO_CAUSE = {BUBBLE_WARMUP: START_OF_STEP, BUBBLE_COOLDOWN: END_OF_STEP}
 _RECEIVING = "receiving "
 
 
@@ -66,7 +66,7 @@ def waited_for(state: str, cause: str, slot: str) -> str:
     if state == BUBBLE_HOST:
         held_up = read_slot(slot) if slot else None
         return f"{LAUNCH} in {slot_operation(held_up)}" if held_up else LAUNCH
-    if state == BUBBLE_SKEW:
+    if state == BUBBLE_STRAGGLER:
         return cause or NOT_KNOWN
     receiving = cause.startswith(_RECEIVING)
     made = read_slot(cause.removeprefix(_RECEIVING)) if cause else None
@@ -81,7 +81,7 @@ def _stage(labels: Labels, rank: int, state: str, texts: tuple[str, str]) -> int
     `texts` are slot and cause. After a rank's last computation no slot is held up.
     """
     slot, cause = texts
-    actions = (read_slot(slot) if slot and state != BUBBLE_DRAIN else None) or ()
+    actions = (read_slot(slot) if slot and state != BUBBLE_COOLDOWN else None) or ()
     made = (read_slot(cause) if cause else None) or ()
     ways = {action.direction for action in made}
     held_up = [action for action in actions if action.direction in ways] or actions

@@ -23,7 +23,14 @@ from dpprof.analysis.diff.parts import Scale, largest, negative, present, sums_b
 from dpprof.analysis.diff.work_accounts import HIDDEN, OWN, TOTAL
 from dpprof.analysis.diff.work_rows import BASE, CLASS, LABEL, NEW, both
 from dpprof.tables.columns import KIND, STATE
-from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, COMPUTE, MEMORY, OVERLAP
+from dpprof.tables.kinds import (
+    BUBBLE_STATES,
+    COMMUNICATION_KINDS,
+    COMPUTE,
+    COMPUTE_ONLY,
+    MEMORY,
+    OVERLAP,
+)
 
 WAITED_FOR = "waited_for"
 
@@ -43,7 +50,7 @@ def time_tree(
     `classed` is that of `classify`, to take transfers apart by.
     """
     computing = [
-        _sum(rows[rows[KIND] == COMPUTE], OWN, COMPUTE, scale, effects),
+        _sum(rows[rows[KIND] == COMPUTE], OWN, COMPUTE_ONLY, scale, effects),
         _sum(rows[rows[KIND] == COMPUTE], HIDDEN, OVERLAP, scale, effects),
     ]
     kinds, states = set(rows[KIND]), set(bubbles[STATE])

@@ -17,7 +17,7 @@ import msgspec
 from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Source
 
-DIFF_SCHEMA_VERSION = 1
+DIFF_SCHEMA_VERSION = 2
 
 Presence = Literal["both", "appeared", "went"]
 """Whether work is on both sides, only in NEW, or only in BASE."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 STEP_PART = "step"
 
 
-COMPUTING = "computing"
+COMPUTING = "compute"
 
 
 EXPOSED = "exposed"
@@ -17,7 +17,7 @@ BUBBLE = "bubble"
 TRANSFERS = "transfers"
 
 
-HIDDEN_PART = "hidden under computing"
+HIDDEN_PART = "hidden under compute"
 
 
 UNDER_OTHERS = "under other transfers"

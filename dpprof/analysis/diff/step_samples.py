@@ -5,11 +5,11 @@ from __future__ import annotations
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED, STEP_PART
 from dpprof.analysis.diff.work_accounts import Cells
 from dpprof.tables.columns import RANK, STEP
-from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE, EXPOSED_STATES, MEMORY, OVERLAP, STATES
+from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE_ONLY, EXPOSED_STATES, MEMORY, OVERLAP, STATES
 
 _SUMS = {
     STEP_PART: STATES,
-    COMPUTING: (COMPUTE, OVERLAP),
+    COMPUTING: (COMPUTE_ONLY, OVERLAP),
     EXPOSED: EXPOSED_STATES,
     BUBBLE: BUBBLE_STATES,
 } | {state: (state,) for state in (*STATES, MEMORY)}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows
 from dpprof.analysis.events.rank_activity import Activity
-from dpprof.analysis.model import KindFigures, TimeFigures
+from dpprof.analysis.model import IncludingWait, KindFigures, TimeFigures
 from dpprof.tables.intervals import intersection_length, total_length, union
 from dpprof.tables.kinds import (
     BUBBLE_STATES,
@@ -25,18 +25,18 @@ from dpprof.tables.kinds import (
 from dpprof.trace.activities.kind_rules import LOW_LATENCY
 
 
-class Unsplit(NamedTuple):
+class WholeCommunication(NamedTuple):
     """Whole communications with what they waited, and the part of that under computing."""
 
     communication_ns: int
     hidden_ns: int
 
 
-def measure_unsplit(activities: Sequence[Activity]) -> Unsplit:
-    """The unsplit figures of one rank over all these steps at once, as they may overlap."""
+def measure_including_wait(activities: Sequence[Activity]) -> WholeCommunication:
+    """Communication with waiting of one rank over all these steps at once, as they may overlap."""
     whole = union(*(one.communication for one in activities))
     computing = union(*(one.compute for one in activities))
-    return Unsplit(total_length(whole), intersection_length(whole, computing))
+    return WholeCommunication(total_length(whole), intersection_length(whole, computing))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Transfers:
     step: int
     by_kind: dict[str, KindFigures]
     wait_ns: int | None
-    unsplit: Unsplit
+    including_wait: WholeCommunication
 
 
 def measure_transfers(activity: Activity) -> Transfers:
@@ -65,7 +65,7 @@ def measure_transfers(activity: Activity) -> Transfers:
             for kind in activity.transfers
         },
         wait_ns=None if activity.unsplit_kinds else waits,
-        unsplit=measure_unsplit([activity]),
+        including_wait=measure_including_wait([activity]),
     )
 
 
@@ -114,7 +114,7 @@ def known_sum(values: Sequence[int | None]) -> int | None:
 
 
 def time_figures(
-    transfers: Sequence[Transfers], states_ns: dict[str, int], unsplit: Unsplit
+    transfers: Sequence[Transfers], states_ns: dict[str, int], including_wait: WholeCommunication
 ) -> TimeFigures:
     """All time figures of one rank, from its transfers and its states in the same steps.
 
@@ -138,12 +138,17 @@ def time_figures(
         wait_ns=known_sum([one.wait_ns for one in transfers]),
         hidden_share=None if reason else share(hidden, hidden + exposed),
         hidden_reason=reason,
-        unsplit_communication_ns=unsplit.communication_ns,
-        unsplit_hidden_ns=unsplit.hidden_ns,
-        unsplit_hidden_share=(
-            None if reason else share(unsplit.hidden_ns, unsplit.communication_ns)
-        ),
+        including_wait=_including_wait(including_wait, reason),
         by_kind=by_kind,
+    )
+
+
+def _including_wait(whole: WholeCommunication, reason: str | None) -> IncludingWait:
+    return IncludingWait(
+        communication_ns=whole.communication_ns,
+        hidden_ns=whole.hidden_ns,
+        exposed_ns=whole.communication_ns - whole.hidden_ns,
+        hidden_share=None if reason else share(whole.hidden_ns, whole.communication_ns),
     )
 
 
@@ -173,8 +178,10 @@ def total_figures(ranks: Sequence[TimeFigures]) -> TimeFigures:
     window, bubble = sum(states.values()), sum(one.bubble_ns for one in ranks)
     hidden, exposed = sum(one.hidden_ns for one in ranks), sum(one.exposed_ns for one in ranks)
     by_kind = add_kinds([one.by_kind for one in ranks])
-    unsplit = sum(one.unsplit_communication_ns for one in ranks)
-    unsplit_hidden = sum(one.unsplit_hidden_ns for one in ranks)
+    whole = WholeCommunication(
+        sum(one.including_wait.communication_ns for one in ranks),
+        sum(one.including_wait.hidden_ns for one in ranks),
+    )
     reason = hidden_reason(hidden + exposed, by_kind)
     return TimeFigures(
         window_ns=window,
@@ -187,8 +194,6 @@ def total_figures(ranks: Sequence[TimeFigures]) -> TimeFigures:
         wait_ns=known_sum([one.wait_ns for one in ranks]),
         hidden_share=None if reason else share(hidden, hidden + exposed),
         hidden_reason=reason,
-        unsplit_communication_ns=unsplit,
-        unsplit_hidden_ns=unsplit_hidden,
-        unsplit_hidden_share=None if reason else share(unsplit_hidden, unsplit),
+        including_wait=_including_wait(whole, reason),
         by_kind=by_kind,
     )

@@ -183,7 +183,7 @@ def _unsteady(steps: Sequence[StepFigures]) -> list[str]:
 def _rank_times(accounting: Accounting, place: RankPlace) -> TimeFigures:
     table = accounting.states[accounting.states[RANK] == place.rank]
     transfers = [one for one in accounting.transfers if one.rank == place.rank]
-    return time_figures(transfers, _sums(table), accounting.unsplit[place.rank])
+    return time_figures(transfers, _sums(table), accounting.including_wait[place.rank])
 
 
 def _sums(states: pd.DataFrame) -> dict[str, int]:

@@ -18,8 +18,8 @@ from dpprof.simulate.slot_columns import slot_columns, slots_table
 from dpprof.simulate.timing import timing_from_measured
 from dpprof.tables.columns import END, OPERATION, RANK, START, STEP
 from dpprof.tables.kinds import (
+    BUBBLE_COOLDOWN,
     BUBBLE_DEPENDENCY,
-    BUBBLE_DRAIN,
     BUBBLE_OTHER,
     BUBBLE_WARMUP,
     STATES,
@@ -185,7 +185,7 @@ def idle_states(step: SimulatedStep, pp_rank: int) -> dict[str, int]:
         return {BUBBLE_OTHER: step.makespan_ns}
     return {
         BUBBLE_WARMUP: int(starts[0]),
-        BUBBLE_DRAIN: step.makespan_ns - int(ends[-1]),
+        BUBBLE_COOLDOWN: step.makespan_ns - int(ends[-1]),
         BUBBLE_DEPENDENCY: int((starts[1:] - ends[:-1]).sum()),
     }
 

@@ -51,7 +51,7 @@ def step_figures(run: Run, accounting: Accounting) -> list[StepFigures]:
 
 def _rank(states: list[int], transfers: Transfers, peaks: _Peaks) -> StepRank:
     sums = dict(zip(STATES, states, strict=True))
-    times = time_figures([transfers], sums, transfers.unsplit)
+    times = time_figures([transfers], sums, transfers.including_wait)
     return StepRank(
         **asdict(times),
         rank=transfers.rank,

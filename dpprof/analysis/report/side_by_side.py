@@ -55,7 +55,7 @@ def compare(reports: Sequence[Report], baseline: int = -1) -> Comparison:
 
 _Figure = Callable[[Report], float | None]
 
-_PARTS = {"hidden": "hidden", "exposed": "exposed", "wait": "posted, waiting"}
+_PARTS = {"hidden": "hidden", "exposed": "exposed", "wait": "waiting"}
 """Parts of a kind's figures, and what a line of the comparison calls them."""
 
 

@@ -12,11 +12,11 @@ from dpprof.reporters.diff.kernel_names import shown_names
 from dpprof.reporters.diff.layout import Layout, Row
 from dpprof.reporters.diff.sentences import busy_change, per_step, signed
 from dpprof.reporters.report.rank_sections import MOST_RANKS
-from dpprof.tables.kinds import COMPUTE, MEMORY, OVERLAP
+from dpprof.tables.kinds import COMPUTE_ONLY, MEMORY, OVERLAP
 
 MOST_ROWS = 10
-_BUSY = (COMPUTE, OVERLAP, EXPOSED, MEMORY)
-_STATE_COLUMNS = (COMPUTE, OVERLAP, EXPOSED, BUBBLE)
+_BUSY = (COMPUTE_ONLY, OVERLAP, EXPOSED, MEMORY)
+_STATE_COLUMNS = (COMPUTE_ONLY, OVERLAP, EXPOSED, BUBBLE)
 
 
 class Carriers(Layout):
@@ -81,7 +81,7 @@ class Carriers(Layout):
         """Changes of compute, overlap, exposed and bubble."""
         top = {part.name: part for part in time.parts}
         inside = {part.name: part for part in top[COMPUTING].parts}
-        for part in (inside[COMPUTE], inside[OVERLAP], top["exposed"], top["bubble"]):
+        for part in (inside[COMPUTE_ONLY], inside[OVERLAP], top["exposed"], top["bubble"]):
             yield Cell(signed(self.unit, part.change_ns / divisor))
 
     def operations(self) -> Section:

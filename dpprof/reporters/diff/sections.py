@@ -21,7 +21,7 @@ from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.diff.kernel_names import shortened, shown_names
 from dpprof.reporters.diff.layout import Layout, Row
 from dpprof.reporters.diff.sentences import interval_text, per_step, signed
-from dpprof.tables.kinds import BUBBLE_DEPENDENCY, BUBBLE_DRAIN, BUBBLE_WARMUP
+from dpprof.tables.kinds import BUBBLE_COOLDOWN, BUBBLE_DEPENDENCY, BUBBLE_WARMUP
 
 _MOST_CAUSES = 3
 _MOST_OPERATIONS = 5
@@ -33,7 +33,7 @@ _BETWEEN_STEPS = (
 )
 _CAME_AND_WENT = "appeared: only NEW does it, or does it more often; went: only BASE, or more often"
 _NOT_SIGNIFICANT = "n.s.: not significant, the interval holds 0"
-_WAITING = (BUBBLE_WARMUP, BUBBLE_DEPENDENCY, BUBBLE_DRAIN)
+_WAITING = (BUBBLE_WARMUP, BUBBLE_DEPENDENCY, BUBBLE_COOLDOWN)
 
 
 class Changes(Layout):

@@ -15,7 +15,7 @@ def report_text(report: Report, view: View) -> str:
 
 
 def comparison_text(comparison: Comparison, view: View) -> str:
-    """``{"schema_version": 1, "runs": [report, ...]}`` in the given order."""
+    """``{"schema_version": 2, "runs": [report, ...]}`` in the given order."""
     return _text(comparison.json_form())
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dpprof.analysis.model import RankFigures, Report
 from dpprof.reporters.report.rank_sections import MOST_RANKS, rank_name, worst_first
-from dpprof.tables.kinds import COMPUTE, MEMORY, OVERLAP
+from dpprof.tables.kinds import COMPUTE_ONLY, MEMORY, OVERLAP
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def bars(report: Report, length: int) -> Iterator[tuple[str, list[tuple[Paint, i
 def _parts(rank: RankFigures, length: int) -> list[tuple[Paint, int]]:
     """Round the running sum, so that the parts always fill the bar."""
     times = (
-        rank.states_ns[COMPUTE],
+        rank.states_ns[COMPUTE_ONLY],
         rank.states_ns[OVERLAP],
         rank.exposed_ns,
         rank.states_ns[MEMORY],

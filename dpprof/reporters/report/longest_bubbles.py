@@ -9,7 +9,7 @@ from dpprof.analysis.model import RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.reporters.report.rank_sections import unit_of
 from dpprof.reporters.report.sentences import reason_words
-from dpprof.tables.kinds import BUBBLE_SKEW
+from dpprof.tables.kinds import BUBBLE_STRAGGLER
 
 LONGEST_REGIONS = 5
 _TRIFLE = 0.005
@@ -43,7 +43,7 @@ def _alike(regions: Sequence[RegionFigures]) -> Iterator[list[RegionFigures]]:
         reason = (region.state, *said)
         seen[region.rank, region.step, reason] += 1
         which: tuple[object, ...] = (region.rank, seen[region.rank, region.step, reason])
-        if region.state == BUBBLE_SKEW:
+        if region.state == BUBBLE_STRAGGLER:
             which = (region.step, region.end_ns)
         elif said == (None, None, None, "steady"):
             which = (*which, region.step)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from dpprof.analysis.model import RankFigures, Report, TimeFigures
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
-from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE, EXPOSED_STATES, MEMORY, OVERLAP
+from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE_ONLY, EXPOSED_STATES, MEMORY, OVERLAP
 
 MOST_RANKS = 16
 """Rows of a table of ranks; the worst come first, the rest are counted."""
@@ -50,8 +50,8 @@ def _state_columns(report: Report, states: Sequence[str]) -> Iterator[_Column]:
 def time_section(report: Report) -> Section:
     """A row per rank: computing, communicating hidden and exposed, idle."""
     columns = [
-        _Column("compute", lambda figures: figures.states_ns[COMPUTE]),
-        _Column("overlap", lambda figures: figures.states_ns[OVERLAP]),
+        _Column("compute", lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP]),
+        _Column("of it overlap", lambda figures: figures.states_ns[OVERLAP]),
         *_state_columns(report, (*EXPOSED_STATES, MEMORY)),
         _Column("bubble", lambda figures: figures.bubble_ns),
     ]

@@ -88,26 +88,27 @@ def kind_section(report: Report) -> Section:
         hidden = figures.hidden_ns / figures.total_ns if figures.total_ns else None
         hidden = None if figures.hidden_reason else hidden
         rows.append((Cell(kind), *cells, Cell(share_text(hidden))))
-    rows.append(_unsplit_row(report.total, unit, count))
+    rows.append(_with_waiting_row(report.total, unit, count))
     return Section(
         f"Communication by kind ({unit.name} per step, mean of the ranks)",
-        ("kind", "transfer", "hidden", "exposed", "posted, waiting", "hidden share"),
+        ("kind", "transfer", "hidden", "exposed", "waiting", "hidden share"),
         tuple(rows),
         _kind_notes(report),
     )
 
 
-def _unsplit_row(total: TimeFigures, unit: TimeUnit, count: int) -> tuple[Cell, ...]:
-    whole, hidden = total.unsplit_communication_ns, total.unsplit_hidden_ns
-    times = [unit.text(time / count) for time in (whole, hidden, whole - hidden)]
-    texts = ("all, unsplit", *times, "", share_text(total.unsplit_hidden_share))
+def _with_waiting_row(total: TimeFigures, unit: TimeUnit, count: int) -> tuple[Cell, ...]:
+    whole = total.including_wait
+    times = (whole.communication_ns, whole.hidden_ns, whole.exposed_ns)
+    shown = [unit.text(time / count) for time in times]
+    texts = ("all, with waiting", *shown, "", share_text(whole.hidden_share))
     return tuple(map(Cell, texts))
 
 
 def _kind_notes(report: Report) -> tuple[str, ...]:
-    unsplit = "all, unsplit: whole communications with what they waited, as other tools count"
+    whole = "all, with waiting: whole communications with what they waited, as other tools count"
     reason = report.total.hidden_reason
-    return (unsplit, f"hidden share: n/a, {reason}") if reason else (unsplit,)
+    return (whole, f"hidden share: n/a, {reason}") if reason else (whole,)
 
 
 def ideal_section(report: Report, ideal: Ideal) -> Section:

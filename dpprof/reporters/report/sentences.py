@@ -6,10 +6,10 @@ from dpprof.analysis.diff.model import Side
 from dpprof.analysis.model import RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.kinds import (
+    BUBBLE_COOLDOWN,
     BUBBLE_DEPENDENCY,
-    BUBBLE_DRAIN,
     BUBBLE_HOST,
-    BUBBLE_SKEW,
+    BUBBLE_STRAGGLER,
     BUBBLE_WARMUP,
 )
 
@@ -90,7 +90,7 @@ def reason_words(region: RegionFigures) -> str:
     match region.state:
         case state if state == BUBBLE_DEPENDENCY:
             return _waits(region) or "waits for a message"
-        case state if state == BUBBLE_SKEW:
+        case state if state == BUBBLE_STRAGGLER:
             straggler = "stragglers" if region.cause_rank is None else f"rank {region.cause_rank}"
             return f"waits in {region.cause or 'a collective'} for {straggler}, the last to come"
         case state if state == BUBBLE_HOST:
@@ -98,7 +98,7 @@ def reason_words(region: RegionFigures) -> str:
             return late + (f" (in {region.slot})" if region.slot else "")
         case state if state == BUBBLE_WARMUP:
             return ", ".join(filter(None, ["nothing computed yet", _waits(region)]))
-        case state if state == BUBBLE_DRAIN:
+        case state if state == BUBBLE_COOLDOWN:
             return ", ".join(filter(None, ["nothing left to compute", _waits(region)]))
     return "no cause found" + (f" (before {region.slot})" if region.slot else "")
 

@@ -99,7 +99,7 @@ def test_the_legend_names_what_is_painted(timeline: Page) -> None:
     names = timeline.locator("#timeline-legend [data-name]").evaluate_all(
         "all => all.map(one => one.dataset.name)"
     )
-    assert {"F", "B", "F&B", "bubble.warmup", "bubble.drain", "bubble.dependency"} <= set(names)
+    assert {"F", "B", "F&B", "bubble.warmup", "bubble.cooldown", "bubble.dependency"} <= set(names)
 
 
 def test_what_a_link_selects_stands_above_its_panel(

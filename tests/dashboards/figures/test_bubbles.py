@@ -39,7 +39,7 @@ def test_an_icicle_splits_all_bubbles(theme: Any) -> None:
         ("steady", "bubble.dependency", 2, 30),
         ("steady", "bubble.dependency", 1, 10),
         ("steady", "bubble.host", -1, 3),
-        ("drain", "bubble.drain", -1, 2),
+        ("cooldown", "bubble.cooldown", -1, 2),
     )
     (trace,) = cause_icicle(run, theme, MS).data
     assert dict(zip(trace.ids, trace.values, strict=True)) == {
@@ -51,7 +51,7 @@ def test_an_icicle_splits_all_bubbles(theme: Any) -> None:
         "all/steady/bubble.dependency/2": 30,
         "all/steady/bubble.dependency/1": 10,
         "all/steady/bubble.host": 3,
-        "all/drain": 2,
+        "all/cooldown": 2,
     }
     assert [parent for parent in trace.parents if parent and parent not in trace.ids] == []
     assert trace.labels[2] == "for rank 1"
@@ -60,12 +60,12 @@ def test_an_icicle_splits_all_bubbles(theme: Any) -> None:
 
 
 def test_many_waited_for_are_added_up() -> None:
-    run = causes(*[("steady", "bubble.skew", rank, 100 - rank) for rank in range(10)])
+    run = causes(*[("steady", "bubble.straggler", rank, 100 - rank) for rank in range(10)])
     (trace,) = cause_icicle(run, LIGHT, MS).data
     sizes = dict(zip(trace.ids, trace.values, strict=True))
     children = {path: size for path, size in sizes.items() if path.count("/") == 3}
     assert len(children) == 7
-    assert children["all/steady/bubble.skew/others"] == 94 + 93 + 92 + 91
+    assert children["all/steady/bubble.straggler/others"] == 94 + 93 + 92 + 91
     assert sum(children.values()) == sizes["all"]
 
 

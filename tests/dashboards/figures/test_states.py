@@ -28,12 +28,12 @@ MS = TimeUnit("ms", 10**6)
 
 def test_bars_have_a_trace_for_every_state_that_occurs() -> None:
     bars = [
-        StateBar("a", {"compute": 3e6, "bubble.warmup": 1e6, "memory": 0}),
+        StateBar("a", {"compute_only": 3e6, "bubble.warmup": 1e6, "memory": 0}),
         StateBar("a, ideal", {INSIDE_SLOTS: 2e6, IDLE: 0.5e6}),
     ]
     figure = state_bars(bars, LIGHT, MS)
     assert {one.name: one.x for one in figure.data} == {
-        "compute": (3.0, 0.0),
+        "compute_only": (3.0, 0.0),
         "bubble: warmup": (1.0, 0.0),
         "inside slots": (0.0, 2.0),
         "idle": (0.0, 0.5),
@@ -44,8 +44,8 @@ def test_bars_have_a_trace_for_every_state_that_occurs() -> None:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_no_two_states_look_alike(theme: Any) -> None:
-    states = ["compute", "overlap", "memory", *EXPOSED_STATES]
-    states += [f"bubble.{one}" for one in ("warmup", "drain", "dependency", "skew", "host")]
+    states = ["compute_only", "overlap", "memory", *EXPOSED_STATES]
+    states += [f"bubble.{one}" for one in ("warmup", "cooldown", "dependency", "straggler", "host")]
     bars = [StateBar("a", dict.fromkeys([*states, INSIDE_SLOTS, IDLE], 1e6))]
     looks = [
         (one.marker.color, one.marker.pattern.shape) for one in state_bars(bars, theme, MS).data
@@ -90,14 +90,14 @@ def test_the_changes_are_the_change_of_the_step_time(make_run, event, lengths, s
     assert math.isclose(sum(one.change_ns for one in changes), expected, abs_tol=1e-6)
     names = [one.name for one in changes]
     assert len(set(names)) == len(names)
-    assert not {"compute", "overlap"} & set(names)
+    assert not {"compute_only", "overlap"} & set(names)
     assert OTHERS not in names[:-1]
 
 
 def test_the_waterfall_leads_from_one_step_time_to_the_other() -> None:
     changes = [Change(COMPUTING, -2e6), Change("bubble.warmup", 0.5e6)]
     (trace,) = waterfall(("new", "base"), 10e6, changes, LIGHT, MS).data
-    assert trace.x == ("base", "computing", "bubble:<br>warmup", "new")
+    assert trace.x == ("base", "compute", "bubble:<br>warmup", "new")
     assert trace.y == (10.0, -2.0, 0.5, 0.0)
     assert trace.measure == ("absolute", "relative", "relative", "total")
     assert trace.text == ("10.00", "-2.00", "+0.50", "8.50")

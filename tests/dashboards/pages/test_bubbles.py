@@ -81,8 +81,8 @@ def test_the_worst_regions_lead_to_their_place(make_context, library, text_of, l
 
 def test_regions_can_be_filtered_and_leafed_through(make_context, library, text_of) -> None:
     table = step_regions(library, library.get("1f1b"), 2)
-    drained = table[table.state == "bubble.drain"]
-    content = layout(make_context(step=2, options={"cause": "drain"}))
+    drained = table[table.state == "bubble.cooldown"]
+    content = layout(make_context(step=2, options={"cause": "cooldown"}))
     panel = text_of(content, "regions-1f1b-panel")
     assert f"{len(drained)} region" in panel
     assert panel.count("nothing left to compute") == min(len(drained), 15)

@@ -39,7 +39,7 @@ def test_bars_show_every_run_and_its_ideal(make_context, library, figures_of) ->
     assert figure.data[0].y == ("dualpipe", "dualpipe, ideal", "1f1b", "1f1b, ideal")
     total = library.get("dualpipe").report.total
     shares = {one.name: one.customdata[0] for one in figure.data}
-    assert shares["compute"] == share_text(total.states_ns["compute"] / total.window_ns)
+    assert shares["compute_only"] == share_text(total.states_ns["compute_only"] / total.window_ns)
     report = library.get("1f1b").report
     ideal = sum(one.x[3] for one in figure.data)
     unit = time_unit(library.get("dualpipe").report.step_ns)
