@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what `__getattr__` gives, for type checkers
+    from dpprof import hta as hta
+    from dpprof.api import LoadedRun, load
+    from dpprof.errors import DpprofError
+    from dpprof.instrument import capture, label, slot_label
 
 __version__ = "0.1.0"
 

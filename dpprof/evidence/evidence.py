@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 STEP_TIME = ("step_ns", "window_ns")
-STATES_TIME = ("states_ns", "computing_ns", "bubble_ns", "bubble_share", "critical_path", "ideal")
+STATES_TIME = ("states_ns", "compute_ns", "bubble_ns", "bubble_share", "critical_path", "ideal")
 COMMUNICATION = ("communication_ns", "hidden_ns", "exposed_ns", "hidden_share", "by_kind")
 WAITING = ("wait_ns", "bubble.dependency", "bubble.straggler")
 MEMORY = ("peak_allocated_bytes", "peak_reserved_bytes")
