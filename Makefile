@@ -26,7 +26,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A Chromium for the tests in a browser, where it can be installed without asking.
+# A Chromium for the tests in a browser; installed only in CI or with DPPROF_INSTALL_CHROMIUM=1.
 browser:
 	@.ci/browser
 

@@ -31,7 +31,14 @@ OPTIONS = {
         *("--baseline", "--executor", "--scheduler"),
     },
     "gate": {
-        *("--baseline", "--fail-if", "--allow-mismatch", "--profile", "--baseline-profile"),
+        *(
+            "--baseline",
+            "--fail-if",
+            "--allow-mismatch",
+            "--allow-missing",
+            "--profile",
+            "--baseline-profile",
+        ),
         *(
             "--repeat",
             "--run-spread",
