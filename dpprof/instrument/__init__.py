@@ -2,6 +2,6 @@
 
 from dpprof.instrument.history import start_memory_history
 from dpprof.instrument.labels import label, slot_label
-from dpprof.instrument.session import Capture, capture
+from dpprof.instrument.session import Capture, CaptureWarning, capture
 
-__all__ = ["Capture", "capture", "label", "slot_label", "start_memory_history"]
+__all__ = ["Capture", "CaptureWarning", "capture", "label", "slot_label", "start_memory_history"]

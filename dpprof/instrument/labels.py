@@ -17,6 +17,7 @@ from threading import Thread, current_thread, get_ident
 from time import time_ns
 
 from dpprof.errors import DpprofError
+from dpprof.schedules.actions import parse_action, parse_slot
 from dpprof.tables.kinds import KINDS
 from dpprof.tables.labels import SLOT_LABEL, Label, parse_label
 
@@ -93,13 +94,17 @@ def label(kind: str, **fields: str | int) -> AbstractContextManager[None]:
 
     `kind` is one of `dpprof.tables.kinds.KINDS`; `fields` are those of
     `dpprof.tables.labels.Label`. On a GPU the work launched in the block gets the fields; on a
-    CPU the block itself is the activity. Raises `DpprofError` for an unknown kind or field.
+    CPU the block itself is the activity. Raises `DpprofError` for an unknown kind or field, and for
+    a slot or action that is none.
     """
     return span(_label_text(kind, tuple(fields.items())))
 
 
 def slot_label(slot: str) -> AbstractContextManager[None]:
-    """Label the block as one schedule slot: ``with slot_label("F0.3&B1.2"): ...``."""
+    """Label the block as one schedule slot: ``with slot_label("F0.3&B1.2"): ...``.
+
+    Raises `DpprofError` for a text that is no slot.
+    """
     return span(_label_text(SLOT_LABEL, (("slot", slot),)))
 
 
@@ -118,4 +123,18 @@ def _label_text(kind: str, fields: tuple[tuple[str, str | int], ...]) -> str:
         ) from error
     if parse_label(text) is None:
         raise DpprofError(f"{text!r} would not be read back; values may hold no blanks")
+    _check_schedule_words(kind, dict(fields))
     return text
+
+
+def _check_schedule_words(kind: str, fields: dict[str, str | int]) -> None:
+    """Raise `DpprofError` for a slot or action that no reader would know."""
+    try:
+        if slot := fields.get("slot"):
+            parse_slot(str(slot))
+        if action := fields.get("action"):
+            parse_action(str(action))
+    except DpprofError as error:
+        raise DpprofError(f"label({kind!r}): {error}") from error
+    if kind == SLOT_LABEL and not fields.get("slot"):
+        raise DpprofError("slot_label(''): a slot has a name, such as F0.3 or F0.3&B1.2")

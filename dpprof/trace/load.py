@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -76,7 +77,7 @@ def load_run(
         held=events.as_one_step() if whole_trace else events,
         places=places,
         schedule=schedule,
-        manifest=manifest,
+        manifest=_with_places(manifest, places),
         slots=concat_tables(SLOTS, [rank.slots for rank in ranks]),
         memory=concat_tables(MEMORY, [rank.memory for rank in ranks]),
         steps=concat_tables(STEPS, [rank.steps for rank in ranks]),
@@ -180,6 +181,13 @@ def _schedule(manifest: Manifest | None) -> Schedule | None:
     if manifest is None or manifest.schedule is None:
         return None
     return schedule_from_json(manifest.schedule)
+
+
+def _with_places(manifest: Manifest | None, places: tuple[RankPlace, ...]) -> Manifest | None:
+    """The manifest with the ranks that the traces tell of, where it lists none itself."""
+    if manifest is None or manifest.ranks:
+        return manifest
+    return msgspec.structs.replace(manifest, ranks=list(places))
 
 
 def _places(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[RankPlace, ...]:

@@ -145,8 +145,18 @@ def _run_steps(
         gc.enable()
         if job.device == "cuda":
             capture.set_place(max_allocated_bytes=torch.cuda.max_memory_allocated())
+        if job.memory_history:
+            capture.set_place(memory_snapshot=f"rank{place.rank}.pickle")
+        capture.manifest_fields["ranks"] = _share_places(capture.place)
         capture.manifest_fields["losses"] = _share_losses(capture.losses)
         capture.manifest_fields["expert_load"] = _share_load(workshop.executor)
+
+
+def _share_places(place: RankPlace) -> list[RankPlace]:
+    """The places of all ranks, in order."""
+    everyone = [place] * dist.get_world_size()
+    dist.all_gather_object(everyone, place)
+    return sorted(everyone, key=lambda one: one.rank)
 
 
 def _share_losses(losses: list[float]) -> list[float]:

@@ -46,6 +46,8 @@ class _Own(msgspec.Struct):
     rank: int | None = None
     pp_rank: int | None = None
     ep_rank: int = 0
+    place: RankPlace | None = None
+    world_size: int | None = None
     allocated_before_bytes: int = 0
     host: str = ""
 
@@ -76,11 +78,13 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
     own = _read(trace.dpprof, _Own)
     rank = next(filter(_is_rank, (distributed.rank, own.rank, rank_in_name(file))), None)
     place = None
-    if rank is not None and own.pp_rank is not None:
+    if own.place is not None and own.place.rank == rank:
+        place = own.place
+    elif rank is not None and own.pp_rank is not None:
         place = RankPlace(rank=rank, pp_rank=own.pp_rank, ep_rank=own.ep_rank)
     return Identity(
         rank=rank,
-        world_size=_world_size(distributed.world_size),
+        world_size=_world_size(distributed.world_size) or _world_size(own.world_size),
         source=own.source,
         place=place,
         allocated_before_bytes=own.allocated_before_bytes,

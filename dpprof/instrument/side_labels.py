@@ -1,8 +1,7 @@
-"""Writes a rank's trace: the profiler's export, the side threads' labels and our metadata."""
+"""Labels of threads that torch.profiler does not see, as events of its trace and on its clock."""
 
 from __future__ import annotations
 
-import gzip
 import os
 import threading
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 import msgspec
 
 from dpprof.instrument.labels import LabelRecorder
-
-_GZIP_LEVEL = 4  # a third of the time of level 9 for 5 % more bytes
 
 
 class _Export(msgspec.Struct):
@@ -34,25 +31,15 @@ class _Event(msgspec.Struct):
 _LAUNCHES = ("cuda_runtime", "cuda_driver")
 
 
-def write_rank_trace(
-    export: Path, target: Path, recorder: LabelRecorder, metadata: dict[str, Any]
-) -> None:
-    """Merge and compress `export` into `target` (``.json.gz``), whole or not at all."""
-    data = export.read_bytes()
-    head = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    parts = msgspec.json.decode(data, type=_Export)
-    events = parts.traceEvents
+def side_events(export: Path, recorder: LabelRecorder) -> list[bytes]:
+    """The events to add to `export`, each as JSON; reads it only where there are any."""
+    if not recorder.spans:
+        return []
+    parts = msgspec.json.decode(export.read_bytes(), type=_Export)
+    events, base_ns = parts.traceEvents, parts.baseTimeNanoseconds
     launching = {event.tid for event in map(_read, events) if event.cat in _LAUNCHES}
-    pid, offset_ns = _process_and_offset(events, parts.baseTimeNanoseconds, recorder)
-    events = events + [
-        msgspec.Raw(line)
-        for line in _side_events(recorder, pid, offset_ns - parts.baseTimeNanoseconds, launching)
-    ]
-    head["traceEvents"] = msgspec.Raw(b"[\n" + b",\n".join(events) + b"\n]")
-    head["dpprof"] = msgspec.Raw(msgspec.json.encode(metadata))
-    partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(gzip.compress(msgspec.json.encode(head), _GZIP_LEVEL))
-    os.replace(partial, target)  # noqa: PTH105 - atomic on POSIX
+    pid, offset_ns = _process_and_offset(events, base_ns, recorder)
+    return _events(recorder, pid, offset_ns - base_ns, launching)
 
 
 def _process_and_offset(
@@ -93,7 +80,7 @@ def _nanoseconds(text: bytes) -> int:
     return int(whole) * 1000 + int((fraction + "000")[:3])
 
 
-def _side_events(
+def _events(
     recorder: LabelRecorder, pid: Any, shift_ns: int, launching: set[Any]
 ) -> list[bytes]:
     lines = []
