@@ -3,7 +3,7 @@
 On the thread that the profiler was started on, a label is an ordinary profiler range. Other
 Python threads are invisible to torch.profiler unless `profile_all_threads` is set, which in turn
 loses every memory event (torch 2.13); so their labels are timed here and merged into the trace
-when it is written (`dpprof.instrument.merge`).
+when it is written (`dpprof.instrument.side_labels`).
 """
 
 from __future__ import annotations

@@ -80,9 +80,7 @@ def _nanoseconds(text: bytes) -> int:
     return int(whole) * 1000 + int((fraction + "000")[:3])
 
 
-def _events(
-    recorder: LabelRecorder, pid: Any, shift_ns: int, launching: set[Any]
-) -> list[bytes]:
+def _events(recorder: LabelRecorder, pid: Any, shift_ns: int, launching: set[Any]) -> list[bytes]:
     lines = []
     threads: dict[int, str] = {}
     for thread, text, start_ns, end_ns in recorder.spans:

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from dpprof.instrument.labels import LabelRecorder
-from dpprof.instrument.merge import write_rank_trace
+from dpprof.instrument.trace_writer import TraceWriter
 
 LABEL = "dpprof:p2p way=send"
 
@@ -26,7 +26,9 @@ def label_thread(tmp_path, ident, launching):
     ]
     export, target = tmp_path / "export.json", tmp_path / "rank0.json.gz"
     export.write_text(json.dumps({"traceEvents": launches}))
-    write_rank_trace(export, target, recorder, {})
+    writer = TraceWriter(export, target, recorder)
+    writer.start()
+    writer.finish({})
     events = json.loads(gzip.decompress(target.read_bytes()))["traceEvents"]
     by_name = {event["name"]: event for event in events}
     assert by_name["thread_name"]["tid"] == by_name[LABEL]["tid"]
