@@ -76,7 +76,8 @@ class TraceWriter:
         begin = _EVENTS.search(chunk)
         if begin is None:
             raise ValueError("torch wrote no traceEvents")
-        added = b"".join(b"\n" + line + b"," for line in lines)
+        others = not chunk[begin.end() :].lstrip().startswith(b"]")
+        added = b",".join(b"\n" + line for line in lines) + b"," * (bool(lines) and others)
         chunk = chunk[: begin.end()] + added + chunk[begin.end() :]
         while following := export.read(_CHUNK):
             out.write(self._deflate.compress(chunk))
