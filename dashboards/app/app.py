@@ -29,6 +29,7 @@ _SCREEN = {"width": 1280, "dark": False}
 def make_app(library: Library) -> Dash:
     """The app over the runs of a library; nothing it serves comes from elsewhere."""
     from dash import Dash
+    from flask_compress import Compress
 
     app = Dash(
         __name__,
@@ -39,6 +40,7 @@ def make_app(library: Library) -> Dash:
         suppress_callback_exceptions=True,
         on_error=_report_error,
     )
+    Compress(app.server)
     app.layout = empty_shell()
     known = known_of(library)
     _register_show(app, library)
@@ -142,19 +144,20 @@ def _drawn(page: Page, context: Context) -> tuple[Any, Any]:
     """The pickers and the content of a page, or what is wrong in its place."""
     try:
         return controls(context), page.layout(context)
-    except DpprofError as error:
-        return [], error_panel(str(error))
+    except Exception as error:  # noqa: BLE001  a bug in one page leaves the others standing
+        return [], error_panel(_reported(error))
 
 
 def _report_error(error: Exception) -> None:
     """Say on the page, and in full on stderr, that a callback failed."""
     from dash import set_props
 
-    if not isinstance(error, DpprofError):
-        traceback.print_exception(error, file=sys.stderr)
-    words = (
-        str(error)
-        if isinstance(error, DpprofError)
-        else f"bug in dpprof: {type(error).__name__}: {error}; the terminal has the details"
-    )
-    set_props("problem", {"children": error_panel(words)})
+    set_props("problem", {"children": error_panel(_reported(error))})
+
+
+def _reported(error: Exception) -> str:
+    """What a page says of an error; what is a bug of ours stands on stderr in full."""
+    if isinstance(error, DpprofError):
+        return str(error)
+    traceback.print_exception(error, file=sys.stderr)
+    return f"bug in dpprof: {type(error).__name__}: {error}; the terminal has the details"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ from dpprof.dashboards.pages import all_pages
 from dpprof.dashboards.parts.badge import badge
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.state import ViewState
-from dpprof.dashboards.view.theme import theme_named
+from dpprof.dashboards.view.theme import GRAPH_CONFIG, theme_named
 from dpprof.errors import DpprofError
 from dpprof.export.place import check_place, whole_file
 from dpprof.reporters.report.sentences import run_words, source_words
@@ -24,16 +25,15 @@ from dpprof.reporters.report.sentences import run_words, source_words
 ENDINGS = (".html", ".htm")
 _ASSETS = Path(__file__).parents[1] / "assets"
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; form-action 'none'; base-uri 'none'"
 )
 """The file may run what is in it and fetch nothing."""
 
 _DRAW = """
 (function () {
   "use strict";
-  var config = {displaylogo: false, responsive: true,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-    toImageButtonOptions: {format: "svg", filename: "dpprof"}};
+  var config = CONFIG;
   var sources = Array.from(document.querySelectorAll("script[data-plot]"));
   function next() {
     var source = sources.shift();
@@ -95,7 +95,7 @@ def report_html(library: Library, theme: str = "light") -> str:
             f"</main><footer>{_foot()}</footer></div>",
             f"<script>{get_plotlyjs()}</script>",
             *_figures(markup),
-            f"<script>{_DRAW}</script>",
+            f"<script>{_draw()}</script>",
             "</body></html>",
         ]
     )
@@ -142,6 +142,10 @@ def _place(href: str, pages: set[str]) -> str | None:
     key, query = parts.path.strip("/"), dict(parse_qsl(parts.query))
     within = query.keys() & {"select", "t", "step", "ranks"}
     return f"#{key}" if key in pages and not within else None
+
+
+def _draw() -> str:
+    return _DRAW.replace("CONFIG", json.dumps(dict(GRAPH_CONFIG)))
 
 
 def _styles() -> Iterator[str]:

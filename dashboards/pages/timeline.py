@@ -16,6 +16,7 @@ from dpprof.dashboards.timeline.view import picture, scene_of
 from dpprof.dashboards.view.changes import control_id
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.state import COLORS
+from dpprof.dashboards.view.theme import GRAPH_CONFIG
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -33,6 +34,7 @@ _BUTTONS = (
 )
 _REPORT_PX = 1360
 _CONFIG = {
+    **GRAPH_CONFIG,
     "displaylogo": False,
     "displayModeBar": False,
     "doubleClick": False,

@@ -24,6 +24,7 @@ from dpprof.dashboards.parts.zoom import zoom_callback, zoom_id
 from dpprof.dashboards.timeline.view import picture
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.state import ViewState
+from dpprof.dashboards.view.theme import GRAPH_CONFIG
 from dpprof.dashboards.what_if.controls import choice
 from dpprof.dashboards.what_if.costs import step_of_costs
 from dpprof.dashboards.what_if.request import LAYERS, OPTIONS, WhatIf, measured_of, what_if_of
@@ -130,7 +131,7 @@ def _trust(context: Context, asked: WhatIf, measured: LibraryRun) -> str:
 def _timeline(context: Context) -> Component:
     from dash import dcc, html
 
-    config = {"displaylogo": False, "displayModeBar": False, "doubleClick": "reset"}
+    config = dict(GRAPH_CONFIG) | {"displayModeBar": False, "doubleClick": "reset"}
     return panel(
         "Simulated above measured",
         html.Div(id="what-if-legend", className="legend"),

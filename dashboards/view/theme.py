@@ -193,9 +193,15 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 GRAPH_CONFIG: Mapping[str, object] = MappingProxyType(
     {
         "displaylogo": False,
+        "showSendToCloud": False,  # plotly 7.1 shows it by default: it uploads data and layout
+        "showEditInChartStudio": False,
+        "plotlyServerURL": "",
         "responsive": True,
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
         "toImageButtonOptions": {"format": "svg", "filename": "dpprof"},
     }
 )
-"""The `config` of a `dcc.Graph`; the download button gives SVG."""
+"""The `config` of every figure, of the report in one file too: nothing leaves the machine.
+
+The download button gives SVG.
+"""

@@ -22,7 +22,7 @@ DEFAULT_PORT = 8050
 _WORTH_A_WORD = 200_000
 """Activities whose analysis takes so long that somebody might wonder."""
 
-_NEEDED = ("dash", "plotly", "waitress")
+_NEEDED = ("flask_compress", "dash", "plotly", "waitress")
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -187,3 +188,21 @@ def test_contexts(library):
     assert context.link(step=2) == "/timeline?runs=1f1b&step=2"
     assert context.view == ViewState(page="timeline", runs=("1f1b",))
     assert context.option("lanes", "together") == "together"
+
+
+def test_a_bug_in_one_page_leaves_the_navigation_and_the_others_standing(
+    library, monkeypatch, capsys
+):
+    def broken(context):
+        raise KeyError("kind")
+
+    pages = tuple(
+        replace(page, layout=broken) if page.key == "kinds" else page for page in all_pages()
+    )
+    monkeypatch.setattr("dpprof.dashboards.app.app.all_pages", lambda: pages)
+    client = make_app(library).server.test_client()
+    answer = show(client, "/kinds")
+    assert len(answer["nav"]["children"]) == len(pages)
+    assert "bug in dpprof: KeyError: 'kind'" in str(answer["content"]["children"])
+    assert "Traceback" in capsys.readouterr().err
+    assert "bug in dpprof" not in str(show(client, "/runs")["content"]["children"])

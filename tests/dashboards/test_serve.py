@@ -102,3 +102,15 @@ def test_no_other_file_is_served(client, id):
     answer = client.get(f"/perfetto/{id}.json.gz")
     assert answer.status_code == 404 or b"dash-renderer" in answer.data
     assert b"root:" not in answer.data
+
+
+def test_answers_are_compressed_where_the_browser_takes_it(client):
+    plain = client.get("/", headers={"Accept-Encoding": "identity"})
+    layout = client.get("/_dash-layout", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in plain.headers
+    assert layout.headers["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(layout.data))
+
+
+def test_a_window_opened_elsewhere_gets_no_handle_of_this_one(client):
+    assert client.get("/").headers["Cross-Origin-Opener-Policy"] == "same-origin"

@@ -34,6 +34,19 @@ def test_every_page_loads_of_eight_ranks_in_the_dark(
     assert page.evaluate(WIDTH) <= 1920
 
 
+# Of the mode bars of all figures: a plotly that adds a button to them fails here first.
+KNOWN_BUTTONS = {"Download plot", "Zoom", "Pan", "Reset axes"}
+
+
+@pytest.mark.parametrize("key", PAGES)
+def test_no_button_of_a_figure_sends_data_away(
+    key: str, samples: Any, browser_page: Callable[..., Page]
+) -> None:
+    page = browser_page(f"{samples.url}{key}", color_scheme="light")
+    titles = "() => Array.from(document.querySelectorAll('.modebar-btn'), b => b.dataset.title)"
+    assert set(page.evaluate(titles)) <= KNOWN_BUTTONS
+
+
 def _check(page: Page, key: str, theme: str) -> None:
     assert page.locator("#app").get_attribute("class") == f"app {theme}"
     assert page.locator(".panel.error:visible").count() == 0
