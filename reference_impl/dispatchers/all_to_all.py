@@ -16,6 +16,8 @@ class AllToAll:
     an exchange takes memory traffic and a place on its stream all the same.
     """
 
+    waits_for_counts = False
+
     def __init__(self, group: dist.ProcessGroup | None) -> None:
         self._group = group
 

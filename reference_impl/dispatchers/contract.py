@@ -19,8 +19,8 @@ from dpprof.reference.model.exchange import ExchangePlan
 class ExchangePlace:
     """Where a dispatcher works.
 
-    `group` are the expert-parallel ranks (None: this one alone); no exchange sends or receives
-    more than `rows` rows of `hidden` values to or from one of them. `sms` is how many
+    `group` are the expert-parallel ranks (None: this one alone); no dispatch sends more than
+    `rows` rows of `hidden` values in all. `sms` is how many
     multiprocessors communication may take, where the dispatcher decides that.
     """
 
@@ -38,6 +38,9 @@ class Dispatcher(Protocol):
     Both ways are used twice: `send` for dispatch, and for the gradients of what combine brought;
     `bring_back` for combine, and for the gradients of what dispatch sent.
     """
+
+    waits_for_counts: bool
+    """Whether a layer's first exchange makes the host wait, even where all counts are known."""
 
     def send(self, rows: Tensor, plan: ExchangePlan) -> Tensor:
         """Rows in send order to the ranks of their experts; gives those received, by source."""

@@ -20,6 +20,9 @@ from dpprof.reference.model.exchange import ExchangePlan
 class DeepEP:
     """Has state because DeepEP's buffers outlive an exchange."""
 
+    waits_for_counts = True
+    """DeepEP's first dispatch reads from the GPU how many tokens come (`Buffer.dispatch`)."""
+
     def __init__(self, buffer: Any) -> None:
         self._buffer = buffer
 

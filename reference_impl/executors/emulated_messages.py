@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 
 from dpprof.costs.profile import MessageCost
-from dpprof.reference.runtime.lanes import Label, Lane
+from dpprof.reference.runtime.lanes import Completion, Label, Lane
 from dpprof.reference.runtime.operating_system import sleep_until
 
 
@@ -96,8 +97,10 @@ class EmulatedWire:
         """Stay busy until the message's modelled arrival; `announce` has sent it already."""
         sleep_until(self._departing[edge].popleft())
 
-    def receive(self, edge: tuple[int, int], lane: Lane, label: Label) -> PostedReceive:
-        """Post a receive; it lasts on its lane until its modelled arrival."""
+    def receive(
+        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+    ) -> PostedReceive:
+        """Post a receive at once; it lasts on its lane until its modelled arrival."""
         posted = PostedReceive(self._edges[edge], edge[0], self._last.get(edge))
         self._last[edge] = posted
         lane.submit(label, posted.arrive, (self._start,))

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from dpprof.reference.dispatchers.contract import Dispatcher, ExchangePlace, make_dispatcher
+from dpprof.reference.dispatchers.loopback import make_loopback
 from dpprof.reference.model.config import ModelConfig
 from dpprof.reference.model.exchange import ExchangePlan, known_plan, plan_exchange
 from dpprof.reference.model.moe import Routing
@@ -30,6 +31,11 @@ class Exchanger:
     looped: int
     known: ExchangePlan | None
 
+    @property
+    def makes_the_host_wait(self) -> bool:
+        """Whether the host must read from the device before a layer's first exchange."""
+        return self.known is None or self.dispatcher.waits_for_counts
+
     def plan(self, routing: Routing) -> ExchangePlan:
         """What the rows of a layer and micro-batch take; on the current stream."""
         if self.known is not None:
@@ -46,7 +52,10 @@ def make_exchanger(
     place = ExchangePlace(
         group, config.rows_sent, config.hidden, dtype, device, config.communication_sms
     )
-    dispatcher = make_dispatcher(config.dispatcher, place)
+    if config.wire == "self-copy":
+        dispatcher = make_dispatcher(config.dispatcher, place)
+    else:
+        dispatcher = make_loopback(config.wire, place, config.wire_rate)
     counts, known = _known_counts(config), None
     if counts is not None:
         own = config.ep_experts(mesh.ep_rank, mesh.ep)

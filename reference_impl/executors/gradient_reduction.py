@@ -56,7 +56,7 @@ def reduce_loss(loss: torch.Tensor, mesh: Mesh, groups: Groups) -> float:
     total = loss.clone()
     _add_up(total, groups.data, f"loss.data.{mesh.pp_rank}", 0)
     _add_up(total, groups.mirror, f"loss.{mirror_name(groups)}", 0)
-    return total.item()
+    return float(total.item())
 
 
 def _add_up_experts(stage: StageModel, mesh: Mesh, groups: Groups) -> None:

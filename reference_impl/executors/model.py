@@ -19,6 +19,7 @@ from dpprof.reference.model.stage import StageModel, make_stage
 from dpprof.reference.runtime.executor import MessageSpec
 from dpprof.reference.runtime.lanes import Completion
 from dpprof.reference.runtime.mesh import Groups, Mesh
+from dpprof.reference.runtime.multiprocessors import leave_multiprocessors
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.actions import Action, Operation, Slot
 from dpprof.schedules.components import Component, Program
@@ -62,6 +63,8 @@ class ModelExecutor:
             for stage in self.stages
         ]
         self._exchanger = make_exchanger(config, mesh, groups, device)
+        if config.sm_limits == "products" and device.type == "cuda":
+            leave_multiprocessors(config.communication_sms, device)
         self._optimizers = make_optimizers(config, self.parameters(), groups)
         self._total_load = [torch.zeros_like(model.load) for model in self._models]
         self._batches: dict[tuple[int, int], Batch] = {}
@@ -104,7 +107,7 @@ class ModelExecutor:
 
     def makes_the_host_wait(self, index: int) -> bool:
         """The dispatch of a forward, where its counts are known to the device alone."""
-        if self._device.type != "cuda" or self._exchanger.known is not None:
+        if self._device.type != "cuda" or not self._exchanger.makes_the_host_wait:
             return False  # on a CPU, the lane's own thread waits
         step = self._program[index]
         return step.part is _F and step.component is Component.DISPATCH
@@ -119,7 +122,7 @@ class ModelExecutor:
         rows = self._config.rows_sent
         if (step.part is _F) == (step.component is Component.COMBINE):
             rows = self._pass_of(index).rows_received(step.layer)
-        return rows * self._config.hidden * self.message.dtype.itemsize
+        return rows * self._config.hidden * int(self.message.dtype.itemsize)
 
     def run(self, index: int) -> None:
         """Run one component of the slot's program."""
@@ -186,7 +189,7 @@ class ModelExecutor:
     @property
     def own_loss(self) -> float:
         """This rank's share of the step's loss: the shares of all ranks add up to it."""
-        return self._loss.item()
+        return float(self._loss.item())
 
     def parameters(self) -> dict[str, torch.Tensor]:
         """This rank's parameters by name (`.grad` holds the gradient), both directions' stages.
@@ -252,9 +255,11 @@ def make_model_executor(
     """The executor of `job.sizes`, its place, and what the manifest says of the model."""
     config = ModelConfig.from_json(job.sizes)
     executor = ModelExecutor(config, schedule, mesh, groups, device)
-    manifest = {
+    manifest: dict[str, Any] = {
         "sizes": config.to_json(),
         "tokens_per_step": config.tokens_per_step(schedule.micro_batches, mesh.data_size),
         "flops_per_step": config.flops_per_step(schedule.micro_batches, mesh.data_size),
     }
+    if config.wire_words:
+        manifest["notes"] = [config.wire_words]
     return executor, executor.place(), manifest

@@ -50,7 +50,7 @@ class MasterAdamW(torch.optim.Optimizer):
         tensors = [value for state in moments for name, value in state.items() if name != "step"]
         return sum(value.nbytes for value in (*self._masters, *tensors))
 
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> None:
         """Update; gradients stay as they are."""
         if self._adamw is not None:
             self._adamw.step()

@@ -88,7 +88,7 @@ def _watch(ranks: list[_Rank], progress: Progress) -> None:
                 if ready in pipes and not _read(ready, progress, failures):
                     del pipes[ready]
                 continue
-            rank = running.pop(ready)  # type: ignore[arg-type]
+            rank = running.pop(ready)
             rank.process.join()
             while rank.messages in pipes:  # its last words, up to the end of the pipe
                 if not _read(rank.messages, progress, failures):

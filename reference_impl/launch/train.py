@@ -24,7 +24,8 @@ from dpprof.instrument import start_memory_history
 from dpprof.reference.executors.emulated import EmulatedExecutor
 from dpprof.reference.job import Job
 from dpprof.reference.runtime.channels import LOOKAHEAD, Channels, ProcessGroupWire, Wire
-from dpprof.reference.runtime.executor import Executor
+from dpprof.reference.runtime.cuda_process import collective_timeout, prepare_cuda
+from dpprof.reference.runtime.executor import Executor, OwnProgram
 from dpprof.reference.runtime.host_staging import StagedWire, make_staged_lane
 from dpprof.reference.runtime.lanes import make_lane
 from dpprof.reference.runtime.mesh import Groups, Mesh, make_groups
@@ -36,7 +37,7 @@ from dpprof.reference.runtime.operating_system import (
 )
 from dpprof.reference.runtime.runtime import Runtime
 from dpprof.runs.manifest import RankPlace
-from dpprof.schedules.components import Program, component_program
+from dpprof.schedules.components import component_program
 from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
 
@@ -46,7 +47,7 @@ class Workshop(NamedTuple):
 
     executor: Executor
     wire: Wire
-    program_of: Callable[[str], Program]
+    program_of: Callable[[str], OwnProgram]
     place: RankPlace
     manifest: dict[str, Any]
     lookahead: int = LOOKAHEAD
@@ -65,7 +66,8 @@ def train(job: Job, rank: int, rendezvous: str, report: Callable[[int], None]) -
 def join_world(job: Job, device: torch.device, rendezvous: str, rank: int) -> None:
     """Initialise torch.distributed: NCCL on GPUs, gloo on CPUs and where ranks share a GPU."""
     backend = "nccl" if device.type == "cuda" and not job.share_gpus else "gloo"
-    dist.init_process_group(backend, rendezvous, rank=rank, world_size=job.world_size)
+    size, timeout = job.world_size, collective_timeout()
+    dist.init_process_group(backend, rendezvous, rank=rank, world_size=size, timeout=timeout)
 
 
 def train_in_world(
@@ -97,6 +99,7 @@ def prepare_process(job: Job, rank: int) -> torch.device:
     """Seed and tune this process for the job's device; gives the device."""
     torch.manual_seed(job.seed)
     if job.device == "cuda":
+        prepare_cuda()
         index = int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count()
         torch.cuda.set_device(index)
         if job.memory_history:
@@ -226,7 +229,7 @@ def _model_workshop(
     if job.share_gpus:
         wire: Wire = StagedWire(executor.message, device)
         note = "pipeline ranks share a GPU: their kernels take turns, messages go through the host"
-        manifest["notes"] = [note]
+        manifest["notes"] = [*manifest.get("notes", ()), note]
     else:
         wire = ProcessGroupWire(executor.message, device, groups)
     return Workshop(

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dpprof.reference.model.attention_kernels import causal_attention
 from dpprof.reference.model.config import ModelConfig
 from dpprof.reference.model.operators import Operators
 
@@ -62,11 +63,10 @@ def attention(
     turned = operators.fused(rotate)
     key_rope = turned(_heads(key_rope, rope_size), table).expand(*key.shape[:-1], rope_size)
 
-    mixed = F.scaled_dot_product_attention(
+    mixed = causal_attention(
         torch.cat((query, turned(query_rope, table)), dim=-1),
         torch.cat((key, key_rope), dim=-1),
         value,
-        is_causal=True,
     )
     return linear(mixed.transpose(1, 2).flatten(2), weights["attention_out"])
 

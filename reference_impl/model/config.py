@@ -17,6 +17,10 @@ DTYPES = ("float64", "float32", "bfloat16")
 OPTIMIZERS = ("adamw", "sgd", "none")
 ROUTINGS = ("scores", "balanced")
 FUSIONS = ("none", "compile")
+WIRES = ("self-copy", "stay", "paced", "engines")
+"""What carries the rows of a rank that stands for many (`dispatchers/loopback.py`); the first is
+the dispatcher's own exchange with itself."""
+SM_LIMITS = ("none", "products")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,9 @@ class ModelConfig:
     # Expert parallelism.
     dispatcher: str = "all-to-all"
     communication_sms: int = 20  # multiprocessors that the all-to-all may take (DeepSeek's number)
+    sm_limits: str = "none"  # "products": matrix products leave communication_sms free
+    wire: str = "self-copy"  # of a rank that stands for many
+    wire_rate: float = 160.0  # GB/s of the wire "paced", one way; 0: as fast as it can
     looped_ep: int = 1  # one rank stands for so many: it holds a share and gets its rows back
     expert_placement: tuple[tuple[int, ...], ...] = ()  # by layer: the expert in each slot
 
@@ -86,7 +93,13 @@ class ModelConfig:
         _check_choice("routing", self.routing, ROUTINGS)
         _check_choice("fusion", self.fusion, FUSIONS)
         _check_choice("dispatcher", self.dispatcher, DISPATCHERS)
-        for name in ("route_scale", "bias_speed", "capacity_factor"):
+        _check_choice("wire", self.wire, WIRES)
+        _check_choice("sm_limits", self.sm_limits, SM_LIMITS)
+        if self.wire != "self-copy" and self.looped_ep == 1:
+            raise DpprofError(
+                f"wire {self.wire} is for a rank that stands for many; give looped_ep as well"
+            )
+        for name in ("route_scale", "bias_speed", "capacity_factor", "wire_rate"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise DpprofError(f"{name} is {getattr(self, name)}; give a number from 0")
         object.__setattr__(self, "expert_placement", _placement(self))
@@ -133,6 +146,20 @@ class ModelConfig:
     def slots(self) -> int:
         """Expert slots that rows are sorted by."""
         return self.held_experts * self.looped_ep
+
+    @property
+    def wire_words(self) -> str:
+        """What stands for a link where one rank stands for many; "" where none does."""
+        if self.looped_ep == 1:
+            return ""
+        if self.wire == "paced":
+            rate = f"{self.wire_rate:g} GB/s" if self.wire_rate else "unpaced"
+            return f"emulated wire: {self.communication_sms} multiprocessors, {rate}, no peer"
+        return {
+            "self-copy": "self-copy: the all-to-all is a copy inside the device, no peer, no link",
+            "stay": "no wire: the all-to-all moves nothing, rows stay where they are",
+            "engines": "PCIe loopback: copy engines, no multiprocessor, no peer",
+        }[self.wire]
 
     @property
     def capacity(self) -> int:

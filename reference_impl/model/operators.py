@@ -51,7 +51,8 @@ def unfused(function: Function) -> Function:
 @cache
 def compiled(function: Function) -> Function:
     """The function through torch.compile, one kernel for what would be several; made once."""
-    return torch.compile(function, dynamic=True)
+    whole: Function = torch.compile(function, dynamic=True)
+    return whole
 
 
 PLAIN = Operators(F.linear, grouped_linear, F.embedding, unfused)

@@ -56,7 +56,7 @@ class Parameters:
     @property
     def gradient_bytes(self) -> int:
         """Bytes of the gradients."""
-        return self.replicated_gradients.nbytes + self.expert_gradients.nbytes
+        return int(self.replicated_gradients.nbytes) + int(self.expert_gradients.nbytes)
 
     @property
     def gradients(self) -> dict[str, torch.Tensor]:
@@ -142,6 +142,6 @@ def _flat_gradients(values: list[torch.Tensor]) -> torch.Tensor:
         if value.dtype == dtype:
             value.grad = gradient
         else:
-            value.main_grad = gradient  # type: ignore[attr-defined]
+            value.main_grad = gradient
         start += value.numel()
     return flat

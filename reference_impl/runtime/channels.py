@@ -4,6 +4,9 @@ Messages of an edge travel first in, first out; the receiver posts its receives 
 which the sender's list produces them, which both sides know from the schedule. So no tags or
 negotiation are needed (NCCL has neither), and nothing can deadlock: sends and receives run on
 lanes of their own, and a receive is always posted up to the one that is waited for.
+
+A receive is posted as the slot before the one that needs it begins: early enough to arrive under
+compute, and no earlier, because a receive of NCCL's holds multiprocessors while it waits.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from dpprof.schedules.actions import Action, Slot
 from dpprof.schedules.schedule import DependencyRule, Schedule
 from dpprof.tables.labels import Label as LabelText
 
-LOOKAHEAD = 2
-"""Receives posted beyond the one needed next, so that a message can arrive under compute."""
+LOOKAHEAD = 0
+"""Receives of each edge that are posted at the start of a step, whoever needs them when."""
 
 
 class Wire(Protocol):
@@ -35,8 +38,13 @@ class Wire(Protocol):
     def send(self, tensor: torch.Tensor, edge: tuple[int, int]) -> None:
         """Send along `edge`; called on the lane."""
 
-    def receive(self, edge: tuple[int, int], lane: Lane, label: Label) -> Completion:
-        """Post the receive of the next tensor of `edge`; waiting for it gives the tensor."""
+    def receive(
+        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+    ) -> Completion:
+        """Post the receive of the next tensor of `edge`, to begin behind what is in `after`.
+
+        Waiting for it gives the tensor.
+        """
 
 
 class ProcessGroupWire:
@@ -52,9 +60,11 @@ class ProcessGroupWire:
         keep_for_current_stream(tensor)  # memory of the compute stream, read by this lane's
         dist.send(tensor, edge[1], group=self._edges.get(edge))
 
-    def receive(self, edge: tuple[int, int], lane: Lane, label: Label) -> Completion:
+    def receive(
+        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+    ) -> Completion:
         """Receive into a new tensor."""
-        return lane.submit(label, partial(self._receive, edge))
+        return lane.submit(label, partial(self._receive, edge), after)
 
     def _receive(self, edge: tuple[int, int]) -> torch.Tensor:
         tensor = torch.empty(self._spec.shape, dtype=self._spec.dtype, device=self._device)
@@ -128,10 +138,16 @@ class Channels:
         self._sent: list[Completion] = []
 
     def begin_step(self) -> None:
-        """Post the first receives of every edge."""
+        """Start with nothing sent and nothing received."""
         self._posted = dict.fromkeys(self._incoming, 0)
         for source in self._incoming:
             self._post(source, self._lookahead)
+
+    def prepare(self, slot: Iterable[Action], after: Sequence[Completion] = ()) -> None:
+        """Post what `slot` takes from other ranks, to begin behind what is in `after`."""
+        for action in slot:
+            if action in self._consumer_edge:
+                self._post_up_to(action, after)
 
     def expects(self, consumer: Action) -> bool:
         """Whether `consumer` takes its input from another rank."""
@@ -139,12 +155,8 @@ class Channels:
 
     def receive(self, consumer: Action) -> torch.Tensor:
         """The input of `consumer`; the compute lane waits for it."""
-        source = self._consumer_edge[consumer]
-        while consumer not in self._arrivals:
-            self._post(source, 1)
-        arrival = self._arrivals.pop(consumer)
-        self._post(source, 1)
-        tensor: torch.Tensor = arrival.wait()
+        self._post_up_to(consumer, ())
+        tensor: torch.Tensor = self._arrivals.pop(consumer).wait()
         return tensor
 
     def sends(self, producer: Action) -> bool:
@@ -171,14 +183,19 @@ class Channels:
         for lane in (*self._send_lanes.values(), *self._receive_lanes.values()):
             lane.close()
 
-    def _post(self, source: int, count: int) -> None:
+    def _post_up_to(self, consumer: Action, after: Sequence[Completion]) -> None:
+        source = self._consumer_edge[consumer]
+        while consumer not in self._arrivals:
+            self._post(source, 1, after)
+
+    def _post(self, source: int, count: int, after: Sequence[Completion] = ()) -> None:
         messages = self._incoming[source]
         first = self._posted[source]
         edge = (self._mesh.rank_of(source), self._mesh.rank)
         for number in range(first, min(first + count, len(messages))):
             text = _label_text(messages[number], number, edge, "recv", -1)
             lane = self._receive_lanes[source]
-            arrival = self._wire.receive(edge, lane, partial(span, text))
+            arrival = self._wire.receive(edge, lane, partial(span, text), after)
             self._arrivals[messages[number].consumer] = arrival
             self._posted[source] = number + 1
 

@@ -7,13 +7,12 @@ models how long it would take. The runtime owns lanes, labels and messages and k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from dpprof.reference.runtime.lanes import Completion
 from dpprof.schedules.actions import Action, Slot
-from dpprof.schedules.components import Program
 
 
 class MessageSpec(NamedTuple):
@@ -21,6 +20,10 @@ class MessageSpec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+
+
+OwnProgram = tuple[Any, ...]
+"""A slot's steps: `ComponentStep` or what has its fields, the device's own kind of step."""
 
 
 class Executor(Protocol):
@@ -35,10 +38,11 @@ class Executor(Protocol):
         """Make ready for training step `step` (0, 1, ...): its data, empty gradients."""
 
     def begin_slot(
-        self, slot: Slot, program: Program, received: Mapping[Action, torch.Tensor]
+        self, slot: Slot, program: OwnProgram, received: Mapping[Action, torch.Tensor]
     ) -> None:
-        """Start a slot; `received` holds what came in for each action that needs an input.
+        """Start a slot; `program` is of the executor's own kind.
 
+        `received` holds what came in for each action that needs an input.
         A forward on stage 0 and a backward on the last stage receive nothing; nor does W.
         """
 

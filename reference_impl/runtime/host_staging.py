@@ -75,9 +75,11 @@ class StagedWire:
         """Copy to the host, for which this lane's thread waits, and send."""
         dist.send(keep_for_current_stream(tensor).cpu(), edge[1])
 
-    def receive(self, edge: tuple[int, int], lane: Lane, label: Label) -> Completion:
+    def receive(
+        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+    ) -> Completion:
         """Receive on the host, then copy to the device."""
-        return lane.submit(label, partial(self._receive, edge))
+        return lane.submit(label, partial(self._receive, edge), after)
 
     def _receive(self, edge: tuple[int, int]) -> torch.Tensor:
         on_gpu = self._device.type == "cuda"

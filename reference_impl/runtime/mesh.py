@@ -10,7 +10,12 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from dpprof.reference.runtime.cuda_process import limit_waiting
 from dpprof.schedules.schedule import Schedule
+
+MESSAGE_BLOCKS = 2
+"""Blocks of an edge's kernels: a receive that waits for its message holds that many
+multiprocessors. NCCL takes 16 over NVLink if it is let, and a middle rank has two such edges."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +78,23 @@ class Groups:
     data: dist.ProcessGroup | None = None
     replicas: dist.ProcessGroup | None = None
 
+    @property
+    def everyone(self) -> list[dist.ProcessGroup]:
+        """All of them."""
+        named = (self.ep, self.mirror, self.data, self.replicas, *self.edges.values())
+        return [group for group in named if group is not None]
+
 
 def make_groups(
     mesh: Mesh, schedule: Schedule, backend: str, sms: int | None = None, loop: bool = False
 ) -> Groups:
     """Create every group of the job; all ranks must call this, at the same time.
 
-    `sms` bounds the multiprocessors of NCCL's all-to-all. With `loop` an expert group of one is
-    a group all the same, so that what is sent there really moves. NCCL orders the operations of a
-    communicator, so that a send in one direction would wait for a receive in the other: every
-    directed edge of the pipeline gets a communicator of its own. gloo matches by tag and needs
-    only the world's.
+    `sms` bounds the multiprocessors of NCCL's all-to-all (`nccl_blocks`). With `loop` an expert
+    group of one is a group all the same, so that what is sent there really moves. NCCL orders the
+    operations of a communicator, so that a send in one direction would wait for a receive in the
+    other: every directed edge of the pipeline gets a communicator of its own. gloo matches by tag
+    and needs only the world's.
     """
     device_mesh = _device_mesh(mesh, backend, sms)
     mirror = _own_group(
@@ -95,13 +106,24 @@ def make_groups(
         mesh.rank,
         "mirror",
     )
-    return Groups(
+    groups = Groups(
         ep=device_mesh["ep"].get_group() if mesh.ep > 1 or loop else None,
         mirror=mirror,
         edges=_edge_groups(mesh, schedule) if backend == "nccl" else {},
         data=_data_group(device_mesh) if mesh.data_size > 1 else None,
         replicas=device_mesh["dp"].get_group() if mesh.dp > 1 else None,
     )
+    limit_waiting(groups.everyone)
+    return groups
+
+
+def nccl_blocks(sms: int) -> int:
+    """The largest number of blocks that NCCL can be held to for at most `sms` multiprocessors.
+
+    It takes powers of two, and rounds what it is told up: 20 would become 32 (NCCL 2.28,
+    ``ncclTopoComputeP2pChannels`` in graph/paths.cc).
+    """
+    return 1 << (sms.bit_length() - 1)
 
 
 def _device_mesh(mesh: Mesh, backend: str, sms: int | None) -> DeviceMesh:
@@ -109,7 +131,7 @@ def _device_mesh(mesh: Mesh, backend: str, sms: int | None) -> DeviceMesh:
     options: dict[str, Any] = {}
     if backend == "nccl" and sms is not None:
         bounded = dist.ProcessGroupNCCL.Options(is_high_priority_stream=True)
-        bounded.config.max_ctas = sms
+        bounded.config.max_ctas = nccl_blocks(sms)
         options = {"backend_override": {"ep": ("nccl", bounded)}}
     return init_device_mesh(
         "cuda" if backend == "nccl" else "cpu",
@@ -135,6 +157,7 @@ def _edge_groups(mesh: Mesh, schedule: Schedule) -> dict[tuple[int, int], dist.P
         for d in range(mesh.data_size):
             ranks = [source * mesh.data_size + d, target * mesh.data_size + d]
             first = dist.ProcessGroupNCCL.Options(is_high_priority_stream=True)
+            first.config.max_ctas = MESSAGE_BLOCKS
             description = f"pp {ranks[0]}>{ranks[1]}"
             group = dist.new_group(ranks, pg_options=first, group_desc=description)
             if mesh.rank in ranks:

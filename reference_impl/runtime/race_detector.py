@@ -111,7 +111,9 @@ class RaceDetector(TorchDispatchMode):
         self._of(tensor, "kept").kept.add(self.lane)
         return tensor
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
         written = {

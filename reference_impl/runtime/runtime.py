@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache, partial
 
 import torch
@@ -55,8 +56,10 @@ class Runtime:
         self._exchanges = 0
         self._executor.begin_step(step)
         self._channels.begin_step()
-        for slot in self._schedule.ranks[self._mesh.pp_rank]:
-            self._run_slot(slot)
+        slots = self._schedule.ranks[self._mesh.pp_rank]
+        self._channels.prepare(slots[0])
+        for slot, following in zip(slots, (*slots[1:], ()), strict=True):
+            self._run_slot(slot, following)
         self._channels.end_step()
         return self._executor.end_step()
 
@@ -66,8 +69,10 @@ class Runtime:
         for lane in self._lanes.values():
             lane.close()
 
-    def _run_slot(self, slot: Slot) -> None:
+    def _run_slot(self, slot: Slot, following: Slot) -> None:
         received = {action: self._input(action) for action in slot if action in self._needs_input}
+        begun = self._lanes[Lane.COMPUTE].submit(nullcontext, _nothing)
+        self._channels.prepare(following, (begun,))
         program = self._program_of(slot_operation(slot))
         self._executor.begin_slot(slot, program, received)
         received.clear()
@@ -122,6 +127,10 @@ class Runtime:
         if step.member < 0:
             return -1  # an overlapped pair as a whole
         return self._schedule.stage(self._mesh.pp_rank, slot[step.member].direction)
+
+
+def _nothing() -> None:
+    """A point on a lane."""
 
 
 @lru_cache(maxsize=2**16)

@@ -17,8 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
+from dpprof.reference.dispatchers.all_to_all import AllToAll
 from dpprof.reference.dispatchers.contract import ExchangePlace, make_dispatcher
+from dpprof.reference.dispatchers.deepep import DeepEP
 from dpprof.reference.dispatchers.symmetric_memory import SymmetricMemory
+from dpprof.reference.executors.expert_parallel import Exchanger
 from dpprof.reference.model.config import DISPATCHERS
 from dpprof.reference.model.exchange import ExchangePlan
 from dpprof.reference.model.grouped import RowGroups
@@ -29,16 +32,38 @@ PLACE = ExchangePlace(None, 8, 4, torch.float32, torch.device("cpu"), 20)
 class ThreadPeers:
     """Memory that all threads see, and a barrier for them."""
 
-    def __init__(self, rank, buffers, barrier):
+    def __init__(self, rank, buffers, starts, barrier):
         self.rank = rank
         self._buffers = buffers
+        self._starts = starts
         self._barrier = barrier
 
     def buffer(self, rank):
         return self._buffers[rank]
 
+    def starts(self, rank):
+        return self._starts[rank]
+
     def barrier(self):
         self._barrier.wait(timeout=30)
+
+
+class PlainCopies:
+    """The copies of `RowCopies`; notes whose memory was touched in which order."""
+
+    def __init__(self):
+        self.touched = []
+
+    def copy(self, to, source):
+        to.copy_(source)
+
+    def pull(self, to, source, start):
+        self.touched.append(source.data_ptr())
+        to.copy_(source[start : start + len(to)])
+
+    def push(self, to, start, source):
+        self.touched.append(to.data_ptr())
+        to[start : start + len(source)] = source
 
 
 def plan_of(rank, counts):
@@ -63,22 +88,27 @@ def test_rows_over_symmetric_memory(counts):
         torch.tensor([[s, t, k] for t, n in enumerate(row) for k in range(n)]).reshape(-1, 3)
         for s, row in enumerate(counts)
     ]
-    buffers = [torch.full((ranks, 5, 3), -1) for _ in range(ranks)]
+    most = max(sum(row) for row in counts)  # what a rank sends, however much it gets
+    buffers = [torch.full((most, 3), -1) for _ in range(ranks)]
+    starts = [torch.full((ranks,), -1) for _ in range(ranks)]
     barrier = threading.Barrier(ranks)
 
     def run(rank):
-        peers = ThreadPeers(rank, buffers, barrier)
-        dispatcher = SymmetricMemory(peers, lambda to, source: to.copy_(source))
+        copies = PlainCopies()
+        dispatcher = SymmetricMemory(ThreadPeers(rank, buffers, starts, barrier), copies)
         plan = plan_of(rank, counts)
         received = dispatcher.send(rows[rank], plan)
-        return received, dispatcher.bring_back(received, plan)
+        return received, dispatcher.bring_back(2 * received, plan), copies.touched
 
     with ThreadPoolExecutor(ranks) as pool:
         results = list(pool.map(run, range(ranks)))
-    for rank, (received, returned) in enumerate(results):
+    for rank, (received, returned, touched) in enumerate(results):
         expected = [[s, rank, k] for s, row in enumerate(counts) for k in range(row[rank])]
         assert received.tolist() == expected
-        assert torch.equal(returned, rows[rank])
+        assert torch.equal(returned, 2 * rows[rank])
+        order = [(rank + step) % ranks for step in range(1, ranks + 1)]
+        one_way = [buffers[source].data_ptr() for source in order if counts[source][rank]]
+        assert touched == 2 * one_way  # the next neighbour first: nobody is asked by all at once
 
 
 def test_alone_nothing_moves():
@@ -168,16 +198,44 @@ def test_deepep_is_called_as_documented(monkeypatch):
     assert torch.equal(dispatcher.send(2 * rows, plan), 2 * rows)
 
 
-def test_the_copy_kernel_under_tritons_interpreter():
-    """Where there is Triton, as in torch's builds for CUDA; it reads the setting when imported."""
-    pytest.importorskip("triton", reason="the copy kernel needs Triton")
-    script = """
-import torch
-from dpprof.reference.dispatchers.symmetric_memory import copy_with
-for count in (1, 8192, 30_001):
-    source, to = torch.randn(count), torch.zeros(count)
-    copy_with(3)(to, source)
-    assert torch.equal(to, source), count
-"""
+def interpret(script):
+    """Run `script` where Triton interprets kernels; it reads the setting when imported."""
+    pytest.importorskip("triton", reason="the copy kernels need Triton, as torch for CUDA brings")
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(Path.cwd())}
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=300)
+
+
+def test_the_copy_kernels_under_tritons_interpreter():
+    interpret("""
+import torch
+from dpprof.reference.dispatchers.copy_kernel import RowCopies, paced_copy
+zero, start = torch.zeros((), dtype=torch.int64), torch.tensor([9, 4])
+copies = RowCopies(3, zero)
+for rows in (1, 30, 3000):
+    source, to = torch.randn(rows + 10, 37), torch.zeros(rows + 10, 37)
+    copies.copy(to, source)
+    assert torch.equal(to, source), rows
+    part = torch.zeros(rows, 37)
+    copies.pull(part, source, start[1])
+    assert torch.equal(part, source[4 : 4 + rows]), rows
+    to.zero_()
+    copies.push(to, start[1], part)
+    assert torch.equal(to[4 : 4 + rows], part) and not to[:4].any() and not to[4 + rows :].any()
+    to.zero_()
+    paced_copy(to, source, 5, 0.0)
+    assert torch.equal(to, source), rows
+""")
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_host_waits_for_counts_or_where_the_dispatcher_does(known, waits):
+    """DeepEP's first dispatch reads counts from the GPU even where they are known."""
+    dispatcher = SimpleNamespace(waits_for_counts=waits)
+    exchanger = Exchanger(dispatcher, None, 1, plan_of(0, [[2]]) if known else None)
+    assert exchanger.makes_the_host_wait == (waits or not known)
+
+
+def test_deepep_says_that_it_waits():
+    assert DeepEP(None).waits_for_counts
+    assert not AllToAll(None).waits_for_counts

@@ -37,9 +37,9 @@ class LoopWire:
         channels_module.keep_for_current_stream(tensor)
         tensor.clone()
 
-    def receive(self, edge, lane, label):
+    def receive(self, edge, lane, label, after=()):
         shape, dtype = self._message
-        return lane.submit(label, lambda: torch.ones(shape, dtype=dtype))
+        return lane.submit(label, lambda: torch.ones(shape, dtype=dtype), after)
 
 
 @pytest.fixture
