@@ -9,9 +9,9 @@ import numpy as np
 from dpprof.runs.manifest import Manifest
 from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE
 from dpprof.tables.concat import concat_tables
+from dpprof.tables.devices import MOST_RANKS
 from dpprof.trace.match.batched_messages import put_together, taken_apart
 from dpprof.trace.match.operations import ALL_RANKS, Peers, match_by_order, match_groups
-from dpprof.trace.rank.identity import MOST_RANKS
 from dpprof.trace.rank.rank_part import PartedEvents, RankPart
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from dpprof.runs.manifest import RankPlace, Source
+from dpprof.tables.devices import MOST_RANKS
 from dpprof.trace.activities.annotations import held_stages
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.read.columns import TraceColumns
 
-MOST_RANKS = 1_000_000
 """No job has more: other numbers are not believed."""
 
 _ANY_HOST = re.compile(

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from dpprof.tables.columns import BYTES, GROUP, PEER, SEQUENCE
+from dpprof.tables.devices import MOST_RANKS
 from dpprof.trace.activities.classify import Found, Verdicts
 from dpprof.trace.activities.steps import OUTSIDE
-from dpprof.trace.rank.identity import MOST_RANKS
 from dpprof.trace.read.columns import Category, Codes, Collective, Nanoseconds, TraceColumns
 
 _BYTES = {

@@ -153,6 +153,10 @@ typedef struct {
     int32_t thread, name;
 } ThreadName;
 
+typedef struct {
+    int32_t process, name; /* texts */
+} ProcessName;
+
 enum { COLLECTIVE_TEXTS = 5, COLLECTIVE_NUMBERS = 4 };
 
 typedef struct {
@@ -169,7 +173,7 @@ typedef struct {
     Text begin, end;
     int stop;
     Text stop_at;
-    Bytes spans, memory, thread_names, headers;
+    Bytes spans, memory, thread_names, process_names, headers;
     Table names, texts, threads, streams, collectives;
     int64_t skipped, events, lists;
 } Scan;
@@ -509,6 +513,26 @@ static const struct {
 #include "_categories.h"
 };
 
+/* Does the text, quotes included, end with this (and its closing quote)? */
+#define ends_with(token, text) \
+    ((token)->end - (token)->begin > (long)sizeof(text) && \
+     memcmp((token)->end - sizeof(text), text "\"", sizeof(text)) == 0)
+
+/* Is it a call of Megatron's schedule, as call stacks have it? See columns.py, SCHEDULE_CALLS. */
+static int is_schedule_call(const Token *name) {
+    if (name->type != STRING) return 0;
+#define CALL(text) if (ends_with(name, text)) goto of_schedule;
+    CALL("): forward_step")
+    CALL("): backward_step")
+    return 0;
+of_schedule:
+    for (Text p = name->begin; name->end - p > 13; p++)
+        if (memcmp(p, "schedules.py(", 13) == 0) return 1;
+    return 0;
+}
+
+enum { KEPT_CALL = 4, NO_CATEGORY = 255 }; /* columns.py: Category.ANNOTATION; engines.py: OTHER */
+
 static int category_of(const Token *token) {
     long length = token->end - token->begin;
     for (size_t i = 0; i < sizeof CATEGORIES / sizeof *CATEGORIES; i++)
@@ -522,7 +546,7 @@ static int category_of(const Token *token) {
 enum {
     STREAM, DEVICE, CORRELATION, BYTES, DTYPE, COLLECTIVE, GROUP, DESCRIPTION, RANKS, ELEMENTS,
     SOURCE, DESTINATION, SEQUENCE, CHANGE, ALLOCATED, RESERVED, DEVICE_TYPE, DEVICE_ID, ADDRESS,
-    NAME, ARGUMENTS
+    NAME, CORRELATION_ID, ARGUMENTS
 };
 
 static const struct {
@@ -536,6 +560,7 @@ static const struct {
     {"Seq", SEQUENCE}, {"Bytes", CHANGE}, {"Total Allocated", ALLOCATED},
     {"Total Reserved", RESERVED}, {"Device Type", DEVICE_TYPE}, {"Device Id", DEVICE_ID},
     {"Addr", ADDRESS}, {"name", NAME},
+    {"correlation id", CORRELATION_ID}, /* Paddle's */
 };
 
 enum { LONGEST_KEY = 26 };
@@ -577,14 +602,24 @@ static void clear_arguments(Event *event) {
     for (int i = 0; i < ARGUMENTS; i++) event->arguments[i] = ABSENT_TOKEN;
 }
 
+/* The category, or -1 for an event that is not read. */
+static int kept_category(const Event *event) {
+    if (event->cat.type != STRING) return -1;
+    if (is_text(&event->cat, "\"python_function\""))
+        return is_schedule_call(&event->name) ? KEPT_CALL : -1;
+    return category_of(&event->cat);
+}
+
 /* Is it certain, from what came before the arguments, that the event is not read? */
 static int is_unwanted(const Event *event) {
     if (event->ph.type != STRING) return 0;
-    if (is_text(&event->ph, "\"X\"")) return event->cat.type == STRING && category_of(&event->cat) < 0
-                                             && event->name.type == STRING && !is_text(&event->name, "\"[memory]\"");
+    if (is_text(&event->ph, "\"B\"") || is_text(&event->ph, "\"E\"")) return 0;
+    if (is_text(&event->ph, "\"X\"")) return event->cat.type == STRING && event->name.type == STRING
+                                             && kept_category(event) < 0 && !is_text(&event->name, "\"[memory]\"");
     if (is_text(&event->ph, "\"i\"")) return event->name.type == STRING && !is_text(&event->name, "\"[memory]\"")
                                              && event->cat.type == STRING && category_of(&event->cat) < 0;
-    if (is_text(&event->ph, "\"M\"")) return event->name.type == STRING && !is_text(&event->name, "\"thread_name\"");
+    if (is_text(&event->ph, "\"M\"")) return event->name.type == STRING && !is_text(&event->name, "\"thread_name\"")
+                                             && !is_text(&event->name, "\"process_name\"");
     return 1;
 }
 
@@ -706,12 +741,17 @@ static int32_t collective_code(Scan *scan, const Event *event) {
 
 enum { OUT_OF_MEMORY = -1, WRONG = 0, GOOD = 1 };
 
-static int add_span(Scan *scan, const Event *event, int category) {
+/* The durations of rows that only begin or only end; the collector puts them together. */
+enum { BEGINS = -1, ENDS = -2 };
+
+static int add_span(Scan *scan, const Event *event, int category, int half) {
     const Token *arguments = event->arguments;
-    Span span;
+    Span span = {0};
+    span.duration_ns = half;
     if (!to_nanoseconds(&event->ts, &span.start_ns) ||
-        !to_nanoseconds(&event->dur, &span.duration_ns) || span.duration_ns < 0 ||
-        !to_integer(&arguments[CORRELATION], &span.correlation) ||
+        (!half && (!to_nanoseconds(&event->dur, &span.duration_ns) || span.duration_ns < 0)) ||
+        !to_integer(&arguments[arguments[CORRELATION].type == ABSENT ? CORRELATION_ID : CORRELATION],
+                    &span.correlation) ||
         !to_integer(&arguments[BYTES], &span.bytes) ||
         !to_small(&arguments[DEVICE], &span.device) || !is_label(&arguments[STREAM]))
         return WRONG;
@@ -759,14 +799,26 @@ static int add_thread_name(Scan *scan, const Event *event) {
     return GOOD;
 }
 
+static int add_process_name(Scan *scan, const Event *event) {
+    const Token *name = &event->arguments[NAME];
+    if (name->type != STRING || name->end - name->begin > MAX_TEXT || name->end - name->begin == 2)
+        return GOOD;
+    ProcessName pair = {label_code(&scan->texts, &event->pid), token_code(&scan->texts, name)};
+    ProcessName *place = extend(&scan->process_names, sizeof pair);
+    if (pair.process < 0 || pair.name < 0 || place == NULL) return OUT_OF_MEMORY;
+    *place = pair;
+    return GOOD;
+}
+
 /* Keeps an event that is read; OUT_OF_MEMORY or GOOD. Wrong ones that matter are counted. */
 static int keep(Scan *scan, Event *event) {
     scan->events++;
     if (event->args.type != OBJECT) clear_arguments(event);
     int is_span = is_text(&event->ph, "\"X\""), is_instant = is_text(&event->ph, "\"i\"");
+    int half = is_text(&event->ph, "\"B\"") ? BEGINS : is_text(&event->ph, "\"E\"") ? ENDS : 0;
     int has_kind = event->ph.type == STRING || event->ph.type == ABSENT;
-    if (has_kind && !is_span && !is_instant && !is_text(&event->ph, "\"M\"")) return GOOD;
-    int category = event->cat.type == STRING ? category_of(&event->cat) : -1;
+    if (has_kind && !is_span && !is_instant && !half && !is_text(&event->ph, "\"M\"")) return GOOD;
+    int category = kept_category(event);
     int is_memory = 0;
     if (event->name.type == STRING) is_memory = is_text(&event->name, "\"[memory]\"");
     int is_sound = has_kind && (event->cat.type == STRING || event->cat.type == ABSENT) &&
@@ -778,12 +830,15 @@ static int keep(Scan *scan, Event *event) {
     if (has_kind && is_text(&event->ph, "\"M\"")) {
         if (is_sound && event->name.type == STRING && is_text(&event->name, "\"thread_name\""))
             return add_thread_name(scan, event);
+        if (is_sound && event->name.type == STRING && is_text(&event->name, "\"process_name\""))
+            return add_process_name(scan, event);
         return GOOD;
     }
-    if (category < 0 && !is_memory) return GOOD;
+    if (category < 0 && !is_memory && !half) return GOOD;
     int result = WRONG;
     if (is_sound) {
-        if (is_span && category >= 0) result = add_span(scan, event, category);
+        if (half) result = add_span(scan, event, category < 0 ? NO_CATEGORY : category, half);
+        else if (is_span && category >= 0) result = add_span(scan, event, category, 0);
         else if (is_instant && is_memory) result = add_memory(scan, event);
         else result = GOOD;
     }
@@ -961,11 +1016,12 @@ static PyObject *headers_of(const Scan *scan) {
 static PyObject *result_of(const Scan *scan, Text p, int place, int is_list) {
     Text stop_at = scan->stop == FINE ? p : scan->stop_at;
     return Py_BuildValue(
-        "{s:n,s:i,s:i,s:i,s:n,s:L,s:L,s:L,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N}", "position",
+        "{s:n,s:i,s:i,s:i,s:n,s:L,s:L,s:L,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N}", "position",
         (Py_ssize_t)(p - scan->begin), "place", place, "is_list", is_list, "stop", scan->stop,
         "stop_at", (Py_ssize_t)(stop_at - scan->begin), "skipped", (long long)scan->skipped,
         "events", (long long)scan->events, "lists", (long long)scan->lists, "spans", as_bytes(&scan->spans), "memory",
-        as_bytes(&scan->memory), "thread_names", as_bytes(&scan->thread_names), "headers",
+        as_bytes(&scan->memory), "thread_names", as_bytes(&scan->thread_names), "process_names",
+        as_bytes(&scan->process_names), "headers",
         headers_of(scan), "names", as_list(&scan->names), "texts", as_list(&scan->texts),
         "streams", as_list(&scan->streams), "threads", as_bytes(&scan->threads.keys),
         "collectives", as_bytes(&scan->collectives.keys));
@@ -1011,7 +1067,8 @@ static PyObject *scan_trace(PyObject *module, PyObject *arguments) {
         table_stop(&scan->names), table_stop(&scan->texts), table_stop(&scan->threads);
         table_stop(&scan->streams), table_stop(&scan->collectives);
         free(scan->spans.data), free(scan->memory.data);
-        free(scan->thread_names.data), free(scan->headers.data);
+        free(scan->thread_names.data), free(scan->process_names.data);
+        free(scan->headers.data);
         free(scan);
     }
     PyBuffer_Release(&data);

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dpprof.trace.read.begin_end import pair_halves
 from dpprof.trace.read.columns import Codes, Collective, MemoryColumns, Nanoseconds, TraceColumns
 from dpprof.trace.read.engines import COLLECTIVE, MEMORY, PAIR, SPAN, Block
 from dpprof.trace.read.json_values import Token, text_of
@@ -45,6 +46,7 @@ class Collector:
         self._streams = _Numbers()
         self._collectives = _Numbers()
         self._thread_names: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._process_names: dict[str, tuple[str, ...]] = {}
 
     def add(self, block: Block) -> None:
         """Take the next block."""
@@ -61,6 +63,9 @@ class Collector:
         for thread, name in np.frombuffer(block.thread_names, PAIR).tolist():
             place = threads[thread]
             self._thread_names[place] = (*self._thread_names.get(place, ()), texts[name])
+        for process, name in np.frombuffer(block.process_names, PAIR).tolist():
+            pid = _label(block.texts[process], texts[process])
+            self._process_names[pid] = (*self._process_names.get(pid, ()), texts[name])
         self._add_spans(block, threads, texts)
         memory = np.frombuffer(block.memory, MEMORY)
         self._memory.append({name: memory[name].copy() for name in MEMORY.names or ()})
@@ -90,7 +95,7 @@ class Collector:
     def columns(self, damage: tuple[str, ...] = ()) -> TraceColumns:
         """All that was taken, once; times made absolute."""
         base_ns = self._base_ns()
-        spans = _joined(self._spans)
+        spans, begun, ended = pair_halves(_joined(self._spans), self._names.values.get("", -1))
         spans["start_ns"] += base_ns
         keep = np.abs(spans["start_ns"]) < _LIMIT_NS
         if not keep.all():
@@ -98,6 +103,12 @@ class Collector:
             spans = {name: column[keep] for name, column in spans.items()}
         end_ns = spans.pop("duration_ns")
         end_ns += spans["start_ns"]
+        if begun or ended:
+            damage = (
+                *damage,
+                f"of the rows of phases B and E, {begun} begin and do not end and {ended} end and "
+                "did not begin: they are left out",
+            )
         return TraceColumns(
             **spans,
             end_ns=end_ns,
@@ -106,6 +117,7 @@ class Collector:
             streams=tuple(self._streams.values),
             collectives=tuple(self._collectives.values),
             thread_names=self._thread_names,
+            process_names=self._process_names,
             memory=_memory(_joined(self._memory), base_ns),
             distributed=self._header(b"distributedInfo"),
             host_name=self._header(b"host_name"),

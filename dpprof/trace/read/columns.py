@@ -49,8 +49,23 @@ CATEGORIES: dict[str, Category] = {
     "Driver": Category.LAUNCH,
     "Operator": Category.OPERATOR,
     "User Annotation": Category.ANNOTATION,
+    # Paddle; its kernels, copies and operators are called as those of PyTorch 1.8
+    "CudaRuntime": Category.LAUNCH,
+    "ProfileStep": Category.ANNOTATION,
+    "UserDefined": Category.ANNOTATION,
+    "PythonUserDefined": Category.ANNOTATION,
+    "Dataloader": Category.ANNOTATION,
+    "Forward": Category.ANNOTATION,
+    "Backward": Category.ANNOTATION,
+    "Optimization": Category.ANNOTATION,
 }
-"""Kineto's text of a category, by version, to what it is."""
+"""The text of a category, by writer and version, to what it is."""
+
+SCHEDULE_CALLS = ("): forward_step", "): backward_step")
+"""How names of ``python_function`` rows end that are read, as annotations: in traces with call
+stacks, the calls of Megatron's ``schedules.py`` are all that says what its schedule did."""
+
+SCHEDULE_FILE = "schedules.py("
 
 DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
 
@@ -88,8 +103,8 @@ class TraceColumns:
     """One trace file as columns: one row per complete event of a known category, in file order.
 
     `name`, `thread`, `stream` and `collective` are positions in the tuples `names`, `threads`
-    (pid and tid, as text), `streams` and `collectives`; -1 where the event has none. A thread may
-    have been named more than once. `start_ns`
+    (pid and tid, as text), `streams` and `collectives`; -1 where the event has none. A thread or a
+    process may have been named more than once. `start_ns`
     and `end_ns` are exact and absolute. `skipped` counts events with values of the wrong type;
     `damage` says what is wrong with the file, with the byte where it is.
     """
@@ -109,6 +124,7 @@ class TraceColumns:
     streams: tuple[str, ...]
     collectives: tuple[Collective, ...]
     thread_names: dict[tuple[str, str], tuple[str, ...]]
+    process_names: dict[str, tuple[str, ...]]
     memory: MemoryColumns
     distributed: Any  # Kineto's "distributedInfo", unchecked
     host_name: Any  # unchecked

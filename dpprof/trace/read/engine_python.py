@@ -107,6 +107,8 @@ def _scan_events(scan: _Scan) -> None:
         if scan.place == Place.AFTER_EVENT and body[first : first + 1] != b",":
             return scan.give_up(Stop.UNSOUND, scan.position + first)
         skip = first + 1 if scan.place == Place.AFTER_EVENT else 0
+        if skip and end is not None and not body[skip:].strip(_SPACE):
+            return scan.give_up(Stop.UNSOUND, scan.position + end)
         decoded = _decode_events(body, skip, ends)
         if decoded.end > skip:
             scan.place = Place.AFTER_EVENT
@@ -192,6 +194,8 @@ def _scan_members(scan: _Scan, begin: int) -> None:
     body = piece[:end]
     has_comma = key is not None and body.rstrip(_SPACE).endswith(b",")
     text = body.rstrip(_SPACE)[:-1] if has_comma else body
+    if has_comma and not text.strip(_SPACE):
+        return scan.give_up(Stop.UNSOUND, begin)
     decoded = _decode_members(text, structure, commas)
     if b"traceEvents" in decoded.value:
         return scan.give_up(Stop.NO_TRACE, begin)

@@ -8,8 +8,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dpprof.trace.read.columns import CATEGORIES
-from dpprof.trace.read.engines import COLLECTIVE, MAX_TEXT_BYTES, MEMORY, PAIR, SPAN, Block
+from dpprof.trace.read.columns import CATEGORIES, SCHEDULE_CALLS, SCHEDULE_FILE, Category
+from dpprof.trace.read.engines import (
+    BEGINS,
+    COLLECTIVE,
+    ENDS,
+    MAX_TEXT_BYTES,
+    MEMORY,
+    OTHER,
+    PAIR,
+    SPAN,
+    Block,
+)
 from dpprof.trace.read.json_values import (
     Token,
     integer,
@@ -22,7 +32,10 @@ from dpprof.trace.read.json_values import (
 _ABSENT = msgspec.Raw()
 _CATEGORY_TOKENS = {f'"{text}"'.encode(): int(code) for text, code in CATEGORIES.items()}
 _SPAN, _INSTANT, _METADATA = b'"X"', b'"i"', b'"M"'
-_MEMORY, _THREAD_NAME = b'"[memory]"', b'"thread_name"'
+_HALVES = {b'"B"': BEGINS, b'"E"': ENDS}
+_MEMORY, _THREAD_NAME, _PROCESS_NAME = b'"[memory]"', b'"thread_name"', b'"process_name"'
+_CALL_ENDS = tuple(f'{text}"'.encode() for text in SCHEDULE_CALLS)
+_CALL_FILE = SCHEDULE_FILE.encode()
 _COLLECTIVE_TEXTS = 5
 _NO_COLLECTIVE = (_ABSENT,) * 9
 _NO_TEXT = b'""'
@@ -52,6 +65,7 @@ class Arguments(msgspec.Struct, gc=False):
     stream: msgspec.Raw = _ABSENT
     device: msgspec.Raw = _ABSENT
     correlation: msgspec.Raw = _ABSENT
+    correlation_id: msgspec.Raw = _key("correlation id")
     bytes: msgspec.Raw = _ABSENT
     dtype: msgspec.Raw = _ABSENT
     collective: msgspec.Raw = _key("Collective name")
@@ -87,6 +101,7 @@ class EventRows:
         self._spans: list[tuple[int, ...]] = []
         self._memory: list[tuple[int, ...]] = []
         self._thread_names: list[tuple[int, int]] = []
+        self._process_names: list[tuple[int, int]] = []
         self._names: dict[Token, int] = {}
         self._texts: dict[Token, int] = {}
         self._streams: dict[Token, int] = {}
@@ -101,33 +116,40 @@ class EventRows:
 
     def _add(self, event: Event) -> None:
         kind, name = bytes(event.ph), bytes(event.name)
-        category = _CATEGORY_TOKENS.get(bytes(event.cat))
+        category = _category(event, name)
         has_kind = _is_text(kind)
         if kind == _METADATA:
-            if name == _THREAD_NAME and _is_sound(event):
-                self._add_thread_name(event)
+            if _is_sound(event):
+                self._add_naming(event, name)
             return
-        if has_kind and kind not in (_SPAN, _INSTANT):
+        half = _HALVES.get(kind, 0)
+        if has_kind and not half and kind not in (_SPAN, _INSTANT):
             return
-        if category is None and name != _MEMORY:
+        if category is None and name != _MEMORY and not half:
             return
         try:
             if not has_kind or not _is_sound(event):
                 raise _WrongError
-            if kind == _SPAN and category is not None:
+            if half:
+                self._add_span(event, OTHER if category is None else category, half)
+            elif kind == _SPAN and category is not None:
                 self._add_span(event, category)
             elif kind == _INSTANT and name == _MEMORY:
                 self._add_memory(event)
         except _WrongError:
             self.skipped += 1
 
-    def _add_span(self, event: Event, category: int) -> None:
-        start_ns, duration_ns = nanoseconds(bytes(event.ts)), nanoseconds(bytes(event.dur))
-        if start_ns is None or duration_ns is None or duration_ns < 0:
+    def _add_span(self, event: Event, category: int, half: int = 0) -> None:
+        start_ns = nanoseconds(bytes(event.ts))
+        duration_ns = half or nanoseconds(bytes(event.dur))
+        if start_ns is None or duration_ns is None or (duration_ns < 0 and not half):
             raise _WrongError
         arguments = _arguments(event)
         stream = bytes(arguments.stream)
-        numbers = (_integer(arguments.correlation), _integer(arguments.bytes))
+        correlation = arguments.correlation
+        if correlation is _ABSENT:
+            correlation = arguments.correlation_id
+        numbers = (_integer(correlation), _integer(arguments.bytes))
         device = _small(arguments.device)
         if not is_label(stream):
             raise _WrongError
@@ -186,10 +208,15 @@ class EventRows:
             )
         )
 
-    def _add_thread_name(self, event: Event) -> None:
+    def _add_naming(self, event: Event, what: Token) -> None:
         name = bytes(_arguments(event).name)
-        if _is_text(name) and 2 < len(name) <= MAX_TEXT_BYTES:
+        if not _is_text(name) or not 2 < len(name) <= MAX_TEXT_BYTES:
+            return
+        if what == _THREAD_NAME:
             self._thread_names.append((self._thread(event), _number(self._texts, name)))
+        elif what == _PROCESS_NAME:
+            process = _number(self._texts, bytes(event.pid) or b"null")
+            self._process_names.append((process, _number(self._texts, name)))
 
     def _thread(self, event: Event) -> int:
         pid = _number(self._texts, bytes(event.pid) or b"null")
@@ -205,6 +232,7 @@ class EventRows:
             spans=np.array(self._spans, SPAN).tobytes(),
             memory=np.array(self._memory, MEMORY).tobytes(),
             thread_names=np.array(self._thread_names, PAIR).tobytes(),
+            process_names=np.array(self._process_names, PAIR).tobytes(),
             names=list(self._names),
             texts=list(self._texts),
             streams=list(self._streams),
@@ -212,6 +240,14 @@ class EventRows:
             collectives=np.array(collectives, COLLECTIVE).tobytes(),
             **where,
         )
+
+
+def _category(event: Event, name: Token) -> int | None:
+    category = bytes(event.cat)
+    if category != b'"python_function"':
+        return _CATEGORY_TOKENS.get(category)
+    is_call = name.endswith(_CALL_ENDS) and _CALL_FILE in name
+    return int(Category.ANNOTATION) if is_call else None
 
 
 def _number(table: dict[Any, int], key: Any) -> int:

@@ -34,6 +34,8 @@ COLLECTIVE = np.dtype([("numbers", "<i8", 4), ("texts", "<i4", 5), ("unused", "<
 """Numbers: elements, source, destination, sequence; texts: name, group, description, ranks,
 dtype."""
 
+BEGINS, ENDS = -1, -2
+OTHER = 255
 
 HEADERS = (b"baseTimeNanoseconds", b"distributedInfo", b"host_name", b"dpprof")
 MAX_HEADER_BYTES = 64 << 20
@@ -74,7 +76,9 @@ class Block:
 
     `position` is just after the last whole event or member; `stop_at` the byte that ended the
     scan. Names, texts and streams are distinct JSON tokens as written. `threads` are pairs of
-    texts (pid, tid), `thread_names` pairs of a thread and a text. `headers` are the members
+    texts (pid, tid), `thread_names` pairs of a thread and a text, `process_names` of two texts.
+    Spans of which only the beginning or the end is written have `BEGINS` or `ENDS` for a duration
+    and, where their category is not read, `OTHER` for that. `headers` are the members
     beside the events that are read: `HEADERS`, with their values as written.
     """
 
@@ -95,6 +99,7 @@ class Block:
     streams: list[bytes]
     threads: bytes
     collectives: bytes
+    process_names: bytes = b""
 
     @property
     def state(self) -> State:

@@ -22,12 +22,13 @@ from dpprof.trace.read.engines import (
     scan_compiled,
 )
 from dpprof.trace.read.parallel import scan_pieces
-from dpprof.trace.read.repair import Fault, repair
+from dpprof.trace.read.repair import Fault, Repair, repairs_for
 from dpprof.trace.read.unpack import Stream
 
 _PIECE_BYTES = 8 << 20
 _MOST_EVENT_BYTES = 256 << 20
 _WINDOW_BYTES = 1 << 20  # of what the compiled engine leaves to the other one
+_REACH_BYTES = 1 << 20  # behind what is unsound; within it the next event begins
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TRACE_HINT = "give a Chrome-trace JSON of torch.profiler, which has a list of 'traceEvents'"
 
@@ -112,23 +113,29 @@ class _Reading:
 
     def _go_on(self, is_last: bool) -> bool:
         """Scan the buffer; whether that was all that can be read."""
-        is_repaired = False
+        repairs: list[Repair] | None = None
         while True:
             block = self._scan()
             at = block.stop_at - block.position
             if block.stop == Stop.NO_TRACE:
                 raise DpprofError(self._no_trace(at))
+            if block.stop == Stop.FINE:
+                return is_last
+            needs = 2 * _PIECE_BYTES if block.stop == Stop.NEEDS_MORE else at + _REACH_BYTES
+            if len(self._buffer) < needs and not is_last:
+                return False
+            if repairs is None:
+                is_unsound = block.stop == Stop.UNSOUND
+                repairs = repairs_for(self._buffer, self._state.place, is_unsound, is_last)
+            if self._mend(repairs, is_last):
+                continue
             if block.stop == Stop.DECLINED:
                 self._cut(f"nests values more than {MAX_DEPTH} deep", at)
-                return True
-            if block.stop != Stop.UNSOUND:
-                if block.stop == Stop.NEEDS_MORE and is_last:
-                    self._truncated()
-                return is_last
-            if is_repaired or not self._repair(is_last):
+            elif block.stop == Stop.UNSOUND:
                 self._cut("is not valid JSON", at)
-                return True
-            is_repaired = True
+            elif is_last:
+                self._truncated()
+            return is_last or block.stop != Stop.NEEDS_MORE
 
     def _scan(self) -> Block:
         """Scan once, take what was found and drop it from the buffer."""
@@ -155,8 +162,14 @@ class _Reading:
         del self._buffer[:count]
         self.offset += count
 
-    def _repair(self, is_last: bool) -> bool:
-        faults = repair(self._buffer, is_last)
+    def _mend(self, repairs: list[Repair], is_last: bool) -> bool:
+        """Try what is left of `repairs`, up to one that changes something in the buffer."""
+        while repairs:
+            if self._repair(repairs.pop(0)(self._buffer, is_last)):
+                return True
+        return False
+
+    def _repair(self, faults: list[Fault]) -> bool:
         for fault in faults:
             known = self._faults.get(fault.what)
             first = known.byte if known else self.offset + fault.byte
@@ -177,6 +190,12 @@ class _Reading:
     def _cut(self, what: str, at: int) -> None:
         """Nothing after this can be read: an error without any event, else damage."""
         byte = self.offset + at
+        if self._state.place == Place.END and bytes(self._buffer[at : at + 1]) in (b"{", b"["):
+            self._damage.append(
+                f"a second document begins at byte {byte}: only the first is read; split the file "
+                "there to read the other"
+            )
+            return
         if not self._collector.events:
             raise DpprofError(
                 f"{self.file}: {what} (byte {byte}); give a trace that torch.profiler wrote"

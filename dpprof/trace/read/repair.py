@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+import msgspec
 import numpy as np
 
+from dpprof.trace.read.engines import Place
 from dpprof.trace.read.json_structure import Positions, find_quotes, in_strings
 
 _NO_NUMBER = re.compile(rb"-?\b(?:NaN|nan|Infinity|infinity|Inf|inf)\b")
@@ -21,6 +24,16 @@ _BAD_ESCAPES = (
     re.compile(_ODD + rb"(?<!" + _HIGH + rb")(?=" + _LOW + rb")(\\)"),
 )
 _LONGEST_ESCAPE = 12
+_BETWEEN_EVENTS = re.compile(
+    rb'\}[ \t\r\n]*(,)[ \t\r\n]*\{[ \t\r\n]*"(?:ph|name|cat|args|pid|tid|ts|dur|id|s)"'
+)
+_AFTER_EVENTS = re.compile(rb"\}[ \t\r\n]*(\])")
+_FIRST_EVENT, _NEXT_EVENT = (
+    re.compile(rb"[ \t\r\n]*(?=\{)"),
+    re.compile(rb"[ \t\r\n]*,(?=[ \t\r\n]*\{)"),
+)
+_MOST_JOINED = 4
+_RAW = msgspec.json.Decoder(msgspec.Raw)
 _CHUNK_BYTES = 1 << 20
 
 
@@ -54,6 +67,98 @@ def repair(piece: bytearray, is_last: bool) -> list[Fault]:
         "commas before a closing bracket", commas[~in_strings(quotes, commas)], piece, b" "
     )
     return faults + _replace_no_numbers(piece, quotes)
+
+
+Repair = Callable[[bytearray, bool], list[Fault]]
+"""Makes a piece sounder in place and says what was found; with True, nothing follows the piece."""
+
+
+def repairs_for(piece: bytearray, place: Place, is_unsound: bool, is_last: bool) -> list[Repair]:
+    """What to try, in order, where `piece` could not be scanned to its end.
+
+    `is_unsound` says that a mistake ended the scan, `is_last` that nothing follows. Where quotes
+    within names turn what is inside and outside of strings around, events are looked at one by
+    one.
+    """
+    if place not in (Place.FIRST_EVENT, Place.AFTER_EVENT):
+        return [repair] if is_unsound and place != Place.END else []
+    quotes, begins = find_quotes(piece), _matches(_BETWEEN_EVENTS, piece, 1)
+    is_open = is_last and len(quotes) % 2 == 1
+    if not is_open and not in_strings(quotes, begins).any():
+        return [repair, partial(drop_bad_events, is_first=place == Place.FIRST_EVENT)]
+    return [partial(drop_bad_events, is_first=place == Place.FIRST_EVENT)]
+
+
+def drop_bad_events(piece: bytearray, is_last: bool, *, is_first: bool) -> list[Fault]:
+    """Repair events that are no JSON, else replace them by spaces: others then can be read.
+
+    `piece` starts before the first event of the list (`is_first`), or behind another. An event
+    ends where a brace, a comma and the first key of another follow one another; what is behind
+    the last such place is left as it is, but for the list's last event.
+    """
+    begin = (_FIRST_EVENT if is_first else _NEXT_EVENT).match(piece)
+    if begin is None:
+        return []
+    starts = [begin.end() - 1, *(match.start(1) for match in _BETWEEN_EVENTS.finditer(piece))]
+    if is_last and (end := _AFTER_EVENTS.search(piece, starts[-1])):
+        starts.append(end.start(1))
+    faults: list[Fault] = []
+    here = 0
+    while here < len(starts) - 1:
+        count = _events_in(piece, starts[here : here + _MOST_JOINED + 1])
+        if not count:
+            found = _mended(piece, starts[here] + 1, starts[here + 1])
+            faults += found
+            count = 1
+            if found[0].what == _DROPPED:
+                # The comma before it goes too, or, before the list's first event, that behind it.
+                comma = starts[here + is_first]
+                piece[comma] = ord(" ") if piece[comma] == ord(",") else piece[comma]
+                here += 1
+                continue
+        is_first = False
+        here += count
+    return _summed(faults)
+
+
+_DROPPED = "events that are not valid JSON"
+
+
+def _mended(piece: bytearray, begin: int, end: int) -> list[Fault]:
+    """Repair one event, or blank it out."""
+    event = piece[begin:end]
+    faults = repair(event, True)
+    if _is_sound(event):
+        piece[begin:end] = event
+        return [Fault(one.what, begin + one.byte, one.count) for one in faults]
+    piece[begin:end] = b" " * (end - begin)
+    return [Fault(_DROPPED, begin, 1)]
+
+
+def _summed(faults: list[Fault]) -> list[Fault]:
+    first: dict[str, Fault] = {}
+    for one in faults:
+        known = first.get(one.what, Fault(one.what, one.byte, 0))
+        first[one.what] = Fault(one.what, known.byte, known.count + one.count)
+    return list(first.values())
+
+
+def _events_in(piece: bytearray, starts: list[int]) -> int:
+    """How many of the stretches between `starts` make one sound event; 0 where none do."""
+    for count in range(1, len(starts)):
+        if _is_sound(piece[starts[0] + 1 : starts[count]]):
+            return count
+    return 0
+
+
+def _is_sound(event: bytearray) -> bool:
+    try:
+        _RAW.decode(event)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    except RecursionError:
+        return True  # nested too deeply, which is for others to say
+    return True
 
 
 def _replace(what: str, positions: Positions, piece: bytearray, by: bytes) -> list[Fault]:
