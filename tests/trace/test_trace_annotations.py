@@ -57,6 +57,9 @@ TORCH = {"family": Family.PIPELINING}
                 title="slot",
                 slot="I0.1",
                 operation="I",
+                direction=0,
+                micro_batch=1,
+                part="I",
             ),
         ),
         (

@@ -11,7 +11,14 @@ from functools import lru_cache
 import pandas as pd
 
 from dpprof.errors import DpprofError
-from dpprof.schedules.actions import OVERLAPPED_PAIR, parse_action, parse_slot, slot_operation
+from dpprof.schedules.actions import (
+    OVERLAPPED_PAIR,
+    Action,
+    Operation,
+    parse_action,
+    parse_slot,
+    slot_operation,
+)
 from dpprof.tables.labels import PREFIX, SLOT_LABEL, Label, parse_label
 
 
@@ -163,7 +170,7 @@ def _of_action(family: Family, operation: str, micro_batch: int) -> Annotation:
 
 def _of_label(label: Label) -> Annotation | None:
     try:
-        action = parse_action(label.action) if label.action else None
+        action = _action_of(label)
         operation = _operation(label.slot or label.action)
     except DpprofError:
         return None
@@ -176,7 +183,7 @@ def _of_label(label: Label) -> Annotation | None:
         operation=operation,
         direction=-1 if action is None else action.direction,
         micro_batch=-1 if action is None else action.micro_batch,
-        part=label.part,
+        part=label.part or _part_of(label, action),
         component=label.component,
         layer=label.layer,
         stage=label.stage,
@@ -185,6 +192,23 @@ def _of_label(label: Label) -> Annotation | None:
         bytes=label.bytes,
         sequence=label.sequence,
     )
+
+
+def _action_of(label: Label) -> Action | None:
+    """The action that a label names; of a slot's label, the only one in the slot."""
+    if label.action:
+        return parse_action(label.action)
+    if label.kind != SLOT_LABEL or not label.slot:
+        return None
+    slot = parse_slot(label.slot)
+    return slot[0] if len(slot) == 1 else None
+
+
+def _part_of(label: Label, action: Action | None) -> str:
+    """What runs in a slot of one part is of that part; a full backward has two."""
+    if label.kind != SLOT_LABEL or action is None or action.operation is Operation.BACKWARD:
+        return ""
+    return action.operation.value
 
 
 @lru_cache(maxsize=65536)

@@ -21,7 +21,7 @@ from dpprof.trace.activities.kind_rules import (
 )
 from dpprof.trace.activities.launch_context import HINT
 from dpprof.trace.activities.user_rules import ask_patterns
-from dpprof.trace.read.columns import Category, Codes, Rows, TraceColumns
+from dpprof.trace.read.columns import Category, Codes, Mask, Rows, TraceColumns
 
 TITLE = "title"
 RULE = "rule"
@@ -63,7 +63,7 @@ class Found:
     context: pd.DataFrame
     collective: Codes
     call: Rows
-    labelled: bool
+    labelled: Mask
 
 
 def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Verdicts:
@@ -77,15 +77,18 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
             "collective": found.collective,
             "hint": hint.cat.codes.to_numpy(),
             "call": np.append(trace.name, -1)[found.call],
+            "labelled": found.labelled,
         }
     )
     number = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
     unique = keys.drop_duplicates().reset_index(drop=True)
     hints = hint.cat.categories.tolist()
-    evidence = [_evidence(trace, row, names, hints) for row in unique.to_numpy().tolist()]
+    rows = unique.drop(columns="labelled").to_numpy().tolist()
+    evidence = [_evidence(trace, row, names, hints) for row in rows]
     asked = ask_patterns(patterns, evidence)
     verdicts = [
-        mine or _judge_one(one, found.labelled) for mine, one in zip(asked, evidence, strict=True)
+        mine or _judge_one(one, labelled)
+        for mine, one, labelled in zip(asked, evidence, unique["labelled"].tolist(), strict=True)
     ]
     kinds = np.array([KINDS.index(one.kind) for one in verdicts], dtype=np.int8)[number]
     rules = np.array([*(one.rule for one in verdicts), ""], dtype=object)[number]
@@ -98,10 +101,13 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
 
 def _names(trace: TraceColumns, found: Found) -> tuple[npt.NDArray[np.integer], Sequence[str]]:
     """The names to judge by, as codes: of labels the short ones, as in the events table."""
-    if not found.labelled:
+    if not found.labelled.any():
         return trace.name[found.rows], trace.names
     title = found.context[TITLE].astype("category")
-    return title.cat.codes.to_numpy(), title.cat.categories.tolist()
+    codes = np.where(
+        found.labelled, title.cat.codes.astype(int) + len(trace.names), trace.name[found.rows]
+    )
+    return codes, (*trace.names, *title.cat.categories.tolist())
 
 
 def _evidence(

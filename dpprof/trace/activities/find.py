@@ -10,9 +10,9 @@ from itertools import chain, count
 import numpy as np
 import pandas as pd
 
-from dpprof.tables.kinds import COMPUTE
-from dpprof.tables.labels import PREFIX, SLOT_LABEL
-from dpprof.trace.activities.nesting import is_outermost
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
+from dpprof.tables.labels import PREFIX, SLOT_LABEL, parse_label
+from dpprof.trace.activities.nesting import Spans, innermost_by_group, is_outermost, touches
 from dpprof.trace.read.columns import (
     DEVICE_CATEGORIES,
     Category,
@@ -30,7 +30,7 @@ class Activities:
 
     `lane` numbers the entries of `lanes`. `issue_thread` and `issue_ns` say which thread issued
     the activity and when: the launch of GPU work, the activity itself on a CPU; both are -1 for
-    GPU work whose launch is not in the trace. `labelled` says that they are dpprof's own labels.
+    GPU work whose launch is not in the trace. `labelled` says which are dpprof's own labels.
     """
 
     rows: Rows
@@ -39,18 +39,25 @@ class Activities:
     issue_thread: Codes
     issue_ns: Nanoseconds
     on_gpu: bool
-    labelled: bool = False
+    labelled: Mask
 
 
 def find_activities(trace: TraceColumns) -> Activities:
-    """The activities of a GPU trace, else dpprof's labels, else the operators of a CPU trace."""
+    """The activities of a GPU trace; of a CPU trace dpprof's labels and the operators beside them.
+
+    Of an emulated run the labels alone: what the host does around them is no work of the device.
+    """
     on_gpu = trace.rows(*DEVICE_CATEGORIES)
     if len(on_gpu):
         return _on_gpu(trace, on_gpu)
     labels = label_rows(trace, slots=False)
-    if len(labels):
-        return _on_cpu(trace, labels, labelled=True)
-    return _on_cpu(trace, _operators(trace), labelled=False)
+    if len(labels) and _is_emulated(trace):
+        return _on_cpu(trace, labels, labels)
+    return _on_cpu(trace, np.sort(np.concatenate((labels, _operators(trace, labels)))), labels)
+
+
+def _is_emulated(trace: TraceColumns) -> bool:
+    return isinstance(trace.dpprof, dict) and trace.dpprof.get("source") == "emulated"
 
 
 def label_rows(trace: TraceColumns, *, slots: bool) -> Rows:
@@ -63,6 +70,11 @@ def label_rows(trace: TraceColumns, *, slots: bool) -> Rows:
         for name in trace.names
     ]
     return host_rows(trace, np.array(wanted, dtype=bool))
+
+
+def spans_of(trace: TraceColumns, rows: Rows) -> Spans:
+    """Thread, start and end of rows of the trace."""
+    return trace.thread[rows], trace.start_ns[rows], trace.end_ns[rows]
 
 
 def host_rows(trace: TraceColumns, wanted_names: Mask) -> Rows:
@@ -89,6 +101,7 @@ def _on_gpu(trace: TraceColumns, rows: Rows) -> Activities:
         issue_thread=np.where(found, trace.thread[launch], -1).astype(np.int32),
         issue_ns=np.where(found, trace.start_ns[launch], -1),
         on_gpu=True,
+        labelled=np.zeros(len(rows), dtype=bool),
     )
 
 
@@ -111,22 +124,18 @@ def _gpu_lanes(trace: TraceColumns, rows: Rows) -> tuple[Codes, tuple[str, ...]]
     return codes[lane].astype(np.int32), tuple(texts)
 
 
-def _on_cpu(trace: TraceColumns, rows: Rows, *, labelled: bool) -> Activities:
+def _on_cpu(trace: TraceColumns, rows: Rows, labels: Rows) -> Activities:
     threads, lane = np.unique(trace.thread[rows], return_inverse=True)
-    computing = set()
-    if labelled:
-        is_compute = np.array([name.startswith(PREFIX + COMPUTE) for name in trace.names])
-        computing = {
-            int(code) for code in np.unique(trace.thread[rows[is_compute[trace.name[rows]]]])
-        }
+    is_compute = np.array([name.startswith(PREFIX + COMPUTE) for name in trace.names], dtype=bool)
+    computing = np.unique(trace.thread[labels[is_compute[trace.name[labels]]]])
     return Activities(
         rows=rows,
         lane=lane.astype(np.int32),
-        lanes=_thread_lanes(trace, [int(code) for code in threads], computing),
+        lanes=_thread_lanes(trace, threads.tolist(), set(computing.tolist())),
         issue_thread=trace.thread[rows],
         issue_ns=trace.start_ns[rows],
         on_gpu=False,
-        labelled=labelled,
+        labelled=np.isin(rows, labels),
     )
 
 
@@ -162,21 +171,51 @@ def _thread_lanes(
 
 
 _LIBRARY_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):")
+_MESSAGE_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):(?:send|recv)")
+_P2P = COMMUNICATION_KINDS[0]
 _CALL = re.compile(r"c10d::|record_param_comms|aten::_?wait_tensor|_c10d_functional::")
 
 
-def _operators(trace: TraceColumns) -> Rows:
-    """Outermost operators, but for calls of the communication library, and its own spans."""
-    calls = np.array([_CALL.match(name) is not None for name in trace.names], dtype=bool)
-    spans = np.array([_LIBRARY_SPAN.match(name) is not None for name in trace.names], dtype=bool)
+def _operators(trace: TraceColumns, labels: Rows) -> Rows:
+    """Outermost operators, but for calls of the communication library, and its own spans.
+
+    A label is what runs inside it, so operators inside are left out, and of operators around one
+    those count that it does not lie in.
+    """
+    no_work = [_CALL.match(name) is not None or name.startswith(PREFIX) for name in trace.names]
     operators = trace.rows(Category.OPERATOR)
-    operators = operators[~calls[trace.name[operators]]]
+    operators = operators[~np.array(no_work, dtype=bool)[trace.name[operators]]]
+    operators = operators[~touches(spans_of(trace, operators), spans_of(trace, labels))]
     outermost = is_outermost(
         trace.thread[operators], trace.start_ns[operators], trace.end_ns[operators]
     )
-    annotations = trace.rows(Category.ANNOTATION)
-    communication = annotations[spans[trace.name[annotations]]]
-    return np.sort(np.concatenate((operators[outermost], communication)))
+    return np.concatenate((operators[outermost], _library_spans(trace, labels)))
+
+
+def _library_spans(trace: TraceColumns, labels: Rows) -> Rows:
+    """The spans that the library writes of its communications, unless a label tells of them.
+
+    Labelled messages may be labelled where they are waited for, long after their span begins.
+    """
+    said = {code: parse_label(trace.names[code]) for code in np.unique(trace.name[labels])}
+    kinds = np.array([one.kind if (one := said[code]) else "" for code in trace.name[labels]])
+    spans = np.array([_LIBRARY_SPAN.match(name) is not None for name in trace.names], dtype=bool)
+    messages = [_MESSAGE_SPAN.match(name) is not None for name in trace.names]
+    found = trace.rows(Category.ANNOTATION)
+    found = found[spans[trace.name[found]]]
+    if (kinds == _P2P).any():
+        found = found[~np.array(messages, dtype=bool)[trace.name[found]]]
+    communicating = labels[np.isin(kinds, COMMUNICATION_KINDS)]
+    alone: Rows = found[_around(trace, communicating, found) < 0]
+    return alone
+
+
+def _around(trace: TraceColumns, labels: Rows, spans: Rows) -> Rows:
+    """The label of its thread that each span starts in; -1 for none."""
+    return innermost_by_group(
+        spans_of(trace, labels),
+        (trace.thread[spans], trace.start_ns[spans]),
+    )
 
 
 AUTOGRAD = "autograd::engine::evaluate_function"

@@ -11,9 +11,9 @@ import pandas as pd
 from dpprof.schedules.actions import OVERLAPPED_PAIR
 from dpprof.tables.columns import COMPONENT, LAYER, MICRO_BATCH, OPERATION, SLOT
 from dpprof.trace.activities.annotations import Family, exchange_of, is_pair, read_annotations
-from dpprof.trace.activities.find import Activities, autograd_threads, host_rows
+from dpprof.trace.activities.find import Activities, autograd_threads, host_rows, spans_of
 from dpprof.trace.activities.kind_rules import EXCHANGE, LIBRARY_CALL, KindRule
-from dpprof.trace.activities.nesting import innermost_by_group
+from dpprof.trace.activities.nesting import innermost_by_group, touches
 from dpprof.trace.activities.steps import Marks
 from dpprof.trace.activities.user_rules import LONGEST_TEXT, asked_for
 from dpprof.trace.read.columns import Category, Codes, Mask, Rows, TraceColumns
@@ -69,7 +69,8 @@ def find_context(issuer: Issuer, marks: Marks) -> pd.DataFrame:
     candidates = trace.rows(Category.ANNOTATION, Category.OPERATOR)
     fields = read_annotations(trace.names, np.unique(trace.name[candidates]).tolist())
     spans = candidates[np.isin(trace.name[candidates], fields.index)]
-    source = activities.rows if activities.labelled else issuer.around(spans)
+    spans = spans[~overruled(trace, fields, spans)]
+    source = np.where(activities.labelled, activities.rows, issuer.around(spans))
     name = pd.Index(np.append(trace.name, -1)[source])
     context = fields.take(fields.index.get_indexer(name)).reset_index(drop=True)
     layers = _component_layers(trace, fields, spans, marks)
@@ -116,6 +117,23 @@ def _with_exchanges(issuer: Issuer, context: pd.DataFrame) -> pd.DataFrame:
     free = (around >= 0) & ~context[FAMILY].isin([Family.LABEL, Family.COMPONENT]).to_numpy()
     names = issuer.trace.name[around[free]]
     return _with_hints(context, free, [EXCHANGE + words[name] for name in names.tolist()])
+
+
+_FRAMEWORKS = (Family.PIPELINING, Family.COUNTED)
+
+
+def overruled(trace: TraceColumns, fields: pd.DataFrame, spans: Rows) -> Mask:
+    """Which annotations are a framework's word on a slot that dpprof's own labels tell of.
+
+    `fields` are as read by `read_annotations`, `spans` the positions of those annotations.
+    """
+    family = fields[FAMILY].reindex(trace.name[spans]).to_numpy()
+    own = spans[(family == Family.SLOT)]
+    theirs = np.flatnonzero(np.isin(family.astype(str), _FRAMEWORKS))
+    result = np.zeros(len(spans), dtype=bool)
+    if len(own) and len(theirs):
+        result[theirs] = touches(spans_of(trace, spans[theirs]), spans_of(trace, own))
+    return result
 
 
 def counted(trace: TraceColumns, fields: pd.DataFrame, spans: Rows, marks: Marks) -> Codes:

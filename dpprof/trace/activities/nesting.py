@@ -40,9 +40,23 @@ def _enclosing(ends: Nanoseconds) -> Rows:
         outer[short] = outer[outer[short]]
 
 
-def innermost_by_group(
-    spans: tuple[Codes, Nanoseconds, Nanoseconds], points: tuple[Codes, Nanoseconds]
-) -> Rows:
+Spans = tuple[Codes, Nanoseconds, Nanoseconds]
+"""Group (such as the thread), start and end of each."""
+
+
+def touches(spans: Spans, others: Spans) -> Mask:
+    """Which of `spans` start in one of the `others` of their group, or hold the start of one."""
+    groups, starts, ends = spans
+    found = innermost_by_group(others, (groups, starts)) >= 0
+    for group in np.intersect1d(groups, others[0]):
+        begins = np.sort(others[1][others[0] == group])
+        own = np.flatnonzero(groups == group)
+        first = np.searchsorted(begins, starts[own])
+        found[own] |= np.searchsorted(begins, ends[own]) > first
+    return found
+
+
+def innermost_by_group(spans: Spans, points: tuple[Codes, Nanoseconds]) -> Rows:
     """`innermost` among the spans of each point's own group (such as its thread).
 
     `spans` are (group, start, end), `points` are (group, instant).

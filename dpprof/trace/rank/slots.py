@@ -19,7 +19,7 @@ from dpprof.tables.columns import (
 )
 from dpprof.trace.activities.annotations import Family, read_annotations
 from dpprof.trace.activities.find import Activities, host_rows
-from dpprof.trace.activities.launch_context import FAMILY, counted
+from dpprof.trace.activities.launch_context import FAMILY, counted, overruled
 from dpprof.trace.activities.steps import OUTSIDE, Marks
 from dpprof.trace.read.columns import TraceColumns
 
@@ -40,6 +40,7 @@ def slots_table(
     wanted = np.zeros(len(trace.names), dtype=bool)
     wanted[known.index] = True
     rows = host_rows(trace, wanted)
+    rows = rows[~overruled(trace, fields, rows)]
     rows = rows[np.argsort(trace.start_ns[rows], kind="stable")]
     if not len(rows):
         return empty_table(SLOTS)

@@ -15,7 +15,7 @@ from dpprof.evidence.evidence import Evidence
 from dpprof.runs.host_slots import on_host
 from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
-from dpprof.trace.activities.classify import Found, Verdicts, judge, unknown_names
+from dpprof.trace.activities.classify import TITLE, Found, Verdicts, judge, unknown_names
 from dpprof.trace.activities.find import Activities, find_activities
 from dpprof.trace.activities.kind_rules import LOW_LATENCY, KindRule
 from dpprof.trace.activities.launch_context import (
@@ -197,7 +197,7 @@ def _values(
     values[columns.START] = trace.start_ns[rows]
     values[columns.END] = trace.end_ns[rows]
     values[columns.KIND] = _coded(verdicts.kinds, KINDS)
-    values[columns.NAME] = context["title"] if found.labelled else _names(trace, found)
+    values[columns.NAME] = _names(trace, found)
     if activities.on_gpu:
         values[columns.CORRELATION] = trace.correlation[rows]
         values[columns.LAUNCH] = activities.issue_ns
@@ -219,8 +219,15 @@ def _coded(codes: npt.NDArray[np.integer], texts: Sequence[str]) -> object:
 
 
 def _names(trace: TraceColumns, found: Found) -> object:
+    """What the activities are called: labels by their short names."""
+    if found.labelled.all():
+        return found.context[TITLE]
     used, code = np.unique(trace.name[found.rows], return_inverse=True)
-    return _coded(code, [trace.names[name] for name in used])
+    names = pd.Series(_coded(code, [trace.names[name] for name in used]))
+    if not found.labelled.any():
+        return names
+    title = found.context[TITLE].astype(object)
+    return names.astype(object).where(~found.labelled, title).astype("category")
 
 
 def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
