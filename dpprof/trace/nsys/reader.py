@@ -227,6 +227,7 @@ def _columns(many: Sequence[_Rows], ranges: Ranges, whole: _Whole) -> TraceColum
         streams=tuple(map(str, streams.tolist())),
         collectives=ranges.collectives,
         thread_names=_thread_names(whole, threads),
+        process_names={},
         memory=_NO_MEMORY,
         distributed=_distributed(ranges),
         host_name=_host(whole.tables),

@@ -114,9 +114,7 @@ class Export:
         body = struct.pack("<QIIII", id, ranks, rank, 0, 0)
         self.range(pid, "ncclCommInitRank", 0, 1, domain=NCCL_DOMAIN, payload=_payload(INIT, body))
 
-    def send_or_receive(
-        self, pid: int, text: str, id: int, peer: int, start: int, end: int
-    ) -> None:
+    def message(self, pid: int, text: str, id: int, peer: int, start: int, end: int) -> None:
         body = struct.pack("<QQII", id, 4096, peer, 0)
         self.range(pid, text, start, end, domain=NCCL_DOMAIN, payload=_payload(MESSAGE, body))
 
