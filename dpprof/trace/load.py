@@ -18,7 +18,7 @@ from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.steps import Choice, choose_steps
-from dpprof.trace.match.align_clocks import align_parts
+from dpprof.trace.match.align_clocks import align_parts, causal_tolerance
 from dpprof.trace.match.join_ranks import find_peers, join_events
 from dpprof.trace.memory.join_snapshots import with_snapshots
 from dpprof.trace.memory.snapshot_files import ranks_of
@@ -70,7 +70,7 @@ def load_run(
             ranks, places, _slot_steps(ranks) if whole_trace else choice.used
         )
         warnings += [_AS_RUN] if schedule is not None and schedule.name == AS_RUN else []
-    events, matching_warnings = join_events(ranks, peers)
+    events, matching_warnings = join_events(ranks, peers, causal_tolerance(ranks, clocks))
     run = Run(
         name=files.name,
         source=_source(ranks, manifest),

@@ -110,6 +110,7 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
         steps=empty_table(STEPS),
         marked=tuple(range(STEP_COUNT)),
         no_wait=np.zeros(len(table), dtype=bool),
+        counted=np.zeros(len(table), dtype=bool),
         explained=pd.DataFrame({"rule": ["made up"]}),
         warnings=(),
     )

@@ -169,6 +169,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
             steps=empty_table(STEPS),
             marked=(),
             no_wait=np.zeros(len(events), dtype=bool),
+            counted=np.zeros(len(events), dtype=bool),
             explained=events.iloc[:0],
             warnings=(),
         )

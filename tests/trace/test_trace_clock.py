@@ -125,7 +125,10 @@ def compare_reports(right, wrong, limit: int) -> None:
         messages = 2 * sum(1 for region in right.regions if region.rank == before.rank) + 32
         for state, time in before.states_ns.items():
             assert abs(time - after.states_ns[state]) <= messages * limit
-        assert abs(before.states_ns["compute"] - after.states_ns["compute"]) <= messages * limit
+        assert (
+            abs(before.states_ns["compute_only"] - after.states_ns["compute_only"])
+            <= messages * limit
+        )
     for region in right.regions:
         if region.length_ns > 8 * limit:
             found = max(wrong.regions, key=lambda one: shared_ns(one, region))

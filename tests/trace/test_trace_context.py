@@ -99,8 +99,9 @@ def test_metadata_of_kernels_and_of_the_call_around_their_launch(build) -> None:
         "dtype": "BFloat16",
         "In msg nelems": 100,
     }
-    send = {"Collective name": "send", "Process Group Name": "7", "Dst Rank": 5, "dtype": "Half"}
-    receive = {"Collective name": "recv", "Process Group Name": "7", "Src Rank": 4}
+    pipeline = {"Process Group Name": "7", "Process Group Ranks": "[0, 4, 5]"}
+    send = {"Collective name": "send", "Dst Rank": 5, "dtype": "Half"} | pipeline
+    receive = {"Collective name": "recv", "Src Rank": 4} | pipeline
     name = "ncclDevKernel_Generic(x)"
     rank = build.tables(
         [
@@ -120,7 +121,7 @@ def test_metadata_of_kernels_and_of_the_call_around_their_launch(build) -> None:
         ("p2p", "4>0", 4, -1, 0),
         ("compute", "", -1, -1, -1),
     ]
-    assert rank.identity.groups == {"3": (0, 1)}
+    assert rank.identity.groups == {"3": (0, 1), "7": (0, 4, 5)}
 
 
 def test_sequence_numbers_of_kineto_are_taken_where_a_group_has_them_all(build) -> None:

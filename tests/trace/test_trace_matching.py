@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.tables.columns import EVENTS, make_table
-from dpprof.trace.match.operations import Peers, match_by_order, match_groups
+from dpprof.trace.match.bare_order import match_by_order
+from dpprof.trace.match.operations import Peers, match_groups
 
 COLUMNS = ("rank", "step", "start_ns", "end_ns", "kind", "group", "sequence")
 
@@ -118,13 +119,15 @@ def test_by_order_without_metadata() -> None:
         for start, kind in ((10, "all_reduce"), (30, "all_reduce"), (50, "all_to_all"), (70, "p2p"))
     ]
     none = np.zeros(len(rows), dtype=bool)
-    assert match_by_order(table(*rows), everyone(2), none).tolist() == [0, 1, 0, -1] * 2
-    assert (match_by_order(table(*rows), Peers((0, 1), 3, {}), none) == -1).all()
-    assert (match_by_order(table(*rows[:4]), everyone(1), none[:4]) == -1).all()
+    assert match_by_order(table(*rows), everyone(2), none).number.tolist() == [0, 1, 0, -1] * 2
+    assert (match_by_order(table(*rows), Peers((0, 1), 3, {}), none).number == -1).all()
+    assert (match_by_order(table(*rows[:4]), everyone(1), none[:4]).number == -1).all()
     launched = table(*rows).assign(launch_ns=1)
-    assert match_by_order(launched, everyone(2), none).tolist() == [0, 1, 0, 0] * 2
+    assert match_by_order(launched, everyone(2), none).number.tolist() == [0, 1, 0, 0] * 2
     low_latency = np.array([True, False, False, False] * 2)
-    assert match_by_order(table(*rows), everyone(2), low_latency).tolist() == [-1, 0, 0, -1] * 2
+    assert (
+        match_by_order(table(*rows), everyone(2), low_latency).number.tolist() == [-1, 0, 0, -1] * 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,4 +140,5 @@ def test_by_order_without_metadata() -> None:
 def test_what_contradicts_one_order_is_not_matched_by_it(second) -> None:
     first = [(0, 0, 10, 20, "all_reduce", "", -1), (0, 0, 40, 50, "all_reduce", "", -1)]
     rows = [*first, *second]
-    assert (match_by_order(table(*rows), everyone(2), np.zeros(len(rows), bool)) == -1).all()
+    none = np.zeros(len(rows), bool)
+    assert (match_by_order(table(*rows), everyone(2), none).number == -1).all()

@@ -11,6 +11,7 @@ import pandas as pd
 from dpprof.schedules.actions import OVERLAPPED_PAIR
 from dpprof.tables.columns import COMPONENT, LAYER, MICRO_BATCH, OPERATION, SLOT
 from dpprof.trace.activities.annotations import Family, exchange_of, is_pair, read_annotations
+from dpprof.trace.activities.coalesced_calls import calls_before
 from dpprof.trace.activities.find import Activities, autograd_threads, host_rows, spans_of
 from dpprof.trace.activities.kind_rules import EXCHANGE, LIBRARY_CALL, KindRule
 from dpprof.trace.activities.nesting import innermost_by_group, touches
@@ -196,11 +197,21 @@ def find_calls(issuer: Issuer) -> Rows:
 
 
 def find_collectives(issuer: Issuer) -> Codes:
-    """The collective that Kineto names: of the activity itself, or of the call that issued it."""
+    """The collective that Kineto names: of the activity itself, or of the call that issued it.
+
+    A span that says only how much it sends is known by its call, which says to whom; the kernel
+    of a coalesced batch by the calls before it.
+    """
     trace = issuer.trace
     own = trace.collective[issuer.activities.rows]
     operators = trace.rows(Category.OPERATOR)
     calls = operators[trace.collective[operators] >= 0]
     around = issuer.around(calls)
     of_call = np.where(around >= 0, trace.collective[around], -1)
-    return np.where(own >= 0, own, of_call).astype(np.int32)
+    sizes_only = [
+        one.name in ("send", "recv") and max(one.source, one.destination) < 0
+        for one in trace.collectives
+    ]
+    complete = ~np.array([*sizes_only, True], dtype=bool)[own] | (of_call < 0)
+    found = np.where(complete & (own >= 0), own, of_call).astype(np.int32)
+    return calls_before(trace, issuer.activities, found) if issuer.activities.on_gpu else found

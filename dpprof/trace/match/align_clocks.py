@@ -18,12 +18,15 @@ from dpprof.tables.columns import (
     GROUP,
     LAUNCH,
     RANK,
+    RESIDUAL,
     SEQUENCE,
     START,
     empty_table,
 )
 from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
 from dpprof.tables.concat import concat_tables
+from dpprof.trace.match.agreement import match_sound
+from dpprof.trace.match.bare_order import number_by_order
 from dpprof.trace.match.batched_messages import taken_apart
 from dpprof.trace.match.clock_estimate import (
     SHARED_TOLERANCE_NS,
@@ -32,13 +35,7 @@ from dpprof.trace.match.clock_estimate import (
     estimate_clocks,
 )
 from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
-from dpprof.trace.match.operations import (
-    ALL_RANKS,
-    Matched,
-    Peers,
-    match_operations,
-    number_by_order,
-)
+from dpprof.trace.match.operations import Matched, Peers, match_operations
 from dpprof.trace.rank.identity import is_of_one_machine
 from dpprof.trace.rank.rank_part import RankPart
 
@@ -62,6 +59,12 @@ def align_parts(
     return aligned, clocks, clock_warnings(clocks)
 
 
+def causal_tolerance(parts: Sequence[RankPart], clocks: pd.DataFrame) -> int:
+    """By how much causality may be contradicted on the common clock without anything wrong."""
+    tolerance = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
+    return int(tolerance + 2 * max(0, clocks[RESIDUAL].max() if len(clocks) else 0))
+
+
 def _share_a_clock(parts: Sequence[RankPart]) -> bool:
     """Whether one machine is known to have made every trace.
 
@@ -80,19 +83,21 @@ def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
         return empty_table(CLOCK_COLUMNS)
     events = concat_tables(EVENTS, [part.communications for part in parts])
     no_wait = np.concatenate([part.no_wait for part in parts])
-    waiting, _ = taken_apart(events[~no_wait])
-    named = match_operations(waiting, peers)
+    counted = np.concatenate([part.counted for part in parts])[~no_wait]
+    waiting, origin = taken_apart(events[~no_wait])
+    named = match_sound(waiting, peers, counted[origin])
     spans = pd.concat([part.spans for part in parts])
     window = (int(spans[START].min()), int(spans[END].max()))
     if len(named.rows):
         tolerance_ns = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
         bounds = tightest_bounds(waiting, named, window)
         return estimate_clocks(bounds, window, tolerance_ns)
-    number = number_by_order(events, peers, no_wait)
-    if not (number >= 0).any():
+    order = number_by_order(events, peers, no_wait)
+    found = order.number >= 0
+    if not found.any():
         return empty_table(CLOCK_COLUMNS)
-    bare = events[number >= 0].assign(**{SEQUENCE: number[number >= 0]})
-    bare[GROUP] = pd.Categorical([ALL_RANKS] * len(bare))
+    bare = events[found].assign(**{SEQUENCE: order.number[found]})
+    bare[GROUP] = pd.Categorical(order.group[found])
     return _if_explained(bare, peers, window)
 
 

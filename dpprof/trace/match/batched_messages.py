@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.tables.columns import GROUP, PEER, RANK, READY, SEQUENCE, START
+from dpprof.tables.columns import BYTES, GROUP, PEER, RANK, READY, SEQUENCE, START
 from dpprof.tables.edges import BATCH_SEPARATOR, NUMBER_MARK, edge_of
 
 Rows = npt.NDArray[np.intp]
@@ -27,6 +27,7 @@ def taken_apart(events: pd.DataFrame) -> tuple[pd.DataFrame, Rows]:
     origin = np.repeat(np.arange(len(events)), counts)
     rows = events.iloc[origin].reset_index(drop=True)
     place = np.arange(len(origin)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows[BYTES] = np.where(counts[origin] > 1, -1, rows[BYTES])  # of the whole batch
     group = np.array(rows[GROUP], dtype=object)
     sequence, batch = rows[SEQUENCE].to_numpy().copy(), codes[origin]
     for row in np.flatnonzero(np.array([bool(one) for one in messages])[batch]):

@@ -11,11 +11,9 @@ import pandas as pd
 
 from dpprof.tables.columns import END, GROUP, KIND, RANK, START
 from dpprof.tables.edges import edge_of
-from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.trace.match.agreement import P2P, SYNCHRONISE
 from dpprof.trace.match.operations import Matched
 
-_POINT_TO_POINT = COMMUNICATION_KINDS[0]
-_SYNCHRONISE = frozenset(COMMUNICATION_KINDS) - {_POINT_TO_POINT, "broadcast", "comm_other"}
 _ALL_PAIRS_UP_TO = 8
 _NO_EDGE = (-1, -1)
 
@@ -43,8 +41,8 @@ def clock_bounds(events: pd.DataFrame, matched: Matched) -> Bounds:
     """
     part = events.iloc[matched.rows][[RANK, START, END, KIND, GROUP]]
     part = part.assign(operation=matched.operation).astype({KIND: str, GROUP: str})
-    message = part[KIND] == _POINT_TO_POINT
-    everyone = part[part[KIND].isin(_SYNCHRONISE)]
+    message = part[KIND] == P2P
+    everyone = part[part[KIND].isin(SYNCHRONISE)]
     pairs = [_message_pairs(part[message]), *_collective_pairs(everyone)]
     joined = pd.concat(pairs, ignore_index=True)
     joined = joined[joined["waiter"] != joined["source"]]

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from dpprof.runs.manifest import Manifest
 from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import MOST_RANKS
+from dpprof.trace.match.agreement import causal, match_sound
+from dpprof.trace.match.bare_order import match_by_order
 from dpprof.trace.match.batched_messages import put_together, taken_apart
-from dpprof.trace.match.operations import ALL_RANKS, Peers, match_by_order, match_groups
+from dpprof.trace.match.clock_estimate import TOLERANCE_NS
+from dpprof.trace.match.operations import ALL_RANKS, UNSPLIT, Peers, match_groups, ready_of
 from dpprof.trace.rank.rank_part import PartedEvents, RankPart
 
 
@@ -26,7 +31,12 @@ def find_peers(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[Pe
         sizes = [one.identity.world_size or 0 for one in ranks]
         expected = set(range(max(sizes))) | set(present)
     missing = sorted(expected - set(present))
-    peers = Peers(present, len(expected | set(present)), {o.rank: o.identity.groups for o in ranks})
+    peers = Peers(
+        present,
+        len(expected | set(present)),
+        {one.rank: one.identity.groups for one in ranks},
+        {one.rank: one.identity.process_groups for one in ranks},
+    )
     if not missing:
         return peers, []
     shown = ", ".join(str(rank) for rank in missing[:8]) + (", ..." if len(missing) > 8 else "")
@@ -37,33 +47,49 @@ def find_peers(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[Pe
     ]
 
 
-def join_events(ranks: Sequence[RankPart], peers: Peers) -> tuple[PartedEvents, list[str]]:
-    """All events with READY, and warnings on what the matching rests on."""
+def join_events(
+    ranks: Sequence[RankPart], peers: Peers, tolerance_ns: int = TOLERANCE_NS
+) -> tuple[PartedEvents, list[str]]:
+    """All events with READY, and warnings on what the matching rests on.
+
+    Contradictions of causality of up to `tolerance_ns` are none.
+    """
     events = concat_tables(EVENTS, [one.communications for one in ranks])
     no_wait = np.concatenate([one.no_wait for one in ranks])
+    counted = np.concatenate([one.counted for one in ranks])
     apart, origin = taken_apart(events)
-    events = put_together(events, apart, origin, match_groups(apart, peers))
-    ready = events[READY].to_numpy().copy()
+    matched = causal(
+        apart, match_sound(apart, peers, counted[origin]), counted[origin], tolerance_ns
+    )
+    events = put_together(events, apart, origin, ready_of(apart, matched))
     warnings = []
     if no_wait.any():
         warnings.append(
             "DeepEP low-latency kernels only send, or only receive: the transfer between the two "
             "runs on no kernel, so what is hidden of it cannot be known from kernels"
         )
-        ready[no_wait] = -1
-    by_order = match_by_order(events, peers, no_wait)
-    matched = by_order >= 0
-    if matched.any():
-        group = events[GROUP].cat.add_categories([ALL_RANKS])
-        ordered = events.assign(**{SEQUENCE: by_order})
-        ordered[GROUP] = group.where(~matched, ALL_RANKS)
-        found = match_groups(ordered, peers)
-        ready = np.where(matched, found, ready)
-        events[GROUP] = ordered[GROUP]
-        events[SEQUENCE] = np.where(matched, by_order, events[SEQUENCE])
-        warnings.append(
-            f"{int(matched.sum())} collectives name no process group: they are matched by their "
-            "order, as operations over all ranks"
-        )
-    events[READY] = ready
-    return PartedEvents(ranks, events), warnings
+        events[READY] = np.where(no_wait, UNSPLIT, events[READY])
+    events, said = _by_order(events, peers, no_wait)
+    return PartedEvents(ranks, events), warnings + said
+
+
+def _by_order(
+    events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The events with READY of those that name no group, where their order tells it."""
+    order = match_by_order(events, peers, no_wait)
+    found = order.number >= 0
+    if not found.any():
+        return events, []
+    group = np.where(found, order.group, events[GROUP].astype(object))
+    number = np.where(found, order.number, events[SEQUENCE])
+    ordered = events.assign(**{SEQUENCE: number})
+    ordered[GROUP] = pd.Categorical(group)
+    ready = match_groups(ordered, peers)
+    ordered[READY] = np.where(found, ready, events[READY])
+    everyone = set(order.group[found]) == {ALL_RANKS}
+    where = "as operations over all ranks" if everyone else "in the groups that the traces list"
+    return ordered, [
+        f"{int(found.sum())} collectives name no process group: they are matched by their order, "
+        f"{where}"
+    ]

@@ -8,17 +8,18 @@ definitions of the metrics, section 4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.tables.columns import END, GROUP, KIND, LAUNCH, RANK, SEQUENCE, START, STEP
+from dpprof.tables.columns import GROUP, KIND, RANK, SEQUENCE, START, STEP
 from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.activities.steps import OUTSIDE
+from dpprof.trace.rank.process_groups import OwnGroups, ProcessGroup, ranks_in
 
 Ranks = tuple[int, ...]
 
@@ -26,16 +27,18 @@ UNSPLIT = -1
 ALL_RANKS = "all ranks"
 """Group of operations without metadata that are matched by order over the whole world."""
 
-_POINT_TO_POINT = COMMUNICATION_KINDS[0]
-
 
 @dataclass(frozen=True)
 class Peers:
-    """Who takes part: the ranks present, the world, and each rank's own groups by name."""
+    """Who takes part: the ranks present, the world, each rank's own groups by name, and all listed.
+
+    `groups` are those of one meaning, `listed` every group that a rank's trace lists.
+    """
 
     present: Ranks
     world_size: int
     groups: Mapping[int, Mapping[str, Ranks]]
+    listed: Mapping[int, tuple[ProcessGroup, ...]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -50,8 +53,19 @@ class Peers:
         edge = edge_of(group)
         if edge is not None:
             return tuple(sorted(set(edge)))
-        listed = self.groups.get(rank, {}).get(group, ())
-        return listed or (users if self.complete else ())
+        if group == ALL_RANKS:
+            return self.present if self.complete else ()
+        listed = ranks_in(group) or self.groups.get(rank, {}).get(group, ())
+        if listed:
+            return listed
+        sets = self.own(rank).sets(name=group) or self.own(rank).sets(description=group)
+        if sets:
+            return next(iter(sets)) if len(sets) == 1 else ()
+        return users if self.complete else ()
+
+    def own(self, rank: int) -> OwnGroups:
+        """The groups that a rank's trace lists and that it is in."""
+        return OwnGroups.of(rank, self.listed.get(rank, ()))
 
 
 class Matched(NamedTuple):
@@ -70,10 +84,10 @@ def match_operations(events: pd.DataFrame, peers: Peers) -> Matched:
     Operations are the same if step, group, its participants, kind and sequence number are. Events
     that are no communication, or of unknown group or number, match nothing.
     """
-    rows = _candidates(events)
+    rows = candidates(events)
     if not len(rows):
         return Matched(rows, np.zeros(0, dtype=np.int64))
-    members, size = _participants(events, rows, peers)
+    members, size = participants(events, rows, peers)
     possible = np.flatnonzero((size > 0) & (size <= len(peers.present)))
     if not len(possible):
         return Matched(rows[:0], np.zeros(0, dtype=np.int64))
@@ -106,12 +120,13 @@ def ready_of(events: pd.DataFrame, matched: Matched) -> npt.NDArray[np.int64]:
     return ready
 
 
-def _candidates(events: pd.DataFrame) -> npt.NDArray[np.intp]:
+def candidates(events: pd.DataFrame) -> npt.NDArray[np.intp]:
+    """Positions of the communications that can be matched: of known group, number and step."""
     known = (events[GROUP] != "") & (events[SEQUENCE] >= 0) & (events[STEP] != OUTSIDE)
     return np.flatnonzero(known & events[KIND].isin(COMMUNICATION_KINDS))
 
 
-def _participants(
+def participants(
     events: pd.DataFrame, rows: npt.NDArray[np.intp], peers: Peers
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """A number for the participants of each of `rows`, and how many they are (0: not known)."""
@@ -133,53 +148,3 @@ def _participants(
         found.append((numbers.setdefault(known, len(numbers)), len(known)))
     members, size = np.array(found, dtype=np.int64).T
     return members[of_row], size[of_row]
-
-
-def match_by_order(
-    events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.int64]:
-    """Sequence numbers for collectives without metadata, -1 for all other events.
-
-    Those of `number_by_order`, unless they contradict causality for one operation of the step
-    and kind (a collective cannot end before its last participant has started).
-    """
-    sequence = number_by_order(events, peers, no_wait)
-    rows = np.flatnonzero(sequence >= 0)
-    if not len(rows):
-        return sequence
-    keys = events.iloc[rows][[STEP, KIND, START, END]].assign(number=sequence[rows])
-    keys = keys.astype({KIND: object})
-    latest = keys.groupby([STEP, KIND, "number"])[START].transform("max")
-    usable = (latest < keys[END]).groupby([keys[STEP], keys[KIND]]).transform("all")
-    sequence[rows[~usable.to_numpy()]] = -1
-    return sequence
-
-
-def number_by_order(
-    events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.int64]:
-    """Sequence numbers for collectives without metadata by order alone, -1 for all other events.
-
-    Older traces do not name groups. Where every rank of the world is present and does equally
-    many operations of a kind in a step, the n-th of each are taken for one operation over all
-    ranks. Between two ranks this holds for message kernels too, which a device runs in the order
-    of their issue. `no_wait` marks events that are not to be matched.
-    """
-    sequence = np.full(len(events), -1, dtype=np.int64)
-    if not peers.complete or len(peers.present) < 2:
-        return sequence
-    bare = (events[GROUP] == "") & events[KIND].isin(COMMUNICATION_KINDS)
-    bare &= events[STEP] != OUTSIDE
-    in_order = (events[LAUNCH] >= 0) & (len(peers.present) == 2)
-    bare &= (events[KIND] != _POINT_TO_POINT) | in_order
-    rows = np.flatnonzero(bare & ~no_wait)
-    if not len(rows):
-        return sequence
-    keys = events.iloc[rows][[STEP, KIND, RANK, START]].assign(row=rows)
-    keys = keys.sort_values(START, kind="stable").astype({KIND: object})
-    keys["number"] = keys.groupby([STEP, KIND, RANK]).cumcount()
-    count = keys.groupby([STEP, KIND, "number"])[RANK].transform("size")
-    usable = (count == len(peers.present)).groupby([keys[STEP], keys[KIND]]).transform("all")
-    chosen = keys[usable]
-    sequence[chosen["row"]] = chosen["number"]
-    return sequence

@@ -14,6 +14,7 @@ from dpprof.runs.manifest import RankPlace, Source
 from dpprof.tables.devices import MOST_RANKS
 from dpprof.trace.activities.annotations import held_stages
 from dpprof.trace.file_names import rank_in_name
+from dpprof.trace.rank.process_groups import ProcessGroup, listed_ranks
 from dpprof.trace.read.columns import TraceColumns
 
 """No job has more: other numbers are not believed."""
@@ -57,7 +58,7 @@ class Identity:
     """Who a trace is from; None where neither the trace nor the file's name says.
 
     `groups` maps the name and the description of each process group to its global ranks, as far
-    as Kineto lists them and they are unambiguous.
+    as Kineto lists them and they are unambiguous; `process_groups` are all that it lists.
     """
 
     rank: int | None
@@ -69,6 +70,7 @@ class Identity:
     host: str = ""  # the name of the machine, where the trace says
     device: str = ""  # what the rank computed on, where the trace says
     numbered: bool = False  # the rank is neither in the trace nor called one in the file's name
+    process_groups: tuple[ProcessGroup, ...] = ()
     stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
 
 
@@ -77,6 +79,7 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
     distributed = _read(trace.distributed, _Distributed)
     own = _read(trace.dpprof, _Own)
     rank = next(filter(_is_rank, (distributed.rank, own.rank, rank_in_name(file))), None)
+    listed = _listed(trace, distributed)
     place = None
     if own.place is not None and own.place.rank == rank:
         place = own.place
@@ -88,7 +91,8 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
         source=own.source,
         place=place,
         allocated_before_bytes=own.allocated_before_bytes,
-        groups=_groups(trace, distributed),
+        groups=_by_name(listed),
+        process_groups=listed,
         device=own.device,
         host=own.host or _host_name(trace.host_name),
         stages=held_stages(trace.names),
@@ -119,23 +123,25 @@ def _read(value: Any, form: type[Any]) -> Any:
         return form()
 
 
-def _groups(trace: TraceColumns, distributed: _Distributed) -> dict[str, Ranks]:
+def _listed(trace: TraceColumns, distributed: _Distributed) -> tuple[ProcessGroup, ...]:
+    """The groups of the trace's list, and those whose ranks its collectives give."""
+    found = [
+        ProcessGroup(one.pg_name, _told(one.pg_desc), tuple(sorted(one.ranks)))
+        for one in distributed.pg_config
+    ]
+    for one in trace.collectives:
+        if one.ranks and one.group:
+            found.append(ProcessGroup(one.group, _told(one.description), listed_ranks(one.ranks)))
+    return tuple(dict.fromkeys(group for group in found if group.ranks))
+
+
+def _told(description: str) -> str:
+    return "" if description == "undefined" else description
+
+
+def _by_name(groups: tuple[ProcessGroup, ...]) -> dict[str, Ranks]:
     found: dict[str, set[Ranks]] = {}
-    for group in distributed.pg_config:
-        for name in {group.pg_name, group.pg_desc} - {"", "undefined"}:
-            if group.ranks:
-                found.setdefault(name, set()).add(tuple(sorted(group.ranks)))
-    for collective in trace.collectives:
-        ranks = _listed(collective.ranks)
-        if ranks and collective.group:
-            found.setdefault(collective.group, set()).add(ranks)
+    for group in groups:
+        for name in {group.name, group.description} - {""}:
+            found.setdefault(name, set()).add(group.ranks)
     return {name: choices.pop() for name, choices in found.items() if len(choices) == 1}
-
-
-def _listed(text: str) -> Ranks:
-    """The ranks in ``[0, 1, 2]``; none where the list was shortened."""
-    try:
-        ranks = msgspec.json.decode(text or "[]", type=list[int])
-    except msgspec.DecodeError:
-        return ()
-    return tuple(sorted(ranks))

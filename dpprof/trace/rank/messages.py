@@ -9,7 +9,17 @@ from dpprof.tables.columns import BYTES, GROUP, PEER, SEQUENCE
 from dpprof.tables.devices import MOST_RANKS
 from dpprof.trace.activities.classify import Found, Verdicts
 from dpprof.trace.activities.steps import OUTSIDE
-from dpprof.trace.read.columns import Category, Codes, Collective, Nanoseconds, TraceColumns
+from dpprof.trace.rank.process_groups import OwnGroups, PeerNumbers
+from dpprof.trace.read.columns import (
+    Category,
+    Codes,
+    Collective,
+    Mask,
+    Nanoseconds,
+    TraceColumns,
+)
+
+COUNTED = "counted"
 
 _BYTES = {
     "float": 4,
@@ -28,16 +38,17 @@ _BYTES = {
 
 
 def message_columns(
-    trace: TraceColumns, found: Found, verdicts: Verdicts, step: Codes, rank: int
+    trace: TraceColumns, found: Found, verdicts: Verdicts, step: Codes, reader: Reader
 ) -> dict[str, object]:
-    """The columns GROUP, PEER, BYTES and SEQUENCE of the activities of `rank`.
+    """The columns GROUP, PEER, BYTES, SEQUENCE and `COUNTED` of the activities of a rank.
 
     A label's word counts before Kineto's. Kineto's operations are numbered within their group
     (or pipeline edge) and step, in order of start, unless it numbers all of the group itself.
+    `COUNTED` says which have a number of the first sort: it is only right if nothing is missing.
     """
     context, collective = found.context, found.collective
     communicates = verdicts.communicates
-    said = [said_by(one, rank) for one in trace.collectives] + [Said()]
+    said = [reader.said(one) for one in trace.collectives] + [Said()]
     labelled = (context[GROUP] != "").to_numpy() & communicates
     by_kineto = ~labelled & communicates & (collective >= 0)
     group = np.where(labelled, context[GROUP].astype(object), "")
@@ -50,9 +61,9 @@ def message_columns(
     memory = trace.category[found.rows] != Category.KERNEL
     copied = memory & (columns[BYTES] < 0) & ~found.labelled
     columns[BYTES] = np.where(copied, trace.bytes[found.rows], columns[BYTES])
-    counted = _numbered(trace, found, step, np.where(by_kineto, group, ""))
-    sequence = np.where(labelled, context[SEQUENCE].to_numpy(np.int64), counted)
-    return {GROUP: group, SEQUENCE: sequence, **columns}
+    number, counted = _numbered(trace, found, step, np.where(by_kineto, group, ""))
+    sequence = np.where(labelled, context[SEQUENCE].to_numpy(np.int64), number)
+    return {GROUP: group, SEQUENCE: sequence, COUNTED: counted & ~labelled, **columns}
 
 
 class Said:
@@ -62,18 +73,35 @@ class Said:
         self.group, self.peer, self.bytes = group, peer, sent
 
 
-def said_by(one: Collective, rank: int) -> Said:
-    """What a collective's metadata say of it, in the words of the events table of `rank`."""
+class Reader:
+    """Reads what collectives' metadata say, in the words of the events table of one rank."""
+
+    def __init__(self, own: OwnGroups, trace: TraceColumns) -> None:
+        self._own, self._peers = own, PeerNumbers(own, trace.collectives)
+
+    def said(self, one: Collective) -> Said:
+        """What the metadata of a collective say of it."""
+        sent = bytes_of(one)
+        if one.source < 0 and one.destination < 0:
+            return Said(self._own.named(one), -1, sent)
+        peer, mine = self._peers.peer(one), self._own.rank
+        if not 0 <= peer < MOST_RANKS:
+            return Said("", -1, sent)
+        receives = one.name.endswith("recv") or one.destination < 0
+        return Said(f"{peer}>{mine}" if receives else f"{mine}>{peer}", peer, sent)
+
+
+def bytes_of(one: Collective) -> int:
+    """How much this rank sends, or receives of a message; -1 where it is not told."""
     width = _width(one.dtype)
-    sent = one.elements * width if one.elements >= 0 and width else -1
-    if max(one.source, one.destination) >= MOST_RANKS:
-        return Said("", -1, sent)
-    receives = one.source >= 0 and (one.destination == rank or one.name.endswith("recv"))
-    if one.destination >= 0 and not receives:
-        return Said(f"{rank}>{one.destination}", one.destination, sent)
-    if one.source >= 0:
-        return Said(f"{one.source}>{rank}", one.source, sent)
-    return Said(one.group, -1, sent)
+    return one.elements * width if one.elements >= 0 and width else -1
+
+
+def _written(one: Collective) -> int:
+    """Kineto's number of an operation in its group, or what it identifies it by; -1 for neither."""
+    if one.sequence >= 0 or not one.identity.isdecimal():
+        return one.sequence
+    return int(one.identity) % 2**62
 
 
 def _width(dtype: str) -> int:
@@ -88,11 +116,13 @@ def _numbered(
     found: Found,
     step: Codes,
     group: np.ndarray[tuple[int], np.dtype[np.object_]],
-) -> Nanoseconds:
+) -> tuple[Nanoseconds, Mask]:
+    """Numbers within group and step, and which of them are by order of start alone."""
     sequence = np.full(len(group), -1, dtype=np.int64)
+    counted = np.zeros(len(group), dtype=bool)
     members = np.flatnonzero((group != "") & (step != OUTSIDE))
     if not len(members):
-        return sequence
+        return sequence, counted
     frame = pd.DataFrame(
         {
             "row": members,
@@ -102,10 +132,12 @@ def _numbered(
         }
     ).sort_values("start", kind="stable")
     sequence[frame["row"]] = frame.groupby(["group", "step"]).cumcount()
-    written = np.array([one.sequence for one in trace.collectives], dtype=np.int64)
+    written = np.array([_written(one) for one in trace.collectives], dtype=np.int64)
     frame["written"] = written[found.collective[frame["row"]]]
     whole = frame.groupby("group")["written"].transform("min") >= 0
     collective = ~frame["group"].str.contains(">", regex=False)
     chosen = frame[whole & collective]
+    counted[members] = True
+    counted[chosen["row"]] = False
     sequence[chosen["row"]] = chosen["written"]
-    return sequence
+    return sequence, counted

@@ -53,6 +53,7 @@ class RankPart:
     communications: pd.DataFrame
     positions: npt.NDArray[np.intp]
     no_wait: npt.NDArray[np.bool_]
+    counted: npt.NDArray[np.bool_]
     spans: pd.DataFrame
     count: int
     outside: int
@@ -88,6 +89,7 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         communications=events.iloc[positions].reset_index(drop=True),
         positions=positions,
         no_wait=tables.no_wait[positions],
+        counted=tables.counted[positions],
         spans=event_spans(events),
         count=len(events),
         outside=int((events[STEP] == OUTSIDE).sum()),

@@ -30,8 +30,9 @@ from dpprof.trace.activities.steps import OUTSIDE, Marks, bracketed, find_marks
 from dpprof.trace.rank.host_waits import wait_warning
 from dpprof.trace.rank.identity import Identity, identify
 from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
-from dpprof.trace.rank.messages import message_columns
+from dpprof.trace.rank.messages import COUNTED, Reader, message_columns
 from dpprof.trace.rank.p2p_calls import with_messages
+from dpprof.trace.rank.process_groups import OwnGroups
 from dpprof.trace.rank.slots import slots_table
 from dpprof.trace.read.columns import Codes, TraceColumns
 from dpprof.trace.read.parse import read_trace
@@ -42,8 +43,9 @@ class RankTables:
     """The tables of one rank, READY not yet filled; `explained` is `Verdicts.explained`.
 
     `marked` are the steps that the trace marks: without any, everything is step 0. `no_wait`
-    says which rows of `events` need not wait for peers even where they are collective. `evidence`
-    is what is amiss, and is not in `warnings`.
+    says which rows of `events` need not wait for peers even where they are collective, `counted`
+    which are numbered by order of start alone. `evidence` is what is amiss, and is not in
+    `warnings`.
     """
 
     file: Path
@@ -55,6 +57,7 @@ class RankTables:
     steps: pd.DataFrame
     marked: tuple[int, ...]
     no_wait: npt.NDArray[np.bool_]
+    counted: npt.NDArray[np.bool_]
     explained: pd.DataFrame
     warnings: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
@@ -109,8 +112,10 @@ def make_tables(
     step = _steps_of(trace, activities, marks)
     values = _values(trace, activities, found, verdicts)
     values |= {columns.RANK: rank, columns.STEP: step}
-    values |= message_columns(trace, found, verdicts, step, rank)
-    values = with_messages(values, trace, activities, found, verdicts)
+    own = OwnGroups.of(rank, identity.process_groups)
+    values |= message_columns(trace, found, verdicts, step, Reader(own, trace))
+    values = with_messages(values, trace, activities, found, verdicts, own)
+    counted = np.asarray(values.pop(COUNTED), dtype=bool)
     table = columns.make_table(columns.EVENTS, values)
     slots = slots_table(trace, activities, marks, table)
     on_gpu = activities.on_gpu
@@ -124,6 +129,7 @@ def make_tables(
         steps=marks.table(rank),
         marked=tuple(sorted(marks.step.tolist())),
         no_wait=_low_latency(trace, found),
+        counted=counted,
         explained=verdicts.explained,
         warnings=(
             *_warnings(trace, found, verdicts, file),

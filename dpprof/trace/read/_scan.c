@@ -157,11 +157,12 @@ typedef struct {
     int32_t process, name; /* texts */
 } ProcessName;
 
-enum { COLLECTIVE_TEXTS = 5, COLLECTIVE_NUMBERS = 4 };
+enum { COLLECTIVE_TEXTS = 9, COLLECTIVE_NUMBERS = 5 };
 
 typedef struct {
-    int64_t numbers[COLLECTIVE_NUMBERS]; /* elements, source, destination, sequence */
-    int32_t texts[COLLECTIVE_TEXTS];     /* name, group, description, ranks, dtype */
+    int64_t numbers[COLLECTIVE_NUMBERS]; /* elements, source, destination, sequence, size */
+    int32_t texts[COLLECTIVE_TEXTS];     /* name, group, description, ranks, dtype, id, and of
+                                            messages their inputs: values, shapes, types */
     int32_t unused;
 } Collective;
 
@@ -545,8 +546,8 @@ static int category_of(const Token *token) {
 
 enum {
     STREAM, DEVICE, CORRELATION, BYTES, DTYPE, COLLECTIVE, GROUP, DESCRIPTION, RANKS, ELEMENTS,
-    SOURCE, DESTINATION, SEQUENCE, CHANGE, ALLOCATED, RESERVED, DEVICE_TYPE, DEVICE_ID, ADDRESS,
-    NAME, CORRELATION_ID, ARGUMENTS
+    SOURCE, DESTINATION, SEQUENCE, SIZE, ID, INPUTS, SHAPES, TYPES, CHANGE, ALLOCATED, RESERVED,
+    DEVICE_TYPE, DEVICE_ID, ADDRESS, NAME, CORRELATION_ID, ARGUMENTS
 };
 
 static const struct {
@@ -557,7 +558,8 @@ static const struct {
     {"dtype", DTYPE}, {"Collective name", COLLECTIVE}, {"Process Group Name", GROUP},
     {"Process Group Description", DESCRIPTION}, {"Process Group Ranks", RANKS},
     {"In msg nelems", ELEMENTS}, {"Src Rank", SOURCE}, {"Dst Rank", DESTINATION},
-    {"Seq", SEQUENCE}, {"Bytes", CHANGE}, {"Total Allocated", ALLOCATED},
+    {"Seq", SEQUENCE}, {"Group size", SIZE}, {"Comms Id", ID}, {"Concrete Inputs", INPUTS},
+    {"Input Dims", SHAPES}, {"Input type", TYPES}, {"Bytes", CHANGE}, {"Total Allocated", ALLOCATED},
     {"Total Reserved", RESERVED}, {"Device Type", DEVICE_TYPE}, {"Device Id", DEVICE_ID},
     {"Addr", ADDRESS}, {"name", NAME},
     {"correlation id", CORRELATION_ID}, /* Paddle's */
@@ -718,21 +720,31 @@ static int32_t thread_code(Scan *scan, const Event *event) {
     return pair[0] < 0 || pair[1] < 0 ? -1 : intern(&scan->threads, pair, sizeof pair);
 }
 
+/* Is it a message of which the inputs say with whom and how much it is? */
+static int is_message(const Event *event) {
+    const Token *name = &event->name;
+    if (event->arguments[INPUTS].type != ARRAY || event->arguments[COLLECTIVE].type != ABSENT) return 0;
+    return is_text(name, "\"c10d::send\"") || is_text(name, "\"c10d::recv_\"") ||
+           is_text(name, "\"gloo:send\"") || is_text(name, "\"gloo:recv\"");
+}
+
 /* -1 without a collective, -2 without memory, -3 where a value has the wrong type. */
 static int32_t collective_code(Scan *scan, const Event *event) {
     const Token *arguments = event->arguments;
-    static const int texts[] = {COLLECTIVE, GROUP, DESCRIPTION, RANKS, DTYPE};
-    static const int numbers[] = {ELEMENTS, SOURCE, DESTINATION, SEQUENCE};
+    static const int texts[] = {COLLECTIVE, GROUP, DESCRIPTION, RANKS, DTYPE, ID, INPUTS, SHAPES, TYPES};
+    static const int numbers[] = {ELEMENTS, SOURCE, DESTINATION, SEQUENCE, SIZE};
+    const int message = is_message(event), count = message ? COLLECTIVE_TEXTS : COLLECTIVE_TEXTS - 3;
     Collective key;
     memset(&key, 0, sizeof key);
-    for (int i = 0; i < COLLECTIVE_TEXTS; i++)
+    for (int i = 0; i < count; i++)
         if (!is_wording(&arguments[texts[i]])) return -3;
     for (int i = 0; i < COLLECTIVE_NUMBERS; i++)
         if (!to_integer(&arguments[numbers[i]], &key.numbers[i])) return -3;
     int type = arguments[COLLECTIVE].type;
-    if (type == ABSENT || type == NOTHING) return -1;
+    if ((type == ABSENT || type == NOTHING) && !message) return -1;
     for (int i = 0; i < COLLECTIVE_TEXTS; i++) {
-        key.texts[i] = label_code(&scan->texts, &arguments[texts[i]]);
+        const Token *text = i < count ? &arguments[texts[i]] : &ABSENT_TOKEN;
+        key.texts[i] = label_code(&scan->texts, i == 0 && message ? &event->name : text);
         if (key.texts[i] < 0) return -2;
     }
     int32_t code = intern(&scan->collectives, &key, sizeof key);

@@ -13,6 +13,7 @@ from dpprof.trace.read.begin_end import pair_halves
 from dpprof.trace.read.columns import Codes, Collective, MemoryColumns, Nanoseconds, TraceColumns
 from dpprof.trace.read.engines import COLLECTIVE, MEMORY, PAIR, SPAN, Block
 from dpprof.trace.read.json_values import Token, text_of
+from dpprof.trace.read.message_inputs import make_collective
 
 _LIMIT_NS = 2**62
 
@@ -144,7 +145,7 @@ def _label(token: Token, text: str) -> str:
 def _collectives(block: Block, texts: list[str]) -> list[Collective]:
     rows = np.frombuffer(block.collectives, COLLECTIVE)
     return [
-        Collective(*(texts[code] for code in codes), *numbers)
+        make_collective([texts[code] for code in codes], numbers)
         for codes, numbers in zip(rows["texts"].tolist(), rows["numbers"].tolist(), strict=True)
     ]
 

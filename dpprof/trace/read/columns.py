@@ -72,7 +72,11 @@ DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
 
 @dataclass(frozen=True, slots=True)
 class Collective:
-    """What Kineto says about a collective; "" and -1 where it does not say."""
+    """What Kineto says about a collective; "" and -1 where it does not say.
+
+    `source` and `destination` are numbers within the group, or of all ranks: Kineto's writers
+    differ. `identity` is the same on all participants of a collective, and of it alone.
+    """
 
     name: str
     group: str
@@ -83,6 +87,9 @@ class Collective:
     source: int
     destination: int
     sequence: int
+    size: int = -1  # of the group
+    identity: str = ""
+    tag: int = -1  # of a message
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dpprof.trace.read.engines import (
     ENDS,
     MAX_TEXT_BYTES,
     MEMORY,
+    MESSAGES,
     OTHER,
     PAIR,
     SPAN,
@@ -36,8 +37,8 @@ _HALVES = {b'"B"': BEGINS, b'"E"': ENDS}
 _MEMORY, _THREAD_NAME, _PROCESS_NAME = b'"[memory]"', b'"thread_name"', b'"process_name"'
 _CALL_ENDS = tuple(f'{text}"'.encode() for text in SCHEDULE_CALLS)
 _CALL_FILE = SCHEDULE_FILE.encode()
-_COLLECTIVE_TEXTS = 5
-_NO_COLLECTIVE = (_ABSENT,) * 9
+_COLLECTIVE_TEXTS = 9
+_NO_COLLECTIVE = (_ABSENT,) * 14
 _NO_TEXT = b'""'
 
 
@@ -76,6 +77,11 @@ class Arguments(msgspec.Struct, gc=False):
     source: msgspec.Raw = _key("Src Rank")
     destination: msgspec.Raw = _key("Dst Rank")
     sequence: msgspec.Raw = _key("Seq")
+    size: msgspec.Raw = _key("Group size")
+    id: msgspec.Raw = _key("Comms Id")
+    inputs: msgspec.Raw = _key("Concrete Inputs")
+    shapes: msgspec.Raw = _key("Input Dims")
+    types: msgspec.Raw = _key("Input type")
     change: msgspec.Raw = _key("Bytes")
     allocated: msgspec.Raw = _key("Total Allocated")
     reserved: msgspec.Raw = _key("Total Reserved")
@@ -153,7 +159,7 @@ class EventRows:
         device = _small(arguments.device)
         if not is_label(stream):
             raise _WrongError
-        collective = self._collective(arguments)
+        collective = self._collective(arguments, bytes(event.name))
         self._spans.append(
             (
                 start_ns,
@@ -168,17 +174,23 @@ class EventRows:
             )
         )
 
-    def _collective(self, arguments: Arguments) -> int:
+    def _collective(self, arguments: Arguments, name: Token) -> int:
+        is_message = name in MESSAGES and bytes(arguments.inputs)[:1] == b"["
+        is_message &= not bytes(arguments.collective)
+        inputs = (arguments.inputs, arguments.shapes, arguments.types)
         raw = (
-            arguments.collective,
+            msgspec.Raw(name) if is_message else arguments.collective,
             arguments.group,
             arguments.description,
             arguments.ranks,
             arguments.dtype,
+            arguments.id,
+            *(inputs if is_message else (_ABSENT,) * len(inputs)),
             arguments.elements,
             arguments.source,
             arguments.destination,
             arguments.sequence,
+            arguments.size,
         )
         if raw == _NO_COLLECTIVE:
             return -1

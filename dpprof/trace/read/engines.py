@@ -30,9 +30,12 @@ MEMORY = np.dtype(
     + [(name, "<i4") for name in ("device_type", "device")]
 )
 PAIR = np.dtype([("first", "<i4"), ("second", "<i4")])
-COLLECTIVE = np.dtype([("numbers", "<i8", 4), ("texts", "<i4", 5), ("unused", "<i4")])
-"""Numbers: elements, source, destination, sequence; texts: name, group, description, ranks,
-dtype."""
+COLLECTIVE = np.dtype([("numbers", "<i8", 5), ("texts", "<i4", 9), ("unused", "<i4")])
+"""Numbers: elements, source, destination, sequence, size; texts: name, group, description, ranks,
+dtype, id, and of messages their inputs: values, shapes, types."""
+
+MESSAGES = (b'"c10d::send"', b'"c10d::recv_"', b'"gloo:send"', b'"gloo:recv"')
+"""Names of the events whose inputs say with whom a message is exchanged, and how large it is."""
 
 BEGINS, ENDS = -1, -2
 OTHER = 255

@@ -26,7 +26,7 @@ from dpprof.trace.rank.tables import RankTables, read_rank
 
 _TABLES = ("communications", "spans", "slots", "memory", "steps")
 _EVENTS, _EXPLAINED = "events", "explained"
-_POSITION, _NO_WAIT = "position", "no_wait"
+_POSITION, _NO_WAIT, _COUNTED = "position", "no_wait", "counted"
 _READER = ("trace", "evidence", "tables", "runs", "schedules", "store")
 
 
@@ -93,6 +93,7 @@ def pack_tables(request: Request, tables: RankTables, before: Look | None) -> Pa
     frames["communications"] = part.communications.copy(deep=False)
     frames["communications"][_POSITION] = part.positions
     frames["communications"][_NO_WAIT] = part.no_wait.astype(np.int8)
+    frames["communications"][_COUNTED] = part.counted.astype(np.int8)
     frames |= {_EVENTS: tables.events, _EXPLAINED: tables.explained}
     rest = Rest(**{name: getattr(part, name) for name in Rest.__struct_fields__})
     contents = {name: to_parquet(frame) for name, frame in frames.items()}
@@ -202,12 +203,14 @@ def _part(
     communications = tables.pop("communications")
     positions = communications.pop(_POSITION).to_numpy(np.intp)
     no_wait = communications.pop(_NO_WAIT).to_numpy(bool)
+    counted = communications.pop(_COUNTED).to_numpy(bool)
     fields: dict[str, Any] = {name: getattr(rest, name) for name in Rest.__struct_fields__}
     return RankPart(
         file=request.file,
         communications=communications,
         positions=positions,
         no_wait=no_wait,
+        counted=counted,
         load=later[_EVENTS],
         explained=later[_EXPLAINED],
         **fields | tables,

@@ -1,0 +1,125 @@
+"""Numbers by order of start are right only if no rank has lost an operation: is that so?
+
+The n-th operation of a group on one rank is the n-th on another if both did as many, of the same
+kinds and sizes in the same order, and if no match ends before it starts. Numbers that a label or
+Kineto wrote need no such proof; where they contradict causality, just that operation is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.tables.columns import BYTES, END, GROUP, KIND, RANK, SEQUENCE, START, STEP
+from dpprof.tables.edges import edge_of
+from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.trace.match.operations import (
+    Matched,
+    Peers,
+    candidates,
+    match_operations,
+    participants,
+)
+
+Mask = npt.NDArray[np.bool_]
+Hashes = npt.NDArray[np.uint64]
+
+P2P = COMMUNICATION_KINDS[0]
+SYNCHRONISE = frozenset(COMMUNICATION_KINDS) - {P2P, "broadcast", "comm_other"}
+"""Kinds that end on no rank before all have started."""
+
+_OF_ONE_SIZE = frozenset({P2P, "all_reduce", "all_gather", "reduce_scatter", "broadcast"})
+
+
+def match_sound(events: pd.DataFrame, peers: Peers, counted: Mask) -> Matched:
+    """`match_operations`, but for numbers by order (`counted`) that are not certain."""
+    wrong = disputed(events, peers, counted)
+    if wrong.any():
+        events = events.assign(**{SEQUENCE: events[SEQUENCE].where(~wrong, -1)})
+    return match_operations(events, peers)
+
+
+def disputed(events: pd.DataFrame, peers: Peers, counted: Mask) -> Mask:
+    """Which events are numbered by order (`counted`) though their group's ranks did not do alike.
+
+    Of a step and group all of them are, or none.
+    """
+    result = np.zeros(len(events), dtype=bool)
+    rows = candidates(events)
+    rows = rows[counted[rows]]
+    if not len(rows):
+        return result
+    members, _ = participants(events, rows, peers)
+    part = events.iloc[rows]
+    key = _codes(part[STEP], part[GROUP], pd.Series(members))
+    kind = _text_codes(part[KIND])
+    size = part[BYTES].to_numpy(np.int64)
+    sized = part[KIND].isin(_OF_ONE_SIZE).to_numpy(dtype=bool)
+    number = part[SEQUENCE].to_numpy(np.int64)
+    bare = row_hashes(number, kind)
+    full = row_hashes(number, kind, np.where(sized, size, -1))
+    frame = pd.DataFrame({"key": key, RANK: part[RANK].to_numpy(), "rows": 1})
+    frame["bare"], frame["full"] = bare, full
+    frame["known"] = (size >= 0) | ~sized
+    by_rank = frame.groupby(["key", RANK]).agg(
+        {"rows": "sum", "bare": "sum", "full": "sum", "known": "all"}
+    )
+    by_key = by_rank.groupby("key")
+    alike = by_key[["rows", "bare", "full"]].nunique() == 1
+    fine = alike["rows"] & alike["bare"] & (alike["full"] | ~by_key["known"].all())
+    result[rows] = ~fine.reindex(key).to_numpy(dtype=bool)
+    return result
+
+
+def row_hashes(*columns: npt.NDArray[np.int64]) -> Hashes:
+    """A hash of each row of these columns; sums of them tell sets of rows apart."""
+    result = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        mixed = result * np.uint64(0x9E3779B97F4A7C15) + column.astype(np.uint64)
+        result = pd.util.hash_array(mixed).astype(np.uint64)
+    return result
+
+
+def _text_codes(column: pd.Series[str]) -> npt.NDArray[np.int64]:
+    return pd.factorize(column)[0].astype(np.int64)
+
+
+def _codes(*columns: pd.Series[Any]) -> npt.NDArray[np.int64]:
+    frame = pd.DataFrame({str(n): one.to_numpy() for n, one in enumerate(columns)})
+    number = frame.groupby(list(frame), observed=True, sort=False).ngroup()
+    return np.asarray(number, dtype=np.int64)
+
+
+def causal(events: pd.DataFrame, matched: Matched, counted: Mask, tolerance_ns: int) -> Matched:
+    """The matches without those that contradict causality by more than `tolerance_ns`.
+
+    Where numbers are by order (`counted`), one contradiction takes all of its step and group.
+    """
+    rows, operation = matched
+    if not len(rows):
+        return matched
+    part = events.iloc[rows]
+    waiter, source = _sides(part)
+    starts = pd.Series(np.where(source, part[START], -(2**62))).groupby(operation).max()
+    ends = pd.Series(np.where(waiter, part[END], 2**62)).groupby(operation).min()
+    wrong_of = (ends + tolerance_ns < starts).to_numpy()[
+        np.searchsorted(starts.index.to_numpy(), operation)
+    ]
+    by_order = counted[rows]
+    group = _codes(part[STEP], part[GROUP].astype(str))
+    spoilt = np.isin(group, group[wrong_of & by_order]) & by_order
+    kept = ~wrong_of & ~spoilt
+    return Matched(rows[kept], operation[kept])
+
+
+def _sides(part: pd.DataFrame) -> tuple[Mask, Mask]:
+    """Which rows may not end before all of the second have started."""
+    synchronise = part[KIND].isin(SYNCHRONISE).to_numpy(dtype=bool)
+    codes, groups = pd.factorize(part[GROUP])
+    edges = [edge_of(str(group)) or (-1, -1) for group in groups]
+    sender, receiver = np.array([*edges, (-1, -1)], dtype=np.int64)[codes].T
+    rank = part[RANK].to_numpy(np.int64)
+    return synchronise | (receiver == rank), synchronise | (sender == rank)

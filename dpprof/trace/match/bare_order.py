@@ -1,0 +1,169 @@
+"""Operations whose traces name no process group: in which group they are, and which is which.
+
+They are taken for those of the one group that their rank's trace lists, or, of expert-parallel
+kernels, of the one that it calls so; for operations over all ranks only where no smaller group is
+known. There the n-th on one rank is the n-th on another, if all ranks of the group did the same:
+as many, of the same names, in the same order on their streams. Where two groups could be meant,
+nothing is matched.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpprof.tables.columns import END, GROUP, KIND, LANE, LAUNCH, NAME, RANK, START, STEP
+from dpprof.tables.edges import edge_of
+from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.trace.activities.steps import OUTSIDE
+from dpprof.trace.match.agreement import P2P, row_hashes
+from dpprof.trace.match.operations import ALL_RANKS, Peers, Ranks
+from dpprof.trace.rank.process_groups import ranks_text
+
+_EXPERT_KINDS = ("dispatch", "combine")
+_EXPERT_NAMES = re.compile(r"notify|dispatch|combine", re.IGNORECASE)
+_EXPERT_GROUP = re.compile(r"expert|moe|(?:^|[^a-z])ep(?:[^a-z]|$)", re.IGNORECASE)
+_OTHER_GROUP = re.compile(
+    r"data|replica|pipeline|(?:^|[^a-z])[dp]p(?:[^a-z]|$)|tensor_parallel", re.I
+)
+
+
+class Order(NamedTuple):
+    """The group of each event ("" for none) and its number in it (-1), found by order."""
+
+    group: npt.NDArray[np.object_]
+    number: npt.NDArray[np.int64]
+
+
+def number_by_order(events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]) -> Order:
+    """Groups and numbers of the communications without metadata, by order alone.
+
+    Message kernels are numbered only within a group of two, where a device runs them in the order
+    of their issue. `no_wait` marks events that are not to be matched.
+    """
+    order = Order(np.full(len(events), "", dtype=object), np.full(len(events), -1, dtype=np.int64))
+    rows = _bare(events, no_wait)
+    if not len(rows):
+        return order
+    part = events.iloc[rows]
+    names, kinds = part[NAME].astype(str), part[KIND].astype(str).to_numpy(dtype=object)
+    expert = np.isin(kinds, _EXPERT_KINDS)
+    expert |= (kinds == "comm_other") & names.str.contains(_EXPERT_NAMES).to_numpy(dtype=bool)
+    members = _members(events, peers, part[RANK].to_numpy(np.int64), expert, kinds == P2P)
+    keys = pd.DataFrame({"row": rows, "members": members, KIND: kinds})
+    for name in (STEP, RANK, START):
+        keys[name] = part[name].to_numpy()
+    keys[NAME], keys[LANE] = pd.factorize(names)[0], pd.factorize(part[LANE].astype(str))[0]
+    keys = keys[keys["members"] != ""].sort_values(START, kind="stable")
+    keys["number"] = keys.groupby([STEP, KIND, "members", RANK]).cumcount()
+    kept = keys[_alike(keys, _sizes(peers))]
+    order.group[kept["row"]], order.number[kept["row"]] = kept["members"], kept["number"]
+    return order
+
+
+def match_by_order(events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]) -> Order:
+    """`number_by_order`, but for what contradicts causality.
+
+    A collective cannot end before its last participant has started: where one does, nothing of
+    its step, kind and group is matched.
+    """
+    order = number_by_order(events, peers, no_wait)
+    rows = np.flatnonzero(order.number >= 0)
+    if not len(rows):
+        return order
+    keys = events.iloc[rows][[STEP, KIND, START, END]].astype({KIND: object})
+    keys = keys.assign(number=order.number[rows], group=order.group[rows])
+    latest = keys.groupby([STEP, KIND, "group", "number"])[START].transform("max")
+    usable = (latest < keys[END]).groupby([keys[STEP], keys[KIND], keys["group"]]).transform("all")
+    wrong = rows[~usable.to_numpy()]
+    order.group[wrong], order.number[wrong] = "", -1
+    return order
+
+
+def _bare(events: pd.DataFrame, no_wait: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    bare = (events[GROUP] == "") & events[KIND].isin(COMMUNICATION_KINDS)
+    bare &= (events[STEP] != OUTSIDE) & ((events[KIND] != P2P) | (events[LAUNCH] >= 0))
+    return np.flatnonzero(bare & ~no_wait)
+
+
+def _members(
+    events: pd.DataFrame,
+    peers: Peers,
+    ranks: npt.NDArray[np.int64],
+    expert: npt.NDArray[np.bool_],
+    message: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.object_]:
+    """The name of the group that each event is taken to be of; "" where none is certain."""
+    smaller = _smaller_than_world(events, peers)
+    found: dict[tuple[int, bool, bool], str] = {}
+    keys = list(zip(ranks.tolist(), expert.tolist(), message.tolist(), strict=True))
+    for rank, of_experts, is_message in set(keys):
+        members = _group_of(rank, peers, of_experts=of_experts, smaller=smaller)
+        usable = set(members) <= set(peers.present) and (not is_message or len(members) == 2)
+        found[rank, of_experts, is_message] = _name(members, peers) if usable else ""
+    return np.array([found[key] for key in keys], dtype=object)
+
+
+def _group_of(rank: int, peers: Peers, *, of_experts: bool, smaller: bool) -> Ranks:
+    own = peers.own(rank).groups
+    called = {group.ranks for group in own if of_experts and _is_of_experts(group.description)}
+    sets = called or {group.ranks for group in own}
+    if len(sets) > 1:
+        return ()
+    members = next(iter(sets)) if sets else tuple(range(peers.world_size))
+    if called or len(members) < peers.world_size:
+        return members
+    return () if smaller or peers.world_size < 2 else members
+
+
+def _is_of_experts(description: str) -> bool:
+    """Whether a group's description says that experts are spread over it, and nothing else."""
+    is_other = _OTHER_GROUP.search(description.replace("TENSOR_AND_MODEL", ""))
+    return _EXPERT_GROUP.search(description) is not None and is_other is None
+
+
+def _smaller_than_world(events: pd.DataFrame, peers: Peers) -> bool:
+    """Whether any group of several ranks is known that is not the whole world."""
+    listed = {group.ranks for groups in peers.listed.values() for group in groups}
+    listed |= {ranks for groups in peers.groups.values() for ranks in groups.values()}
+    if any(1 < len(ranks) < peers.world_size for ranks in listed):
+        return True
+    named = events[(events[GROUP] != "") & events[KIND].isin(COMMUNICATION_KINDS[1:])]
+    users = named.groupby(named[GROUP].astype(str))[RANK].nunique()
+    several = users[(users > 1) & (users < len(peers.present))]
+    return any(edge_of(str(group)) is None for group in several.index)
+
+
+def _name(members: Ranks, peers: Peers) -> str:
+    if not members:
+        return ""
+    return ALL_RANKS if len(members) >= peers.world_size else ranks_text(members)
+
+
+def _sizes(peers: Peers) -> dict[str, int]:
+    sets = {group.ranks for groups in peers.listed.values() for group in groups}
+    return {ranks_text(ranks): len(ranks) for ranks in sets} | {ALL_RANKS: len(peers.present)}
+
+
+def _alike(keys: pd.DataFrame, sizes: dict[str, int]) -> npt.NDArray[np.bool_]:
+    """Which rows are of a step, kind and group of which every member did the same."""
+    if keys.empty:
+        return np.zeros(0, dtype=bool)
+    number = keys["number"].to_numpy(np.int64)
+    frame = keys[[STEP, KIND, "members", RANK, LANE]].assign(rows=1)
+    frame["names"] = row_hashes(number, keys[NAME].to_numpy(np.int64))
+    frame["lanes"] = row_hashes(number, keys[LANE].to_numpy(np.int64))
+    group = [STEP, KIND, "members"]
+    by_rank = frame.groupby([*group, RANK]).agg(
+        {"rows": "sum", "names": "sum", "lanes": "sum", LANE: "nunique"}
+    )
+    by_group = by_rank.reset_index().groupby(group)
+    same = by_group[["rows", "names", "lanes"]].nunique() == 1
+    everyone = by_group[RANK].nunique() == [sizes[one[2]] for one in same.index]
+    fine = same["rows"] & same["names"] & (same["lanes"] | (by_group[LANE].max() == 1)) & everyone
+    wanted = pd.MultiIndex.from_frame(keys[group])
+    return fine.reindex(wanted).to_numpy(dtype=bool)
