@@ -13,7 +13,15 @@ from dpprof.errors import DpprofError
 
 OPTIONS = {
     "analyze": {
-        *("--format", "--output", "--force", "--steps", "--whole-trace", "--explain-kinds"),
+        *(
+            "--format",
+            "--output",
+            "--force",
+            "--steps",
+            "--whole-trace",
+            "--explain-kinds",
+            "--baseline",
+        ),
         *("--executor", "--scheduler", "--memory-snapshot"),
     },
     "baseline": set(),
@@ -51,7 +59,7 @@ OPTIONS = {
         *("--scheduler", "--format", "--output", "--force"),
     },
     "profile": {
-        *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--steps"),
+        *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--num-steps"),
         *("--warmup", "--model", "--layers", "--seed", "--inject", "--dp", "--set"),
         *("--expert-load", "--redundant-experts", "--share-gpus", "--memory-history"),
         *("--output", "--force"),

@@ -20,13 +20,13 @@ def golden(folder: Path) -> dict[str, object]:
 
 def profile() -> None:
     """Profile every schedule into this folder."""
-    options = "--pp 4 --micro-batches 8 --steps 2 --device emulated --costs unit-components"
+    options = "--pp 4 --micro-batches 8 --num-steps 2 --device emulated --costs unit-components"
     _run("--schedule", ",".join(SCHEDULES), *options.split(), "-o", "traces")
 
 
 def profile_cuda(folder: str) -> None:
     """The same schedules on a real GPU that two ranks share, and overlapped pairs of one rank."""
-    common = ["--device", "cuda", "--model", "small", "--layers", "4", "--steps", "1"]
+    common = ["--device", "cuda", "--model", "small", "--layers", "4", "--num-steps", "1"]
     common += ["--set", "routing=balanced", "-o", folder]
     pipeline = ["--pp", "2", "--micro-batches", "8", "--share-gpus"]
     _run("--schedule", ",".join(SCHEDULES), *common, *pipeline)

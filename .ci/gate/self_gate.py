@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 SCHEDULES = ("dualpipe", "1f1b")
-PROFILE = "--pp 4 --micro-batches 8 --layers 8 --steps 5 --device emulated"
+PROFILE = "--pp 4 --micro-batches 8 --layers 8 --num-steps 5 --device emulated"
 REPEATS = 2
 SAVED = 4
 

@@ -23,7 +23,9 @@ EXECUTORS = ("local", "dask")
 def reading_options(function: _Decorated) -> _Decorated:
     """Add ``--executor`` and ``--scheduler``; what they say goes into `ReadingOptions`."""
     for option in (
-        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://HOST:8786"),
+        click.option(
+            "--scheduler", metavar="ADDRESS", help="Address of the Dask cluster: tcp://HOST:8786."
+        ),
         click.option(
             "--executor",
             type=click.Choice(EXECUTORS),
@@ -45,9 +47,9 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         if self.executor == "dask" and self.scheduler is None:
-            raise DpprofError("--executor dask: say where; add --scheduler tcp://HOST:8786")
+            raise DpprofError("--executor dask needs an address; add --scheduler tcp://HOST:8786")
         if self.executor != "dask" and self.scheduler is not None:
-            raise DpprofError("--scheduler is of a Dask cluster; add --executor dask")
+            raise DpprofError("--scheduler is the address of a Dask cluster; add --executor dask")
 
     @contextmanager
     def shown(self) -> Iterator[Reading]:

@@ -21,6 +21,11 @@ BASELINE_SCHEDULE = "1f1b"
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--baseline",
+    metavar="RUN",
+    help="Run that the others are compared with. [default: the last of several]",
+)
 @click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the trace.")
 @click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
 @click.option(
@@ -32,11 +37,12 @@ BASELINE_SCHEDULE = "1f1b"
     "snapshots",
     metavar="[RANK=]FILE",
     multiple=True,
-    help="CUDA memory snapshot of a rank, beside those that lie with the traces.",
+    help="CUDA memory snapshot of a rank, besides those next to the traces.",
 )
 @output_options(FORMATS)
 def command(
     runs: tuple[str, ...],
+    baseline: str | None,
     steps: str | None,
     whole_trace: bool,
     explain_kinds: bool,
@@ -50,12 +56,14 @@ def command(
     """Say where the time and memory of each rank of RUN went.
 
     RUN is a run folder, a folder or glob of trace files, one trace file, or 0=FILE,1=FILE where
-    the traces do not say which ranks they are. Several RUNs, or a
-    folder that only holds folders of runs or traces, are compared with the last of them. Times and
-    states are sums over the used steps in JSON, and means per step in tables.
+    the traces do not say which ranks they are. Several RUNs, or the runs in a folder that holds
+    nothing else, are compared with the baseline. Times and states are sums over the used steps in
+    JSON, and means per step in tables.
     """
     output = make_output(FORMATS, output_format, output_path, force)
     paths = [path for run in runs for path in run_folders(run)]
+    if baseline is not None:
+        paths = [*(path for path in paths if not _same(path, baseline)), baseline]
     reading = ReadingOptions(executor, scheduler)
     if explain_kinds:
         if steps is not None or len(paths) > 1:
@@ -68,6 +76,10 @@ def command(
         raise DpprofError("--memory-snapshot is for one RUN; analyze the others on their own")
     wanted = {"steps": steps, "whole_trace": whole_trace, "snapshots": snapshots}
     report_runs(paths, output, reading, **wanted)
+
+
+def _same(path: str, other: str) -> bool:
+    return Path(path).resolve() == Path(other).resolve()
 
 
 def report_runs(

@@ -26,7 +26,7 @@ _MOST_LISTED = 20
 def command(
     context: click.Context, output_format: str | None, output_path: Path | None, force: bool
 ) -> None:
-    """Show what is kept of the traces that were read, or clear it.
+    """Show or clear the cache of traces that were read.
 
     Every verb keeps what it reads in a cache, by content, so that the next one need not read it
     again. DPPROF_CACHE_DIR moves it, DPPROF_CACHE_LIMIT bounds it, DPPROF_CACHE=off does without.

@@ -25,7 +25,9 @@ SIMULATED = "simulated"
 @click.argument("base", metavar="BASE")
 @click.argument("new", metavar="NEW")
 @click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the traces.")
-@click.option("--base-steps", metavar="N[-M],...", help="Steps of BASE, where they are others.")
+@click.option(
+    "--base-steps", metavar="N[-M],...", help="Steps to use of BASE. [default: those of --steps]"
+)
 @click.option("--whole-trace", is_flag=True, help="Take each trace as one window.")
 @reading_options
 @output_options(DIFF_FORMATS)

@@ -45,7 +45,7 @@ FORMS = ("perfetto", "parquet", "csv", REPORT)
     multiple=True,
     help="CUDA memory snapshot of a rank, beside those that lie with the traces.",
 )
-@click.option("--force", is_flag=True, help="Overwrite an export of before.")
+@click.option("--force", is_flag=True, help="Overwrite an existing export.")
 def command(
     run: str,
     form: str,
@@ -56,7 +56,7 @@ def command(
     force: bool,
     **wanted: Any,
 ) -> None:
-    """Write RUN for Perfetto (one clock, bubbles, arrows), as tables, or as a report.
+    """Write RUN as a Perfetto trace, as tables, or as an HTML report.
 
     RUN is a run folder, a folder or glob of trace files, or one trace file. An html report is the
     dashboard's pages in one file, which needs no server and no network; it takes a folder that

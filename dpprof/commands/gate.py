@@ -51,7 +51,13 @@ class _Request:
 )
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--baseline", metavar="RUN|FILE", help="What to compare with.")
-@click.option("--fail-if", "rules", metavar="RULE", multiple=True, help="When to fail.")
+@click.option(
+    "--fail-if",
+    "rules",
+    metavar="RULE",
+    multiple=True,
+    help="Condition that fails the gate, as in 'bubble_share > 12%'; repeatable.",
+)
 @click.option(
     "--allow-mismatch",
     is_flag=True,

@@ -99,7 +99,14 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     type=click.IntRange(1),
     help="Layers of the whole model. [default: the same for all schedules, so that they compare]",
 )
-@click.option("--steps", type=click.IntRange(1, 1000), default=3, show_default=True)
+@click.option(
+    "--num-steps",
+    "steps",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    help="How many steps to record, after those of the warm-up.",
+)
 @click.option("--warmup", type=click.IntRange(1, 1000), default=2, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(

@@ -18,14 +18,11 @@ FILE_NAME = "dpprof.toml"
 PROJECT_FILE_NAME = "pyproject.toml"
 PREFIX = "DPPROF_"
 
+_SHORT = {("cache", "enabled"): "CACHE", ("cache", "folder"): "CACHE_DIR"}
 VARIABLES = {
-    f"{PREFIX}{section}_{key}".upper(): (section, key)
+    PREFIX + _SHORT.get((section, key), f"{section}_{key}".upper()): (section, key)
     for section, keys in READERS.items()
     for key in keys
-}
-VARIABLES |= {
-    f"{PREFIX}CACHE": ("cache", "enabled"),
-    f"{PREFIX}CACHE_DIR": ("cache", "folder"),
 }
 """Variable -> the section and key that it sets. Patterns are set in a file only."""
 
@@ -106,7 +103,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise DpprofError(f"{file}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DpprofError(f"{file}: not valid TOML ({error}); put it right") from error
+        raise DpprofError(f"{file}: not valid TOML ({error}); correct it") from error
 
 
 def _table(value: Any, origin: str) -> dict[str, Any]:

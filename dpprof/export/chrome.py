@@ -18,7 +18,10 @@ Nanoseconds = npt.NDArray[np.int64]
 
 
 def microseconds(times_ns: Nanoseconds) -> list[float]:
-    """Times or durations for ``ts`` and ``dur``; exact to the nanosecond for 52 days."""
+    """Times or durations for ``ts`` and ``dur``, exact to the nanosecond.
+
+    For 52 days where a reader cuts off, as Perfetto does, and for 26 where it rounds.
+    """
     values = times_ns / 1000.0
     low = (values * 1000.0).astype(np.int64) < times_ns
     values[low] = np.nextafter(values[low], np.inf)

@@ -151,3 +151,13 @@ def test_a_model_of_more_stages_than_ranks_is_warned_of(capsys) -> None:
         assert run(["simulate", name, *arguments]) == 0
         shown = capsys.readouterr()
         assert ("the model is 2 times that of a schedule with 2 stages" in shown.err) is warned
+
+
+def test_a_baseline_is_the_run_that_the_others_are_compared_with(tmp_path: Path) -> None:
+    for number, name in enumerate(("a", "b", "c")):
+        (tmp_path / name).mkdir()
+        write_trace(tmp_path / name / "rank0.json", 0, [("gemm", 0, 10 + number)])
+    runs, target = [tmp_path / name for name in "abc"], tmp_path / "out.json"
+    assert analyze(*runs, "--baseline", runs[0], "-o", target) == 0
+    report = json.loads(target.read_text())
+    assert [run["name"] for run in report["runs"]] == ["b", "c", "a"]

@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["profile", "--device", "emulated", "--schedule", options.schedule]
         arguments += ["--pp", str(options.pp), "--micro-batches", str(options.micro_batches)]
-        arguments += ["--costs", options.costs, "--steps", str(options.steps), "-o", folder]
+        arguments += ["--costs", options.costs, "--num-steps", str(options.steps), "-o", folder]
         if cli.run(arguments) != 0:
             raise SystemExit("profiling failed")
         path = Path(folder) / options.schedule

@@ -37,7 +37,7 @@ from dpprof.tables.kinds import BUBBLE_STATES, EXPOSED_STATES, STATES
 from dpprof.trace.load import load_run
 
 SCHEDULES = ("dualpipe", "1f1b")
-PROFILE = "--pp 4 --micro-batches 8 --layers 8 --steps 5 --device emulated"
+PROFILE = "--pp 4 --micro-batches 8 --layers 8 --num-steps 5 --device emulated"
 STEPS = 5
 _MEDIAN_OF_5 = 0.287
 """Variance of the median of five normal samples, over theirs."""

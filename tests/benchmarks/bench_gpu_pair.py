@@ -114,7 +114,16 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.output or Path(scratch) / "runs"
-        arguments = ["profile", "--device", options.device, "--pp", "1", "--force", "--steps", "3"]
+        arguments = [
+            "profile",
+            "--device",
+            options.device,
+            "--pp",
+            "1",
+            "--force",
+            "--num-steps",
+            "3",
+        ]
         arguments += ["--model", options.model, "--layers", options.layers, "-o", str(folder)]
         arguments += ["--micro-batches", options.micro_batches]
         for size in options.sizes:

@@ -57,7 +57,8 @@ def _labels_and_step(model: str) -> tuple[int, int, float]:
     """Labels a step on the main and on side threads, and the length of a step in nanoseconds."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = (
-            f"profile --device cpu --pp 1 --schedule gpipe --micro-batches 4 --steps 5 -o {folder}"
+            "profile --device cpu --pp 1 --schedule gpipe --micro-batches 4 --num-steps 5 "
+            f"-o {folder}"
         )
         if cli.run([*arguments.split(), "--model", model]) != 0:
             raise SystemExit("profiling failed")

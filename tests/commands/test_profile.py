@@ -55,7 +55,7 @@ def test_every_schedule_runs(device, tmp_path, capsys):
     from dpprof.schedules.registry import schedule_names
 
     names = schedule_names()
-    arguments = ["--pp", "2", "--micro-batches", "4", "--steps", "1", "--warmup", "1"]
+    arguments = ["--pp", "2", "--micro-batches", "4", "--num-steps", "1", "--warmup", "1"]
     arguments += ["--device", device, "--costs", "unit-components"]
     out = tmp_path / "out"
     assert cli.run(["profile", "-o", str(out), "--schedule", ",".join(names), *arguments]) == 0

@@ -111,8 +111,6 @@ def test_the_variables_are_named_after_section_and_key() -> None:
     assert sorted(VARIABLES) == [
         "DPPROF_CACHE",
         "DPPROF_CACHE_DIR",
-        "DPPROF_CACHE_ENABLED",
-        "DPPROF_CACHE_FOLDER",
         "DPPROF_CACHE_LIMIT",
         "DPPROF_GATE_BASELINE",
         "DPPROF_GATE_FAIL_IF",

@@ -21,7 +21,7 @@ ONE_RANK = ("--pp", "1", "--micro-batches", "8", "--layers", "4", "--model", "me
 
 
 def profile(folder: Path, *options: str) -> Path:
-    command = [sys.executable, "-m", "dpprof", "profile", "--device", "cuda", "--steps", "2"]
+    command = [sys.executable, "-m", "dpprof", "profile", "--device", "cuda", "--num-steps", "2"]
     command += [*options, "-o", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -42,7 +42,7 @@ def test_the_steady_phase_has_no_hidden_synchronisation(balanced):
 
 def test_counts_from_the_device_do_wait(tmp_path):
     """The control: without known counts the host waits, once for every dispatch of a forward."""
-    folder = profile(tmp_path / "out", *ONE_RANK, "--schedule", "dualpipev", "--steps", "1")
+    folder = profile(tmp_path / "out", *ONE_RANK, "--schedule", "dualpipev", "--num-steps", "1")
     waits = host_waits(read_trace(folder / "dualpipev" / "rank0.json.gz"))
     assert not waits.empty
     assert set(waits["slot"].str.contains("F")) == {True}
@@ -68,7 +68,7 @@ def test_ranks_that_share_a_gpu_train_the_same_model(tmp_path):
     sizes = ("--pp", "2", "--micro-batches", "8", "--schedule", "dualpipe", "--layers", "4")
     on_gpu = profile(tmp_path / "gpu", *sizes, "--share-gpus")
     command = [sys.executable, "-m", "dpprof", "profile", "--device", "cpu", *sizes]
-    subprocess.run([*command, "--steps", "2", "-o", str(tmp_path / "cpu")], check=True)
+    subprocess.run([*command, "--num-steps", "2", "-o", str(tmp_path / "cpu")], check=True)
     losses = [
         json.loads((folder / "dualpipe" / "run.json").read_text())["losses"]
         for folder in (on_gpu, tmp_path / "cpu")

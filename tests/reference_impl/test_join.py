@@ -25,7 +25,7 @@ def _torchrun(out, *arguments):
 
 
 def test_two_schedules_in_one_world(tmp_path):
-    process = _torchrun(tmp_path / "out", "--steps", "1")
+    process = _torchrun(tmp_path / "out", "--num-steps", "1")
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     for name in ("1f1b", "dualpipe"):
@@ -35,7 +35,7 @@ def test_two_schedules_in_one_world(tmp_path):
 
 
 def test_a_terminated_world_leaves_no_partial_run(tmp_path):
-    process = _torchrun(tmp_path / "out", "--steps", "1000")
+    process = _torchrun(tmp_path / "out", "--num-steps", "1000")
     partial = tmp_path / "out" / ".1f1b.partial"
     while not partial.exists():
         assert process.poll() is None, process.communicate()[1]

@@ -85,7 +85,7 @@ def test_a_rank_that_dies_takes_the_others_down(tmp_path, how, words):
 
 
 def test_an_interrupt_stops_every_rank_and_leaves_nothing(tmp_path):
-    process = _profile(tmp_path, "pass", "--steps", "1000")
+    process = _profile(tmp_path, "pass", "--num-steps", "1000")
     line = process.stderr.readline()
     assert "profiling 1f1b" in line, line
     os.kill(process.pid, signal.SIGINT)

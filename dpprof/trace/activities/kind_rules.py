@@ -41,7 +41,7 @@ class KindRule:
             )
         if self.where not in EVIDENCE_FIELDS:
             raise DpprofError(
-                f"kind rule {self.name!r}: nowhere called {self.where!r}; "
+                f"kind rule {self.name!r}: there is no place {self.where!r} to look at; "
                 f"rules can look at {', '.join(EVIDENCE_FIELDS)}"
             )
         try:

@@ -167,7 +167,7 @@ def samples() -> Iterator[Served]:
 def pp8_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """DualPipe and 1F1B on eight emulated ranks: real processes, messages and traces."""
     folder = tmp_path_factory.mktemp("pp8")
-    size = ["--pp", "8", "--micro-batches", "16", "--steps", "1"]
+    size = ["--pp", "8", "--micro-batches", "16", "--num-steps", "1"]
     how = ["--device", "emulated", "--costs", "unit-components", "-o", str(folder / "pair")]
     profile = [sys.executable, "-m", "dpprof", "profile", "--schedule", "dualpipe,1f1b"]
     done = subprocess.run([*profile, *size, *how], cwd=ROOT, capture_output=True, text=True)
