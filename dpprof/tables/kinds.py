@@ -4,6 +4,8 @@ from __future__ import annotations
 
 COMPUTE = "compute"
 MEMORY = "memory"
+FUSED = "fused"
+"""Communication and computation in one kernel: what it hides is not known."""
 
 COMMUNICATION_KINDS = (
     "p2p",
@@ -18,7 +20,7 @@ COMMUNICATION_KINDS = (
 )
 """Earlier kinds win where several transfers are under way at once."""
 
-KINDS = (COMPUTE, *COMMUNICATION_KINDS, MEMORY)
+KINDS = (COMPUTE, *COMMUNICATION_KINDS, MEMORY, FUSED)
 
 EVIDENCE_FIELDS = ("name", "collective", "group", "annotation", "call")
 """What a rule for kinds can look at: the activity's name, or what is known of its launch."""

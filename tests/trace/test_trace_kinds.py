@@ -5,7 +5,7 @@ import pytest
 from dpprof.errors import DpprofError
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
 from dpprof.trace.activities.annotations import exchange_of
-from dpprof.trace.activities.kind_rules import NOT_KNOWN, RULES, Evidence, KindRule, classify
+from dpprof.trace.activities.kind_rules import NOT_KNOWN, Evidence, KindRule, classify
 from dpprof.trace.read.columns import Category
 
 DEEPEP = "void dpsk::ep::internode::"
@@ -141,10 +141,6 @@ def test_the_users_patterns_come_first() -> None:
 def test_wrong_patterns_are_refused(pattern: str, kind: str, says: str) -> None:
     with pytest.raises(DpprofError, match=f"'mine'.*{says}"):
         KindRule("mine", "name", pattern, kind)
-
-
-def test_the_built_in_rules_only_name_communication() -> None:
-    assert {rule.kind for rule in RULES} == set(COMMUNICATION_KINDS) < set(KINDS)
 
 
 @pytest.mark.parametrize(

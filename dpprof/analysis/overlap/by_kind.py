@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from dpprof.tables.kinds import (
     OVERLAP,
     STATES,
 )
-from dpprof.trace.activities.kind_rules import LOW_LATENCY
+from dpprof.trace.activities.kernel_table import in_parts
 
 
 class WholeCommunication(NamedTuple):
@@ -73,7 +72,7 @@ def _in_parts(rows: Rows) -> frozenset[str]:
     """Kinds with kernels that only send or only receive."""
     moving = np.isin(rows.kinds, COMMUNICATION_CODES)
     codes, names = pd.factorize(rows.names[moving])
-    low_latency = np.array([bool(re.search(LOW_LATENCY, str(name))) for name in names], dtype=bool)
+    low_latency = np.array([in_parts(str(name)) for name in names], dtype=bool)
     chosen = low_latency[codes] if len(names) else np.zeros(0, dtype=bool)
     return frozenset(KINDS[code] for code in np.unique(rows.kinds[moving][chosen]))
 

@@ -12,12 +12,12 @@ import pandas as pd
 from dpprof.tables.columns import KIND
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS
 from dpprof.trace.activities.kind_rules import (
-    AMBIGUOUS,
     NOT_KNOWN,
     Evidence,
     KindRule,
     Verdict,
     classify,
+    is_unsure,
 )
 from dpprof.trace.activities.launch_context import HINT
 from dpprof.trace.activities.user_rules import ask_patterns
@@ -142,7 +142,8 @@ def _by_namesakes(
 
     Only where all others of the same name on the same lane are of one kind.
     """
-    unsure = np.isin(rules.astype(str), list(AMBIGUOUS)) & (found.call < 0)
+    alone = [rule for rule in pd.unique(rules) if is_unsure(rule)]
+    unsure = np.isin(rules.astype(str), alone) & (found.call < 0)
     if not unsure.any() or unsure.all():
         return kinds, rules
     frame = pd.DataFrame({"name": trace.name[found.rows], "lane": found.lane, "kind": kinds})

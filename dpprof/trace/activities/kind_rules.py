@@ -1,22 +1,36 @@
-"""Which kind an activity is: rules as data, in the order of the metrics' definitions.
+"""Which kind an activity is, in the order of the metrics' definitions.
 
-An activity communicates if Kineto names its collective or if its own name says so; what launched
-it alone never decides that, nor does its stream. Which kind it is then, the first matching rule
-says. Metadata come before annotations, and these before names, with two exceptions: a
-notification or barrier inside a dispatch stays one, and an all-to-all or SendRecv is a dispatch
-or combine if the annotation that launched it says so.
+An activity communicates if Kineto names its collective, if its own name says so, or if it is a
+copy between devices; what launched a kernel alone never decides that, nor does its stream. Which
+kind it is then is said by its metadata, by the annotation that launched it, and by its name, in
+this order, with three exceptions: what the table of kernels knows as computation, or as
+communication and computation in one, stays that; a notification or barrier inside a dispatch
+stays one; and an all-to-all or SendRecv is a dispatch or combine if its annotation says so.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dpprof.errors import DpprofError
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, EVIDENCE_FIELDS, KINDS, MEMORY
+from dpprof.tables.kinds import (
+    COMMUNICATION_KINDS,
+    COMPUTE,
+    EVIDENCE_FIELDS,
+    FUSED,
+    KINDS,
+    MEMORY,
+)
 from dpprof.tables.labels import PREFIX
+from dpprof.trace.activities.kernel_table import (
+    Kernel,
+    find_kernel,
+    is_known_computation,
+    operation_of,
+)
 from dpprof.trace.read.columns import Category
 
 
@@ -52,85 +66,6 @@ class KindRule:
             ) from error
 
 
-_OPERATIONS = (
-    ("all_to_all", r"_?all_?to_?all"),
-    ("all_reduce", r"_?all_?reduce"),
-    ("all_gather", r"_?all_?gather"),
-    ("reduce_scatter", r"_?reduce_?scatter"),
-    ("broadcast", r"_?broad_?cast"),
-    ("p2p", r"_?(?:batch_?)?i?(?:send|recv|receive)"),
-    ("comm_other", r"_?(?:barrier|reduce|gather|scatter)"),
-)
-"""How libraries write the operations, whatever their case; the first that matches counts."""
-
-_LIBRARY_CALL = (
-    r"^(?:c10d::|_c10d_functional(?:_autograd)?::|(?:nccl|rccl|gloo|hccl|xccl|mccl|ucc|mpi):)"
-)
-LIBRARY_CALL = re.compile(_LIBRARY_CALL)
-"""A call of a communication library, as an operator or annotation on the host."""
-
-_DEEPEP = r"\b(?:(?:deep_?ep|ep)::(?:\w+::)*|(?:internode|internode_ll|intranode)::)"
-_DEEPEP_MANGLED = r"(?:9internode|12internode_ll|9intranode)"
-
-
-def _operations(source: str, where: str, before: str) -> Iterator[KindRule]:
-    for kind, word in _OPERATIONS:
-        yield KindRule(f"{source} {kind}", where, f"(?i){before}{word}", kind)
-
-
-NOTIFICATIONS = (
-    KindRule("DeepEP notify", "name", _DEEPEP + r"(?:cached_)?notify", "comm_other"),
-    KindRule("DeepEP notify", "name", _DEEPEP_MANGLED + r"\d+(?:cached_)?notify", "comm_other"),
-    KindRule("DeepEP barrier", "name", _DEEPEP + r"(?:barrier|clean_low_lat)", "comm_other"),
-    KindRule("symmetric memory barrier", "name", r"\bbarrier_kernel\b", "comm_other"),
-    KindRule("symmetric memory signal", "name", r"\b(?:put|wait)_signal_kernel\b", "comm_other"),
-    KindRule("split exchange", "name", r"exchangeSplitAndOffset", "comm_other"),
-    KindRule("NVSHMEM barrier", "name", r"(?i)nvshmem\w*(?:barrier|sync|quiet)", "comm_other"),
-)
-
-LOW_LATENCY = r"internode_ll(?:::|8dispatch|7combine)"
-"""DeepEP kernels that may only send or only receive: the transfer goes on between the two."""
-
-COMMUNICATION_NAMES = (
-    KindRule("DeepEP dispatch", "name", _DEEPEP + r"dispatch(?!_layout)", "dispatch"),
-    KindRule("DeepEP combine", "name", _DEEPEP + r"combine", "combine"),
-    KindRule("DeepEP dispatch", "name", _DEEPEP_MANGLED + r"8dispatch", "dispatch"),
-    KindRule("DeepEP combine", "name", _DEEPEP_MANGLED + r"7combine", "combine"),
-    KindRule("hybrid DeepEP dispatch", "name", r"\bhybrid_ep::\w*dispatch", "dispatch"),
-    KindRule("hybrid DeepEP combine", "name", r"\bhybrid_ep::\w*combine", "combine"),
-    KindRule("MORI dispatch", "name", r"\bEpDispatch\w*Kernel", "dispatch"),
-    KindRule("MORI combine", "name", r"\bEpCombine\w*Kernel", "combine"),
-    KindRule("TensorRT-LLM dispatch", "name", r"\bmoeA2ADispatch\w*", "dispatch"),
-    KindRule("TensorRT-LLM combine", "name", r"\bmoeA2ACombine\w*", "combine"),
-    KindRule("pplx dispatch", "name", r"\bpplx::(?:\w+::)*\w*[dD]ispatch", "dispatch"),
-    KindRule("pplx combine", "name", r"\bpplx::(?:\w+::)*\w*[cC]ombine", "combine"),
-    KindRule("all-to-all dispatch", "name", r"(?i)all_?to_?all\w*::\w*dispatch", "dispatch"),
-    KindRule("all-to-all combine", "name", r"(?i)all_?to_?all\w*::\w*combine", "combine"),
-    KindRule("SendRecv", "name", r"(?i)\bnccl\w*SendRecv", "p2p"),
-    *_operations("NCCL", "name", r"\bnccl\w*?"),
-    KindRule(
-        "NCCL, kind not in the name", "name", r"\bnccl(?:Sym\w*)?(?:Dev)?Kernel", "comm_other"
-    ),
-    *_operations("RCCL", "name", r"\brccl\w*?"),
-    KindRule("RCCL, kind not in the name", "name", r"\brccl\w*kernel", "comm_other"),
-    *_operations("MSCCL", "name", r"\bmscclKernel\w*?"),
-    KindRule("MSCCL", "name", r"\bmscclKernel", "comm_other"),
-    *_operations("MSCCL++", "name", r"\bmscclpp\w*::(?:\w+::)*\w*?"),
-    KindRule("MSCCL++", "name", r"\bmscclpp", "comm_other"),
-    *_operations("symmetric memory", "name", r"\b(?:multimem|one_shot|two_shot)_(?:one_shot_)?"),
-    KindRule("symmetric memory", "name", r"\b(?:all_to_all_v|allToAllV)", "all_to_all"),
-    *_operations("NVSHMEM", "name", r"nvshmem\w*?"),
-    KindRule("NVSHMEM", "name", r"(?i)nvshmem", "comm_other"),
-    KindRule("custom all-reduce", "name", r"\bcross_device_reduce_[12]stage", "all_reduce"),
-    KindRule("custom all-reduce", "name", r"(?i)\w*all_?reduce\w*kernel", "all_reduce"),
-    *_operations("HCCL", "name", r"\bhc(?:om|cl)_?"),
-    KindRule("HCCL", "name", r"^hcom_", "comm_other"),
-    *_operations("host library", "name", _LIBRARY_CALL),
-    KindRule("host library", "name", r"^(?:gloo|nccl|ucc|mpi):", "comm_other"),
-)
-
-_METADATA = tuple(_operations("metadata", "collective", "^"))
-
 _OWN_LABELS = tuple(
     KindRule(f"label {kind}", "annotation", f"^{PREFIX}{kind}(?: |$)", kind)
     for kind in COMMUNICATION_KINDS
@@ -143,38 +78,13 @@ _ANNOTATIONS = (
     KindRule("pipelining send or receive", "annotation", r"^PP:\d+(?:SEND|RECV)_", "p2p"),
 )
 
-RULES = (
-    *(rule for rule in _METADATA if rule.kind != "all_to_all"),
-    *NOTIFICATIONS,
-    *_ANNOTATIONS,
-    *(rule for rule in _METADATA if rule.kind == "all_to_all"),
-    *_operations("call", "call", _LIBRARY_CALL),
-    KindRule("group of experts", "group", r"(?i)\bep\b|expert", "all_to_all"),
-    *COMMUNICATION_NAMES,
-)
-"""For activities that communicate, in order; the first that matches decides."""
-
-HELPERS = KindRule(
-    "known computation",
-    "name",
-    r"(?i)get_dispatch_layout|cast|cutlass|gemm|\bat::native|\bcub::|flash|elementwise|reduce_"
-    r"|transpose|layer_?norm|rms_?norm|^triton_|permute|swiglu|silu|scatter_gather|copy_kernel"
-    r"|CatArray|memset|fill|nvjet_|Cijk_|cudnn|gemv|winograd|dgrad|wgrad|multi_tensor_apply|softmax"
-    r"|rotary",
-    COMPUTE,
-)
-"""Computation that is often found on a stream of communication, and need not be warned of."""
-
+_EXPERTS = re.compile(r"\bep\b|expert", re.IGNORECASE)
 
 OWN_COPIES = re.compile(r"^(?:void )?_?(?:copy_kernel|paced_copy)\b")
 """The kernels by which the reference moves rows itself."""
 
-COPIES = KindRule("ROCm copy", "name", r"^__amd_rocclr_(?:copy|fill)Buffer", MEMORY)
-"""The runtime's own kernels that copy and set memory."""
-
-AMBIGUOUS = frozenset({"SendRecv", "NCCL, kind not in the name", "RCCL, kind not in the name"})
-"""Rules on names that fit several kinds: a SendRecv kernel may be a message or an all-to-all."""
-
+_BETWEEN_DEVICES = re.compile(r"PtoP|P2P|Peer", re.IGNORECASE)
+_ON_DEVICES = re.compile(r"DtoD|D2D|DeviceToDevice|Device -> Device", re.IGNORECASE)
 
 EXCHANGE = "exchange "
 """Before ``dispatch`` or ``combine``: the hint of an annotation that says so in words of its own.
@@ -203,31 +113,98 @@ class Verdict(NamedTuple):
 NOT_KNOWN = "no communication name"
 """The rule of everything that is taken for computation because nothing says otherwise."""
 
+KNOWN_COMPUTATION = "known computation"
+BETWEEN_DEVICES = "copy between devices"
+BY_A_COLLECTIVE = "copy by a collective"
+_UNSURE = ", by name alone"
+
+
+def is_unsure(rule: str) -> bool:
+    """Whether the rule only saw a name that fits several kinds, as SendRecv does."""
+    return rule.endswith(_UNSURE)
+
 
 def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
     """The kind of one activity; `patterns`, the user's own rules, are asked first.
 
     Source: section 2 of the definitions of the metrics.
     """
-    verdict = _first(patterns, evidence)
+    verdict = _first(patterns, evidence) or _own_copy(evidence)
     if verdict is not None:
         return verdict
-    own = _own_copy(evidence)
-    if own is not None:
-        return own
-    if evidence.category in (Category.MEMCPY, Category.MEMSET):
+    if evidence.category is Category.MEMSET:
         return Verdict(MEMORY, "category")
+    if evidence.category is Category.MEMCPY:
+        return _of_copy(evidence)
     if evidence.category is Category.OPERATOR:
         return Verdict(COMPUTE, "operator on the host")
-    by_name = _first((*NOTIFICATIONS, *COMMUNICATION_NAMES), evidence)
-    if by_name is None and not evidence.collective:
-        return _first((COPIES, HELPERS), evidence) or Verdict(COMPUTE, NOT_KNOWN)
-    verdict = _first(RULES, evidence) or Verdict("comm_other", "metadata, kind not known")
+    return _of_kernel(evidence, find_kernel(evidence.name))
+
+
+def _of_kernel(evidence: Evidence, known: Kernel | None) -> Verdict:
+    if known is not None and known.kind in (COMPUTE, FUSED, MEMORY):
+        return Verdict(known.kind, f"{known.library} {known.kind}")
+    if known is None and not evidence.collective:
+        helps = is_known_computation(evidence.name)
+        return Verdict(COMPUTE, KNOWN_COMPUTATION if helps else NOT_KNOWN)
+    verdict = _of_communication(evidence, known)
+    return _exchanged(evidence, verdict) or verdict
+
+
+def _of_communication(evidence: Evidence, known: Kernel | None) -> Verdict:
+    collective = operation_of(evidence.collective)
+    if collective and collective != "all_to_all":
+        return Verdict(collective, f"metadata {collective}")
+    if known is not None and known.kind == "comm_other" and not known.ambiguous:
+        return _by_name(known)
+    said = _first(_ANNOTATIONS, evidence)
+    if said is not None:
+        return said
+    return _of_launch(evidence) or (
+        Verdict("comm_other", "metadata, kind not known") if known is None else _by_name(known)
+    )
+
+
+def _by_name(known: Kernel) -> Verdict:
+    rule = f"{known.library} {known.kind}"
+    return Verdict(known.kind, rule + _UNSURE if known.ambiguous else rule)
+
+
+def _of_launch(evidence: Evidence) -> Verdict | None:
+    """What the metadata or the call of the library say of something that communicates."""
+    for source, text in (("metadata", evidence.collective), ("call", evidence.call)):
+        kind = operation_of(text)
+        if kind:
+            return Verdict(kind, f"{source} {kind}")
+    if _EXPERTS.search(evidence.group):
+        return Verdict("all_to_all", "group of experts")
+    return None
+
+
+def _exchanged(evidence: Evidence, verdict: Verdict) -> Verdict | None:
+    """What an annotation in anybody's words makes of something that fits several kinds."""
     exchange = evidence.annotation.removeprefix(EXCHANGE)
-    may_be = verdict.kind == "all_to_all" or verdict.rule in AMBIGUOUS
-    if exchange == evidence.annotation or not may_be:
-        return verdict
+    fits_several = verdict.kind == "all_to_all" or is_unsure(verdict.rule)
+    if exchange == evidence.annotation or not fits_several:
+        return None
     return Verdict(exchange, f"annotation of a {exchange}")
+
+
+def _of_copy(evidence: Evidence) -> Verdict:
+    """A copy by the copy engine: between devices, or by a collective's call, it communicates."""
+    between = _BETWEEN_DEVICES.search(evidence.name) is not None
+    if not between and not _ON_DEVICES.search(evidence.name):
+        return Verdict(MEMORY, "category")
+    launched = _of_launch(evidence)
+    if between:
+        launched = _exchanged(evidence, Verdict("all_to_all", "")) or (
+            _first(_ANNOTATIONS, evidence) or launched
+        )
+        kind = launched.kind if launched else "comm_other"
+        return Verdict(kind, BETWEEN_DEVICES + (f", {launched.rule}" if launched else ""))
+    if launched is None:
+        return Verdict(MEMORY, "category")
+    return Verdict(launched.kind, f"{BY_A_COLLECTIVE}, {launched.rule}")
 
 
 def _own_copy(evidence: Evidence) -> Verdict | None:

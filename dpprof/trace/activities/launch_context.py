@@ -13,7 +13,8 @@ from dpprof.tables.columns import COMPONENT, LAYER, MICRO_BATCH, OPERATION, SLOT
 from dpprof.trace.activities.annotations import Family, exchange_of, is_pair, read_annotations
 from dpprof.trace.activities.coalesced_calls import calls_before
 from dpprof.trace.activities.find import Activities, autograd_threads, host_rows, spans_of
-from dpprof.trace.activities.kind_rules import EXCHANGE, LIBRARY_CALL, KindRule
+from dpprof.trace.activities.kernel_table import is_library_call
+from dpprof.trace.activities.kind_rules import EXCHANGE, KindRule
 from dpprof.trace.activities.nesting import innermost_by_group, touches
 from dpprof.trace.activities.steps import Marks
 from dpprof.trace.activities.user_rules import LONGEST_TEXT, asked_for
@@ -192,7 +193,7 @@ def _with_pairs(issuer: Issuer, context: pd.DataFrame) -> pd.DataFrame:
 
 def find_calls(issuer: Issuer) -> Rows:
     """The innermost call of a communication library around each issue; -1 for none."""
-    is_call = [LIBRARY_CALL.match(name) is not None for name in issuer.trace.names]
+    is_call = [is_library_call(name) for name in issuer.trace.names]
     return issuer.around(host_rows(issuer.trace, np.array(is_call, dtype=bool)))
 
 

@@ -17,7 +17,8 @@ from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities.classify import TITLE, Found, Verdicts, judge, unknown_names
 from dpprof.trace.activities.find import Activities, find_activities
-from dpprof.trace.activities.kind_rules import LOW_LATENCY, KindRule
+from dpprof.trace.activities.kernel_table import in_parts
+from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.launch_context import (
     Issuer,
     find_calls,
@@ -237,8 +238,8 @@ def _names(trace: TraceColumns, found: Found) -> object:
 
 
 def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
-    matches = pd.Series(trace.names, dtype=object).str.contains(LOW_LATENCY, regex=True)
-    return matches.to_numpy(dtype=bool)[trace.name[found.rows]]
+    codes, names = np.unique(trace.name[found.rows], return_inverse=True)
+    return np.array([in_parts(trace.names[code]) for code in codes], dtype=bool)[names]
 
 
 def _warnings(trace: TraceColumns, found: Found, verdicts: Verdicts, file: Path) -> tuple[str, ...]:
