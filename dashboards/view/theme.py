@@ -36,6 +36,7 @@ KIND_COLORS: Mapping[str, str] = MappingProxyType(
         "broadcast": "#8C564B",
         "comm_other": "#7F8C8D",
         "memory": "#B0A18F",
+        "fused": "#2F8F9D",
         "host": "#8D6E63",
     }
 )
@@ -79,8 +80,13 @@ STATE_COLORS: Mapping[str, str] = MappingProxyType(
     {
         "compute_only": _BLUE,
         "overlap": _GREEN,
-        **{f"exposed.{kind}": color for kind, color in KIND_COLORS.items() if kind != "compute"},
+        **{
+            f"exposed.{kind}": color
+            for kind, color in KIND_COLORS.items()
+            if kind not in ("compute", "memory", "fused")
+        },
         "memory": KIND_COLORS["memory"],
+        "fused": KIND_COLORS["fused"],
         **BUBBLE_COLORS,
     }
 )

@@ -30,7 +30,7 @@ from dpprof.tables.columns import (
     START,
     STEP,
 )
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED
 
 _ComponentNs = dict[str, dict[str, int]]
 
@@ -79,9 +79,10 @@ def _component_rows(events: pd.DataFrame) -> pd.DataFrame:
     names, kinds = events[COMPONENT].astype(str), events[KIND].astype(str)
     transfers = names.isin([component.value for component in COMMUNICATION_COMPONENTS])
     known = names.isin([component.value for component in Component])
-    counted = (transfers & kinds.isin(COMMUNICATION_KINDS)) | (~transfers & (kinds == COMPUTE))
+    computing = kinds.isin([COMPUTE, FUSED])
+    counted = (transfers & kinds.isin(COMMUNICATION_KINDS)) | (~transfers & computing)
     rows = events[known & counted]
-    begin = rows[START].where(rows[KIND].astype(str) == COMPUTE, rows[[START, READY]].max(axis=1))
+    begin = rows[START].where(computing[rows.index], rows[[START, READY]].max(axis=1))
     return rows.assign(**{START: begin})
 
 

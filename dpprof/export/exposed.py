@@ -7,7 +7,7 @@ import pandas as pd
 
 from dpprof.tables.columns import END, KIND, READY, START
 from dpprof.tables.intervals import Intervals, make_intervals, subtract, union
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED
 
 
 def exposed_intervals(events: pd.DataFrame) -> dict[str, Intervals]:
@@ -18,7 +18,7 @@ def exposed_intervals(events: pd.DataFrame) -> dict[str, Intervals]:
     kinds = events[KIND].astype(str).to_numpy(object)
     starts, ends = events[START].to_numpy(np.int64), events[END].to_numpy(np.int64)
     transfers = np.maximum(starts, events[READY].to_numpy(np.int64))
-    computing = kinds == COMPUTE
+    computing = np.isin(kinds, [COMPUTE, FUSED])
     covered = union(make_intervals(starts[computing], ends[computing]))
     found = {}
     for kind in COMMUNICATION_KINDS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dpprof.errors import DpprofError
-from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
+from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS, STATES
 
 Unit = Literal["ns", "share", "bytes", "rate", "count", "text"]
 
@@ -69,7 +69,7 @@ JOB_FIGURES: dict[str, Unit] = {
     **RANK_FIGURES,
     f"{IDEAL}step_ns": "ns",
     f"{IDEAL}closed_form_ns": "ns",
-    **{f"critical_path.{kind}_ns": "ns" for kind in ("compute", *COMMUNICATION_KINDS, "memory")},
+    **{f"critical_path.{kind}_ns": "ns" for kind in KINDS},
     "critical_path.host_ns": "ns",
     "critical_path.idle_ns": "ns",
     "ranks": "count",

@@ -5,7 +5,7 @@ from __future__ import annotations
 COMPUTE = "compute"
 MEMORY = "memory"
 FUSED = "fused"
-"""Communication and computation in one kernel: what it hides is not known."""
+"""Communication and computation in one kernel, and the state of a rank while one runs."""
 
 COMMUNICATION_KINDS = (
     "p2p",
@@ -46,5 +46,5 @@ BUBBLE_STATES = (
     BUBBLE_OTHER,
 )
 
-STATES = (COMPUTE_ONLY, OVERLAP, *EXPOSED_STATES, MEMORY, *BUBBLE_STATES)
+STATES = (COMPUTE_ONLY, OVERLAP, *EXPOSED_STATES, MEMORY, FUSED, *BUBBLE_STATES)
 """Every instant of a rank's step window is in exactly one of these."""

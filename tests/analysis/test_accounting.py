@@ -47,6 +47,29 @@ def test_every_state_of_a_step(make_run, event) -> None:
     ]
 
 
+def test_a_fused_kernel_is_a_state_of_its_own_and_hides_nothing_that_is_known(
+    make_run, event
+) -> None:
+    run = make_run(
+        [
+            event(0, 0, 30, "fused"),
+            event(0, 10, 20),
+            event(0, 20, 40, "all_reduce"),
+            event(0, 50, 60),
+        ]
+    )
+    assert states_of(run) == [
+        {"fused": 30, "exposed.all_reduce": 10, "compute_only": 10, "bubble.other": 10}
+    ]
+    (rank,) = analyze(run).ranks
+    assert (rank.communication_ns, rank.hidden_ns, rank.hidden_share) == (10, 0, None)
+    assert rank.hidden_reason is not None
+    assert rank.hidden_reason.startswith("fused: communication and computing in one kernel")
+    assert rank.by_kind["all_reduce"].total_ns == 10
+    alone = analyze(make_run([event(0, 0, 30, "fused")])).ranks[0]
+    assert (alone.hidden_share, alone.hidden_reason) == (None, rank.hidden_reason)
+
+
 def test_waiting_is_not_transferring(make_run, event) -> None:
     group = {"group": "ep", "sequence": 3}
     run = make_run(
@@ -121,7 +144,7 @@ def test_absolute_times_keep_every_nanosecond(make_run, event) -> None:
     assert states_of(run) == [{"compute_only": 4, "bubble.other": 4}]
 
 
-kinds = st.sampled_from(["compute", "p2p", "dispatch", "all_reduce", "memory"])
+kinds = st.sampled_from(["compute", "p2p", "dispatch", "all_reduce", "memory", "fused"])
 rows = st.builds(
     lambda rank, start, size, kind, ready, launch, sending: {
         "rank": rank,
@@ -146,7 +169,7 @@ def split(row: dict[str, Any]) -> tuple[range, range]:
     """Wait and transfer of a row as ranges of instants."""
     ready = (
         row["start_ns"]
-        if row["ready_ns"] < 0 or row["kind"] in ("compute", "memory")
+        if row["ready_ns"] < 0 or row["kind"] in ("compute", "memory", "fused")
         else (min(max(row["ready_ns"], row["start_ns"]), row["end_ns"]))
     )
     return range(row["start_ns"], ready), range(ready, row["end_ns"])
@@ -156,13 +179,15 @@ def twin_state(instant: int, mine: list[dict[str, Any]]) -> str:
     """State of one nanosecond, straight from the definitions."""
     doing = {row["kind"] for row in mine if instant in split(row)[1]}
     transfers = [kind for kind in COMMUNICATION_KINDS if kind in doing]
+    if "fused" in doing:
+        return "fused"
     if "compute" in doing:
         return "overlap" if transfers else "compute_only"
     if transfers:
         return f"exposed.{transfers[0]}"
     if "memory" in doing:
         return "memory"
-    computing = [row for row in mine if row["kind"] == "compute" and split(row)[1]]
+    computing = [row for row in mine if row["kind"] in ("compute", "fused") and split(row)[1]]
     if computing and instant < min(row["start_ns"] for row in computing):
         return "bubble.warmup"
     if computing and instant >= max(row["end_ns"] for row in computing):

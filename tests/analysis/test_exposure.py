@@ -108,10 +108,12 @@ communications = st.tuples(
 @settings(max_examples=60)
 @given(
     computing=st.lists(spans, max_size=5),
+    fused=st.lists(spans, max_size=2),
     moving=st.lists(communications, min_size=1, max_size=6),
 )
-def test_against_counting_at_every_nanosecond(make_run, event, computing, moving) -> None:
+def test_against_counting_at_every_nanosecond(make_run, event, computing, fused, moving) -> None:
     events = [event(0, start, start + length) for start, length in computing]
+    events += [event(0, start, start + length, "fused") for start, length in fused]
     events += [
         event(0, start, start + length, kind, name=str(number), ready_ns=ready, layer=layer)
         for number, ((start, length), kind, ready, layer) in enumerate(moving)
@@ -121,7 +123,7 @@ def test_against_counting_at_every_nanosecond(make_run, event, computing, moving
         str(row.name_): row
         for row in exposure(run).table.rename(columns={"name": "name_"}).itertuples()
     }
-    expected = _brute_force(computing, moving)
+    expected = _brute_force(computing, fused, moving)
     assert {name: (row.hidden_ns, row.exposed_ns, row.wait_ns) for name, row in found.items()} == (
         expected
     )
@@ -134,11 +136,12 @@ def test_against_counting_at_every_nanosecond(make_run, event, computing, moving
             assert sum(row.wait_ns for row in rows) == figures.wait_ns
 
 
-def _brute_force(computing: Any, moving: Any) -> dict[str, tuple[int, int, int]]:
+def _brute_force(computing: Any, fused: Any, moving: Any) -> dict[str, tuple[int, int, int]]:
     sums = {str(number): [0, 0, 0] for number in range(len(moving))}
     unsplit = {kind for _, kind, ready, _ in moving if ready < 0}
     for instant in range(60):
         computes = any(start <= instant < start + length for start, length in computing)
+        in_one = any(start <= instant < start + length for start, length in fused)
         for kind in {kind for _, kind, _, _ in moving}:
             transferring, waiting = [], []
             for number, ((start, length), own, ready, _) in enumerate(moving):
@@ -149,7 +152,7 @@ def _brute_force(computing: Any, moving: Any) -> dict[str, tuple[int, int, int]]
                     transferring.append((since, start + length, start, number))
                 elif start <= instant < since:
                     waiting.append((start, since, number))
-            if transferring:
+            if transferring and not in_one:
                 sums[str(_first(transferring))][0 if computes else 1] += 1
             if waiting:
                 sums[str(_first(waiting))][2] += 1

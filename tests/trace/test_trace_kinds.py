@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from dpprof.errors import DpprofError
-from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
 from dpprof.trace.activities.annotations import exchange_of
 from dpprof.trace.activities.kind_rules import NOT_KNOWN, Evidence, KindRule, classify
 from dpprof.trace.read.columns import Category
@@ -74,6 +73,9 @@ def test_computation_stays_computation(name: str, found: dict[str, str]) -> None
     assert classify(kernel(name, **found)).kind == "compute"
 
 
+PTOP, DTOD = "Memcpy PtoP (Device -> Device)", "Memcpy DtoD (Device -> Device)"
+CAT = "void at::native::(anonymous namespace)::CatArrayBatchedCopy<float, 4>(float*)"
+FUSED_RULE = "Products with a collective in one kernel fused"
 SEND_RECEIVE = "ncclDevKernel_SendRecv(ncclDevComm*)"
 GENERIC = "ncclDevKernel_Generic(ncclDevKernelArgsStorage<4096ul>)"
 
@@ -85,12 +87,12 @@ GENERIC = "ncclDevKernel_Generic(ncclDevKernelArgsStorage<4096ul>)"
         (
             kernel(DEEPEP + "cached_notify<>", annotation="dispatch(B)"),
             "comm_other",
-            "DeepEP notify",
+            "DeepEP comm_other",
         ),
-        (kernel(SEND_RECEIVE), "p2p", "SendRecv"),
+        (kernel(SEND_RECEIVE), "p2p", "NCCL p2p, by name alone"),
         (kernel(SEND_RECEIVE, call="nccl:all_to_all"), "all_to_all", "call all_to_all"),
         (kernel(SEND_RECEIVE, call="c10d::alltoall_base_"), "all_to_all", "call all_to_all"),
-        (kernel(SEND_RECEIVE, call="nccl:coalesced"), "p2p", "SendRecv"),
+        (kernel(SEND_RECEIVE, call="nccl:coalesced"), "p2p", "NCCL p2p, by name alone"),
         (kernel(SEND_RECEIVE, collective="all_to_allv"), "all_to_all", "metadata all_to_all"),
         (
             kernel(SEND_RECEIVE, collective="all_to_allv", annotation="combine(F)"),
@@ -112,11 +114,49 @@ GENERIC = "ncclDevKernel_Generic(ncclDevKernelArgsStorage<4096ul>)"
             "reduce_scatter",
             "metadata reduce_scatter",
         ),
-        (kernel(GENERIC, collective="brand_new"), "comm_other", "NCCL, kind not in the name"),
+        (kernel(GENERIC, collective="brand_new"), "comm_other", "NCCL comm_other, by name alone"),
         (kernel("fused_kernel_7", collective="allreduce"), "all_reduce", "metadata all_reduce"),
         (kernel("fused_kernel_7", collective="new"), "comm_other", "metadata, kind not known"),
         (kernel("fused_kernel_7", annotation="dpprof:dispatch"), "compute", NOT_KNOWN),
-        (Evidence(Category.MEMCPY, "Memcpy PtoP", annotation="dispatch(F)"), "memory", "category"),
+        (
+            Evidence(Category.MEMCPY, "Memcpy PtoP", annotation="dispatch(F)"),
+            "dispatch",
+            "copy between devices, annotation dispatch",
+        ),
+        (Evidence(Category.MEMCPY, PTOP), "comm_other", "copy between devices"),
+        (
+            Evidence(Category.MEMCPY, PTOP, collective="all_to_all"),
+            "all_to_all",
+            "copy between devices, metadata all_to_all",
+        ),
+        (
+            Evidence(Category.MEMCPY, PTOP, annotation="exchange combine", collective="all_to_all"),
+            "combine",
+            "copy between devices, annotation of a combine",
+        ),
+        (
+            Evidence(Category.MEMCPY, PTOP, call="symm_mem::fused_all_gather_matmul"),
+            "all_gather",
+            "copy between devices, call all_gather",
+        ),
+        (
+            Evidence(Category.MEMCPY, DTOD, call="deep_ep::all_gather"),
+            "all_gather",
+            "copy by a collective, call all_gather",
+        ),
+        (Evidence(Category.MEMCPY, DTOD, annotation="dispatch(F)"), "memory", "category"),
+        (
+            Evidence(Category.MEMCPY, "Memcpy HtoD (Pinned -> Device)", collective="allreduce"),
+            "memory",
+            "category",
+        ),
+        (
+            Evidence(Category.MEMSET, "Memset (Device)", collective="allreduce"),
+            "memory",
+            "category",
+        ),
+        (kernel(CAT, collective="reduce_scatter"), "compute", "PyTorch's own compute"),
+        (kernel("ag_gemm_kernel", collective="allgather"), "fused", FUSED_RULE),
         (Evidence(Category.OPERATOR, "aten::all_reduce_like"), "compute", "operator on the host"),
     ],
 )

@@ -79,7 +79,7 @@ def _blocking(activity: Activity, chosen: npt.NDArray[np.intp]) -> Claims:
     A message did so only if no computation was under way or began between its being ready and
     its end, and only since the last computation before it.
     """
-    rows, compute = activity.rows, activity.compute
+    rows, compute = activity.rows, activity.computing
     finished = np.searchsorted(compute.ends, rows.transfers_ns[chosen], side="right")
     begun = np.searchsorted(compute.starts, rows.ends[chosen], side="left")
     held = begun == finished

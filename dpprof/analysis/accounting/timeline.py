@@ -17,6 +17,7 @@ from dpprof.tables.kinds import (
     BUBBLE_STATES,
     BUBBLE_WARMUP,
     COMPUTE_ONLY,
+    FUSED,
     MEMORY,
     OVERLAP,
     STATES,
@@ -65,7 +66,7 @@ def make_timeline(
 
     `claims` explain idle time, the strongest first. `marks` are cut at as well, where given.
     """
-    layers = [activity.compute, activity.memory, *activity.transfers.values()]
+    layers = [activity.compute, activity.memory, activity.fused, *activity.transfers.values()]
     pieces = [claim.pieces for claim in claims]
     cuts = [*layers, *pieces, *([] if marks is None else [marks])]
     edges = all_edges(activity.start_ns, activity.end_ns, cuts)
@@ -95,9 +96,10 @@ def _idle_codes(
 ) -> npt.NDArray[np.int64]:
     code_of = np.array([*(_CODE[claim.state] for claim in claims), _CODE[BUBBLE_OTHER]])
     codes: npt.NDArray[np.int64] = code_of[chosen]  # -1 takes the last: other
-    if len(activity.compute.starts):
-        codes[edges[:-1] < activity.compute.starts[0]] = _CODE[BUBBLE_WARMUP]
-        codes[edges[:-1] >= activity.compute.ends[-1]] = _CODE[BUBBLE_COOLDOWN]
+    computing = activity.computing
+    if len(computing.starts):
+        codes[edges[:-1] < computing.starts[0]] = _CODE[BUBBLE_WARMUP]
+        codes[edges[:-1] >= computing.ends[-1]] = _CODE[BUBBLE_COOLDOWN]
     return codes
 
 
@@ -105,9 +107,10 @@ def _put_busy(
     activity: Activity, codes: npt.NDArray[np.int64], covered: npt.NDArray[np.bool_]
 ) -> None:
     """Overwrite what is no bubble; later lines are stronger."""
-    compute, memory, transfers = covered[0], covered[1], covered[2:]
+    compute, memory, fused, transfers = covered[0], covered[1], covered[2], covered[3:]
     codes[memory] = _CODE[MEMORY]
     for kind, row in reversed(list(zip(activity.transfers, transfers, strict=True))):
         codes[row] = _CODE[f"exposed.{kind}"]
     codes[compute] = _CODE[COMPUTE_ONLY]
     codes[compute & transfers.any(axis=0)] = _CODE[OVERLAP]
+    codes[fused] = _CODE[FUSED]

@@ -28,6 +28,7 @@ from dpprof.tables.kinds import (
     COMMUNICATION_KINDS,
     COMPUTE,
     COMPUTE_ONLY,
+    FUSED,
     MEMORY,
     OVERLAP,
 )
@@ -64,6 +65,7 @@ def time_tree(
         whole(COMPUTING, computing, effects),
         whole(EXPOSED, present(exposed), effects),
         _sum(rows[rows[KIND] == MEMORY], OWN, MEMORY, scale, effects),
+        *present([_sum(rows[rows[KIND] == FUSED], OWN, FUSED, scale, effects)]),
         whole(BUBBLE, present(idle), effects),
     ]
     return whole(STEP_PART, parts, effects)

@@ -41,7 +41,7 @@ from dpprof.tables.columns import (
     STEP,
 )
 from dpprof.tables.intervals import Intervals, first_come, index_at
-from dpprof.tables.kinds import COMPUTE, COMPUTE_ONLY, KINDS, MEMORY, OVERLAP, STATES
+from dpprof.tables.kinds import COMPUTE, COMPUTE_ONLY, FUSED, KINDS, MEMORY, OVERLAP, STATES
 
 TOTAL = "total_ns"
 HIDDEN = "hidden_ns"
@@ -58,7 +58,7 @@ SLOTS_OF = [RANK, *WORK_LABELS[:3], NAME, SLOT]
 _WORTH_PROCESSES = 1_000_000  # events; as in `dpprof.analysis.accounting.account`
 _OVERLAP = STATES.index(OVERLAP)
 _STATE_OF = [
-    STATES.index({COMPUTE: COMPUTE_ONLY, MEMORY: MEMORY}.get(kind, f"exposed.{kind}"))
+    STATES.index({COMPUTE: COMPUTE_ONLY, MEMORY: MEMORY, FUSED: FUSED}.get(kind, f"exposed.{kind}"))
     for kind in KINDS
 ]
 """The state of an activity of each of `KINDS` while it decides the state."""

@@ -15,8 +15,8 @@ from dpprof.analysis.events.pipeline_messages import texts
 from dpprof.analysis.events.stragglers import cause_ranks
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, RANK, START, STEP
-from dpprof.tables.intervals import Intervals, make_intervals, union
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS, MEMORY
+from dpprof.tables.intervals import Intervals, make_intervals, subtract, union
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED, KINDS, MEMORY
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,18 @@ class Activity:
 
     @cached_property
     def compute(self) -> Intervals:
-        """When the rank computes (union over lanes)."""
-        return self._transfer_union(KINDS.index(COMPUTE))
+        """When the rank computes and runs no fused kernel (union over lanes)."""
+        return self._beside_fused(KINDS.index(COMPUTE))
+
+    @cached_property
+    def fused(self) -> Intervals:
+        """When the rank runs kernels that communicate and compute in one (union over lanes)."""
+        return self._transfer_union(KINDS.index(FUSED))
+
+    @cached_property
+    def computing(self) -> Intervals:
+        """When the rank computes in any kernel, fused ones too."""
+        return union(self.compute, self.fused) if len(self.fused.starts) else self.compute
 
     @cached_property
     def communication(self) -> Intervals:
@@ -55,8 +65,11 @@ class Activity:
 
     @cached_property
     def transfers(self) -> dict[str, Intervals]:
-        """Communication kind -> when a transfer of that kind is under way; kinds present only."""
-        return {KINDS[code]: self._transfer_union(code) for code in self._kinds_present}
+        """Communication kind -> when a transfer of that kind is under way; kinds present only.
+
+        Without the time of fused kernels: what they hide of other transfers is not known.
+        """
+        return {KINDS[code]: self._beside_fused(code) for code in self._kinds_present}
 
     @cached_property
     def waits(self) -> dict[str, Intervals]:
@@ -77,12 +90,16 @@ class Activity:
     @cached_property
     def busy(self) -> Intervals:
         """When the rank computes, transfers or copies: all that is no bubble."""
-        return union(self.compute, self.memory, *self.transfers.values())
+        return union(self.compute, self.fused, self.memory, *self.transfers.values())
 
     @cached_property
     def _kinds_present(self) -> tuple[int, ...]:
         present = set(np.unique(self.rows.kinds).tolist())
         return tuple(code for code in COMMUNICATION_CODES if code in present)
+
+    def _beside_fused(self, code: int) -> Intervals:
+        whole = self._transfer_union(code)
+        return subtract(whole, self.fused) if len(self.fused.starts) else whole
 
     def _transfer_union(self, code: int) -> Intervals:
         chosen = self.rows.kinds == code

@@ -17,6 +17,7 @@ from dpprof.tables.kinds import (
     BUBBLE_STATES,
     COMMUNICATION_KINDS,
     EXPOSED_STATES,
+    FUSED,
     KINDS,
     OVERLAP,
     STATES,
@@ -125,7 +126,7 @@ def time_figures(
     exposed = sum(states_ns[state] for state in EXPOSED_STATES)
     bubble = sum(states_ns[state] for state in BUBBLE_STATES)
     by_kind = add_kinds([one.by_kind for one in transfers])
-    reason = hidden_reason(hidden + exposed, by_kind)
+    reason = hidden_reason(hidden + exposed, by_kind, states_ns[FUSED])
     return TimeFigures(
         window_ns=window,
         states_ns=states_ns,
@@ -154,11 +155,16 @@ def _including_wait(whole: WholeCommunication, reason: str | None) -> IncludingW
 IN_PARTS = "split into send and receive parts; kernel overlap sees none of it"
 
 
-def hidden_reason(communication_ns: int, by_kind: dict[str, KindFigures]) -> str | None:
+IN_ONE = "communication and computing in one kernel; what it hides cannot be told"
+
+
+def hidden_reason(
+    communication_ns: int, by_kind: dict[str, KindFigures], fused_ns: int = 0
+) -> str | None:
     """Why no share of the communication is claimed to be hidden; None where one is."""
-    if not communication_ns:
+    if not communication_ns and not fused_ns:
         return "no communication"
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {IN_ONE: [FUSED]} if fused_ns else {}
     for kind, figures in by_kind.items():
         if figures.hidden_reason:
             reasons.setdefault(figures.hidden_reason, []).append(kind)
@@ -181,7 +187,7 @@ def total_figures(ranks: Sequence[TimeFigures]) -> TimeFigures:
         sum(one.including_wait.communication_ns for one in ranks),
         sum(one.including_wait.hidden_ns for one in ranks),
     )
-    reason = hidden_reason(hidden + exposed, by_kind)
+    reason = hidden_reason(hidden + exposed, by_kind, states[FUSED])
     return TimeFigures(
         window_ns=window,
         states_ns=states,

@@ -94,15 +94,22 @@ def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:
     for code in COMMUNICATION_CODES:
         chosen = np.flatnonzero(rows.kinds == code)
         pieces, owner = first_come(Intervals(rows.transfers_ns[chosen], rows.ends[chosen]))
-        np.add.at(total, chosen[owner], pieces.ends - pieces.starts)
-        covered = length_before(compute, pieces.ends) - length_before(compute, pieces.starts)
-        np.add.at(hidden, chosen[owner], covered)
+        np.add.at(total, chosen[owner], _outside(activity.fused, pieces))
+        np.add.at(hidden, chosen[owner], _inside(compute, pieces))
         wait[chosen] = _waits(rows, chosen)
     number = np.arange(len(events)) - np.searchsorted(rows.starts, rows.starts)
     times = {TOTAL: total, HIDDEN: hidden, EXPOSED: total - hidden, WAIT: wait, NUMBER: number}
     measured = events.assign(**times)
     communicates = np.isin(rows.kinds, COMMUNICATION_CODES)
     return measured.loc[communicates, list(OPERATIONS)].astype(OPERATIONS)
+
+
+def _inside(covering: Intervals, pieces: Intervals) -> npt.NDArray[np.int64]:
+    return length_before(covering, pieces.ends) - length_before(covering, pieces.starts)
+
+
+def _outside(covering: Intervals, pieces: Intervals) -> npt.NDArray[np.int64]:
+    return pieces.ends - pieces.starts - _inside(covering, pieces)
 
 
 def _waits(rows: Rows, chosen: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:

@@ -12,10 +12,10 @@ from dpprof.reporters.diff.kernel_names import shown_names
 from dpprof.reporters.diff.layout import Layout, Row
 from dpprof.reporters.diff.sentences import busy_change, per_step, signed
 from dpprof.reporters.report.rank_sections import MOST_RANKS
-from dpprof.tables.kinds import COMPUTE_ONLY, MEMORY, OVERLAP
+from dpprof.tables.kinds import COMPUTE_ONLY, FUSED, MEMORY, OVERLAP
 
 MOST_ROWS = 10
-_BUSY = (COMPUTE_ONLY, OVERLAP, EXPOSED, MEMORY)
+_BUSY = (COMPUTE_ONLY, OVERLAP, EXPOSED, MEMORY, FUSED)
 _STATE_COLUMNS = (COMPUTE_ONLY, OVERLAP, EXPOSED, BUBBLE)
 
 

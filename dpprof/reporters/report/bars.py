@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dpprof.analysis.model import RankFigures, Report
 from dpprof.reporters.report.rank_sections import MOST_RANKS, rank_name, worst_first
-from dpprof.tables.kinds import COMPUTE_ONLY, MEMORY, OVERLAP
+from dpprof.tables.kinds import COMPUTE_ONLY, FUSED, MEMORY, OVERLAP
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ PAINTS = (
     Paint("overlap", "▓", "=", "cyan"),
     Paint("exposed", "░", "-", "yellow"),
     Paint("memory", "▪", "m", "magenta"),
+    Paint("fused", "▒", "%", "green"),
     Paint("bubble", "·", ".", "red"),
 )
 
@@ -47,6 +48,7 @@ def _parts(rank: RankFigures, length: int) -> list[tuple[Paint, int]]:
         rank.states_ns[OVERLAP],
         rank.exposed_ns,
         rank.states_ns[MEMORY],
+        rank.states_ns[FUSED],
         rank.bubble_ns,
     )
     parts, total, before = [], 0, 0

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from dpprof.analysis.model import RankFigures, Report, TimeFigures
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
-from dpprof.tables.kinds import BUBBLE_STATES, COMPUTE_ONLY, EXPOSED_STATES, MEMORY, OVERLAP
+from dpprof.tables.kinds import (
+    BUBBLE_STATES,
+    COMPUTE_ONLY,
+    EXPOSED_STATES,
+    FUSED,
+    MEMORY,
+    OVERLAP,
+)
 
 MOST_RANKS = 16
 """Rows of a table of ranks; the worst come first, the rest are counted."""
@@ -52,7 +59,7 @@ def time_section(report: Report) -> Section:
     columns = [
         _Column("compute", lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP]),
         _Column("of it overlap", lambda figures: figures.states_ns[OVERLAP]),
-        *_state_columns(report, (*EXPOSED_STATES, MEMORY)),
+        *_state_columns(report, (*EXPOSED_STATES, MEMORY, FUSED)),
         _Column("bubble", lambda figures: figures.bubble_ns),
     ]
     return _rank_section(report, "Time", columns, ("hidden", lambda f: share_text(f.hidden_share)))

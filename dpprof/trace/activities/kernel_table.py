@@ -48,11 +48,8 @@ class Kernel:
     def matches(self, name: Spelling) -> bool:
         """Whether it is a kernel of this row, if it is one of the library."""
         function = name.path.rpartition("::")[2]
-        if self.written:
-            text = name.whole
-        else:
-            text = name.path if "::" in self.pattern else function
-        if self._search.search(text) is None:
+        looked_at = name.path if "::" in self.pattern else function
+        if self._search.search(name.whole if self.written else looked_at) is None:
             return False
         return self._excludes is None or self._excludes.search(function) is None
 
