@@ -65,6 +65,10 @@ OPTIONS = {
         *("--output", "--force"),
     },
     "schedule": {"--pp", "--micro-batches", "--format", "--output", "--force"},
+    "search": {
+        *("--pp", "--micro-batches", "--costs", "--layers", "--memory", "--schedule", "--seconds"),
+        *("--seed", "--format", "--output", "--force"),
+    },
     "simulate": {
         *("--pp", "--micro-batches", "--costs", "--communication", "--layers"),
         *("--format", "--output", "--force"),

@@ -72,7 +72,8 @@ def _folder(value: Any, origin: str, base: Path) -> Path:
         raise wrong(origin, f"{value!r}: {error}; give the whole path") from error
 
 
-def _size(value: Any, origin: str, base: Path) -> int:
+def read_size(value: Any, origin: str) -> int:
+    """Bytes: a number, or text such as ``20 GiB``; raises `DpprofError`."""
     if type(value) is int and value >= 0:
         return int(value)
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -80,6 +81,10 @@ def _size(value: Any, origin: str, base: Path) -> int:
         raise wrong(origin, f"{value!r} is not a size; write bytes, or text such as '20 GiB'")
     unit = 1024 if match[3] else 1000
     return int(match[1]) * int(unit ** _POWERS[match[2].upper()])
+
+
+def _size(value: Any, origin: str, base: Path) -> int:
+    return read_size(value, origin)
 
 
 def _switch(value: Any, origin: str, base: Path) -> bool:

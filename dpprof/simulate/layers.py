@@ -13,8 +13,12 @@ def same_model_layers(costs: CostProfile, ran: Schedule, schedule: Schedule) -> 
     A schedule of more stages has fewer layers in each, so that a step is the same work. Raises
     `DpprofError` where the layers do not divide.
     """
+    return layers_per_stage(schedule, costs.layers * ran.placement.stage_count)
+
+
+def layers_per_stage(schedule: Schedule, model: int) -> int:
+    """Layers of each of the schedule's stages, of a model of `model` layers; errors as above."""
     stages = schedule.placement.stage_count
-    model = costs.layers * ran.placement.stage_count
     if model % stages:
         raise DpprofError(
             f"{schedule.name} cuts the model into {stages} stages, by which its {model} layers do "
