@@ -18,6 +18,7 @@ from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.steps import Choice, choose_steps
+from dpprof.trace.activities.unknown_kernels import unknown_evidence
 from dpprof.trace.match.align_clocks import align_parts, causal_tolerance
 from dpprof.trace.match.join_ranks import find_peers, join_events
 from dpprof.trace.memory.join_snapshots import with_snapshots
@@ -93,7 +94,12 @@ def load_run(
         files={rank.rank: rank.file for rank in ranks},
         clocks=clocks,
         world_size=peers.world_size,
-        evidence=tuple(one for rank in ranks for one in rank.evidence),
+        evidence=(
+            *(one for rank in ranks for one in rank.evidence),
+            *unknown_evidence(
+                {rank.rank: rank.unknown for rank in ranks}, sum(rank.count for rank in ranks)
+            ),
+        ),
     )
     run = _as_one_step(run) if whole_trace else run
     return with_snapshots(run, ranks_of(snapshots, [rank.rank for rank in ranks]))

@@ -61,7 +61,7 @@ def test_the_command_in_all_formats(folder: Path, capsys) -> None:
     table = render_kinds(explain(explain_kinds(folder), "mine"), "table")
     assert "intranode::dispatch" in table
     assert "int4*" not in table
-    assert f"warning: {UNKNOWN}: no rule matches, on a lane that mostly" in table
+    assert f"warning: {UNKNOWN}: no rule matches, and its name or its lane" in table
 
 
 def test_a_configured_pattern_is_listed_and_ends_the_warning(folder: Path, capsys) -> None:
@@ -73,13 +73,16 @@ def test_a_configured_pattern_is_listed_and_ends_the_warning(folder: Path, capsy
     assert [(one["kind"], one["rule"]) for one in kinds][1] == ("dispatch", "shuffle")
     assert not any(one["suspect"] for one in kinds)
     assert run(["analyze", str(folder)]) == 0
-    assert "unknown names" not in capsys.readouterr().out
+    assert "unknown kernels" not in capsys.readouterr().out
 
 
 def test_the_normal_report_warns_of_unknown_names(folder: Path, capsys) -> None:
     assert run(["analyze", str(folder), "--format", "json"]) == 0
-    warnings = json.loads(capsys.readouterr().out)["warnings"]
-    assert sum("1 unknown names on lanes that mostly communicate" in one for one in warnings) == 2
+    report = json.loads(capsys.readouterr().out)
+    (said,) = [one for one in report["evidence"] if one["check"] == "unknown-kernels"]
+    assert (said["found"], said["ranks"], said["touches"]) == (2, [0, 1], [])
+    assert said["text"] in report["warnings"]
+    assert f"({UNKNOWN} " in said["text"]
 
 
 @pytest.mark.parametrize("more", [["--steps", "3"], ["rank0.json"]])

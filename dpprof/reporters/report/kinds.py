@@ -48,8 +48,8 @@ def kind_warnings(report: KindReport) -> list[str]:
     """What no rule matched although it may well communicate."""
     names = dict.fromkeys(one.name[:80] for one in report.kinds if one.suspect)
     return [
-        f"{name}: no rule matches, on a lane that mostly communicates; give it a pattern under "
-        "[[kinds]] in dpprof.toml if it communicates"
+        f"{name}: no rule matches, and its name or its lane looks like communication; give it a "
+        "pattern under [[kinds]] in dpprof.toml if it communicates"
         for name in names
     ]
 

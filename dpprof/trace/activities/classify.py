@@ -11,7 +11,9 @@ import pandas as pd
 
 from dpprof.tables.columns import KIND
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS
+from dpprof.trace.activities.kernel_table import looks_like_communication
 from dpprof.trace.activities.kind_rules import (
+    KNOWN_COMPUTATION,
     NOT_KNOWN,
     Evidence,
     KindRule,
@@ -40,7 +42,8 @@ class Verdicts:
 
     `kinds` are positions in `dpprof.tables.kinds.KINDS`; the columns of `explained` are those of
     `Evidence`, then kind, rule, activities (a count), total_ns, and suspect: whether any of them
-    is `suspect`, taken for computation by default on a lane that mostly communicates.
+    is `suspect`: taken for computation by default although its name has words of communication,
+    or on a lane that mostly communicates.
     """
 
     kinds: npt.NDArray[np.int8]
@@ -93,7 +96,8 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
     kinds = np.array([KINDS.index(one.kind) for one in verdicts], dtype=np.int8)[number]
     rules = np.array([*(one.rule for one in verdicts), ""], dtype=object)[number]
     kinds, rules = _by_namesakes(trace, found, kinds, rules)
-    suspect = _suspect(trace, found, kinds, rules)
+    doubtful = np.array([_looks(*one) for one in zip(evidence, verdicts, strict=True)], dtype=bool)
+    suspect = _suspect(trace, found, kinds, rules) | doubtful[number]
     frame = pd.DataFrame({"number": number, "code": kinds, RULE: rules, SUSPECT: suspect})
     frame[TIME] = trace.end_ns[found.rows] - trace.start_ns[found.rows]
     return Verdicts(kinds, rules, suspect, _explain(evidence, frame))
@@ -192,7 +196,7 @@ def _suspect(
     return suspect
 
 
-def unknown_names(trace: TraceColumns, found: Found, verdicts: Verdicts) -> list[str]:
-    """Names of suspect activities."""
-    names = pd.unique(trace.name[found.rows[verdicts.suspect]])
-    return [trace.names[code] for code in names]
+def _looks(evidence: Evidence, verdict: Verdict) -> bool:
+    """Whether a name that no rule knows has words of communication."""
+    unknown = verdict.rule in (NOT_KNOWN, KNOWN_COMPUTATION)
+    return unknown and looks_like_communication(evidence.name)

@@ -145,6 +145,14 @@ def is_known_computation(name: str) -> bool:
     return _table().computation.search(spell(name).whole) is not None
 
 
+def looks_like_communication(name: str) -> bool:
+    """Whether the name of a kernel that no row knows has words of communication."""
+    function, table = spell(name).path.rpartition("::")[2], _table()
+    if table.certain.search(function):
+        return True
+    return bool(table.likely.search(function)) and not table.computation.search(function)
+
+
 def libraries() -> tuple[Library, ...]:
     """The whole table, in the order in which it is asked."""
     return _table().libraries
@@ -158,6 +166,8 @@ class Table:
     operations: Operations
     calls: re.Pattern[str]
     computation: re.Pattern[str]
+    certain: re.Pattern[str]
+    likely: re.Pattern[str]
 
 
 @cache
@@ -168,7 +178,7 @@ def _table() -> Table:
 
 def read_table(table: Mapping[str, Any]) -> Table:
     """A parsed table; raises `KeyError`, `ValueError` or `re.error` where it is not sound."""
-    words = table["words"]
+    words, looks = table["words"], table["looks_like_communication"]
     operations = tuple(
         {kind: re.compile(expand(one, words)) for kind, one in table[part].items()}
         for part in _OPERATIONS
@@ -178,6 +188,7 @@ def read_table(table: Mapping[str, Any]) -> Table:
         operations=operations,
         calls=re.compile(table["calls"]["pattern"]),
         computation=re.compile(table["computation"]["written"]),
+        **{name: re.compile(expand(one, words)) for name, one in looks.items()},
     )
 
 

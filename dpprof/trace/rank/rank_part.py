@@ -29,6 +29,7 @@ from dpprof.tables.columns import (
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.activities.steps import OUTSIDE
+from dpprof.trace.activities.unknown_kernels import UnknownKernel
 from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.tables import RankTables
 
@@ -65,6 +66,7 @@ class RankPart:
     load: Callable[[], pd.DataFrame]
     explained: Callable[[], pd.DataFrame]
     evidence: tuple[Evidence, ...] = ()
+    unknown: tuple[UnknownKernel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         load=Held(events) if load is None else load,
         explained=Held(tables.explained),
         evidence=tables.evidence,
+        unknown=tables.unknown,
     )
 
 

@@ -15,7 +15,7 @@ from dpprof.evidence.evidence import Evidence
 from dpprof.runs.host_slots import on_host
 from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
-from dpprof.trace.activities.classify import TITLE, Found, Verdicts, judge, unknown_names
+from dpprof.trace.activities.classify import TITLE, Found, Verdicts, judge
 from dpprof.trace.activities.find import Activities, find_activities
 from dpprof.trace.activities.kernel_table import in_parts
 from dpprof.trace.activities.kind_rules import KindRule
@@ -28,6 +28,7 @@ from dpprof.trace.activities.launch_context import (
     with_own_hints,
 )
 from dpprof.trace.activities.steps import OUTSIDE, Marks, bracketed, find_marks
+from dpprof.trace.activities.unknown_kernels import UnknownKernel, unknown_kernels
 from dpprof.trace.rank.host_waits import wait_warning
 from dpprof.trace.rank.identity import Identity, identify
 from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
@@ -62,6 +63,7 @@ class RankTables:
     explained: pd.DataFrame
     warnings: tuple[str, ...]
     evidence: tuple[Evidence, ...] = ()
+    unknown: tuple[UnknownKernel, ...] = ()
 
 
 def read_rank(
@@ -132,8 +134,9 @@ def make_tables(
         no_wait=_low_latency(trace, found),
         counted=counted,
         explained=verdicts.explained,
+        unknown=unknown_kernels(verdicts.explained),
         warnings=(
-            *_warnings(trace, found, verdicts, file),
+            *_warnings(trace, found, file),
             *_step_doubts(activities, marks, file),
             *memory_doubts(trace, on_gpu, file),
         ),
@@ -242,21 +245,13 @@ def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
     return np.array([in_parts(trace.names[code]) for code in codes], dtype=bool)[names]
 
 
-def _warnings(trace: TraceColumns, found: Found, verdicts: Verdicts, file: Path) -> tuple[str, ...]:
+def _warnings(trace: TraceColumns, found: Found, file: Path) -> tuple[str, ...]:
     warnings = [f"{file.name}: {what}" for what in trace.damage]
     if waits := wait_warning(trace):
         warnings.append(f"{file.name}: {waits}")
     if trace.skipped:
         warnings.append(
             f"{file.name}: {trace.skipped} events have values of the wrong type and are left out"
-        )
-    names = unknown_names(trace, found, verdicts)
-    if names:
-        shown = "; ".join(name[:80] for name in names[:3]) + ("; ..." if len(names) > 3 else "")
-        warnings.append(
-            f"{file.name}: {len(names)} unknown names on lanes that mostly communicate are taken "
-            f"for computation ({shown}); give patterns for them under [[kinds]] in dpprof.toml if "
-            "they communicate"
         )
     if not len(found.rows):
         warnings.append(f"{file.name}: holds no device activity")

@@ -19,6 +19,7 @@ from dpprof.store.entries import About, Damaged, Entry, open_entry, write_entry
 from dpprof.store.parquet import from_parquet, to_parquet
 from dpprof.store.place import Place
 from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.activities.unknown_kernels import UnknownKernel
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.rank_part import RankPart, make_part
@@ -64,6 +65,7 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
     marked: tuple[int, ...]
     warnings: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    unknown: tuple[UnknownKernel, ...]
 
 
 @dataclass(frozen=True)
