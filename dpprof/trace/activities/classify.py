@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.tables.columns import KIND
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS
+from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, KINDS, MEMORY
 from dpprof.trace.activities.kernel_table import looks_like_communication
 from dpprof.trace.activities.kind_rules import (
+    BY_A_COLLECTIVE,
     KNOWN_COMPUTATION,
     NOT_KNOWN,
     Evidence,
@@ -34,6 +35,7 @@ _MOSTLY = 0.5
 
 LABEL_NOT_KNOWN = "label, kind not known"
 SAME_NAME = "as all others of this name on its lane"
+OWN_COPY = "local copy in a collective's call"
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,18 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found around the activities `rows` of a trace, one entry each."""
+    """What was found around the activities `rows` of a trace, one entry each.
+
+    `call` is the row of the library's call that issued it, `instance` that of its collective, if
+    Kineto writes one; -1 for none.
+    """
 
     rows: Rows
     lane: Codes
     context: pd.DataFrame
     collective: Codes
     call: Rows
+    instance: Rows
     labelled: Mask
 
 
@@ -96,6 +103,7 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
     kinds = np.array([KINDS.index(one.kind) for one in verdicts], dtype=np.int8)[number]
     rules = np.array([*(one.rule for one in verdicts), ""], dtype=object)[number]
     kinds, rules = _by_namesakes(trace, found, kinds, rules)
+    kinds, rules = _own_copies(found, kinds, rules)
     doubtful = np.array([_looks(*one) for one in zip(evidence, verdicts, strict=True)], dtype=bool)
     suspect = _suspect(trace, found, kinds, rules) | doubtful[number]
     frame = pd.DataFrame({"number": number, "code": kinds, RULE: rules, SUSPECT: suspect})
@@ -159,6 +167,25 @@ def _by_namesakes(
     kinds, rules = kinds.copy(), rules.copy()
     kinds[decided] = by_others[~np.isnan(by_others)].astype(np.int8)
     rules[decided] = SAME_NAME
+    return kinds, rules
+
+
+def _own_copies(
+    found: Found, kinds: npt.NDArray[np.int8], rules: npt.NDArray[np.object_]
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.object_]]:
+    """Copies on the device in a collective's call are local where something else carries it out.
+
+    A kernel of the collective, or a copy between devices, that the same call launched.
+    """
+    by_copy = [rule for rule in pd.unique(rules) if rule.startswith(BY_A_COLLECTIVE)]
+    if not by_copy:
+        return kinds, rules
+    copies = np.isin(rules.astype(str), by_copy)
+    carried = np.unique(found.instance[_communicates(kinds) & ~copies & (found.instance >= 0)])
+    local = copies & np.isin(found.instance, carried)
+    kinds, rules = kinds.copy(), rules.copy()
+    kinds[local] = KINDS.index(MEMORY)
+    rules[local] = OWN_COPY
     return kinds, rules
 
 

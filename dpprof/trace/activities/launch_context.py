@@ -197,17 +197,20 @@ def find_calls(issuer: Issuer) -> Rows:
     return issuer.around(host_rows(issuer.trace, np.array(is_call, dtype=bool)))
 
 
-def find_collectives(issuer: Issuer) -> Codes:
+def collective_calls(issuer: Issuer) -> Rows:
+    """The innermost call around each issue of which Kineto names the collective; -1 for none."""
+    operators = issuer.trace.rows(Category.OPERATOR)
+    return issuer.around(operators[issuer.trace.collective[operators] >= 0])
+
+
+def find_collectives(issuer: Issuer, around: Rows) -> Codes:
     """The collective that Kineto names: of the activity itself, or of the call that issued it.
 
     A span that says only how much it sends is known by its call, which says to whom; the kernel
-    of a coalesced batch by the calls before it.
+    of a coalesced batch by the calls before it. `around` are the `collective_calls`.
     """
     trace = issuer.trace
     own = trace.collective[issuer.activities.rows]
-    operators = trace.rows(Category.OPERATOR)
-    calls = operators[trace.collective[operators] >= 0]
-    around = issuer.around(calls)
     of_call = np.where(around >= 0, trace.collective[around], -1)
     sizes_only = [
         one.name in ("send", "recv") and max(one.source, one.destination) < 0

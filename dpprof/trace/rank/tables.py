@@ -21,6 +21,7 @@ from dpprof.trace.activities.kernel_table import in_parts
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.launch_context import (
     Issuer,
+    collective_calls,
     find_calls,
     find_collectives,
     find_context,
@@ -154,13 +155,15 @@ def _refuse_empty_gpu(identity: Identity, activities: Activities, file: Path) ->
 
 
 def _search(issuer: Issuer, marks: Marks, patterns: Sequence[KindRule]) -> Found:
-    activities = issuer.activities
+    activities, call = issuer.activities, find_calls(issuer)
+    around = collective_calls(issuer)
     return Found(
         rows=activities.rows,
         lane=activities.lane,
         context=with_own_hints(issuer, find_context(issuer, marks), patterns),
-        collective=find_collectives(issuer),
-        call=find_calls(issuer),
+        collective=find_collectives(issuer, around),
+        call=call,
+        instance=np.where(around >= 0, around, call),
         labelled=activities.labelled,
     )
 
