@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from dpprof.analysis.report.analyze import analyze
+from dpprof.trace.load import load_run
+
 PTOP, DTOD = "Memcpy PtoP (Device -> Device)", "Memcpy DtoD (Device -> Device)"
 HTOD = "Memcpy HtoD (Pinned -> Device)"
 NCCL = "ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)"
@@ -59,3 +62,21 @@ def test_copies_of_the_host_and_outside_every_call_are_memory(build) -> None:
 )
 def test_a_copy_between_devices_is_what_its_call_says(build, around: str, kind: str) -> None:
     assert kinds(build, [build.annotation(around, 0, 10), copy(build, PTOP, 1, 20)]) == [kind]
+
+
+def test_copies_wait_for_nobody_and_are_matched_with_nothing(build, tmp_path) -> None:
+    """Of two ranks whose copies start 100 us apart neither waits."""
+    for rank, later in ((0, 0), (1, 100)):
+        steps = build.step(0, 0, 400)
+        copies = [copy(build, PTOP, later + 1, later + 20 + 10 * number) for number in range(3)]
+        events = [steps, collective(build, later), *copies, build.kernel("gemm", 2, 300, 50)]
+        build.write(
+            tmp_path / f"rank{rank}.json",
+            events,
+            distributedInfo={"rank": rank, "world_size": 2, "backend": "nccl"},
+        )
+    report = analyze(load_run(tmp_path))
+    for rank in report.ranks:
+        assert (rank.wait_ns, rank.exposed_ns) == (0, 15_000)
+        assert rank.states_ns["bubble.straggler"] == 0
+    assert not any("unsplit" in one or "low-latency" in one for one in report.warnings)

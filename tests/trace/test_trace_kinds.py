@@ -116,6 +116,8 @@ GENERIC = "ncclDevKernel_Generic(ncclDevKernelArgsStorage<4096ul>)"
         ),
         (kernel(GENERIC, collective="brand_new"), "comm_other", "NCCL comm_other, by name alone"),
         (kernel("fused_kernel_7", collective="allreduce"), "all_reduce", "metadata all_reduce"),
+        (kernel("my_gemm_kernel", collective="allreduce"), "compute", "known computation"),
+        (kernel("my_reduce_kernel", collective="reduce"), "comm_other", "metadata comm_other"),
         (kernel("fused_kernel_7", collective="new"), "comm_other", "metadata, kind not known"),
         (kernel("fused_kernel_7", annotation="dpprof:dispatch"), "compute", NOT_KNOWN),
         (

@@ -142,7 +142,14 @@ def is_library_call(name: str) -> bool:
 
 def is_known_computation(name: str) -> bool:
     """Whether a kernel that no row knows is of those that often run beside communication."""
-    return _table().computation.search(spell(name).whole) is not None
+    whole, table = spell(name).whole, _table()
+    return any(pattern.search(whole) for pattern in (table.surely, table.often))
+
+
+def is_surely_computation(name: str) -> bool:
+    """Whether a kernel that no row knows computes, even in a collective's call."""
+    function = spell(name).path.rpartition("::")[2]
+    return bool(_table().surely.search(function)) and not _table().certain.search(function)
 
 
 def looks_like_communication(name: str) -> bool:
@@ -150,7 +157,8 @@ def looks_like_communication(name: str) -> bool:
     function, table = spell(name).path.rpartition("::")[2], _table()
     if table.certain.search(function):
         return True
-    return bool(table.likely.search(function)) and not table.computation.search(function)
+    known = table.surely.search(function) or table.often.search(function)
+    return bool(table.likely.search(function)) and not known
 
 
 def libraries() -> tuple[Library, ...]:
@@ -165,7 +173,8 @@ class Table:
     libraries: tuple[Library, ...]
     operations: Operations
     calls: re.Pattern[str]
-    computation: re.Pattern[str]
+    surely: re.Pattern[str]
+    often: re.Pattern[str]
     certain: re.Pattern[str]
     likely: re.Pattern[str]
 
@@ -187,7 +196,7 @@ def read_table(table: Mapping[str, Any]) -> Table:
         libraries=tuple(_library(one, words, operations) for one in table["library"]),
         operations=operations,
         calls=re.compile(table["calls"]["pattern"]),
-        computation=re.compile(table["computation"]["written"]),
+        **{name: re.compile(one) for name, one in table["computation"].items()},
         **{name: re.compile(expand(one, words)) for name, one in looks.items()},
     )
 

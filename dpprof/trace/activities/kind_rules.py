@@ -29,6 +29,7 @@ from dpprof.trace.activities.kernel_table import (
     Kernel,
     find_kernel,
     is_known_computation,
+    is_surely_computation,
     operation_of,
 )
 from dpprof.trace.read.columns import Category
@@ -144,7 +145,7 @@ def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
 def _of_kernel(evidence: Evidence, known: Kernel | None) -> Verdict:
     if known is not None and known.kind in (COMPUTE, FUSED, MEMORY):
         return Verdict(known.kind, f"{known.library} {known.kind}")
-    if known is None and not evidence.collective:
+    if known is None and (not evidence.collective or is_surely_computation(evidence.name)):
         helps = is_known_computation(evidence.name)
         return Verdict(COMPUTE, KNOWN_COMPUTATION if helps else NOT_KNOWN)
     verdict = _of_communication(evidence, known)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.runs.manifest import Manifest
-from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE
+from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE, START
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import MOST_RANKS
 from dpprof.trace.match.agreement import causal, match_sound
@@ -57,19 +57,21 @@ def join_events(
     events = concat_tables(EVENTS, [one.communications for one in ranks])
     no_wait = np.concatenate([one.no_wait for one in ranks])
     counted = np.concatenate([one.counted for one in ranks])
+    copies = events[READY].to_numpy() >= 0
     apart, origin = taken_apart(events)
     matched = causal(
         apart, match_sound(apart, peers, counted[origin]), counted[origin], tolerance_ns
     )
     events = put_together(events, apart, origin, ready_of(apart, matched))
     warnings = []
-    if no_wait.any():
+    if (no_wait & ~copies).any():
         warnings.append(
             "DeepEP low-latency kernels only send, or only receive: the transfer between the two "
             "runs on no kernel, so what is hidden of it cannot be known from kernels"
         )
         events[READY] = np.where(no_wait, UNSPLIT, events[READY])
     events, said = _by_order(events, peers, no_wait)
+    events[READY] = np.where(copies, events[START], events[READY])  # they wait for nobody
     return PartedEvents(ranks, events), warnings + said
 
 

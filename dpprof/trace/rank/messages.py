@@ -61,7 +61,8 @@ def message_columns(
     memory = trace.category[found.rows] != Category.KERNEL
     copied = memory & (columns[BYTES] < 0) & ~found.labelled
     columns[BYTES] = np.where(copied, trace.bytes[found.rows], columns[BYTES])
-    number, counted = _numbered(trace, found, step, np.where(by_kineto, group, ""))
+    # Several copies carry out one collective, each on its own: they have no number in its group.
+    number, counted = _numbered(trace, found, step, np.where(by_kineto & ~memory, group, ""))
     sequence = np.where(labelled, context[SEQUENCE].to_numpy(np.int64), number)
     return {GROUP: group, SEQUENCE: sequence, COUNTED: counted & ~labelled, **columns}
 

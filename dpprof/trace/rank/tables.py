@@ -37,7 +37,7 @@ from dpprof.trace.rank.messages import COUNTED, Reader, message_columns
 from dpprof.trace.rank.p2p_calls import with_messages
 from dpprof.trace.rank.process_groups import OwnGroups
 from dpprof.trace.rank.slots import slots_table
-from dpprof.trace.read.columns import Codes, TraceColumns
+from dpprof.trace.read.columns import Category, Codes, TraceColumns
 from dpprof.trace.read.parse import read_trace
 
 
@@ -120,6 +120,8 @@ def make_tables(
     values |= message_columns(trace, found, verdicts, step, Reader(own, trace))
     values = with_messages(values, trace, activities, found, verdicts, own)
     counted = np.asarray(values.pop(COUNTED), dtype=bool)
+    copies = verdicts.communicates & (trace.category[found.rows] == Category.MEMCPY)
+    values[columns.READY] = np.where(copies, trace.start_ns[found.rows], -1)
     table = columns.make_table(columns.EVENTS, values)
     slots = slots_table(trace, activities, marks, table)
     on_gpu = activities.on_gpu
@@ -132,7 +134,7 @@ def make_tables(
         memory=memory_table(trace, on_gpu, marks, identity, on_host(slots, table)),
         steps=marks.table(rank),
         marked=tuple(sorted(marks.step.tolist())),
-        no_wait=_low_latency(trace, found),
+        no_wait=_low_latency(trace, found) | copies,
         counted=counted,
         explained=verdicts.explained,
         unknown=unknown_kernels(verdicts.explained),
