@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint browser golden screenshots clean
+.PHONY: demo test lint browser docs golden screenshots clean
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -29,6 +29,10 @@ lint: $(STAMP)
 # A Chromium for the tests in a browser; installed only in CI or with DPPROF_INSTALL_CHROMIUM=1.
 browser:
 	@.ci/browser
+
+# The site, in build/site; a link that leads nowhere is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # Unchanged runs pass against the committed baselines, planted regressions fail: two minutes.
 gate: $(STAMP)
