@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dpprof.schedules.actions import Operation
+from dpprof.schedules.actions import Operation, Slot
 from dpprof.schedules.schedule import Schedule
 
 _RELEASING = frozenset({Operation.BACKWARD, Operation.WEIGHT_GRADIENT})
@@ -21,6 +21,16 @@ class PeakInFlight(NamedTuple):
     """Of the total: chunks of each direction at that slot."""
     direction_peaks: tuple[int, ...]
     """The most chunks of each direction at any time."""
+
+
+def most_in_flight(slots: Iterable[Slot]) -> int:
+    """The most chunks that a rank with these slots holds at once, as `in_flight` counts."""
+    held = most = 0
+    for slot in slots:
+        held += sum(action.operation is Operation.FORWARD for action in slot)
+        most = max(most, held)
+        held -= sum(action.operation in _RELEASING for action in slot)
+    return most
 
 
 def in_flight(schedule: Schedule, pp_rank: int) -> Iterator[tuple[int, ...]]:

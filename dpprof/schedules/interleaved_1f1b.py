@@ -13,7 +13,7 @@ CHUNKS = 2
 """Chunks (stages) per rank."""
 
 
-def _forwards_ahead(pp_rank: int, pp: int, micro_batches: int, chunks: int = CHUNKS) -> int:
+def forwards_ahead(pp_rank: int, pp: int, micro_batches: int, chunks: int = CHUNKS) -> int:
     """Megatron's warm-up: to the last rank and back, and a round of each chunk but the last."""
     return min(2 * (pp - 1 - pp_rank) + (chunks - 1) * pp, chunks * micro_batches)
 
@@ -21,17 +21,18 @@ def _forwards_ahead(pp_rank: int, pp: int, micro_batches: int, chunks: int = CHU
 def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     bubble = Bubble(idle_ns, (idle_ns,) * pp)
-    in_flight = min(_forwards_ahead(0, pp, micro_batches) + 1, CHUNKS * micro_batches)
+    in_flight = min(forwards_ahead(0, pp, micro_batches) + 1, CHUNKS * micro_batches)
     return Promise("(PP/2-1)(F+B)", bubble, CHUNKS, in_flight, pp)
 
 
-def _size_rule(pp: int, micro_batches: int) -> str | None:
+def multiple_of_ranks(pp: int, micro_batches: int) -> str | None:
+    """The size rule: what is wrong with the sizes, or None."""
     if micro_batches % pp:
         return f"the micro-batches must be a multiple of the ranks; choose a multiple of {pp}"
     return None
 
 
-def _turn(operation: Operation, count: int, pp: int, chunks: int) -> Slot:
+def turn(operation: Operation, count: int, pp: int, chunks: int) -> Slot:
     """The `count`-th chunk: PP micro-batches on each chunk in turn, backwards in reverse."""
     rounds, within = divmod(count, chunks * pp)
     chunk, micro_batch = divmod(within, pp)
@@ -45,7 +46,7 @@ def _turn(operation: Operation, count: int, pp: int, chunks: int) -> Slot:
     "1F1B with two chunks per rank in turn (Megatron's order): half the bubble, more messages",
     placement=two_chunks_in_turn,
     promise=_promise,
-    size_rule=_size_rule,
+    size_rule=multiple_of_ranks,
 )
 def interleaved_1f1b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank; the direction of an action is the rank's chunk."""
@@ -55,10 +56,10 @@ def interleaved_1f1b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot
 def interleaved_slots(pp_rank: int, pp: int, micro_batches: int, chunks: int) -> Iterator[Slot]:
     """The same with any number of chunks per rank; `micro_batches` is a multiple of `pp`."""
     total = chunks * micro_batches
-    ahead = _forwards_ahead(pp_rank, pp, micro_batches, chunks)
+    ahead = forwards_ahead(pp_rank, pp, micro_batches, chunks)
     for count in range(ahead):
-        yield _turn(Operation.FORWARD, count, pp, chunks)
+        yield turn(Operation.FORWARD, count, pp, chunks)
     for count in range(total):
         if ahead + count < total:
-            yield _turn(Operation.FORWARD, ahead + count, pp, chunks)
-        yield _turn(Operation.BACKWARD, count, pp, chunks)
+            yield turn(Operation.FORWARD, ahead + count, pp, chunks)
+        yield turn(Operation.BACKWARD, count, pp, chunks)

@@ -20,6 +20,15 @@ def two_arms_of_a_v(pp: int) -> Placement:
     return Placement(tuple((pp_rank, 2 * pp - 1 - pp_rank) for pp_rank in range(pp)), (0, 0))
 
 
+def two_waves(pp: int) -> Placement:
+    """Rank r runs stages r, 2 pp - 1 - r, 2 pp + r and 4 pp - 1 - r: down and up a V, twice."""
+    stages = (
+        (pp_rank, 2 * pp - 1 - pp_rank, 2 * pp + pp_rank, 4 * pp - 1 - pp_rank)
+        for pp_rank in range(pp)
+    )
+    return Placement(tuple(stages), (0, 0, 0, 0))
+
+
 def two_directions(pp: int) -> Placement:
     """Rank r runs stage r for stream 0 and stage pp - 1 - r for stream 1, the other way."""
     return Placement(tuple((pp_rank, pp - 1 - pp_rank) for pp_rank in range(pp)), (0, 1))

@@ -22,7 +22,16 @@ CASES = [
     (name, pp, 2 * pp)
     for name in ("gpipe", "1f1b", "zb1p", "dualpipev", "interleaved-1f1b", "zbv")
     for pp in (2, 4)
-] + [("dualpipe", 2, 8), ("dualpipe", 4, 16)]
+] + [
+    ("dualpipe", 2, 8),
+    ("dualpipe", 4, 16),
+    ("chimera", 2, 6),
+    ("combined-1f1b", 2, 4),
+    ("looped-bfs", 2, 3),
+    ("vhalf", 2, 4),
+    ("vmin", 2, 4),
+    ("zb2p", 4, 8),
+]
 
 
 def make_executors(config, schedule):

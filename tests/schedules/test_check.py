@@ -179,7 +179,7 @@ def runs_to_its_end(schedule: Schedule) -> bool:
 def test_the_verdict_on_swapped_slots_is_that_of_brute_force(
     name: str, pp: int, swaps: list[tuple[int, int, int]]
 ) -> None:
-    pp = max(pp, 2) if name == "dualpipe" else pp
+    pp = max(pp, 2) if name in ("chimera", "dualpipe") else pp
     schedule = make_schedule(name, pp, 2 * pp)
     ranks = [list(slots) for slots in schedule.ranks]
     for pp_rank, one, distance in swaps:

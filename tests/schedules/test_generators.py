@@ -13,11 +13,18 @@ SMALL_SIZES = [(pp, m) for pp in range(1, 7) for m in range(1, 3 * pp + 3)] + [(
 
 ALLOWED = {
     "1f1b": lambda pp, m: True,
+    "chimera": lambda pp, m: pp % 2 == 0 and m % 2 == 0,
+    "combined-1f1b": lambda pp, m: m % pp == 0,
     "dualpipe": lambda pp, m: pp % 2 == 0 and m % 2 == 0 and m >= 2 * pp,
     "dualpipev": lambda pp, m: m >= 2 * pp,
     "gpipe": lambda pp, m: True,
+    "hanayo": lambda pp, m: True,
     "interleaved-1f1b": lambda pp, m: m % pp == 0,
+    "looped-bfs": lambda pp, m: True,
+    "vhalf": lambda pp, m: True,
+    "vmin": lambda pp, m: True,
     "zb1p": lambda pp, m: True,
+    "zb2p": lambda pp, m: True,
     "zbv": lambda pp, m: True,
 }
 
@@ -105,7 +112,7 @@ def test_dualpipe_needs_even_numbers() -> None:
 
 
 def test_unknown_name_lists_the_known_and_the_nearest() -> None:
-    with pytest.raises(DpprofError, match=r"did you mean dualpipe\?\); known: 1f1b, dualpipe, "):
+    with pytest.raises(DpprofError, match=r"did you mean dualpipe\?\); known: 1f1b, chimera, "):
         make_schedule("DualPip", 4, 8)
     with pytest.raises(DpprofError, match="no schedule 'qqqq'; known: 1f1b"):
         make_schedule("qqqq", 4, 8)

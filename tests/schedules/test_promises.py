@@ -16,11 +16,18 @@ from dpprof.schedules.schedule import Schedule
 
 FORMS = {
     "1f1b": ("(PP-1)(F+B)", 1, 8),
+    "chimera": ("", 2, 8),
+    "combined-1f1b": ("", 2, 8),
     "dualpipe": ("(PP/2-1)(F&B+B-3W)", 2, 8),
     "dualpipev": ("(PP/2-1)(F&B+B-3W)", 2, 8),
     "gpipe": ("(PP-1)(F+B)", 1, 8),
+    "hanayo": ("", 4, 8),
     "interleaved-1f1b": ("(PP/2-1)(F+B)", 2, 8),
+    "looped-bfs": ("(PP/2-1)(F+B)", 2, 8),
+    "vhalf": ("", 2, 8),
+    "vmin": ("", 2, 8),
     "zb1p": ("(PP-1)(F+B-2W)", 1, 8),
+    "zb2p": ("", 1, 8),
     "zbv": ("", 2, 8),
 }
 PUBLISHED = {
@@ -29,8 +36,11 @@ PUBLISHED = {
     "dualpipev": lambda pp, c: (2 * pp // 2 - 1) * (c["F&B"] + c["B"] - 3 * c["W"]),
     "gpipe": lambda pp, c: (pp - 1) * (c["F"] + c["B"]),
     "interleaved-1f1b": lambda pp, c: (2 * pp // 2 - 1) * (c["F"] + c["B"]),
+    "looped-bfs": lambda pp, c: (2 * pp // 2 - 1) * (c["F"] + c["B"]),
     "zb1p": lambda pp, c: (pp - 1) * (c["F"] + c["B"] - 2 * c["W"]),
-    "zbv": lambda pp, c: None,
+    **dict.fromkeys(
+        ("chimera", "combined-1f1b", "hanayo", "vhalf", "vmin", "zb2p", "zbv"), lambda pp, c: None
+    ),
 }
 
 
@@ -132,3 +142,27 @@ def test_costs_left_out_are_filled_up() -> None:
 def test_costs_that_say_too_little_are_refused(costs: dict[str, int]) -> None:
     with pytest.raises(DpprofError, match="give at least F, and B or both I and W"):
         chunk_costs(costs)
+
+
+@pytest.mark.parametrize("pp", [4, 8, 16])
+def test_v_schedules_hold_the_share_of_1f1b_that_they_are_made_for(pp: int) -> None:
+    """1F1B holds PP chunks, which are 2 PP of a V's half-length ones."""
+
+    def share(name: str) -> float:
+        schedule = make_schedule(name, pp, 4 * pp)
+        return max(peak.total for peak in peak_in_flight(schedule)) / (2 * pp)
+
+    assert share("vmin") <= 1 / 3 + 1.5 / pp
+    assert share("vhalf") <= 1 / 2 + 2 / pp
+    assert share("zbv") == 1
+
+
+@pytest.mark.parametrize(("pp", "micro_batches"), [(2, 8), (4, 12), (8, 40)])
+def test_combined_1f1b_overlaps_all_forwards_but_its_warm_up(pp: int, micro_batches: int) -> None:
+    plain = make_schedule("interleaved-1f1b", pp, micro_batches)
+    combined = make_schedule("combined-1f1b", pp, micro_batches)
+    for pp_rank in range(pp):
+        before = [slot[0].operation for slot in plain.ranks[pp_rank]].index("B")
+        slots = combined.ranks[pp_rank]
+        assert [len(slot) for slot in slots[: before + 1]] == [1] * before + [2]
+        assert sum(len(slot) == 2 for slot in slots) == 2 * micro_batches - before

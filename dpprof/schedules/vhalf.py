@@ -1,0 +1,28 @@
+"""V-Half: two chunks per rank on a V with half of 1F1B's activations (Qi et al., 2024b)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dpprof.schedules.actions import Slot
+from dpprof.schedules.building_block import Block, block_promise, building_block_slots
+from dpprof.schedules.definition import ChunkCosts, Promise
+from dpprof.schedules.placements import two_arms_of_a_v
+from dpprof.schedules.registry import schedule
+
+BLOCK = Block(2, 1, 2, 1)
+
+
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+    return block_promise(pp, micro_batches, BLOCK)
+
+
+@schedule(
+    "vhalf",
+    "two chunks per rank on a V, half of 1F1B's activations and of its bubble (V-Half)",
+    placement=two_arms_of_a_v,
+    promise=_promise,
+)
+def vhalf(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
+    """The slots of a rank; direction 0 is the way down the V, direction 1 the way back."""
+    return building_block_slots(pp_rank, pp, micro_batches, BLOCK)
