@@ -64,7 +64,7 @@ def _times(pp_rank: int, pp: int, block: Block) -> list[tuple[Operation, int, in
     return times
 
 
-def _starts(pp_rank: int, pp: int, block: Block, turns: tuple[int, int, int]) -> tuple[int, ...]:
+def _starts(pp_rank: int, pp: int, block: Block, turns: tuple[int, ...]) -> tuple[int, ...]:
     """When F0, F1, I1 and I0 of micro-batch 0 start on a rank; `turns` as in `_turns`."""
     to_last = pp - 1 - pp_rank
     at_turn = (pp - 1) * block.forward_down + turns[0]
@@ -79,7 +79,7 @@ def _starts(pp_rank: int, pp: int, block: Block, turns: tuple[int, int, int]) ->
 
 
 @lru_cache(maxsize=256)
-def _turns(pp: int, block: Block) -> tuple[int, int, int]:
+def _turns(pp: int, block: Block) -> tuple[int, ...]:
     """The least waits at the turn, the loss and the turn back with which no two slots collide."""
     for turns in sorted(product(range(1, _ROUND + 1), repeat=3), key=sum):
         ranks = (_starts(pp_rank, pp, block, turns) for pp_rank in range(pp))
