@@ -26,12 +26,21 @@ def found_json(found: Found) -> str:
             "peak_chunks": list(found.known.peak_chunks),
             "peak_bytes": list(found.known.peak_bytes),
         },
+        "layers": found.best.layers,
         "bound_ns": found.bound_ns,
         "gap_closed": found.gap_closed,
         "bubble_share": found.best.bubble_share,
         "limit_chunks": found.limit_chunks,
         "peak_chunks": list(found.best.peak_chunks),
         "peak_bytes": list(found.best.peak_bytes),
+        "other_chunks": None
+        if found.elsewhere is None
+        else {
+            "schedule": found.elsewhere.schedule.name,
+            "layers": found.elsewhere.layers,
+            "step_ns": found.elsewhere.step_ns,
+            "peak_bytes": list(found.elsewhere.peak_bytes),
+        },
         "one_more_chunk": None
         if more is None
         else {
@@ -59,6 +68,13 @@ def found_document(found: Found) -> Document:
         (Cell(name), Cell(unit.text(step)), Cell(_saved(step, known.step_ns)), Cell(str(chunks)))
         for name, step, chunks in rows
     ]
+    other = found.elsewhere
+    advice = []
+    if other is not None:
+        advice = [
+            f"{other.schedule.name} with chunks of {other.layers} layers takes "
+            f"{unit.full(other.step_ns)}: begin with --schedule {other.schedule.name}"
+        ]
     bound = (Cell("no order is below"), Cell(unit.text(found.bound_ns)), Cell(""), Cell(""))
     return Document(
         title=f"{best.schedule.name}: {best.schedule.pp} ranks, "
@@ -73,6 +89,7 @@ def found_document(found: Found) -> Document:
                 notes=(
                     f"no rank holds more than {found.limit_chunks} chunks of activations; the "
                     "bound knows of no memory limit and may lie below what is possible",
+                    *advice,
                 ),
             ),
         ),

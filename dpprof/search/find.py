@@ -41,7 +41,7 @@ class Request:
 
     The model has `model_layers` (None: ``pp * costs.layers``). `memory_bytes` None: a device holds
     no more than one of the best known schedule does at most. `names` are the schedules to begin
-    with (all).
+    with (all with one stage a rank and direction, whose chunks are those that the costs are of).
     """
 
     pp: int
@@ -72,6 +72,8 @@ class Found:
     bound_ns: int
     limit_chunks: int
     more_memory: Candidate | None
+    elsewhere: Candidate | None
+    """A known schedule with other chunks that is faster than what was found; or None."""
 
     @property
     def gap_closed(self) -> float | None:
@@ -86,7 +88,8 @@ def find(request: Request, progress: Progress | None = None) -> Found:
     What is found is checked and simulated anew. Raises `DpprofError` where no known schedule
     has these sizes, or none fits the memory.
     """
-    known = _best_known(request)
+    every = _known(request)
+    known = _best_known(request, every)
     limits, weights = _limits(request, known)
     look_further = request.budget.seconds >= _LEAST_SECONDS_FOR_MORE
     share = 1 - _MORE_MEMORY_SHARE * look_further
@@ -101,14 +104,27 @@ def find(request: Request, progress: Progress | None = None) -> Found:
         more = search.run(best.schedule, limits + weights.max(axis=1), budget, None)
     problem = search.problem(known.schedule, limits)
     most = int((limits // weights.max(axis=1)).max())
-    return Found(best, known, lower_bound(problem), most, more)
+    memory = request.memory_bytes
+    faster = [one for one in every if one.step_ns < best.step_ns and one.layers != best.layers]
+    faster = [one for one in faster if memory is None or max(one.peak_bytes) <= memory]
+    elsewhere = faster[0] if faster else None
+    return Found(best, known, lower_bound(problem), most, more, elsewhere)
 
 
-def _best_known(request: Request) -> Candidate:
-    known = known_candidates(
-        request.pp, request.micro_batches, request.costs, request.layers, request.names
-    )
-    known = [one for one in known if len(one.schedule.placement.streams) <= MOST_DIRECTIONS]
+def _known(request: Request) -> list[Candidate]:
+    sizes = request.pp, request.micro_batches
+    every = known_candidates(*sizes, request.costs, request.layers)
+    if len(request.names) == 1 and request.names[0] not in [one.schedule.name for one in every]:
+        known_candidates(*sizes, request.costs, request.layers, request.names)  # raises why
+    return every
+
+
+def _best_known(request: Request, every: list[Candidate]) -> Candidate:
+    known = [one for one in every if len(one.schedule.placement.streams) <= MOST_DIRECTIONS]
+    if request.names:
+        known = [one for one in known if one.schedule.name in request.names]
+    else:
+        known = [one for one in known if one.schedule.placement.stage_count == request.pp]
     if not known:
         raise DpprofError(
             f"no known schedule has {request.pp} ranks, {request.micro_batches} micro-batches and "
