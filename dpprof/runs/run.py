@@ -26,7 +26,8 @@ class Run:
     each rank to the trace that it was read from. All times are on one clock: `clocks` says whose
     times were corrected for that, and by how much. `world_size` is how many ranks the job had,
     present or not; None where nothing says. `evidence` is what is amiss (metrics.md, section
-    8); its texts are not in `warnings`.
+    8); its texts are not in `warnings`. `devices` has the device of each row of a rank that has
+    several (`dpprof.tables.devices`).
 
     A run is made with its table of `events`, or with `held`, which knows where they are. `events`
     is the whole table, read when first asked for: of a big run, take `held` one rank at a time.
@@ -48,6 +49,7 @@ class Run:
     clocks: pd.DataFrame
     world_size: int | None
     evidence: tuple[Evidence, ...]
+    devices: Mapping[int, int]
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class Run:
         clocks: pd.DataFrame | None = None,
         world_size: int | None = None,
         evidence: tuple[Evidence, ...] = (),
+        devices: Mapping[int, int] | None = None,
     ) -> None:
         if events is not None or held is None:
             held = HeldEvents(empty_table(EVENTS) if events is None else events)
@@ -88,6 +91,7 @@ class Run:
             "clocks": empty_table(CLOCKS) if clocks is None else clocks,
             "world_size": manifest.world_size if manifest is not None else world_size,
             "evidence": evidence,
+            "devices": {} if devices is None else devices,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

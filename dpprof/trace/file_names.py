@@ -9,10 +9,24 @@ SNAPSHOT_ENDING = ".snapshot.json"
 """Of a memory snapshot as JSON, which lies beside the traces."""
 
 
-_RANK_IN_NAME = re.compile(r"(?<![a-z])(?:rank|worker)[-_]?(\d{1,6})(?!\d)", re.IGNORECASE)
+_RANK_IN_NAME = re.compile(
+    r"(?<![a-z])(?:rank|worker)[-_=]?(?:\[(\d{1,6})\]|\((\d{1,6})\)|(\d{1,6}))(?!\d)", re.IGNORECASE
+)
+_OF_A_PART = re.compile(
+    r"(?:tp|dp|pp|ep|cp|sp|dcp|local|node|group|tensor|data|pipeline|expert|context|model"
+    r"|parallel)[-_. ]*$",
+    re.IGNORECASE,
+)
 
 
 def rank_in_name(file: Path) -> int | None:
-    """The rank that a file's name gives (``rank3``, ``rank_3``, ``rank-3``, ``worker3``)."""
-    found = _RANK_IN_NAME.findall(file.name)
+    """The rank that a file's name gives (``rank3``, ``rank_3``, ``rank[3]``, ``worker3``).
+
+    A rank within a part of the job (``tp_rank3``, ``local_rank_0``) is none.
+    """
+    found = [
+        next(number for number in match.groups() if number is not None)
+        for match in _RANK_IN_NAME.finditer(file.name)
+        if not _OF_A_PART.search(file.name, 0, match.start())
+    ]
     return int(found[-1]) if found else None

@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pandas as pd
+from msgspec import structs
 
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest, RankPlace, Source
@@ -16,10 +17,15 @@ from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
+from dpprof.tables.devices import rank_of, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.steps import Choice, choose_steps
 from dpprof.trace.activities.unknown_kernels import unknown_evidence
-from dpprof.trace.match.align_clocks import align_parts, causal_tolerance
+from dpprof.trace.match.align_clocks import (
+    align_parts,
+    causal_tolerance,
+    shifted_as_ranks,
+)
 from dpprof.trace.match.join_ranks import find_peers, join_events
 from dpprof.trace.memory.join_snapshots import with_snapshots
 from dpprof.trace.memory.snapshot_files import ranks_of
@@ -56,6 +62,7 @@ def load_run(
     ranks, reading_warnings = read_parts(files, patterns, reading)
     if files.manifest is None:
         _refuse_nothing(ranks)
+    ranks, further = _first_devices(ranks)
     peers, warnings = find_peers(ranks, files.manifest)
     warnings += [f"{file.name}: is no trace, and left out" for file in files.left_out]
     warnings += mixed_warnings(ranks)
@@ -72,6 +79,10 @@ def load_run(
         )
         warnings += [_AS_RUN] if schedule is not None and schedule.name == AS_RUN else []
     events, matching_warnings = join_events(ranks, peers, causal_tolerance(ranks, clocks))
+    if further:
+        further = shifted_as_ranks(further, clocks)
+        ranks = sorted([*ranks, *further], key=lambda one: rank_order(one.rank))
+        events, places = events.beside(further), _places_beside(places, further)
     run = Run(
         name=files.name,
         source=_source(ranks, manifest),
@@ -100,9 +111,33 @@ def load_run(
                 {rank.rank: rank.unknown for rank in ranks}, sum(rank.count for rank in ranks)
             ),
         ),
+        devices={
+            rank.rank: rank.identity.device_number
+            for rank in ranks
+            if rank.identity.device_number is not None
+        },
     )
     run = _as_one_step(run) if whole_trace else run
     return with_snapshots(run, ranks_of(snapshots, [rank.rank for rank in ranks]))
+
+
+def _first_devices(ranks: Sequence[RankPart]) -> tuple[list[RankPart], list[RankPart]]:
+    """The parts that stand for their ranks, and those of further devices of the same processes.
+
+    What the devices of one process do with one another is no matter of ranks: only the first is
+    compared with other ranks.
+    """
+    first = [one for one in ranks if one.identity.is_first]
+    return first, [one for one in ranks if not one.identity.is_first]
+
+
+def _places_beside(
+    places: Sequence[RankPlace], further: Sequence[RankPart]
+) -> tuple[RankPlace, ...]:
+    """The places with those of further devices, which are where their ranks are."""
+    known = {place.rank: place for place in places}
+    more = (structs.replace(known[rank_of(one.rank)], rank=one.rank) for one in further)
+    return tuple(sorted([*places, *more], key=lambda place: rank_order(place.rank)))
 
 
 _AS_RUN = (

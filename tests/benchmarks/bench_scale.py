@@ -104,6 +104,7 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
         file=file,
         rank=rank,
         identity=Identity(rank, ranks, "captured", None, groups=groups),
+        on_gpu=True,
         events=table,
         slots=empty_table(SLOTS),
         memory=empty_table(MEMORY),
@@ -115,7 +116,7 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
         warnings=(),
     )
     request = Request(file)
-    assert keep(any_place(), request, pack_tables(request, tables, look(file)))
+    assert keep(any_place(), request, pack_tables(request, [tables], look(file)))
 
 
 def made_up(rank: int, events: int) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         def fail(*_: Any, **__: Any) -> None:
             raise AssertionError("a trace was read")
 
-        monkeypatch.setattr("dpprof.trace.source.cache.read_rank", fail)
+        monkeypatch.setattr("dpprof.trace.source.cache.read_file", fail)
 
     return forbid
 

@@ -163,6 +163,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
             file=Path(f"rank{rank}.json"),
             rank=rank,
             identity=Identity(rank, ranks, "captured", None, groups=groups),
+            on_gpu=True,
             events=events.reset_index(drop=True),
             slots=empty_table(SLOTS),
             memory=empty_table(MEMORY),

@@ -204,13 +204,13 @@ def test_a_trace_that_changes_while_it_is_read_is_not_kept(
 ) -> None:
     from dpprof.trace.source import cache as stored
 
-    file, real = make_trace(tmp_path / "rank0.json", 0, 1), stored.read_rank
+    file, real = make_trace(tmp_path / "rank0.json", 0, 1), stored.read_file
 
     def read(*args: Any, **options: Any) -> Any:
         tables = real(*args, **options)
         file.write_bytes(file.read_bytes() + b" ")
         return tables
 
-    monkeypatch.setattr(stored, "read_rank", read)
+    monkeypatch.setattr(stored, "read_file", read)
     assert len(load_run(file).events) == 4
     assert entries() == []

@@ -25,6 +25,7 @@ from dpprof.tables.columns import (
 )
 from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
 from dpprof.tables.concat import concat_tables
+from dpprof.tables.devices import rank_of
 from dpprof.trace.match.agreement import match_sound
 from dpprof.trace.match.bare_order import number_by_order
 from dpprof.trace.match.batched_messages import taken_apart
@@ -63,6 +64,15 @@ def causal_tolerance(parts: Sequence[RankPart], clocks: pd.DataFrame) -> int:
     """By how much causality may be contradicted on the common clock without anything wrong."""
     tolerance = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
     return int(tolerance + 2 * max(0, clocks[RESIDUAL].max() if len(clocks) else 0))
+
+
+def shifted_as_ranks(further: Sequence[RankPart], clocks: pd.DataFrame) -> list[RankPart]:
+    """Parts of further devices, with the corrections of the ranks whose process drives them."""
+    shifted = []
+    for part in further:
+        own = clocks[clocks[RANK] == rank_of(part.rank)]
+        shifted.append(_shifted(part, own.assign(**{RANK: part.rank})) if len(own) else part)
+    return shifted
 
 
 def _share_a_clock(parts: Sequence[RankPart]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dpprof.runs.manifest import RankPlace, Source
-from dpprof.tables.devices import MOST_RANKS
+from dpprof.tables.devices import MOST_RANKS, device_row
 from dpprof.trace.activities.annotations import held_stages
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.rank.process_groups import ProcessGroup, listed_ranks
@@ -72,6 +72,16 @@ class Identity:
     numbered: bool = False  # the rank is neither in the trace nor called one in the file's name
     process_groups: tuple[ProcessGroup, ...] = ()
     stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
+    device_number: int | None = None  # whose rows these are, where the rank has several
+    is_first: bool = True  # of the rank's devices
+
+    @property
+    def row(self) -> int:
+        """The number of the row in every table: the rank, but for its further devices."""
+        assert self.rank is not None
+        if self.is_first or self.device_number is None:
+            return self.rank
+        return device_row(self.rank, self.device_number)
 
 
 def identify(trace: TraceColumns, file: Path) -> Identity:

@@ -56,7 +56,7 @@ def memory_table(
     return make_table(
         MEMORY,
         {
-            RANK: identity.rank,
+            RANK: identity.row,
             STEP: step,
             AT: at,
             ALLOCATED: allocated + before,

@@ -27,6 +27,7 @@ from dpprof.tables.columns import (
     empty_table,
 )
 from dpprof.tables.concat import concat_tables
+from dpprof.tables.devices import rank_order
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.activities.steps import OUTSIDE
 from dpprof.trace.activities.unknown_kernels import UnknownKernel
@@ -51,6 +52,7 @@ class RankPart:
     file: Path
     rank: int
     identity: Identity
+    on_gpu: bool
     communications: pd.DataFrame
     positions: npt.NDArray[np.intp]
     no_wait: npt.NDArray[np.bool_]
@@ -88,6 +90,7 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         file=tables.file,
         rank=tables.rank,
         identity=tables.identity,
+        on_gpu=tables.on_gpu,
         communications=events.iloc[positions].reset_index(drop=True),
         positions=positions,
         no_wait=tables.no_wait[positions],
@@ -137,8 +140,7 @@ class PartedEvents:
         part = self._parts.get(rank)
         if part is None:
             return empty_table(EVENTS)
-        end = self._end_of[rank]
-        matched = self._matched.iloc[end - len(part.positions) : end]
+        matched = self._matched_of(rank)
         return self._in_steps(_with_matched(part.load(), part.positions, matched))
 
     @property
@@ -163,6 +165,18 @@ class PartedEvents:
         """The same with everything in step 0."""
         parts = tuple(self._parts.values())
         return PartedEvents(parts, self._matched, one_step=True)
+
+    def beside(self, further: Sequence[RankPart]) -> PartedEvents:
+        """The same with more parts, of which nothing is matched; all in order of their ranks."""
+        own = [(part, self._matched_of(part.rank)) for part in self._parts.values()]
+        pairs = own + [(part, part.communications) for part in further]
+        pairs.sort(key=lambda pair: rank_order(pair[0].rank))
+        matched = concat_tables(EVENTS, [table for _, table in pairs])
+        return PartedEvents([part for part, _ in pairs], matched, one_step=self._one_step)
+
+    def _matched_of(self, rank: int) -> pd.DataFrame:
+        end = self._end_of[rank]
+        return self._matched.iloc[end - len(self._parts[rank].positions) : end]
 
     def _in_steps(self, events: pd.DataFrame) -> pd.DataFrame:
         if not self._one_step:

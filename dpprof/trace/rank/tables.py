@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +31,20 @@ from dpprof.trace.activities.launch_context import (
 from dpprof.trace.activities.steps import OUTSIDE, Marks, bracketed, find_marks
 from dpprof.trace.activities.unknown_kernels import UnknownKernel, unknown_kernels
 from dpprof.trace.rank.host_waits import wait_warning
-from dpprof.trace.rank.identity import Identity, identify
+from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
 from dpprof.trace.rank.messages import COUNTED, Reader, message_columns
 from dpprof.trace.rank.p2p_calls import with_messages
 from dpprof.trace.rank.process_groups import OwnGroups
 from dpprof.trace.rank.slots import slots_table
 from dpprof.trace.read.columns import Category, Codes, TraceColumns
-from dpprof.trace.read.parse import read_trace
 
 
 @dataclass(frozen=True)
 class RankTables:
     """The tables of one rank, READY not yet filled; `explained` is `Verdicts.explained`.
+
+    `rank` is the number of its row (`Identity.row`), `on_gpu` whether it holds device activities.
 
     `marked` are the steps that the trace marks: without any, everything is step 0. `no_wait`
     says which rows of `events` need not wait for peers even where they are collective, `counted`
@@ -54,6 +55,7 @@ class RankTables:
     file: Path
     rank: int
     identity: Identity
+    on_gpu: bool
     events: pd.DataFrame
     slots: pd.DataFrame
     memory: pd.DataFrame
@@ -67,46 +69,11 @@ class RankTables:
     unknown: tuple[UnknownKernel, ...] = ()
 
 
-def read_rank(
-    file: Path, rank: int | None, patterns: Sequence[KindRule] = (), *, given: bool = False
-) -> RankTables:
-    """Read one trace file; `rank` is used where neither the trace nor the file's name says one.
-
-    A rank that is `given` by the user counts before both.
-
-    Raises `DpprofError` that names the file where it cannot be read or no rank is known.
-    """
-    trace = read_trace(file)
-    identity = identify(trace, file)
-    if given and rank is not None:
-        return _read_given(trace, identity, file, (rank, patterns))
-    rank = identity.rank if identity.rank is not None else rank
-    if rank is None:
-        raise DpprofError(
-            f"{file}: neither the trace nor its name says which rank it is; name the files "
-            "rank0.json.gz, rank1.json.gz, ..., or give ranks: 0=FILE,1=FILE"
-        )
-    identity = replace(identity, rank=rank, numbered=identity.rank is None)
-    return make_tables(trace, identity, file, patterns)
-
-
-def _read_given(
-    trace: TraceColumns, identity: Identity, file: Path, given: tuple[int, Sequence[KindRule]]
-) -> RankTables:
-    rank, patterns = given
-    own, identity = identity.rank, replace(identity, rank=rank)
-    if own in (None, rank):
-        return make_tables(trace, identity, file, patterns)
-    tables = make_tables(trace, replace(identity, place=None), file, patterns)
-    warning = f"{file.name}: says that it is rank {own}; taken for rank {rank}, as given"
-    return replace(tables, warnings=(*tables.warnings, warning))
-
-
 def make_tables(
     trace: TraceColumns, identity: Identity, file: Path, patterns: Sequence[KindRule] = ()
 ) -> RankTables:
     """The tables of a parsed trace; `identity` must have a rank."""
-    rank = identity.rank
+    rank, row = identity.rank, identity.row
     assert rank is not None
     marks, activities = find_marks(trace), find_activities(trace)
     _refuse_empty_gpu(identity, activities, file)
@@ -115,7 +82,7 @@ def make_tables(
     verdicts = judge(trace, found, patterns)
     step = _steps_of(trace, activities, marks)
     values = _values(trace, activities, found, verdicts)
-    values |= {columns.RANK: rank, columns.STEP: step}
+    values |= {columns.RANK: row, columns.STEP: step}
     own = OwnGroups.of(rank, identity.process_groups)
     values |= message_columns(trace, found, verdicts, step, Reader(own, trace))
     values = with_messages(values, trace, activities, found, verdicts, own)
@@ -127,12 +94,13 @@ def make_tables(
     on_gpu = activities.on_gpu
     return RankTables(
         file=file,
-        rank=rank,
+        rank=row,
         identity=identity,
+        on_gpu=on_gpu,
         events=table,
         slots=slots,
         memory=memory_table(trace, on_gpu, marks, identity, on_host(slots, table)),
-        steps=marks.table(rank),
+        steps=marks.table(row),
         marked=tuple(sorted(marks.step.tolist())),
         no_wait=_low_latency(trace, found) | copies,
         counted=counted,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,11 +23,13 @@ from dpprof.trace.activities.unknown_kernels import UnknownKernel
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.rank_part import RankPart, make_part
-from dpprof.trace.rank.tables import RankTables, read_rank
+from dpprof.trace.rank.read_file import read_file
+from dpprof.trace.rank.tables import RankTables
 
 _TABLES = ("communications", "spans", "slots", "memory", "steps")
 _EVENTS, _EXPLAINED = "events", "explained"
 _POSITION, _NO_WAIT, _COUNTED = "position", "no_wait", "counted"
+_PARTS, _REST = "parts", "rest"
 _READER = ("trace", "evidence", "tables", "runs", "schedules", "store")
 
 
@@ -43,15 +45,16 @@ class Request:
     patterns: Sequence[KindRule] = ()
     given: bool = False
 
-    def read(self) -> RankTables:
-        """Read the trace; raises `DpprofError`."""
-        return read_rank(self.file, self.rank, self.patterns, given=self.given)
+    def read(self) -> list[RankTables]:
+        """Read the trace, one part per rank and device; raises `DpprofError`."""
+        return read_file(self.file, self.rank, self.patterns, given=self.given)
 
-    def key(self) -> str:
-        """The key of its entry: what is in the file, and how it is read. Raises OSError."""
+    def key(self, part: int = 0) -> str:
+        """The key of a part's entry: what is in the file, how it is read. Raises OSError."""
         named = rank_in_name(self.file) is not None and not self.given
         how = (self.file.name, None if named else self.rank, [repr(one) for one in self.patterns])
         about = f"{how!r} {'given ' if self.given else ''}{code_digest(*_READER)}".encode()
+        about += f" part {part}".encode() if part else b""
         return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
 
 
@@ -60,6 +63,7 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
 
     rank: int
     identity: Identity
+    on_gpu: bool
     count: int
     outside: int
     marked: tuple[int, ...]
@@ -68,15 +72,18 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[UnknownKernel, ...]
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A rank that was read, as an entry would hold it: `contents` are Parquet files.
-
-    `digest` is of the trace, `look` None where the trace changed while it was read.
-    """
+class PackedPart(NamedTuple):
+    """One rank, or one of its devices, as an entry would hold it: `contents` are Parquet files."""
 
     contents: Mapping[str, bytes]
     rest: Rest
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A trace that was read; `digest` is of its bytes, `look` None where it changed meanwhile."""
+
+    parts: tuple[PackedPart, ...]
     digest: int
     look: Look | None
 
@@ -88,8 +95,19 @@ def pack(request: Request) -> Packed:
     return pack_tables(request, tables, before)
 
 
-def pack_tables(request: Request, tables: RankTables, before: Look | None) -> Packed:
+def pack_tables(request: Request, tables: Sequence[RankTables], before: Look | None) -> Packed:
     """Pack the tables of a trace that looked like `before` when reading it began."""
+    parts = tuple(_pack_part(one) for one in tables)
+    try:
+        checksum = digest(request.file)
+    except OSError:
+        before, checksum = None, 0
+    after = look_at(request.file)
+    same = before is not None and after is not None and before.stamp == after.stamp
+    return Packed(parts, checksum, before if same else None)
+
+
+def _pack_part(tables: RankTables) -> PackedPart:
     part = make_part(tables)
     frames = {name: getattr(part, name) for name in _TABLES}
     frames["communications"] = part.communications.copy(deep=False)
@@ -98,53 +116,59 @@ def pack_tables(request: Request, tables: RankTables, before: Look | None) -> Pa
     frames["communications"][_COUNTED] = part.counted.astype(np.int8)
     frames |= {_EVENTS: tables.events, _EXPLAINED: tables.explained}
     rest = Rest(**{name: getattr(part, name) for name in Rest.__struct_fields__})
-    contents = {name: to_parquet(frame) for name, frame in frames.items()}
-    try:
-        checksum = digest(request.file)
-    except OSError:
-        before, checksum = None, 0
-    after = look_at(request.file)
-    same = before is not None and after is not None and before.stamp == after.stamp
-    return Packed(contents, rest, checksum, before if same else None)
+    return PackedPart({name: to_parquet(frame) for name, frame in frames.items()}, rest)
 
 
-def unpack(request: Request, packed: Packed) -> RankPart:
-    """The part of a packed rank; its events stay packed until they are asked for."""
-    tables = {name: from_parquet(packed.contents[name]) for name in _TABLES}
-    later = {name: _PackedTable(packed.contents[name]) for name in (_EVENTS, _EXPLAINED)}
-    return _part(request, tables, packed.rest, later)
+def unpack(request: Request, packed: Packed) -> list[RankPart]:
+    """The parts of a packed trace; their events stay packed until they are asked for."""
+    parts = []
+    for contents, rest in packed.parts:
+        tables = {name: from_parquet(contents[name]) for name in _TABLES}
+        later = {name: _PackedTable(contents[name]) for name in (_EVENTS, _EXPLAINED)}
+        parts.append(_part(request, tables, rest, later))
+    return parts
 
 
 def keep(place: Place, request: Request, packed: Packed) -> bool:
-    """Store a packed rank; False where its trace changed meanwhile. Raises OSError."""
+    """Store a packed trace; False where it changed meanwhile. Raises OSError."""
     if packed.look is None:
         return False
-    about = About(
-        source=str(request.file.absolute()),
-        digest=packed.digest,
-        stamps=[packed.look.stamp] if packed.look.settled else [],
-        files={},
-        rest=msgspec.to_builtins(packed.rest),
-    )
-    write_entry(place, request.key(), packed.contents, about)
+    for number, (contents, rest) in enumerate(packed.parts):
+        about = About(
+            source=str(request.file.absolute()),
+            digest=packed.digest,
+            stamps=[packed.look.stamp] if packed.look.settled else [],
+            files={},
+            rest={_PARTS: len(packed.parts), _REST: msgspec.to_builtins(rest)},
+        )
+        write_entry(place, request.key(number), contents, about)
     return True
 
 
-def find_part(place: Place, request: Request) -> RankPart | None:
-    """The part that is stored for this very content; None where none is, or it is damaged."""
+def find_parts(place: Place, request: Request) -> list[RankPart] | None:
+    """The parts that are stored for this very content; None where one is not, or is damaged."""
     try:
-        key = request.key()
-        entry = open_entry(place, key)
-        if entry is None or not _is_right(entry, request.file):
-            return None
-        tables = {name: entry.table(name) for name in _TABLES}
-        rest = msgspec.convert(entry.about.rest, Rest)
-        for name in (_EVENTS, _EXPLAINED):
-            entry.check(name)
-    except (OSError, Damaged, msgspec.ValidationError):
+        parts: list[RankPart] = []
+        count = 1
+        while len(parts) < count:
+            entry = open_entry(place, request.key(len(parts)))
+            if entry is None or not _is_right(entry, request.file):
+                return None
+            count = int(entry.about.rest[_PARTS])
+            parts.append(_stored(place, request, len(parts), entry))
+            entry.touch()
+    except (OSError, Damaged, msgspec.ValidationError, KeyError, TypeError, ValueError):
         return None
-    entry.touch()
-    later = {name: StoredTable(place, key, request, name) for name in (_EVENTS, _EXPLAINED)}
+    return parts
+
+
+def _stored(place: Place, request: Request, number: int, entry: Entry) -> RankPart:
+    tables = {name: entry.table(name) for name in _TABLES}
+    rest = msgspec.convert(entry.about.rest[_REST], Rest)
+    later = {}
+    for name in (_EVENTS, _EXPLAINED):
+        entry.check(name)
+        later[name] = StoredTable(place, request.key(number), request, name, number)
     return _part(request, tables, rest, later)
 
 
@@ -175,6 +199,7 @@ class StoredTable:
     key: str
     request: Request
     name: str
+    part: int = 0
 
     def __call__(self) -> pd.DataFrame:
         """The table."""
@@ -185,7 +210,7 @@ class StoredTable:
         packed = pack(self.request)
         with suppress(OSError):
             keep(self.place, self.request, packed)
-        return from_parquet(packed.contents[self.name])
+        return from_parquet(packed.parts[self.part].contents[self.name])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from dpprof.errors import DpprofError
 from dpprof.tables.columns import END, START
+from dpprof.tables.devices import rank_of
 from dpprof.trace.rank.rank_part import RankPart
+from dpprof.trace.rank.read_file import UNRANKED
 
 _NUMBERS = re.compile(r"(\d{1,6})")
 
@@ -30,6 +32,27 @@ def numbers_in_names(files: Sequence[Path]) -> list[int] | None:
     return numbers if sorted(numbers) == list(range(len(files))) else None
 
 
+def with_ranks(parts: Sequence[RankPart]) -> tuple[list[RankPart], list[str]]:
+    """The parts that have a rank, and a word on files without one that are no rank's.
+
+    A front end's trace holds host rows only, beside those of ranks that hold device activities.
+    Raises `DpprofError` for any other trace that nobody knows the rank of.
+    """
+    ranked = [part for part in parts if part.rank != UNRANKED]
+    without = [part for part in parts if part.rank == UNRANKED]
+    others = [part for part in without if part.on_gpu or not any(one.on_gpu for one in ranked)]
+    if others:
+        raise DpprofError(
+            f"{others[0].file}: neither the trace nor its name says which rank it is; name the "
+            "files rank0.json.gz, rank1.json.gz, ..., or give ranks: 0=FILE,1=FILE"
+        )
+    return ranked, [
+        f"{part.file.name}: holds host rows only and says no rank, as the trace of a front end "
+        "does beside those of its ranks: it is left out"
+        for part in without
+    ]
+
+
 def numbering_warnings(parts: Sequence[RankPart]) -> list[str]:
     """A word on ranks that only numbers in names tell.
 
@@ -37,7 +60,7 @@ def numbering_warnings(parts: Sequence[RankPart]) -> list[str]:
     steps.
     """
     numbered = [part for part in parts if part.identity.numbered]
-    if not numbered or len(parts) < 2:
+    if not numbered or len({part.file for part in parts}) < 2:
         return []
     if not have_time_in_common(parts):
         raise DpprofError(
@@ -47,7 +70,7 @@ def numbering_warnings(parts: Sequence[RankPart]) -> list[str]:
         )
     return [
         "the traces do not say which ranks they are: the numbers in the files' names, 0 to "
-        f"{len(parts) - 1}, are taken for the ranks"
+        f"{len({rank_of(part.rank) for part in parts}) - 1}, are taken for the ranks"
     ]
 
 

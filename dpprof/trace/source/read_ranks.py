@@ -10,13 +10,14 @@ from dpprof.errors import DpprofError
 from dpprof.runs.workers import may_fork, usable_cores
 from dpprof.store.place import Place, find_place
 from dpprof.store.tidy import evict
+from dpprof.tables.devices import rank_name, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.rank.rank_part import RankPart, make_part
 from dpprof.trace.source.cache import (
     Packed,
     Request,
     StoredTable,
-    find_part,
+    find_parts,
     keep,
     look_at,
     pack_tables,
@@ -25,7 +26,7 @@ from dpprof.trace.source.cache import (
 from dpprof.trace.source.dask_cluster import read_on_cluster
 from dpprof.trace.source.files import RunFiles
 from dpprof.trace.source.processes import Handed, read_in_processes
-from dpprof.trace.source.rank_numbers import numbering_warnings, numbers_in_names
+from dpprof.trace.source.rank_numbers import numbering_warnings, numbers_in_names, with_ranks
 
 Progress = Callable[[int, int], None]
 """Called with the number of ranks that are read, and of all ranks."""
@@ -54,10 +55,11 @@ HERE = Reading()
 def read_parts(
     files: RunFiles, patterns: Sequence[KindRule] = (), reading: Reading = HERE
 ) -> tuple[list[RankPart], list[str]]:
-    """The part of every trace, in rank order, and warnings; several big files in parallel.
+    """The parts of all traces, in rank order, and warnings; several big files in parallel.
 
-    A single file that says no rank is rank 0; several go by the one number in their names. Raises
-    `DpprofError` for two traces of one rank.
+    A part is a rank, or one of its devices. A single file that says no rank is rank 0; several go
+    by the one number in their names. Raises `DpprofError` for two traces of one rank, and for one
+    whose rank nobody says.
     """
     traces, given = files.traces, files.ranks is not None
     numbers: Sequence[int | None] | None = files.ranks
@@ -68,13 +70,14 @@ def read_parts(
         for trace, number in zip(traces, numbers or [None] * len(traces), strict=True)
     ]
     reader = _Reader(find_place(), reading)
-    parts: dict[int, RankPart] = {}
-    for number, part in reader.read(requests):
-        parts[number] = part
+    parts: dict[int, list[RankPart]] = {}
+    for number, found in reader.read(requests):
+        parts[number] = found
         if reading.progress is not None:
             reading.progress(len(parts), len(traces))
-    ranks = _in_rank_order([parts[number] for number in sorted(parts)])
-    return ranks, [*reader.warnings, *numbering_warnings(ranks)]
+    ranked, words = with_ranks([part for number in sorted(parts) for part in parts[number]])
+    ranks = _in_rank_order(ranked)
+    return ranks, [*reader.warnings, *words, *numbering_warnings(ranks)]
 
 
 class _Reader:
@@ -95,23 +98,24 @@ class _Reader:
             "be read again the next time; make room, or choose another folder (DPPROF_CACHE_DIR)"
         ]
 
-    def read(self, requests: Sequence[Request]) -> Iterator[tuple[int, RankPart]]:
-        """The part of each request, under its number, as it comes."""
-        missing, keys = {}, set()
+    def read(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[RankPart]]]:
+        """The parts of each request, under its number, as they come."""
+        missing: dict[int, Request] = {}
+        keys: set[str] = set()
         for number, request in enumerate(requests):
-            part = None if self._place is None else find_part(self._place, request)
-            if part is None:
+            parts = None if self._place is None else find_parts(self._place, request)
+            if parts is None:
                 missing[number] = request
             else:
-                keys.add(_key(part))
-                yield number, part
-        for number, part in self._read_missing(missing):
-            keys.add(_key(part))
-            yield number, part
+                keys.update(map(_key, parts))
+                yield number, parts
+        for number, parts in self._read_missing(missing):
+            keys.update(map(_key, parts))
+            yield number, parts
         if missing and self._place is not None:
             evict(self._place, keep=keys)
 
-    def _read_missing(self, missing: Mapping[int, Request]) -> Iterator[tuple[int, RankPart]]:
+    def _read_missing(self, missing: Mapping[int, Request]) -> Iterator[tuple[int, list[RankPart]]]:
         if missing and self._reading.scheduler is not None:
             for number, packed in read_on_cluster(self._reading.scheduler, missing):
                 yield number, self._keep(missing[number], packed)
@@ -124,33 +128,34 @@ class _Reader:
         for number, handed in read_in_processes(self._place, missing, processes):
             yield number, self._received(missing[number], handed)
 
-    def _received(self, request: Request, handed: Handed) -> RankPart:
+    def _received(self, request: Request, handed: Handed) -> list[RankPart]:
         if handed.packed is not None:
             self._problem = self._problem or handed.problem
             return unpack(request, handed.packed)
         assert self._place is not None
-        part = find_part(self._place, request)
-        return self._read_here(request) if part is None else part
+        parts = find_parts(self._place, request)
+        return self._read_here(request) if parts is None else parts
 
-    def _read_here(self, request: Request) -> RankPart:
+    def _read_here(self, request: Request) -> list[RankPart]:
         before = look_at(request.file)
         tables = request.read()
-        holds = self._held + len(tables.events) <= _HELD_EVENTS
-        self._held += len(tables.events) if holds else 0
+        count = sum(len(one.events) for one in tables)
+        holds = self._held + count <= _HELD_EVENTS
+        self._held += count if holds else 0
         if self._place is None and holds:
-            return make_part(tables)
-        part = self._keep(request, pack_tables(request, tables, before))
-        return make_part(tables) if holds else part
+            return [make_part(one) for one in tables]
+        parts = self._keep(request, pack_tables(request, tables, before))
+        return [make_part(one) for one in tables] if holds else parts
 
-    def _keep(self, request: Request, packed: Packed) -> RankPart:
-        """The part as stored; else its events stay in memory, packed."""
-        part = None
+    def _keep(self, request: Request, packed: Packed) -> list[RankPart]:
+        """The parts as stored; else their events stay in memory, packed."""
+        parts = None
         try:
             if self._place is not None and keep(self._place, request, packed):
-                part = find_part(self._place, request)
+                parts = find_parts(self._place, request)
         except OSError as error:
             self._problem = self._problem or error.strerror or str(error)
-        return unpack(request, packed) if part is None else part
+        return unpack(request, packed) if parts is None else parts
 
 
 def _worth_processes(requests: Iterable[Request]) -> bool:
@@ -167,8 +172,9 @@ def _in_rank_order(ranks: Sequence[RankPart]) -> list[RankPart]:
     for one in ranks:
         if one.rank in seen:
             raise DpprofError(
-                f"{seen[one.rank]} and {one.file}: both hold rank {one.rank}; give one trace per "
-                "rank, of one run; where the traces are wrong in that, give ranks: 0=FILE,1=FILE"
+                f"{seen[one.rank]} and {one.file}: both hold {rank_name(one.rank)}; give one trace "
+                "per rank, of one run; where the traces are wrong in that, give ranks: "
+                "0=FILE,1=FILE"
             )
         seen[one.rank] = one.file
-    return sorted(ranks, key=lambda one: one.rank)
+    return sorted(ranks, key=lambda one: rank_order(one.rank))

@@ -1,0 +1,83 @@
+"""One trace file to the tables of the ranks, and devices of ranks, that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dpprof.errors import DpprofError
+from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.rank.identity import Identity, identify
+from dpprof.trace.rank.tables import RankTables, make_tables
+from dpprof.trace.read.columns import TraceColumns
+from dpprof.trace.read.parse import read_trace
+from dpprof.trace.read.split import Share, split_trace
+from dpprof.trace.read.writers import refuse_foreign
+
+UNRANKED = -1
+"""The rank of a trace that does not say one, as long as nobody else has."""
+
+
+def read_file(
+    file: Path, rank: int | None, patterns: Sequence[KindRule] = (), *, given: bool = False
+) -> list[RankTables]:
+    """Read one trace file; `rank` is used where neither the trace nor the file's name says one.
+
+    A rank that is `given` by the user counts before both. Where no rank is known, it is
+    `UNRANKED`. Raises `DpprofError` that names the file where it cannot be read, was written by
+    another profiler, or holds several ranks that cannot be told apart.
+    """
+    trace = read_trace(file)
+    refuse_foreign(trace, file)
+    shares = split_trace(trace, file)
+    if given and shares[0].process is not None:
+        raise DpprofError(
+            f"{file}: several ranks are merged into one file, which cannot be given as rank "
+            f"{rank}; give the file alone, or each rank's own trace"
+        )
+    tables = [
+        _with_words(_read_share(share, file, (rank, given), patterns), share.words, file)
+        for share in shares
+    ]
+    return [_with_words(tables[0], _merged_words(shares), file), *tables[1:]]
+
+
+def _merged_words(shares: Sequence[Share]) -> list[str]:
+    processes = {one.process.rank: one.process for one in shares if one.process is not None}
+    if not processes:
+        return []
+    shown = ", ".join(f"{one.name} is rank {rank}" for rank, one in list(processes.items())[:8])
+    words = f"{len(processes)} ranks are merged into this file, and are taken apart: {shown}"
+    words += ", ..." if len(processes) > 8 else ""
+    if any(one.is_guess for one in processes.values()):
+        words += "; nothing in it says which ranks they are: their order is taken for it"
+    return [words]
+
+
+def _read_share(
+    share: Share, file: Path, asked: tuple[int | None, bool], patterns: Sequence[KindRule]
+) -> RankTables:
+    identity = _identify(share.trace, file, share)
+    own, (rank, given) = identity.rank, asked
+    if given and rank is not None and own not in (None, rank):
+        identity = replace(identity, rank=rank, place=None)
+        tables = make_tables(share.trace, identity, file, patterns)
+        warning = f"{file.name}: says that it is rank {own}; taken for rank {rank}, as given"
+        return replace(tables, warnings=(*tables.warnings, warning))
+    if own is None:
+        known = UNRANKED if rank is None else rank
+        identity = replace(identity, rank=known, numbered=not given)
+    return make_tables(share.trace, identity, file, patterns)
+
+
+def _identify(trace: TraceColumns, file: Path, share: Share) -> Identity:
+    identity = identify(trace, file)
+    if share.process is not None:
+        identity = replace(identity, rank=share.process.rank, place=None)
+    return replace(identity, device_number=share.device, is_first=share.is_first)
+
+
+def _with_words(tables: RankTables, words: Sequence[str], file: Path) -> RankTables:
+    said = [f"{file.name}: {word}" for word in words]
+    return replace(tables, warnings=(*said, *tables.warnings))

@@ -1,0 +1,180 @@
+"""One trace to one part per rank and device: merged ranks apart, and the devices of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dpprof.tables.devices import MOST_DEVICES
+from dpprof.trace.read.columns import (
+    DEVICE_CATEGORIES,
+    Category,
+    Codes,
+    Mask,
+    MemoryColumns,
+    Rows,
+    TraceColumns,
+)
+from dpprof.trace.read.processes import Process, find_processes
+
+_HOST = 0  # the device type of host memory
+_PER_ROW = tuple(
+    field.name
+    for field in fields(TraceColumns)
+    if field.type.startswith(("Codes", "Nanos", "npt."))
+)
+
+
+class Share(NamedTuple):
+    """What one rank did on one device.
+
+    `process` is None where the file holds one rank; `device` None where the rank has one device,
+    and `is_first` says which of several stands for the rank. `words` are what there is to say.
+    """
+
+    trace: TraceColumns
+    process: Process | None = None
+    device: int | None = None
+    is_first: bool = True
+    words: tuple[str, ...] = ()
+
+
+def split_trace(trace: TraceColumns, file: Path) -> list[Share]:
+    """The shares of a trace, by rank, the first device of each before the others.
+
+    Most traces are one rank's on one device and come back as they are. Raises `DpprofError` where
+    ranks were merged and cannot be told apart.
+    """
+    processes = find_processes(trace, file)
+    if not processes:
+        return _by_device(trace)
+    return [
+        share._replace(process=process)
+        for process in processes
+        for share in _by_device(_of_process(trace, process))
+    ]
+
+
+def _of_process(trace: TraceColumns, process: Process) -> TraceColumns:
+    """Its rows, with the names and collectives that they use; nothing tells whose memory it is."""
+    part = _with_rows(trace, np.append(process.threads, False)[trace.thread])
+    name, names = _compacted(part.name, trace.names)
+    collective, collectives = _compacted(part.collective, trace.collectives)
+    distributed = trace.distributed
+    if isinstance(distributed, Mapping):
+        distributed = {key: value for key, value in distributed.items() if key != "rank"}
+    return replace(
+        part,
+        name=name,
+        names=names,
+        collective=collective,
+        collectives=collectives,
+        memory=_memory_where(trace.memory, np.zeros(len(trace.memory.at_ns), dtype=bool)),
+        distributed=distributed,
+        dpprof=None,
+    )
+
+
+def _compacted(codes: Codes, values: tuple[Any, ...]) -> tuple[Codes, tuple[Any, ...]]:
+    used, code = np.unique(codes, return_inverse=True)
+    none = int(len(used) > 0 and used[0] < 0)
+    kept = tuple(values[one] for one in used[none:].tolist())
+    return (code - none).astype(np.int32), kept
+
+
+def _with_rows(trace: TraceColumns, keep: Mask) -> TraceColumns:
+    return replace(trace, **{name: getattr(trace, name)[keep] for name in _PER_ROW})
+
+
+def _memory_where(memory: MemoryColumns, keep: Mask) -> MemoryColumns:
+    return MemoryColumns(
+        **{field.name: getattr(memory, field.name)[keep] for field in fields(MemoryColumns)}
+    )
+
+
+def _by_device(trace: TraceColumns) -> list[Share]:
+    work = trace.rows(*DEVICE_CATEGORIES)
+    kernels = trace.rows(Category.KERNEL)
+    driven = _devices(trace.device[kernels if len(kernels) else work])
+    if len(driven) < 2:
+        return [_on_one(trace, work, driven)]
+    first = _first(trace, kernels, driven)
+    order = [first, *(device for device in driven if device != first)]
+    listed = ", ".join(map(str, sorted(order)))
+    words = [f"one process drives {len(order)} devices ({listed}): each is a row of its own"]
+    unknown = int((~np.isin(trace.device[work], driven)).sum())
+    if unknown:
+        words.append(
+            f"{unknown} device activities do not say on which of the devices {listed} they ran, or "
+            "are copies on a device that computes nothing: they are left out"
+        )
+    return [
+        Share(
+            _on_device(trace, device),
+            device=device,
+            is_first=device == first,
+            words=tuple(words) if device == first else (),
+        )
+        for device in order
+    ]
+
+
+def _devices(device: Codes) -> list[int]:
+    found = np.unique(device)
+    return [int(one) for one in found if 0 <= one < MOST_DEVICES]
+
+
+def _first(trace: TraceColumns, kernels: Rows, driven: list[int]) -> int:
+    """The device that communicates with other ranks, by what Kineto says, else by names."""
+    named = np.array(["nccl" in name.lower() for name in trace.names], dtype=bool)
+    said = trace.collective[kernels] >= 0
+    called = np.append(named, False)[trace.name[kernels]]
+    for talks in (said, called):
+        counts = [int((talks & (trace.device[kernels] == device)).sum()) for device in driven]
+        if any(counts):
+            return driven[int(np.argmax(counts))]
+    return driven[0]
+
+
+def _on_one(trace: TraceColumns, work: Rows, driven: list[int]) -> Share:
+    """The trace, without copies on devices that compute nothing and without others' memory."""
+    words = []
+    device = driven[0] if driven else -1
+    elsewhere = work[~np.isin(trace.device[work], [device, -1])] if driven else work[:0]
+    if len(elsewhere):
+        others = ", ".join(map(str, _devices(trace.device[elsewhere])))
+        words.append(
+            f"{len(elsewhere)} copies on device {others}, where no kernel ran, are left out: the "
+            f"figures are of device {device}"
+        )
+        keep = np.ones(len(trace.category), dtype=bool)
+        keep[elsewhere] = False
+        trace = _with_rows(trace, keep)
+    memory = trace.memory
+    known = _devices(memory.device[memory.device_type != _HOST])
+    if driven and len(known) > 1:
+        trace = replace(trace, memory=_memory_where(memory, _of_device(memory, device)))
+        others = ", ".join(str(one) for one in known if one != device)
+        words.append(
+            f"the memory is that of device {device}, where the kernels ran; that of device "
+            f"{others} is left out"
+            if device in known
+            else f"memory events are of the devices {others}, and none of device {device}, where "
+            "the kernels ran: memory is n/a"
+        )
+    return Share(trace, words=tuple(words))
+
+
+def _on_device(trace: TraceColumns, device: int) -> TraceColumns:
+    keep = ~np.isin(trace.category, DEVICE_CATEGORIES) | (trace.device == device)
+    memory = _memory_where(trace.memory, _of_device(trace.memory, device))
+    return replace(_with_rows(trace, keep), memory=memory)
+
+
+def _of_device(memory: MemoryColumns, device: int) -> Mask:
+    own: Mask = (memory.device_type == _HOST) | (memory.device == device)
+    return own
