@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint browser docs golden screenshots clean
+.PHONY: demo test lint browser docs golden pretended-gpu screenshots clean
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -37,6 +37,17 @@ docs: $(STAMP)
 # Unchanged runs pass against the committed baselines, planted regressions fail: two minutes.
 gate: $(STAMP)
 	$(BIN)/python .ci/gate/self_gate.py
+
+# The CUDA path on a GPU that is pretended (tests/pretended_gpu/README.md): torch for CUDA, 5 GB.
+PYTHON_CUDA ?= python3.12
+pretended-gpu: $(STAMP) .venv-cuda/.installed
+	$(BIN)/pytest tests/pretended_gpu
+
+.venv-cuda/.installed:
+	$(PYTHON_CUDA) -m venv .venv-cuda
+	.venv-cuda/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 numpy msgspec \
+		click rich pandas pyarrow
+	@touch $@
 
 # Make the sample runs in traces/ anew, with their golden metrics.
 golden: $(STAMP)

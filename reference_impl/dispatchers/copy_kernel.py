@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import triton
 import triton.language as tl
@@ -17,9 +17,9 @@ WARPS = 32
 
 
 @triton.jit
-def _copy_kernel(
-    to: Any, to_row: Any, source: Any, source_row: Any, width: Any, count: Any, BLOCK: tl.constexpr
-) -> None:
+def _copy_kernel(  # type: ignore[no-untyped-def]
+    to, to_row, source, source_row, width, count, BLOCK: tl.constexpr
+):
     """Copy `count` values between rows of `width`; every program each `num_programs`-th block.
 
     At which row the two begin is read on the device.
@@ -36,9 +36,9 @@ def _copy_kernel(
 
 
 @triton.jit
-def _paced_copy(
-    to: Any, source: Any, count: Any, ns_per_block: Any, BLOCK: tl.constexpr, PACED: tl.constexpr
-) -> None:
+def _paced_copy(  # type: ignore[no-untyped-def]
+    to, source, count, ns_per_block, BLOCK: tl.constexpr, PACED: tl.constexpr
+):
     """As `_copy_kernel`, with every block done no earlier than `ns_per_block` after the last."""
     start = tl.program_id(0).to(tl.int64) * BLOCK
     stride = tl.num_programs(0).to(tl.int64) * BLOCK

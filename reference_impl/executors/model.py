@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from dpprof.reference.executors.expert_parallel import make_exchanger
+from dpprof.reference.dispatchers.contract import Dispatcher
+from dpprof.reference.executors.expert_parallel import Exchanger, make_exchanger
 from dpprof.reference.executors.gradient_reduction import reduce_gradients, reduce_load, reduce_loss
 from dpprof.reference.executors.model_chunk import COMPONENTS, ChunkPass
 from dpprof.reference.executors.optimizer_step import make_optimizers
@@ -190,6 +192,15 @@ class ModelExecutor:
     def own_loss(self) -> float:
         """This rank's share of the step's loss: the shares of all ranks add up to it."""
         return float(self._loss.item())
+
+    @property
+    def exchanger(self) -> Exchanger:
+        """What carries rows to the experts and back."""
+        return self._exchanger
+
+    def exchange_by(self, dispatcher: Dispatcher) -> None:
+        """Have another dispatcher carry the rows of the micro-batches that begin from now on."""
+        self._exchanger = replace(self._exchanger, dispatcher=dispatcher)
 
     def parameters(self) -> dict[str, torch.Tensor]:
         """This rank's parameters by name (`.grad` holds the gradient), both directions' stages.

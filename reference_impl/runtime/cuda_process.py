@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from dpprof.errors import DpprofError
 
-TIMEOUT = "DPPROF_COLLECTIVE_TIMEOUT"
+TIMEOUT = "REFERENCE_COLLECTIVE_TIMEOUT"
 """Environment variable: seconds that a collective or message may take before its rank gives up."""
 
 _CONNECTIONS = "CUDA_DEVICE_MAX_CONNECTIONS"

@@ -8,6 +8,7 @@ product takes up to twice as long (pytorch issue 143988). Told to take fewer, th
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ def _tell_cublas(multiprocessors: int) -> None:
     """``cublasSetSmCountTarget`` on torch's handle; 0 means all."""
     name = f"libcublas.so.{str(torch.version.cuda).partition('.')[0]}"
     try:
-        set_target = ctypes.CDLL(name).cublasSetSmCountTarget
+        set_target = _function(name, "cublasSetSmCountTarget")
     except (OSError, AttributeError) as error:
         raise DpprofError(
             f"{name} cannot be told how many multiprocessors to use ({error}); "
@@ -43,3 +44,11 @@ def _tell_cublas(multiprocessors: int) -> None:
     code = set_target(ctypes.c_void_p(torch.cuda.current_blas_handle()), multiprocessors)
     if code:
         raise DpprofError(f"cublasSetSmCountTarget failed ({code}); use --set sm_limits=none")
+
+
+def _function(library: str, name: str) -> Any:
+    """What the process calls by that name, else the library's own."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except AttributeError:
+        return getattr(ctypes.CDLL(library), name)

@@ -59,7 +59,7 @@ class Runtime:
         slots = self._schedule.ranks[self._mesh.pp_rank]
         self._channels.prepare(slots[0])
         for slot, following in zip(slots, (*slots[1:], ()), strict=True):
-            self._run_slot(slot, following)
+            self.run_slot(slot, following)
         self._channels.end_step()
         return self._executor.end_step()
 
@@ -69,7 +69,8 @@ class Runtime:
         for lane in self._lanes.values():
             lane.close()
 
-    def _run_slot(self, slot: Slot, following: Slot) -> None:
+    def run_slot(self, slot: Slot, following: Slot) -> None:
+        """Run one slot; what `following` needs from others may arrive under it."""
         received = {action: self._input(action) for action in slot if action in self._needs_input}
         begun = self._lanes[Lane.COMPUTE].submit(nullcontext, _nothing)
         self._channels.prepare(following, (begun,))

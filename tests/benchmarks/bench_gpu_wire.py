@@ -1,0 +1,289 @@
+"""Overlapped pairs of one GPU under wires that cost what a link costs, without a profiler.
+
+    python tests/benchmarks/bench_gpu_wire.py [--model NAME] [--seconds 110] [--json FILE]
+
+One rank runs DualPipeV; its all-to-all has no peer, so the wire is emulated (bytes moved by N
+multiprocessors at R GB/s), a loop through the host's memory by copy engines, or the copy inside
+the card that NCCL makes of an exchange with itself. For each wire:
+
+- ``pair_over_stay``: an overlapped pair over the same pair with rows that stay where they are
+- ``effective_hidden``: 1 - (what the wire adds to the pair) / (what its exchanges take alone)
+- ``pair_over_apart``: the pair over its forward and backward run one after the other, same wire
+- ``loss``: the same for all, or something is wrong
+
+Whatever an exchange costs the computing beside it counts as exposed, whatever the spans of kernels
+say. Each result is written as it is there; what does not fit into the seconds is left out, in the
+order of its value. The last lines say what torch.profiler adds to a pair, and which predictions
+of `docs/reference.md` held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from math import isclose
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from dpprof.reference.dispatchers.contract import Dispatcher, ExchangePlace
+from dpprof.reference.dispatchers.loopback import make_loopback
+from dpprof.reference.executors.model import ModelExecutor
+from dpprof.reference.model.config import ModelConfig
+from dpprof.reference.model.presets import preset, with_sizes
+from dpprof.reference.runtime.channels import Channels, ProcessGroupWire
+from dpprof.reference.runtime.cuda_process import prepare_cuda
+from dpprof.reference.runtime.lanes import make_lane
+from dpprof.reference.runtime.mesh import Groups, Mesh, make_groups
+from dpprof.reference.runtime.multiprocessors import leave_multiprocessors
+from dpprof.reference.runtime.runtime import Runtime
+from dpprof.schedules.actions import Slot
+from dpprof.schedules.components import component_program
+from dpprof.schedules.registry import make_schedule
+from dpprof.schedules.schedule import Schedule
+
+EXCHANGES = 4
+"""Of a layer in a pair: dispatch and combine of the forward, and of the backward."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wire, and how many multiprocessors products leave it."""
+
+    wire: str
+    sms: int = 8
+    rate: float = 160.0
+    left: int = 0
+
+    def config(self, config: ModelConfig) -> ModelConfig:
+        """The configuration that says so."""
+        return replace(config, wire=self.wire, communication_sms=self.sms, wire_rate=self.rate)
+
+
+STAY = Case("stay")
+CASES = (
+    STAY,
+    Case("paced"),
+    Case("paced", 8, 50.0),
+    Case("paced", 20),
+    Case("stay", left=20),
+    Case("paced", 20, left=20),
+    Case("self-copy"),
+    Case("engines"),
+    Case("paced", 4),
+    Case("paced", 16),
+    Case("paced", 24),
+    Case("stay", left=8),
+    Case("paced", 8, left=8),
+)
+"""In the order of their value: the headline first."""
+
+EXPECTED = (
+    ("8 multiprocessors at 160 GB/s", Case("paced"), 0.94),
+    ("20 multiprocessors, limits", Case("paced", 20, left=20), 0.83),
+    ("8 multiprocessors at 50 GB/s", Case("paced", 8, 50.0), 0.97),
+)
+"""Effective hidden shares that were predicted before any GPU was at hand."""
+
+
+class Bench:
+    """One rank's model, its pairs and the same actions one after the other."""
+
+    def __init__(self, config: ModelConfig, micro_batches: int) -> None:
+        self.config = config
+        self._device = torch.device("cuda", torch.cuda.current_device())
+        self._schedule = make_schedule("dualpipev", 1, micro_batches)
+        mesh = Mesh(1, 1, 0)
+        self._groups = make_groups(
+            mesh, self._schedule, "nccl", config.communication_sms, loop=True
+        )
+        plain = replace(config, wire="self-copy")
+        self.executor = ModelExecutor(plain, self._schedule, mesh, self._groups, self._device)
+        self._self_copy = self.executor.exchanger.dispatcher
+        self.pairs = self._runtime(self._schedule, mesh, self._groups)
+        self.apart = self._runtime(one_by_one(self._schedule), mesh, self._groups)
+
+    def use(self, case: Case) -> None:
+        """Have rows go over the wire of `case`."""
+        leave_multiprocessors(case.left, self._device)
+        self.executor.exchange_by(self._dispatcher(case))
+
+    def alone_ms(self, repeats: int = 5) -> float:
+        """Milliseconds of one exchange with nothing beside it."""
+        config = self.config
+        rows = torch.randn(config.rows_sent, config.hidden, device=self._device)
+        rows = rows.to(self.executor.message.dtype)
+        exchanger = self.executor.exchanger
+        assert exchanger.known is not None
+        exchanger.dispatcher.send(rows, exchanger.known)
+        with Span() as span:
+            for _ in range(repeats):
+                exchanger.dispatcher.send(rows, exchanger.known)
+        return span.milliseconds() / repeats
+
+    def step(self, runtime: Runtime, schedule: Schedule) -> tuple[list[tuple[Slot, float]], float]:
+        """Each slot with its milliseconds, and the loss; parameters stay as they are."""
+        slots = schedule.ranks[0]
+        self.executor.begin_step(0)
+        spans = []
+        for slot, following in zip(slots, (*slots[1:], ()), strict=True):
+            with Span() as span:
+                runtime.run_slot(slot, following)
+            spans.append(span)
+        torch.cuda.synchronize()
+        times = [span.milliseconds() for span in spans]
+        return list(zip(slots, times, strict=True)), self.executor.own_loss
+
+    def pair_ms(self) -> tuple[float, float]:
+        """The median pair, and the loss."""
+        times, loss = self.step(self.pairs, self._schedule)
+        return median(ms for slot, ms in times if len(slot) == 2), loss
+
+    def apart_ms(self) -> float:
+        """The median of what were pairs, their two actions one after the other."""
+        actions = [slot for slot in self._schedule.ranks[0] if len(slot) == 2]
+        times, _ = self.step(self.apart, one_by_one(self._schedule))
+        own = {slot[0]: ms for slot, ms in times}
+        return median(sum(own[action] for action in pair) for pair in actions)
+
+    def _dispatcher(self, case: Case) -> Dispatcher:
+        if case.wire == "self-copy":
+            return self._self_copy
+        config, dtype = self.config, self.executor.message.dtype
+        place = ExchangePlace(
+            self._groups.ep, config.rows_sent, config.hidden, dtype, self._device, case.sms
+        )
+        return make_loopback(case.wire, place, case.rate)
+
+    def _runtime(self, schedule: Schedule, mesh: Mesh, groups: Groups) -> Runtime:
+        lane = partial(make_lane, self._device)
+        wire = ProcessGroupWire(self.executor.message, self._device, groups)
+        channels = Channels(schedule, mesh, wire, lane)
+        program = partial(component_program, layers=self.executor.layers)
+        return Runtime(schedule, mesh, self.executor, channels, lane, program)
+
+
+class Span:
+    """Time on the current stream, by its own clock."""
+
+    def __enter__(self) -> Span:
+        self._start, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self._start.record()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.record()
+
+    def milliseconds(self) -> float:
+        """To be asked when the stream may be waited for."""
+        self._end.synchronize()
+        return float(self._start.elapsed_time(self._end))
+
+
+def one_by_one(schedule: Schedule) -> Schedule:
+    """The same actions with none overlapped: each pair's forward, then its backward."""
+    ranks = tuple(tuple((action,) for slot in slots for action in slot) for slots in schedule.ranks)
+    return replace(schedule, ranks=ranks)
+
+
+def measure(bench: Bench, case: Case, stay_ms: float | None) -> dict[str, Any]:
+    """The figures of one case; `stay_ms` is a pair's time with rows that stay."""
+    bench.use(case)
+    bench.pair_ms()
+    alone, (pair, loss), apart = bench.alone_ms(), bench.pair_ms(), bench.apart_ms()
+    words = case.config(bench.config).wire_words
+    limit = f"; products leave {case.left} multiprocessors" if case.left else ""
+    figures: dict[str, Any] = {"wire": words + limit, "loss": loss}
+    figures |= {"pair_ms": pair, "exchange_alone_ms": alone, "pair_over_apart": pair / apart}
+    if stay_ms is not None and case.wire != "stay":
+        whole = EXCHANGES * bench.executor.layers * alone
+        figures["pair_over_stay"] = pair / stay_ms
+        figures["effective_hidden"] = 1 - (pair - stay_ms) / whole
+    return figures
+
+
+def profiled_ms(bench: Bench) -> float:
+    """A pair under torch.profiler, as a capture sets it."""
+    from torch.profiler import ProfilerActivity, profile
+
+    bench.use(STAY)
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], profile_memory=True):
+        bench.pair_ms()
+        return bench.pair_ms()[0]
+
+
+def all_figures(bench: Bench, until: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and figures of one case after the other, as long as there is time."""
+    stay: dict[int, float] = {}
+    slowest = 0.0
+    for case in CASES:
+        begun = time.monotonic()
+        if begun + slowest > until:
+            return
+        try:
+            figures = measure(bench, case, stay.get(case.left))
+        except (RuntimeError, ValueError) as error:  # one wire must not cost the others theirs
+            figures = {"error": str(error)[:400]}
+        if case.wire == "stay" and "pair_ms" in figures:
+            stay[case.left] = figures["pair_ms"]
+        slowest = max(slowest, time.monotonic() - begun)
+        yield str(case), figures
+    if time.monotonic() + slowest < until and 0 in stay:
+        yield "profiler", {"pair_over_unprofiled": profiled_ms(bench) / stay[0]}
+
+
+def verdicts(results: dict[str, dict[str, Any]]) -> list[str]:
+    """Which predictions held, and whether all losses are the same."""
+    lines = []
+    for words, case, share in EXPECTED:
+        found = results.get(str(case), {}).get("effective_hidden")
+        text = "not measured" if found is None else f"{found:.1%}"
+        lines.append(f"predicted hidden {share:.0%} ({words}): {text}")
+    losses = [figures["loss"] for figures in results.values() if "loss" in figures]
+    same = all(isclose(loss, losses[0], rel_tol=1e-4, abs_tol=1e-9) for loss in losses)
+    lines.append(f"losses: {'equal' if same else losses}")
+    return lines
+
+
+def main() -> None:
+    """Measure, write each result as it comes, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="deepseek-v3-layer")
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--micro-batches", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=110)
+    parser.add_argument("--set", action="append", default=[], dest="sizes")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    until = time.monotonic() + options.seconds
+    prepare_cuda()
+    os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
+    torch.cuda.set_device(0)
+    results: dict[str, Any] = {"device": torch.cuda.get_device_name()}
+    with tempfile.TemporaryDirectory() as folder:
+        dist.init_process_group("nccl", f"file://{folder}/store", rank=0, world_size=1)
+        config = replace(preset(options.model), layers=options.layers, optimizer="none")
+        gc.disable()
+        for name, figures in all_figures(
+            Bench(with_sizes(config, options.sizes), options.micro_batches), until
+        ):
+            results[name] = figures
+            print(name, figures, flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(results, indent=1) + "\n")
+        dist.destroy_process_group()
+    print("\n".join(verdicts({k: v for k, v in results.items() if isinstance(v, dict)})))
+
+
+if __name__ == "__main__":
+    main()
