@@ -58,6 +58,10 @@ OPTIONS = {
         ),
         *("--scheduler", "--format", "--output", "--force"),
     },
+    "plan": {
+        *("--costs", "--ranks", "--memory", "--pp", "--vpp", "--micro-batches", "--schedule"),
+        *("--layers", "--rows", "--format", "--output", "--force"),
+    },
     "profile": {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--num-steps"),
         *("--warmup", "--model", "--layers", "--seed", "--inject", "--dp", "--set"),

@@ -44,15 +44,26 @@ def has_compiled() -> bool:
     return _compiled is not None
 
 
+def evaluate(problem: Problem, orders: Orders) -> int:
+    """The length of the step in ns, exactly; `NEVER` where ranks wait for each other."""
+    return _run(problem, Annealed(orders, orders, 1), Cooling(0, 1.0, 1.0), True, 0).value_ns
+
+
 def anneal(problem: Problem, at: Annealed, cooling: Cooling, *, compiled: bool = True) -> Annealed:
     """Make `cooling.steps` moves from where it stands; both cores give the same.
 
     The value is the step in ns plus `MEAN_PERMILLE` of the mean end of the ranks; `NEVER` where
     the order to start with cannot run, which is then left alone.
     """
+    return _run(problem, at, cooling, compiled, MEAN_PERMILLE)
+
+
+def _run(
+    problem: Problem, at: Annealed, cooling: Cooling, compiled: bool, mean_permille: int
+) -> Annealed:
     current, best = _pack(at.current, problem), _pack(at.best, problem)
     state = np.array([at.seed, 0, 0], np.int64)
-    sizes = (problem.ranks, problem.directions, problem.micro_batches, problem.edges, MEAN_PERMILLE)
+    sizes = (problem.ranks, problem.directions, problem.micro_batches, problem.edges, mean_permille)
     run = _compiled.anneal if compiled and _compiled is not None else anneal_python.anneal
     run(
         np.array(sizes, np.int32),

@@ -8,16 +8,14 @@ import numpy as np
 
 from dpprof.costs.profile import CostProfile
 from dpprof.errors import DpprofError
-from dpprof.plan.candidate import Candidate, candidate, known_candidates
-from dpprof.schedules.actions import Slot, slot_operation
 from dpprof.schedules.check import check_schedule
 from dpprof.schedules.registry import make_schedule
 from dpprof.schedules.schedule import Schedule
 from dpprof.search.bound import lower_bound
+from dpprof.search.candidate import Candidate, candidate, known_candidates
 from dpprof.search.problem import (
     MOST_DIRECTIONS,
     Array,
-    Length,
     Problem,
     make_problem,
     orders_of,
@@ -25,11 +23,10 @@ from dpprof.search.problem import (
 )
 from dpprof.search.repeat import repeat_steady
 from dpprof.search.rounds import Budget, Progress, improve
+from dpprof.search.slot_length import slot_lengths
 from dpprof.simulate.activations import static_bytes
-from dpprof.simulate.timing import Timing, timing_from_profile
+from dpprof.simulate.timing import timing_from_profile
 
-FORBIDDEN_NS = 10**15
-"""Length of an operation that the costs do not know: 11 days, which no order is better with."""
 _SHORT_SHARE = 0.6
 _MORE_MEMORY_SHARE = 0.15
 _LEAST_SECONDS_FOR_MORE = 5.0
@@ -228,15 +225,3 @@ class _Search:
 
 def _step_ns(one: Candidate) -> int:
     return one.step_ns
-
-
-def slot_lengths(timing: Timing) -> Length:
-    """What each slot takes; what the costs do not know takes `FORBIDDEN_NS`."""
-
-    def length(pp_rank: int, slot: Slot) -> int:
-        try:
-            return timing.template(pp_rank, slot_operation(slot)).length_ns
-        except DpprofError:  # costs without it: no order may use it
-            return FORBIDDEN_NS
-
-    return length

@@ -61,14 +61,20 @@ class Problem:
 
 
 def make_problem(
-    schedule: Schedule, length: Length, message: MessageCost, weights: Array, limits: Array
+    schedule: Schedule,
+    length: Length,
+    message: MessageCost,
+    weights: Array,
+    limits: Array,
+    *,
+    fold: bool = True,
 ) -> Problem:
     """The problem of finding a better order than that of `schedule`, with its placement.
 
     `weights` (ranks, directions) and `limits` (ranks) bound the chunks in flight. A schedule that
-    is its own mirror image (DualPipe) is searched by half its ranks.
+    is its own mirror image (DualPipe) is searched by half its ranks, unless `fold` is off.
     """
-    folded = _is_mirror_image(schedule, length, weights, limits)
+    folded = fold and _is_mirror_image(schedule, length, weights, limits)
     ranks = schedule.pp // 2 if folded else schedule.pp
     directions = len(schedule.placement.streams)
     links, edges = _links(schedule.placement, ranks, folded)
@@ -115,6 +121,19 @@ def orders_of(schedule: Schedule, problem: Problem) -> Orders:
         tuple(_token(slot, problem.directions) for slot in slots)
         for slots in schedule.ranks[: problem.ranks]
     )
+
+
+def is_in_order(schedule: Schedule) -> bool:
+    """Whether every rank runs the micro-batches of a direction in order, as tokens take it."""
+    for slots in schedule.ranks:
+        count: Counter[tuple[str, int]] = Counter()
+        for slot in slots:
+            for operation, direction, micro_batch in slot:
+                key = "B" if operation is Operation.INPUT_GRADIENT else operation.value, direction
+                if operation is not Operation.WEIGHT_GRADIENT and count[key] != micro_batch:
+                    return False
+                count[key] += 1
+    return True
 
 
 def schedule_of(orders: Orders, problem: Problem, like: Schedule, name: str) -> Schedule:

@@ -14,9 +14,9 @@ from dpprof.schedules.registry import make_schedule
 from dpprof.schedules.schedule import Schedule
 from dpprof.search.anneal import MEAN_PERMILLE, Annealed, Cooling, anneal, has_compiled
 from dpprof.search.bound import lower_bound
-from dpprof.search.find import slot_lengths
 from dpprof.search.problem import Problem, make_problem, orders_of, schedule_of
 from dpprof.search.repeat import repeat_steady
+from dpprof.search.slot_length import slot_lengths
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.timing import Timing, timing_from_profile
 

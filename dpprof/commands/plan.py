@@ -1,0 +1,156 @@
+"""``dpprof plan``: which schedule on how many pipeline ranks, ranked by predicted step time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dpprof.commands._config import user_patterns
+from dpprof.commands._output import make_output, output_options
+from dpprof.commands._report import write_document
+from dpprof.commands.simulate import find_costs
+from dpprof.config.values import read_size
+from dpprof.costs.load import builtin_costs
+from dpprof.errors import DpprofError
+from dpprof.reporters import FORMATS
+from dpprof.schedules.registry import schedule_definition, schedule_names
+
+if TYPE_CHECKING:
+    from dpprof.plan.question import Question
+    from dpprof.reporters.plan import Check
+    from dpprof.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """The command line's options, as given."""
+
+    run: str | None
+    costs: str | None
+    ranks: int | None
+    memory: str | None
+    pp: str | None
+    vpp: str | None
+    micro_batches: str | None
+    schedule: str | None
+    layers: int | None
+    rows: int
+
+
+@click.command(
+    epilog=f"Schedules: {', '.join(schedule_names())}. Costs: {', '.join(builtin_costs())}."
+)
+@click.argument("run", required=False)
+@click.option("--costs", help="A built-in profile, a JSON or TOML file, or a RUN to measure.")
+@click.option("--ranks", type=click.IntRange(1, 4096), help="Devices. [default: those of RUN]")
+@click.option("--memory", metavar="SIZE", help="Memory of a device, as in 80GiB.")
+@click.option("--pp", metavar="N,...", help="Pipeline ranks. [default: all that divide --ranks]")
+@click.option("--vpp", metavar="N,...", help="Chunks of a rank, in one direction. [default: all]")
+@click.option(
+    "--micro-batches",
+    metavar="M,...",
+    help="Of a step, shared among the pipelines. [default: those of RUN]",
+)
+@click.option("--schedule", metavar="A,B", help="Schedules to compare. [default: all]")
+@click.option(
+    "--layers",
+    type=click.IntRange(1, 100_000),
+    help="Layers of the model. [default: of RUN, or a stage's of the costs on every rank]",
+)
+@click.option("--rows", type=click.IntRange(1), default=15, show_default=True, help="Rows shown.")
+@output_options(FORMATS)
+def command(
+    output_format: str | None, output_path: Path | None, force: bool, **options: Any
+) -> None:
+    """Rank configurations of schedule and pipeline ranks by predicted step time.
+
+    Costs are measured in RUN, or given with --costs. Every configuration is of the same model and
+    the same micro-batches a step; those that do not fit --memory come last.
+    """
+    output = make_output(FORMATS, output_format, output_path, force)
+    request = _Request(**options)
+    from dpprof.plan.answer import answer
+    from dpprof.reporters.plan import plan_document, plan_json
+
+    run = _load(request.run)
+    question = _question(request, run)
+    plan = answer(question)
+    check = None if run is None else _check(run, question)
+    if output.format == "json":
+        output.write(plan_json(plan, check))
+    else:
+        write_document(plan_document(plan, check, question, request.rows), output)
+
+
+def _load(path: str | None) -> Run | None:
+    if path is None:
+        return None
+    from dpprof.trace.load import load_run
+
+    return load_run(path, patterns=user_patterns())
+
+
+def _question(request: _Request, run: Run | None) -> Question:
+    from dpprof.plan.question import Question
+
+    schedule = None if run is None else run.schedule
+    if request.costs is not None:
+        costs = find_costs(request.costs)
+    elif run is not None:
+        from dpprof.analysis.costs_from_run import costs_from_run
+
+        costs = costs_from_run(run, run.name)
+    else:
+        raise DpprofError("nothing to plan from; give a RUN, or --costs NAME|FILE|RUN")
+    ranks = request.ranks or (schedule.pp if schedule else None)
+    micro_batches = _numbers(request.micro_batches, "--micro-batches") or (
+        (schedule.micro_batches,) if schedule else ()
+    )
+    if ranks is None or not micro_batches:
+        raise DpprofError("give --ranks and --micro-batches, as in --ranks 8 --micro-batches 32")
+    stages = schedule.placement.stage_count if schedule else ranks
+    return Question(
+        ranks=ranks,
+        costs=costs,
+        layers=request.layers or costs.layers * stages,
+        micro_batches=micro_batches,
+        memory_bytes=None if request.memory is None else read_size(request.memory, "--memory"),
+        pps=_numbers(request.pp, "--pp"),
+        chunks=_numbers(request.vpp, "--vpp"),
+        names=_names(request.schedule),
+    )
+
+
+def _numbers(text: str | None, option: str) -> tuple[int, ...]:
+    """Positive numbers, apart by commas."""
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and int(word[:9]) > 0 for word in words):
+        raise DpprofError(f"{option} {text}: give numbers from 1, apart by commas, as in 4,8")
+    return tuple(int(word[:9]) for word in words)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    names = tuple(word.strip() for word in (text or "").split(",") if word.strip())
+    for name in names:
+        schedule_definition(name)
+    return names
+
+
+def _check(run: Run, question: Question) -> Check | None:
+    """What the same costs predict for the run itself; None where its schedule is not known."""
+    if run.schedule is None:
+        return None
+    from dpprof.analysis.report.analyze import analyze
+    from dpprof.reporters.plan import Check
+    from dpprof.search.fast_step import fast_step
+    from dpprof.simulate.timing import timing_from_profile
+
+    measured = analyze(run).step_ns
+    if measured is None:
+        return None
+    timing = timing_from_profile(question.costs)  # a run's own costs are of its own chunks
+    predicted = fast_step(run.schedule, timing).step_ns
+    return Check(measured, predicted)

@@ -1,0 +1,59 @@
+"""What a plan is asked for, and a row of its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dpprof.costs.profile import CostProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Configurations to compare: every schedule on every number of pipeline ranks.
+
+    The job has `ranks` devices, of which ``ranks / pp`` pipelines are made; the step's
+    `micro_batches` are shared among them. The model has `layers` layers. `pps`, `chunks` (a rank's
+    in one direction) and `names` restrict what is looked at; empty: all.
+    """
+
+    ranks: int
+    costs: CostProfile
+    layers: int
+    micro_batches: tuple[int, ...]
+    memory_bytes: int | None = None
+    pps: tuple[int, ...] = ()
+    chunks: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One configuration, predicted; times in ns.
+
+    `micro_batches` are those of one pipeline, `layers` those of a stage. `peak_bytes` is by
+    pipeline rank, None where the costs do not say what a layer holds; `over_bytes` is how much the
+    fullest rank lacks. `best_trade`: no other row is as fast with less memory.
+    """
+
+    schedule: str
+    pp: int
+    pipelines: int
+    chunks: int
+    micro_batches: int
+    layers: int
+    step_ns: int
+    tokens_per_second: float | None
+    bubble_share: float
+    peak_chunks: tuple[int, ...]
+    peak_bytes: tuple[int, ...] | None
+    fits: bool | None
+    over_bytes: int | None
+    best_trade: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rows, best first, those that do not fit last; and what was left out, with the reason."""
+
+    rows: tuple[Row, ...]
+    left_out: tuple[str, ...]

@@ -1,0 +1,134 @@
+"""A plan for people and for programs: configurations, best first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from dpprof.plan.question import Plan, Question, Row
+from dpprof.reporters.blocks.cells import Cell, Section
+from dpprof.reporters.blocks.document import Document
+from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, time_unit
+
+SCHEMA_VERSION = 1
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Check:
+    """The same prediction for a run that was made: its step, measured and predicted, in ns."""
+
+    measured_ns: int
+    predicted_ns: int
+
+    @property
+    def error(self) -> float:
+        """How far the prediction is off, as a share of the measured step."""
+        return self.predicted_ns / self.measured_ns - 1
+
+
+def plan_json(plan: Plan, check: Check | None) -> str:
+    """The JSON form: rows best first, `check` null where no run was given."""
+    rows = [
+        {
+            "schedule": row.schedule,
+            "pp": row.pp,
+            "pipelines": row.pipelines,
+            "chunks": row.chunks,
+            "micro_batches": row.micro_batches,
+            "layers": row.layers,
+            "step_ns": row.step_ns,
+            "tokens_per_second": row.tokens_per_second,
+            "bubble_share": row.bubble_share,
+            "peak_chunks": list(row.peak_chunks),
+            "peak_bytes": None if row.peak_bytes is None else list(row.peak_bytes),
+            "fits": row.fits,
+            "over_bytes": row.over_bytes,
+            "best_trade": row.best_trade,
+        }
+        for row in plan.rows
+    ]
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "rows": rows,
+        "check": None
+        if check is None
+        else {"measured_ns": check.measured_ns, "predicted_ns": check.predicted_ns},
+        "left_out": list(plan.left_out),
+    }
+    return json.dumps(content)
+
+
+def plan_document(plan: Plan, check: Check | None, question: Question, shown: int) -> Document:
+    """The best configuration first, then a table of the `shown` first rows."""
+    unit = time_unit(plan.rows[0].step_ns)
+    columns = ("schedule", "PP", "copies", "chunks", "batches", "layers", "step", "bubble")
+    more = ("tokens/s", "GiB", "fits", "trade")
+    notes = [
+        "copies: pipelines that share the micro-batches; batches: micro-batches of each; layers: "
+        "of a stage; GiB: of the fullest rank; trade *: no other row is as fast with less memory",
+        "a row's schedule as JSON: dpprof schedule NAME --pp PP --micro-batches M -o FILE.json",
+    ]
+    if len(plan.rows) > shown:
+        notes.append(f"{len(plan.rows) - shown} more rows: --rows, or --format json")
+    if plan.left_out:
+        notes.append(f"{len(plan.left_out)} left out, such as {plan.left_out[0]}")
+    return Document(
+        title=f"{question.ranks} ranks, {question.layers} layers, costs {question.costs.name}; "
+        "PREDICTED by the simulator",
+        about=_about(check),
+        answer=(_answer(plan, unit),),
+        blocks=(
+            Section(
+                f"Configurations (step in {unit.name}, best first)",
+                (*columns, *more),
+                tuple(_cells(row, unit) for row in plan.rows[:shown]),
+                notes=tuple(notes),
+            ),
+        ),
+    )
+
+
+def _about(check: Check | None) -> tuple[str, ...]:
+    if check is None:
+        return ()
+    unit = time_unit(check.measured_ns)
+    return (
+        f"the same prediction for the run: {unit.full(check.predicted_ns)}, measured "
+        f"{unit.full(check.measured_ns)} ({check.error:+.2%})",
+    )
+
+
+def _answer(plan: Plan, unit: TimeUnit) -> str:
+    best = plan.rows[0]
+    if best.fits is False:
+        return (
+            f"nothing fits: {best.schedule} on PP {best.pp} is the fastest and lacks "
+            f"{(best.over_bytes or 0) / _GIB:.1f} GiB on its fullest rank"
+        )
+    return f"{best.schedule} on PP {best.pp} with {best.chunks} chunk(s) a rank: step " + unit.full(
+        best.step_ns
+    )
+
+
+def _cells(row: Row, unit: TimeUnit) -> tuple[Cell, ...]:
+    peak = UNKNOWN if row.peak_bytes is None else f"{max(row.peak_bytes) / _GIB:.1f}"
+    tokens = UNKNOWN if row.tokens_per_second is None else f"{row.tokens_per_second:,.0f}"
+    numbers = (row.pp, row.pipelines, row.chunks, row.micro_batches, row.layers)
+    texts = (
+        row.schedule,
+        *map(str, numbers),
+        unit.text(row.step_ns),
+        f"{row.bubble_share:.1%}",
+        tokens,
+        peak,
+        _fit(row),
+        "*" if row.best_trade else "",
+    )
+    return tuple(map(Cell, texts))
+
+
+def _fit(row: Row) -> str:
+    if row.fits is None:
+        return UNKNOWN
+    return "yes" if row.fits else f"+{(row.over_bytes or 0) / _GIB:.1f}"

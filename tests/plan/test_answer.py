@@ -1,0 +1,93 @@
+"""``dpprof plan``: the first row is that of an exhaustive search by the simulator."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from dpprof.cli import cli
+from dpprof.costs.load import load_costs
+from dpprof.errors import DpprofError
+from dpprof.plan.answer import answer
+from dpprof.plan.question import Question
+from dpprof.schedules.registry import make_schedule, schedule_names
+from dpprof.search.candidate import candidate
+
+COSTS = load_costs("deepseek-v3")
+
+
+def exhaustive(ranks, micro_batches, layers, memory):
+    """(does not fit, step, schedule, pp) of every configuration, one by one."""
+    found = []
+    for pp in range(1, ranks + 1):
+        pipelines, rest = divmod(ranks, pp)
+        if rest or micro_batches % pipelines:
+            continue
+        for name in schedule_names():
+            try:
+                schedule = make_schedule(name, pp, micro_batches // pipelines)
+            except DpprofError:
+                continue
+            stages = schedule.placement.stage_count
+            if layers % stages == 0:
+                one = candidate(schedule, COSTS, layers // stages)
+                found.append((max(one.peak_bytes) > memory, one.step_ns, name, pp))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("memory", [2**50, 40 * 2**30, 29 * 2**30])
+def test_rows_are_those_of_an_exhaustive_search(memory):
+    rows = answer(
+        Question(ranks=4, costs=COSTS, layers=16, micro_batches=(16,), memory_bytes=memory)
+    ).rows
+    expected = exhaustive(4, 16, 16, memory)
+    assert sorted((not r.fits, r.step_ns, r.schedule, r.pp) for r in rows) == expected
+    assert (not rows[0].fits, rows[0].step_ns) == expected[0][:2]
+
+
+def test_the_front_of_time_and_memory_holds_what_nothing_beats_in_both():
+    rows = answer(Question(ranks=4, costs=COSTS, layers=16, micro_batches=(16,))).rows
+    for row in rows:
+        held = max(row.peak_bytes)
+        beaten = any(
+            one.step_ns <= row.step_ns
+            and max(one.peak_bytes) <= held
+            and (one.step_ns, max(one.peak_bytes)) != (row.step_ns, held)
+            for one in rows
+        )
+        twins = [one for one in rows if (one.step_ns, max(one.peak_bytes)) == (row.step_ns, held)]
+        assert sum(one.best_trade for one in twins) == (0 if beaten else 1)
+    assert rows[0].best_trade
+
+
+def test_micro_batches_are_shared_among_pipelines():
+    rows = answer(
+        Question(ranks=8, costs=COSTS, layers=8, micro_batches=(16,), pps=(2,), names=("1f1b",))
+    ).rows
+    assert [(r.pp, r.pipelines, r.micro_batches, r.layers) for r in rows] == [(2, 4, 4, 4)]
+    tokens = COSTS.tokens_per_micro_batch * 16
+    assert rows[0].tokens_per_second == pytest.approx(tokens / rows[0].step_ns * 1e9)
+
+
+def test_chunks_are_of_a_rank():
+    rows = answer(
+        Question(ranks=4, costs=COSTS, layers=16, micro_batches=(16,), pps=(4,), chunks=(2,))
+    ).rows
+    assert {row.chunks for row in rows} == {2}
+    assert {"dualpipev", "interleaved-1f1b", "vmin"} <= {row.schedule for row in rows}
+
+
+def test_the_command_gives_json_and_says_what_is_missing():
+    line = ["plan", "--costs", "unit", "--ranks", "4", "--micro-batches", "8"]
+    result = CliRunner().invoke(cli, [*line, "--format", "json"])
+    content = json.loads(result.stdout)
+    assert content["check"] is None
+    assert content["rows"][0]["fits"] is None
+    keys = {"schedule", "pp", "chunks", "micro_batches", "layers", "step_ns", "tokens_per_second"}
+    assert keys <= content["rows"][0].keys()
+    table = CliRunner().invoke(cli, [*line, "--memory", "1GiB"])
+    assert "GiB" in table.stdout
+    for wrong in (["plan"], line[:3], [*line, "--pp", "0"], [*line, "--pp", "3"]):
+        assert isinstance(CliRunner().invoke(cli, wrong).exception, DpprofError)
