@@ -197,7 +197,7 @@ def _absolute(rule: Rule, run: Snapshot, own: Figure, rank: int | None) -> Compa
         rank,
         all(holds),
         own.typical,
-        limits[0],
+        _strictest([(one.operator, at) for one, at in zip(rule.conditions, limits, strict=True)]),
         interval=alone.interval if alone.error else None,
         unsure=_holds_any(alone, limits),
     )
@@ -215,15 +215,13 @@ def _beside(rule: Rule, reference: Snapshot, found: Difference, rank: int | None
     """Against a reference; `limit` is the value at which the strictest condition begins to hold."""
     bounds = list(_bounds(rule, reference, found))
     broken = all(_holds(operator, found.value, bound) for operator, bound in bounds)
-    down = bounds[0][0].startswith("<")
-    limit = (min if down else max)(bound for _, bound in bounds)
-    return Comparison(rank, broken, found.value, limit, found)
+    return Comparison(rank, broken, found.value, _strictest(bounds), found)
 
 
 def _bounds(rule: Rule, reference: Snapshot, found: Difference) -> Iterator[tuple[str, float]]:
-    """Every condition as one on the value."""
+    """Every condition as one on the value; a floor goes the way of the others, wherever it is."""
     base = found.reference
-    down = rule.conditions[0].operator.startswith("<")
+    down = all(one.operator.startswith("<") for one in rule.conditions if one.meaning != "floor")
     for one in rule.conditions:
         amount = _amount(one, reference)
         match one.meaning:
@@ -234,7 +232,16 @@ def _bounds(rule: Rule, reference: Snapshot, found: Difference) -> Iterator[tupl
             case "change":
                 yield one.operator, base + amount
             case "floor":
-                yield ("<", base - amount) if down else (">", base + amount)
+                yield (
+                    one.operator.replace(">", "<") if down else one.operator,
+                    (base - amount if down else base + amount),
+                )
+
+
+def _strictest(bounds: Sequence[tuple[str, float]]) -> float:
+    """The bound that is met last by a value that grows, or that falls where all are upper ones."""
+    lower = [bound for operator, bound in bounds if not operator.startswith("<")]
+    return max(lower) if lower else min(bound for _, bound in bounds)
 
 
 def _amount(condition: Condition, snapshot: Snapshot) -> float:

@@ -276,3 +276,36 @@ def test_figures_of_the_job_may_use_most_of_the_false_alarms(make_snapshot) -> N
     alone = only(gate(run, rules[:1], against(run))).checks[0].detectable or 0
     of_job, of_rank = (one.checks[0].detectable or 0 for one in (job, ranks))
     assert alone < of_job < 1.05 * alone < of_rank
+
+
+_CONDITIONS = {
+    None: ["> 10%", "< 13%", ">= 12%", "<= 50%"],
+    "up": ["> +5%", "> +1pp", "> 1.02x baseline", "> 2pp", ">= 1pp"],
+    "down": ["< -5%", "< -1pp", "< 0.98x baseline", "> 2pp", ">= 1pp"],
+}
+
+
+@given(data=st.data(), base=st.integers(1, 99), value=st.integers(0, 100))
+def test_the_order_of_conditions_does_not_matter(
+    make_snapshot, data: st.DataObject, base: int, value: int
+) -> None:
+    conditions = _CONDITIONS[data.draw(st.sampled_from(sorted(_CONDITIONS, key=str)))]
+    chosen = data.draw(st.lists(st.sampled_from(conditions), min_size=2, max_size=4, unique=True))
+    again = data.draw(st.permutations(chosen))
+    sides = [make_snapshot({"hidden_share": share / 100}) for share in (value, base)]
+    first, second = (
+        only(gate(sides[0], [f"hidden_share {' and '.join(order)}"], against(sides[1])))
+        for order in (chosen, again)
+    )
+    assert first.status == second.status
+    assert first.checks == second.checks
+
+
+@pytest.mark.parametrize("rule", ["hidden_share > 1pp and < -5%", "hidden_share < -5% and > 1pp"])
+@pytest.mark.parametrize(
+    ("share", "status"), [(0.40, "failed"), (0.495, "passed"), (0.6, "passed")]
+)
+def test_a_floor_of_a_decline_is_on_its_size(make_snapshot, rule, share, status) -> None:
+    base, run = make_snapshot({"hidden_share": 0.5}), make_snapshot({"hidden_share": share})
+    result = only(gate(run, [rule], against(base)))
+    assert (result.status, result.checks[0].limit) == (status, pytest.approx(0.475))
