@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -12,7 +13,9 @@ import click
 
 import dpprof
 from dpprof import commands
+from dpprof.commands._streams import drop_output, flushed, make_sound
 from dpprof.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_WRONG_USE, DpprofError
+from dpprof.system.processes import sigterm_as_interrupt
 
 
 class VerbGroup(click.Group):
@@ -40,7 +43,10 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a verb and exits with 0, 1, 2, 3 or 130 (see `dpprof.errors`)."""
-    sys.exit(run(arguments))
+    make_sound()
+    with sigterm_as_interrupt():
+        code = flushed(run(arguments))
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -58,16 +64,57 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has gone; a second error at exit would only confuse.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # the reader (head, less) has gone; an error at exit would only confuse
         return EXIT_OK
-    except Exception:  # noqa: BLE001 - the one place that may catch everything
-        traceback.print_exc()
-        click.echo(
-            f"{_paint('bug in dpprof:')} please report the lines above with the command", err=True
-        )
-        return EXIT_BUG
+    except Exception as error:  # noqa: BLE001 - the one place that may catch everything
+        return _failed(error)
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _failed(error: Exception) -> int:
+    """Say what no verb has expected: the machine lacks something, or dpprof is wrong."""
+    lacking = _lacking(error)
+    if lacking:
+        click.echo(f"{_paint('error:')} {lacking}", err=True)
+        return EXIT_WRONG_USE
+    traceback.print_exception(error)
+    click.echo(
+        f"{_paint('bug in dpprof:')} please report the lines above with the command", err=True
+    )
+    return EXIT_BUG
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EMFILE: "allow more open files (ulimit -n 256)",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "free memory, or read fewer steps",
+    errno.EAGAIN: "allow more processes (ulimit -u)",
+    errno.EROFS: "choose another folder",
+    errno.EACCES: "allow it, or choose another place",
+    errno.EPERM: "allow it, or choose another place",
+    errno.EIO: "look after the disk",
+    errno.EBADF: "open the standard streams",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ESTALE: "try again",
+    errno.ELOOP: "put the link right",
+}
+"""What the machine may lack, whatever is being done, and what helps."""
+
+
+def _lacking(error: BaseException | None) -> str:
+    """What the machine lacks, where that is behind the error; else nothing."""
+    short_of_memory = isinstance(error, ImportError) and "failed to map" in str(error)
+    if short_of_memory or isinstance(error, MemoryError):
+        return "out of memory; free some, or read fewer steps or ranks"
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno)}; {_REMEDIES[error.errno]}"
+    if isinstance(error, ImportError) and os.strerror(errno.EMFILE) in str(error):
+        return f"{os.strerror(errno.EMFILE)}; {_REMEDIES[errno.EMFILE]}"
+    return _lacking(error.__cause__) if error is not None else ""
 
 
 def _paint(text: str) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from dpprof.errors import EXIT_INTERRUPTED, DpprofError
+from dpprof.system.processes import run_leashed, sigterm_as_interrupt
+from dpprof.system.whole import working_folder
 
 OUT = "{out}"
 _LAST_LINES = 20
@@ -45,8 +44,8 @@ def profiled(commands: Commands, keep: Path | None) -> Iterator[tuple[list[str],
     The runs go into `keep`, or into a temporary folder that is gone afterwards. In turn, so that
     what the machine does meanwhile falls on both alike.
     """
-    folder = _made(keep) if keep is not None else Path(tempfile.mkdtemp(prefix="dpprof-gate-"))
-    try:
+    place = working_folder("dpprof-gate-") if keep is None else nullcontext(_made(keep))
+    with sigterm_as_interrupt(), place as folder:
         runs: list[str] = []
         baselines: list[str] = []
         for number in range(1, commands.repeat + 1):
@@ -54,9 +53,6 @@ def profiled(commands: Commands, keep: Path | None) -> Iterator[tuple[list[str],
                 baselines.append(_profile(commands.baseline, folder / f"baseline-{number}"))
             runs.append(_profile(commands.run, folder / f"run-{number}"))
         yield runs, baselines
-    finally:
-        if keep is None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _made(folder: Path) -> Path:
@@ -73,9 +69,7 @@ def _profile(command: str, out: Path) -> str:
     words = _words(command, out)
     click.echo(f"{out.name}: {shlex.join(words)}", err=True)
     try:
-        done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
+        done = run_leashed(words)
     except OSError as error:
         raise DpprofError(f"{command!r}: cannot be run ({error.strerror})") from error
     if done.returncode in (-signal.SIGINT, EXIT_INTERRUPTED):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dpprof.commands._inputs import replaced_input
+
 if TYPE_CHECKING:
     from dpprof.gate.result import GateResult
 
@@ -26,6 +28,12 @@ def tell_github(result: GateResult) -> None:
 def _append(path: Path, markdown: str) -> None:
     from dpprof.reporters.gate.github import summary_part
 
+    if replaced_input(path) is not None:
+        click.echo(
+            f"warning: {path}: is an input, so no summary is added; GITHUB_STEP_SUMMARY names it",
+            err=True,
+        )
+        return
     try:
         used = path.stat().st_size if path.exists() else 0
         with path.open("a", encoding="utf-8") as file:

@@ -11,8 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
+from dpprof.commands._inputs import spare_inputs
+from dpprof.commands._streams import write_result
 from dpprof.config.load import load_config
 from dpprof.errors import DpprofError
+from dpprof.system.inputs import plain_text
+from dpprof.system.whole import write_whole
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -41,21 +45,18 @@ class Output:
 
     def write(self, text: str) -> None:
         """Write the report, whole or not at all; says where on stderr."""
-        text = text if text.endswith("\n") else text + "\n"
+        text = plain_text(text if text.endswith("\n") else text + "\n")
         if self.path is None:
-            click.echo(text, nl=False, color=self.color)
+            write_result(text, color=self.color)
             return
-        partial = self.path.with_name(self.path.name + ".partial")
         try:
-            if self.path.exists() and not self.path.is_file():  # a device or a pipe is written to
-                self.path.write_text(text, encoding="utf-8")
-                return
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, self.path)  # noqa: PTH105 - atomic on POSIX
+            write_whole(self.path, text.encode())
         except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise DpprofError(f"{self.path}: cannot be written ({error.strerror})") from error
-        click.echo(f"Wrote {self.path}", err=True)
+            raise DpprofError(
+                f"{self.path}: cannot be written ({error.strerror or error})"
+            ) from error
+        if self.path.is_file():
+            click.echo(f"Wrote {self.path}", err=True)
 
 
 def output_options(formats: Sequence[str]) -> Callable[[_Decorated], _Decorated]:
@@ -90,10 +91,12 @@ def make_output(
 ) -> Output:
     """Check the options of `output_options`; raises `DpprofError` before anything is computed.
 
+    An input of the command line is never an output, with `force` or without.
     What no option says, the configuration may; a format that this verb does not have is left.
     """
     configured = load_config().output
     path = None if output_path is None or str(output_path) == "-" else output_path
+    spare_inputs(path)
     if path is not None and (path.is_file() or not path.exists()):
         if path.exists() and not force:
             raise DpprofError(f"{path}: exists already; choose another file or add --force")

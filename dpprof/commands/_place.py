@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from dpprof.commands._inputs import spare_inputs
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME
 
@@ -12,6 +13,7 @@ from dpprof.runs.manifest import MANIFEST_NAME
 def check_targets(folders: list[Path], force: bool) -> None:
     """Raise `DpprofError` unless every folder is free, or a run that `force` lets go."""
     for folder in folders:
+        spare_inputs(folder)
         if not folder.exists():
             continue
         if not force:

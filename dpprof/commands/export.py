@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dpprof.commands._config import user_patterns
+from dpprof.commands._inputs import spare_inputs
 from dpprof.commands._reading import ReadingOptions, reading_options
 from dpprof.errors import DpprofError
 
@@ -63,6 +64,7 @@ def command(
     holds several run folders too.
     """
     reading = ReadingOptions(executor, scheduler)
+    spare_inputs(path)
     if form == REPORT:
         next_step = _write_report([run], baseline, path, (reading, wanted, force))
     elif baseline is not None:

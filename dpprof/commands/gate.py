@@ -94,7 +94,7 @@ class _Request:
     metavar="FILE",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the result there too: .xml is JUnit, .json, .md, .html, .txt. Replaces FILE.",
+    help="Write the result there too: .xml is JUnit, .json, .md, .html, .txt.",
 )
 @reading_options
 @output_options(_FORMATS)
@@ -126,7 +126,7 @@ def command(
     it is beyond the limit and beyond the spread of the steps.
     """
     output = make_output(_FORMATS, output_format, output_path, force)
-    others = [make_output(_FORMATS, None, path, True) for path in reports]
+    others = [make_output(_FORMATS, None, path, force) for path in reports]
     config = load_config()
     configured = config.gate
     request = _Request(

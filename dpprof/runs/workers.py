@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
+
+from dpprof.system.processes import forked_pool
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -39,9 +40,8 @@ def map_forked(
     if not parallel or processes < 2 or not may_fork():
         yield from map(function, items)
         return
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(processes, context, _inherit, (function,)) as pool:
-        yield from pool.map(_call, items)
+    with forked_pool(processes, _inherit, function) as pool:
+        yield from map(function, items) if pool is None else pool.map(_call, items)
 
 
 _inherited: list[Callable[[Any], Any]] = []  # filled in workers only

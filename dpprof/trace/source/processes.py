@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from dpprof.errors import DpprofError
 from dpprof.store.place import Place
+from dpprof.system.processes import forked_pool
 from dpprof.trace.source.cache import Packed, Request, keep, pack
 
 _PER_BYTE = 5
@@ -69,7 +69,11 @@ def _pooled(
     waiting = sorted(requests, key=lambda number: needs[number])
     budget = available_bytes()
     running: dict[Future[Handed], int] = {}
-    with ProcessPoolExecutor(processes, get_context("fork")) as pool:
+    with forked_pool(processes) as pool:
+        if pool is None:
+            for number, request in requests.items():
+                yield number, read_and_keep(place, request)
+            return
         while waiting or running:
             free = budget - sum(needs[number] for number in running.values())
             while waiting and len(running) < processes and _fits(waiting, needs, free, running):
@@ -87,8 +91,10 @@ def _fits(
 
 
 def _alone(place: Place | None, request: Request) -> Handed:
-    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+    with forked_pool(1) as pool:
         try:
+            if pool is None:
+                return read_and_keep(place, request)
             return pool.submit(read_and_keep, place, request).result()
         except BrokenProcessPool as error:
             raise DpprofError(
