@@ -111,7 +111,8 @@ def _place(context: Context, run: LibraryRun) -> tuple[str, list[RankFigures]]:
     if not stages:
         one = ranks.get(int(wanted) if wanted.isdecimal() else -1, largest)
         return f"Rank {one.rank} of {run.id}", [one]
-    stage = wanted if wanted in stages else str(min(largest.stages))
+    first = str(min(largest.stages)) if largest.stages else next(iter(stages))
+    stage = wanted if wanted in stages else first
     holders = [ranks[rank] for rank in stages[stage]]
     holders.sort(key=lambda rank: -(rank.memory.peak_allocated_bytes or 0))
     names = ", ".join(f"rank {rank.rank}" for rank in holders)

@@ -12,6 +12,7 @@ import msgspec
 from dpprof.costs.check import check_keys, check_values
 from dpprof.costs.profile import CostProfile
 from dpprof.errors import DpprofError
+from dpprof.system.inputs import BadInput, read_named
 
 
 def builtin_costs() -> tuple[str, ...]:
@@ -32,7 +33,9 @@ def load_costs(text: str) -> CostProfile:
     if path.is_dir():
         raise DpprofError(f"{text}: a folder, not a cost profile; name a JSON or TOML file")
     try:
-        data = path.read_bytes()
+        data = read_named(path)
+    except BadInput as error:
+        raise DpprofError(f"{text}: {error}, so not a cost profile") from error
     except FileNotFoundError as error:
         raise DpprofError(
             f"{text}: no cost profile of that name and no such file; built in are "
@@ -48,12 +51,12 @@ def read_costs(data: bytes, where: str) -> CostProfile:
     form = "TOML" if where.lower().endswith(".toml") else "JSON"
     try:
         plain = (tomllib.loads if form == "TOML" else json.loads)(data.decode())
-    except ValueError as error:  # bad UTF-8, bad JSON and bad TOML are all ValueErrors
+    except (ValueError, RecursionError) as error:  # bad UTF-8, JSON and TOML are ValueErrors
         raise DpprofError(f"{where}: not {form} ({error}); correct or replace the file") from error
     check_keys(plain, where)
     try:
         profile = msgspec.convert(plain, CostProfile)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise DpprofError(
             f"{where}: not a cost profile ({error}); dpprof/costs/unit.json is an example"
         ) from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from dpprof.errors import DpprofError
+from dpprof.system import whole
 
 ABOUT = "about.json"
 """Every exported folder holds it; a folder without it is somebody else's and is never replaced."""
@@ -37,32 +36,27 @@ def check_place(path: Path, *, is_file: bool, force: bool) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that appears at `path` when the block ends well, and never else."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
+        with whole.whole_file(path) as file:
             yield file
-        os.replace(partial, path)  # noqa: PTH105 - atomic on POSIX
     except OSError as error:
         raise DpprofError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder that appears at `path` when the block ends well, in the place of an older one."""
-    beside = path.absolute().parent
-    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=beside))
     try:
-        fresh = work / "new"
-        fresh.mkdir()
-        yield fresh
-        if path.exists():
-            path.rename(work / "old")
-        fresh.rename(path)
+        with whole.partial_folder(path.absolute().parent) as work:
+            try:
+                fresh = work / "new"
+                fresh.mkdir()
+                yield fresh
+                if path.exists():
+                    path.rename(work / "old")
+                fresh.rename(path)
+            finally:
+                if (work / "old").exists() and not path.exists():
+                    (work / "old").rename(path)
     except OSError as error:
         raise DpprofError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        if (work / "old").exists() and not path.exists():
-            (work / "old").rename(path)
-        shutil.rmtree(work, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import msgspec
 from dpprof.errors import DpprofError
 from dpprof.gate.old_names import renamed
 from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, Figure, RankColumn, Snapshot
+from dpprof.system.inputs import BadInput, convert_plain, decode_json, read_regular
+from dpprof.system.whole import write_whole
 
 MARK = "dpprof baseline"
 """What a baseline file says it is, under the key ``file``."""
@@ -57,12 +58,9 @@ def _is_figure(value: dict[str, Any]) -> bool:
 
 def write_baseline(path: Path, snapshot: Snapshot) -> None:
     """Write the file, whole or not at all; raises `DpprofError` where it cannot be written."""
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_text(baseline_text(snapshot), encoding="utf-8")
-        os.replace(partial, path)  # noqa: PTH105 - atomic on POSIX
+        write_whole(path, baseline_text(snapshot).encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DpprofError(f"{path}: cannot be written ({error.strerror})") from error
 
 
@@ -80,15 +78,7 @@ def is_baseline(path: Path) -> bool:
 def read_baseline(path: Path) -> Snapshot:
     """Read a baseline file of this or an older version; `DpprofError` names file and field."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise DpprofError(
-                f"{path}: over {LARGEST_BYTES} bytes, so not a baseline; save it anew"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise DpprofError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        plain = msgspec.json.decode(data)
+        plain = decode_json(read_regular(path, LARGEST_BYTES))
         if not isinstance(plain, dict) or plain.get("file") != MARK:
             raise DpprofError(
                 f"{path}: not a baseline; make one with `dpprof baseline save RUN -o FILE`"
@@ -99,8 +89,10 @@ def read_baseline(path: Path) -> Snapshot:
                 f"{path}: written by a newer dpprof (schema {version}, this one reads "
                 f"{SNAPSHOT_SCHEMA_VERSION}); upgrade dpprof"
             )
-        snapshot = msgspec.convert(renamed(plain), Snapshot)
-    except msgspec.MsgspecError as error:
+        snapshot = convert_plain(renamed(plain), Snapshot)
+    except OSError as error:
+        raise DpprofError(f"{path}: cannot be read ({error.strerror})") from error
+    except BadInput as error:
         raise DpprofError(f"{path}: not a valid baseline ({error}); save it anew") from error
     try:
         _check(plain, snapshot)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from dpprof.errors import DpprofError
+from dpprof.system.inputs import BadInput, decode_json, read_regular
+from dpprof.system.whole import write_whole
 
 MANIFEST_NAME = "run.json"
 SCHEMA_VERSION = 1
@@ -99,21 +100,18 @@ _FIELD_TYPES = typing.get_type_hints(Manifest)
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
     """Write ``folder/run.json``, whole or not at all."""
     path = folder / MANIFEST_NAME
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-    os.replace(partial, path)  # noqa: PTH105 - atomic on POSIX, unlike a rename over a file elsewhere
+    write_whole(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     return path
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read a ``run.json``; raises `DpprofError` that names the file and the field."""
     try:
-        data = path.read_bytes()
+        manifest = decode_json(read_regular(path), Manifest)
+        _check_places(manifest)
     except OSError as error:
         raise DpprofError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except BadInput as error:
         raise DpprofError(
             f"{path}: not a dpprof manifest ({error}); profile the run again, or delete this file "
             "to analyze the traces without it"
@@ -124,3 +122,16 @@ def read_manifest(path: Path) -> Manifest:
             f"{SCHEMA_VERSION}); upgrade dpprof"
         )
     return manifest
+
+
+def _check_places(manifest: Manifest) -> None:
+    """What types alone do not say, and analyses rely on; raises `BadInput`."""
+    pp = (manifest.schedule or {}).get("pp", manifest.mesh.get("pp"))
+    ranks = [place.rank for place in manifest.ranks]
+    if len(set(ranks)) < len(ranks) or any(rank < 0 for rank in ranks):
+        raise BadInput("ranks: a rank is there twice, or below 0")
+    for place in manifest.ranks:
+        if isinstance(pp, int) and not 0 <= place.pp_rank < pp:
+            raise BadInput(f"rank {place.rank}: pp_rank is {place.pp_rank} of {pp}")
+        if any(stage < 0 for stage in place.stages):
+            raise BadInput(f"rank {place.rank}: a stage below 0")

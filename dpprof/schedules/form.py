@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dpprof.errors import DpprofError
+from dpprof.system.inputs import BadInput, decode_json, read_named
 from dpprof.schedules.actions import Slot, parse_slot, slot_text
 from dpprof.schedules.placements import placement_fault
 from dpprof.schedules.registry import schedule_definition
@@ -66,10 +67,10 @@ def schedule_from_json(form: object) -> Schedule:
 def read_schedule_file(path: Path) -> Schedule:
     """Read a schedule from a JSON file; raises `DpprofError` that names the file."""
     try:
-        return schedule_from_json(msgspec.json.decode(path.read_bytes()))
+        return schedule_from_json(decode_json(read_named(path)))
     except OSError as error:
         raise DpprofError(f"{path}: cannot be read ({error.strerror})") from error
-    except msgspec.DecodeError as error:
+    except (BadInput, RecursionError) as error:
         raise DpprofError(f"{path}: not JSON ({error}); give a schedule's JSON form") from error
     except DpprofError as error:
         raise DpprofError(f"{path}: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dpprof.config.load import load_config
 from dpprof.config.settings import CacheSettings
+from dpprof.errors import DpprofError
 
 DEFAULT_LIMIT_BYTES = 20 * 1024**3
 FORMAT = "1"
@@ -29,18 +30,27 @@ class Place:
 
 
 def find_place() -> Place | None:
-    """The cache that is configured, or the user's; None where it is switched off.
+    """The cache that is configured, or the user's; None where it is off or the user has no home.
 
     ``DPPROF_CACHE=off`` switches it off, ``DPPROF_CACHE_DIR`` moves it, ``DPPROF_CACHE_LIMIT``
     bounds it (20 GiB); the same keys are in the file (``[cache]``).
     """
     settings = load_config().cache
-    return _place(settings) if settings.enabled else None
+    try:
+        return _place(settings) if settings.enabled else None
+    except RuntimeError:  # no HOME, and a user whom the system does not know
+        return None
 
 
 def any_place() -> Place:
-    """The cache that is configured, or the user's, whether switched on or not."""
-    return _place(load_config().cache)
+    """The cache that is configured, or the user's, whether switched on or not.
+
+    Raises `DpprofError` for a user without a home.
+    """
+    try:
+        return _place(load_config().cache)
+    except RuntimeError as error:
+        raise DpprofError(f"no cache: {error} Say where with DPPROF_CACHE_DIR") from error
 
 
 def _place(settings: CacheSettings) -> Place:

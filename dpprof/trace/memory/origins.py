@@ -103,10 +103,15 @@ class OriginReader:
         return Origin.OTHER
 
 
+def _words(value: Any) -> str:
+    """A text; the text of anything else may have no end (a list that holds lists twice)."""
+    return value[:500] if isinstance(value, str) else ""
+
+
 def _frame_origin(frame: Any) -> Origin:
     if not isinstance(frame, dict):
         return Origin.OTHER
-    file, function = (str(frame.get(key, ""))[:500] for key in ("filename", "name"))
+    file, function = (_words(frame.get(key)) for key in ("filename", "name"))
     file = file.replace("\\", "/")
     for rule in _FRAME_RULES:
         if rule.file.search(file) and rule.function.search(function):

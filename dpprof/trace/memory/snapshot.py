@@ -12,11 +12,11 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from dpprof.errors import DpprofError
+from dpprof.system.inputs import BadInput, decode_json, read_regular
 from dpprof.trace.memory.origins import Origin, OriginReader
 from dpprof.trace.memory.safe_pickle import load_plain
 from dpprof.trace.read.columns import Nanoseconds
@@ -89,7 +89,7 @@ def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> Snapshot:
     Raises `DpprofError` that names the file: not a snapshot, damaged, too large, or a pickle of
     anything but plain data, of which nothing is run.
     """
-    content = _load(file, most_bytes)
+    content, size = _load(file, most_bytes)
     segments, traces = (
         content.get(key) if isinstance(content, dict) else None
         for key in ("segments", "device_traces")
@@ -99,9 +99,7 @@ def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> Snapshot:
             f"{file}: not a memory snapshot: no lists 'segments' and 'device_traces'; write one "
             "with torch.cuda.memory._dump_snapshot"
         )
-    count = sum(len(trace) for trace in traces if isinstance(trace, list))
-    if count > MOST_ENTRIES:
-        raise DpprofError(f"{file}: {count} entries are too many; record with max_entries")
+    _check_count(file, segments, traces, size)
     reader = OriginReader()
     held = _segments_by_device(segments)
     devices = sorted(
@@ -116,24 +114,50 @@ def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> Snapshot:
     ]
     if not found:
         raise DpprofError(f"{file}: the snapshot is empty; take it while the model is on the GPU")
-    return max(found, key=lambda one: (len(one.entries), one.reserved_bytes))
+    largest = max(found, key=lambda one: (len(one.entries), one.reserved_bytes))
+    _check_sizes(file, largest)
+    return largest
 
 
-def _load(file: Path, most_bytes: int) -> Any:
+def _check_count(file: Path, segments: list[Any], traces: list[Any], size: int) -> None:
+    """Refuse more than there may be, and more than the file has bytes to say.
+
+    Objects that a pickle holds many times over would make any amount of work of a few bytes.
+    """
+    blocks = (segment.get("blocks") for segment in segments if isinstance(segment, dict))
+    lists = [segments, *blocks, *traces]
+    count = sum(len(one) for one in lists if isinstance(one, list))
+    if count > size:
+        raise DpprofError(
+            f"{file}: {count} blocks and entries in {size} bytes: the same ones over and over, "
+            "which no allocator writes; write the snapshot again"
+        )
+    if count > MOST_ENTRIES:
+        raise DpprofError(f"{file}: {count} entries are too many; record with max_entries")
+
+
+def _check_sizes(file: Path, snapshot: Snapshot) -> None:
+    """Refuse sizes whose sums no column could hold."""
+    sizes = [sum(one.size for one in snapshot.entries), sum(one.size for one in snapshot.blocks)]
+    if max(*sizes, snapshot.reserved_bytes) >= _LIMIT // 4:
+        raise DpprofError(
+            f"{file}: its sizes add up to more than any memory; write the snapshot again"
+        )
+
+
+def _load(file: Path, most_bytes: int) -> tuple[Any, int]:
+    """The content, and the bytes that it was made of."""
     try:
-        size = file.stat().st_size
-        if size > most_bytes:
-            raise DpprofError(
-                f"{file}: {size} bytes, more than {most_bytes}; record with a smaller max_entries"
-            )
-        data = file.read_bytes()
+        data = read_regular(file, most_bytes)
     except OSError as error:
         raise DpprofError(f"{file}: cannot be read ({error.strerror})") from error
+    except BadInput as error:
+        raise DpprofError(f"{file}: {error}; record with a smaller max_entries") from error
     if data.lstrip()[:1] != b"{":
-        return load_plain(data, file)
+        return load_plain(data, file), len(data)
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_json(data), len(data)
+    except BadInput as error:
         raise DpprofError(f"{file}: not valid JSON ({error}); write the snapshot again") from error
 
 

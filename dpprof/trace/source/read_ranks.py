@@ -62,6 +62,7 @@ def read_parts(
     whose rank nobody says.
     """
     traces, given = files.traces, files.ranks is not None
+    _check_files(traces)
     numbers: Sequence[int | None] | None = files.ranks
     if numbers is None:
         numbers = [0] if len(traces) == 1 else numbers_in_names(traces)
@@ -78,6 +79,13 @@ def read_parts(
     ranked, words = with_ranks([part for number in sorted(parts) for part in parts[number]])
     ranks = _in_rank_order(ranked)
     return ranks, [*reader.warnings, *words, *numbering_warnings(ranks)]
+
+
+def _check_files(traces: Iterable[Path]) -> None:
+    """Refuse pipes and devices: traces are read more than once, and a pipe may have no end."""
+    for trace in traces:
+        if trace.exists() and not trace.is_file():
+            raise DpprofError(f"{trace}: cannot be read (not a regular file); give a trace file")
 
 
 class _Reader:
