@@ -13,7 +13,7 @@ import click
 
 import dpprof
 from dpprof import commands
-from dpprof.commands._streams import drop_output, flushed, make_sound
+from dpprof.commands._streams import drop_output, flushed, make_sound, say
 from dpprof.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_WRONG_USE, DpprofError
 from dpprof.system.processes import sigterm_as_interrupt
 
@@ -55,7 +55,8 @@ def run(arguments: list[str] | None = None) -> int:
         result = cli.main(args=arguments, prog_name="dpprof", standalone_mode=False)
         sys.stdout.flush()
     except DpprofError as error:
-        click.echo(f"{_paint('error:')} {error}", err=True)
+        click.echo(f"{_paint('error:')} ", nl=False, err=True)
+        say(str(error))
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -75,7 +76,8 @@ def _failed(error: Exception) -> int:
     """Say what no verb has expected: the machine lacks something, or dpprof is wrong."""
     lacking = _lacking(error)
     if lacking:
-        click.echo(f"{_paint('error:')} {lacking}", err=True)
+        click.echo(f"{_paint('error:')} ", nl=False, err=True)
+        say(lacking)
         return EXIT_WRONG_USE
     traceback.print_exception(error)
     click.echo(

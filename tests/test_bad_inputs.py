@@ -1,4 +1,4 @@
-"""Inputs with bad bytes, endless nesting or of the wrong kind end with exit code 2 and their name."""
+"""Inputs with bad bytes, endless nesting or of the wrong kind end with exit code 2, by name."""
 
 from __future__ import annotations
 
@@ -77,12 +77,13 @@ def refused(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
     assert (code, "bug in dpprof" in said, named in said) == (2, False, True), said
 
 
+SIMULATE = ["simulate", "1f1b", "--pp", "2", "--micro-batches", "4", "--costs"]
 COMMANDS = {
     "run/run.json": ["analyze", "run"],
     "base.json": ["gate", "run", "--baseline", "base.json"],
     "plan.json": ["schedule", "plan.json"],
-    "costs.json": ["simulate", "1f1b", "--pp", "2", "--micro-batches", "4", "--costs", "costs.json"],
-    "costs.toml": ["simulate", "1f1b", "--pp", "2", "--micro-batches", "4", "--costs", "costs.toml"],
+    "costs.json": [*SIMULATE, "costs.json"],
+    "costs.toml": [*SIMULATE, "costs.toml"],
     "rank0.pickle": ["analyze", "run", "--memory-snapshot", "0=rank0.pickle"],
 }
 

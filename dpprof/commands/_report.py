@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from dpprof.commands._output import Output
+from dpprof.commands._streams import say
 
 if TYPE_CHECKING:
     from dpprof.analysis.diff.model import Diff
@@ -43,7 +42,7 @@ def _warn_aside(reports: Sequence[Report]) -> None:
     for report in reports:
         name = f"{report.name}: " if len(reports) > 1 else ""
         for warning in report.warnings:
-            click.echo(f"warning: {name}{warning}", err=True)
+            say(f"warning: {name}{warning}")
 
 
 def write_diff(diff: Diff, output: Output) -> None:

@@ -22,11 +22,20 @@ def make_sound() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_RDWR)
     if sys.stdout is None:  # it was closed: writing to it fails, as it should
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     quiet = _Quiet(2, "w", closefd=False)
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(quiet), "utf-8", "backslashreplace", line_buffering=True
     )
+
+
+def say(text: str) -> None:
+    """Say something on stderr; what names in it hold does nothing to a terminal or a CI system."""
+    import click
+
+    from dpprof.reporters.blocks.cells import one_line
+
+    click.echo("\n".join(map(one_line, text.split("\n"))), err=True)
 
 
 def write_result(text: str, *, color: bool = False) -> None:

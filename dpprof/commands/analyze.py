@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def report_kinds(path: str, output: Output, reading: ReadingOptions = LOCAL) -> 
 
     with reading.shown() as how:
         table = explain_kinds(path, user_patterns(), how)
-    write_kinds(explain(table, Path(path).resolve().name), output)
+    write_kinds(explain(table, Path(os.path.realpath(path)).name), output)
 
 
 def run_folders(run: str) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dpprof.export.content import EVENTS_TABLE, TABLES, Content
 from dpprof.export.place import ABOUT, whole_file, whole_folder
+from dpprof.system.inputs import encode_json
 
 TableWriter = Callable[[Iterable[pd.DataFrame], BinaryIO], None]
 
@@ -25,5 +26,5 @@ def write_tables(content: Content, path: Path, ending: str, write: TableWriter) 
         for name in TABLES:
             with (folder / f"{name}{ending}").open("wb") as file:
                 write(content.parts(name), file)
-        about = msgspec.json.encode(content.about() | {"tables": TABLES})
+        about = encode_json(content.about() | {"tables": TABLES})
         (folder / ABOUT).write_bytes(msgspec.json.format(about, indent=2) + b"\n")

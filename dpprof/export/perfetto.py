@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -28,6 +27,7 @@ from dpprof.export.tracks import (
 )
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
+from dpprof.system.inputs import encode_json
 from dpprof.tables.columns import AT, END, GROUP, KIND, RANK, READY, SEQUENCE, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
@@ -53,10 +53,10 @@ def write(content: Content, path: Path) -> None:
 def _write_trace(content: Content, file: IO[bytes]) -> None:
     origin_ns = _origin_ns(content.run)
     about = content.about() | {"origin_ns": str(origin_ns)}
-    file.write(b'{"displayTimeUnit":"ns","otherData":' + msgspec.json.encode(about))
+    file.write(b'{"displayTimeUnit":"ns","otherData":' + encode_json(about))
     separator = b',"traceEvents":[\n'
     for event in trace_events(content, origin_ns):
-        file.write(separator + msgspec.json.encode(event))
+        file.write(separator + encode_json(event))
         separator = b",\n"
     file.write(b"\n]}\n" if separator == b",\n" else separator + b"]}\n")
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from dpprof.errors import DpprofError
-from dpprof.system.inputs import BadInput, decode_json, read_named
 from dpprof.schedules.actions import Slot, parse_slot, slot_text
 from dpprof.schedules.placements import placement_fault
 from dpprof.schedules.registry import schedule_definition
 from dpprof.schedules.schedule import Placement, Schedule
+from dpprof.system.inputs import BadInput, decode_json, read_named
 
 MOST_MICRO_BATCHES = 1_000_000_000
 

@@ -1,4 +1,4 @@
-"""Small inputs that people and other programs write: read with a bound, and decoded or refused."""
+"""Small inputs that people and other programs write, read with a bound; and texts of any bytes."""
 
 from __future__ import annotations
 
@@ -79,3 +79,19 @@ def convert_plain(plain: Any, wanted: type[_Wanted]) -> _Wanted:
 def plain_text(text: str) -> str:
     """The text as any encoding can hold it: bytes of a name that are not UTF-8 are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def encode_json(value: object) -> bytes:
+    """JSON of structs and plain data, whatever their texts hold: see `plain_text`."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_plain(msgspec.to_builtins(value)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -54,9 +54,7 @@ def forked_pool(
     before = set(multiprocessing.active_children())
     try:
         context = multiprocessing.get_context("fork")
-        pool = ProcessPoolExecutor(
-            processes, context, _begin, (os.getpid(), begin, arguments)
-        )
+        pool = ProcessPoolExecutor(processes, context, _begin, (os.getpid(), begin, arguments))
         pool.submit(int)  # starts them all
     except OSError:
         for child in set(multiprocessing.active_children()) - before:

@@ -54,7 +54,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(os.dup(held.descriptor), "wb") as file:
             yield file
-        os.chmod(held.path, _mode_of(path))
+        held.path.chmod(_mode_of(path))
         os.replace(held.path, path)  # noqa: PTH105 - atomic on POSIX
     finally:
         held.let_go()

@@ -101,8 +101,8 @@ def test_another_schedule_is_let_through_when_told_so_and_says_it(baseline: str,
 def test_reports_go_to_files_by_their_endings(baseline: str, tmp_path: Path, capsys) -> None:
     files = [tmp_path / name for name in ("gate.xml", "gate.json", "gate.md", "gate.html")]
     reports = [word for file in files for word in ("--report", str(file))]
-    for _ in range(2):  # replaced without a word
-        assert cli.run(["gate", RUN, "--baseline", baseline, *reports]) == 0
+    for force in ((), ("--force",)):
+        assert cli.run(["gate", RUN, "--baseline", baseline, *reports, *force]) == 0
     assert capsys.readouterr().out.startswith("PASSED")
     junit, plain, markdown, html = (file.read_text() for file in files)
     assert ElementTree.fromstring(junit).tag == "testsuites"

@@ -15,6 +15,7 @@ from dpprof.reporters.diff.memory_and_theory import memory_section, promise_sect
 from dpprof.reporters.diff.sections import Changes
 from dpprof.reporters.diff.sentences import answer, differs_lines, side_words
 from dpprof.reporters.formats import html, markdown, table
+from dpprof.system.inputs import encode_json
 
 _MOST_LINES = 15
 _WIDE = 160  # characters per line where the format has no width of its own
@@ -64,7 +65,7 @@ def _blocks(diff: Diff, width: int) -> Iterator[Section | Listing]:
 
 
 def _json(diff: Diff, view: View) -> str:
-    return msgspec.json.format(msgspec.json.encode(diff), indent=2).decode()
+    return msgspec.json.format(encode_json(diff), indent=2).decode()
 
 
 _REPORTERS: dict[str, Callable[[Diff, View], str]] = {

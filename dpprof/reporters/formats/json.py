@@ -7,6 +7,7 @@ import msgspec
 from dpprof.analysis.model import KindReport, Report
 from dpprof.analysis.report.side_by_side import Comparison
 from dpprof.reporters.blocks.cells import View
+from dpprof.system.inputs import encode_json
 
 
 def report_text(report: Report, view: View) -> str:
@@ -25,4 +26,4 @@ def kinds_text(report: KindReport, view: View) -> str:
 
 
 def _text(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return msgspec.json.format(encode_json(value), indent=2).decode()

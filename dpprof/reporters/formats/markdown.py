@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dpprof.analysis.model import KindReport, Report
 from dpprof.analysis.report.side_by_side import Comparison
 from dpprof.evidence.evidence import others, texts
-from dpprof.reporters.blocks.cells import Cell, Section, View
+from dpprof.reporters.blocks.cells import Cell, Section, View, one_line
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.report.comparison import comparison_sections, run_names
 from dpprof.reporters.report.kinds import kind_sections, kind_warnings
@@ -129,7 +130,15 @@ def _list(lines: Sequence[str] | Iterator[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Names of kernels hold ``|`` and ``<``, which Markdown would take for its own."""
-    for character in "\\|<*`":
+    """Text that is only read: names may hold what Markdown takes for tables, tags or links.
+
+    Addresses in names are shown, but lead nowhere.
+    """
+    for character in "\\|<*`[]":
         text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
+    text = _ADDRESS.sub(lambda found: "".join(f"&#{ord(one)};" for one in found[0]), text)
+    return one_line(text)
+
+
+_ADDRESS = re.compile(r"://|(?<=www)\.|(?<=mailto):|@", re.IGNORECASE)
+"""What makes links of bare words in GitHub's and GitLab's Markdown."""

@@ -113,7 +113,7 @@ def _comparison_parts(comparison: Comparison, view: View) -> Iterator[Text | Tab
 def _headline(name: str, report: Report) -> Iterator[Text]:
     stands_out = "" if report.source == "captured" else "bold yellow"
     source = (source_words(report), stands_out)
-    yield Text.assemble((one_line(name), "bold"), f": {run_words(report)}; ", source)
+    yield Text.assemble((one_line(name), "bold"), f": {one_line(run_words(report))}; ", source)
 
 
 def _bars(report: Report, view: View) -> Iterator[Text]:

@@ -26,6 +26,7 @@ from dpprof.reporters.gate.sentences import (
     unsure,
     value_text,
 )
+from dpprof.system.inputs import encode_json
 
 _STYLES = {
     "passed": "green",
@@ -136,7 +137,7 @@ def _json(result: GateResult, view: View) -> str:
     for plain, finding in zip(form["findings"], result.findings, strict=True):
         plain["message"] = finding_words(finding)
     form = {"schema_version": form.pop("schema_version"), "headline": headline(result)} | form
-    return msgspec.json.format(msgspec.json.encode(form), indent=2).decode()
+    return msgspec.json.format(encode_json(form), indent=2).decode()
 
 
 _REPORTERS: dict[str, Callable[[GateResult, View], str]] = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dpprof.system.inputs import plain_text
 from dpprof.trace.file_names import SNAPSHOT_ENDING
 
 _BETWEEN = re.compile(r",(?=\d+=)")
@@ -40,6 +41,10 @@ class RunFiles:
     manifest: Manifest | None = None
     left_out: tuple[Path, ...] = ()
     ranks: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """A name may hold bytes that no text can."""
+        object.__setattr__(self, "name", plain_text(self.name))
 
 
 def find_files(path: RunPaths) -> RunFiles:
@@ -117,7 +122,7 @@ def _folder(folder: Path) -> RunFiles:
         traces = tuple(trace for trace in traces if trace not in others)
     manifest = read_manifest(manifest_path) if has_manifest else None
     left_out = tuple(other for other in others if other not in traces)
-    return RunFiles(folder.resolve().name, traces, manifest, left_out)
+    return RunFiles(Path(os.path.realpath(folder)).name, traces, manifest, left_out)
 
 
 def _is_no_trace(file: Path) -> bool:
@@ -162,7 +167,7 @@ def _stem(file: Path) -> str:
 
 
 def _common_name(traces: Sequence[Path]) -> str:
-    folders = {trace.resolve().parent for trace in traces}
+    folders = {Path(os.path.realpath(trace)).parent for trace in traces}
     if len(traces) == 1:
         return _stem(traces[0])
     return folders.pop().name if len(folders) == 1 else "traces"
