@@ -119,7 +119,7 @@ def test_no_more_is_read_at_once_than_memory_allows(monkeypatch, tmp_path) -> No
         del running[0]
         return type("Done", (), {"done": {future}})
 
-    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(processes, "forked_pool", Pool)
     monkeypatch.setattr(processes, "wait", first_done)
     monkeypatch.setattr(processes, "need_bytes", lambda file: int(file.name))
     monkeypatch.setattr(processes, "available_bytes", lambda: 6)
