@@ -30,6 +30,8 @@ from dpprof.trace.match.join_ranks import find_peers, join_events
 from dpprof.trace.memory.join_snapshots import with_snapshots
 from dpprof.trace.memory.snapshot_files import ranks_of
 from dpprof.trace.rank.rank_part import RankPart
+from dpprof.trace.read.unpack import beginning
+from dpprof.trace.read.writers import written_by
 from dpprof.trace.recognise.observed_schedule import AS_RUN
 from dpprof.trace.recognise.schedule import recognise
 from dpprof.trace.source.files import RunPaths, find_files
@@ -153,9 +155,10 @@ def _slot_steps(ranks: Sequence[RankPart]) -> set[int]:
 def _refuse_nothing(ranks: Sequence[RankPart]) -> None:
     """Raise `DpprofError` where no file holds anything that could be analyzed."""
     if not any(rank.count or rank.marked or len(rank.memory) for rank in ranks):
+        wrote = written_by(beginning(ranks[0].file))
         raise DpprofError(
-            f"{ranks[0].file}: holds no device activity, no steps and no memory events; give a "
-            "trace that torch.profiler wrote"
+            f"{ranks[0].file}: {wrote}{', and ' if wrote else ''}holds no device activity, no "
+            "steps and no memory events that can be read; give a trace that torch.profiler wrote"
         )
 
 

@@ -1,4 +1,4 @@
-"""Reads the bytes of a trace file piece by piece, unpacked where it is gzip or zstd."""
+"""Reads the bytes of a trace file piece by piece, unpacked whatever it is packed as."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from dpprof.errors import DpprofError
+from dpprof.trace.read.archives import HEAD_BYTES, ZIP_MAGIC, Ahead, Read, open_packed
+from dpprof.trace.read.writers import name_foreign
 
 LIMIT_VARIABLE = "DPPROF_MAX_TRACE_BYTES"
 DEFAULT_LIMIT_BYTES = 16 << 30
@@ -17,6 +19,7 @@ DEFAULT_LIMIT_BYTES = 16 << 30
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _PACKED_BYTES = 1 << 18
+_MOST_LAYERS = 4
 _AUTOMATIC_GZIP = 31
 
 
@@ -30,6 +33,12 @@ def limit_bytes() -> int:
     return int(text)
 
 
+def beginning(file: Path, count: int = 1 << 16) -> bytes:
+    """The first bytes of a trace file, unpacked; raises `DpprofError` as `Stream` does."""
+    with Stream(file) as stream:
+        return Ahead(stream.read).peek(count)
+
+
 class Stream:
     """A trace file being read; has state as a file has. `damage` says what stopped it early."""
 
@@ -41,13 +50,13 @@ class Stream:
         self._count = 0
         try:
             self._source: BinaryIO = file.open("rb")
-            magic = self._source.read(4)
+            self._head = self._source.read(HEAD_BYTES)
             self._source.seek(0)
         except OSError as error:
             raise DpprofError(
                 f"{file}: cannot be read ({error.strerror}); give a trace file"
             ) from error
-        self._read = self._unpacker(magic)
+        self._read = self._unpacker()
 
     def __enter__(self) -> Stream:
         return self
@@ -78,28 +87,41 @@ class Stream:
             )
         return data
 
-    def _unpacker(self, magic: bytes) -> Callable[[int], bytes]:
-        self.is_packed = True
-        if magic.startswith(_GZIP_MAGIC):
-            return _Gzip(self._source, self._damaged).read
-        if magic == _ZSTD_MAGIC:
-            return self._zstd()
-        self.is_packed = False
-        return self._source.read
+    def _unpacker(self) -> Read:
+        """Reads through all layers of packing. Raises `DpprofError` for what is no trace."""
+        read: Read = self._source.read
+        head = self._head
+        for _ in range(_MOST_LAYERS):
+            name_foreign(head, self.file)
+            unpacked = self._layer(head, read)
+            if unpacked is None:
+                return read
+            self.is_packed = True
+            ahead = Ahead(unpacked)
+            head, read = ahead.peek(HEAD_BYTES), ahead.read
+        raise DpprofError(f"{self.file}: is packed more than {_MOST_LAYERS} times; unpack it first")
+
+    def _layer(self, head: bytes, read: Read) -> Read | None:
+        source = Ahead(read)
+        if head.startswith(_GZIP_MAGIC):
+            return _Gzip(source, self._damaged).read
+        if head.startswith(_ZSTD_MAGIC):
+            return self._zstd(source)
+        if self.is_packed and head.startswith(ZIP_MAGIC):
+            raise DpprofError(f"{self.file}: holds a zip archive within another; unpack it first")
+        return open_packed(head, self._source if not self.is_packed else source, self._damaged)
 
     def _damaged(self, what: str) -> None:
         self.damage.append(f"the packed stream {what} after {self._count} readable bytes")
 
-    def _zstd(self) -> Callable[[int], bytes]:
+    def _zstd(self, source: Any) -> Read:
         try:
             import zstandard
         except ImportError as error:
             raise DpprofError(
                 f"{self.file}: is packed with zstd; pip install 'dpprof[zstd]', or unpack it first"
             ) from error
-        reader: Any = zstandard.ZstdDecompressor().stream_reader(
-            self._source, read_across_frames=True
-        )
+        reader: Any = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
 
         def read(count: int) -> bytes:
             try:
@@ -114,7 +136,7 @@ class Stream:
 class _Gzip:
     """Unpacks gzip members one after another; has the state of the unpacking."""
 
-    def __init__(self, source: BinaryIO, damaged: Callable[[str], None]) -> None:
+    def __init__(self, source: Any, damaged: Callable[[str], None]) -> None:
         self._source = source
         self._damaged = damaged
         self._member: Any = zlib.decompressobj(_AUTOMATIC_GZIP)

@@ -25,7 +25,8 @@ RunPaths = RunPath | Sequence[RunPath] | Mapping[int, RunPath]
 
 
 _SMALL = 1 << 20
-_ENDINGS = (".json", ".json.gz", ".json.zst")
+_PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".tar.gz", ".tgz")
+_ENDINGS = (".json", *(".json" + ending for ending in _PACKED))
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _nothing_in(folder: Path) -> str:
 
 
 def _stem(file: Path) -> str:
-    for ending in (".gz", ".zst", ".json", ".trace", ".pt"):
+    for ending in (".tgz", ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".json", ".trace", ".pt"):
         file = file.with_name(file.name.removesuffix(ending) or file.name)
     return file.name
 
