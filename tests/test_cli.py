@@ -68,6 +68,10 @@ OPTIONS = {
         *("--expert-load", "--redundant-experts", "--share-gpus", "--memory-history"),
         *("--output", "--force"),
     },
+    "run": {
+        *("--output", "--num-steps", "--warmup", "--skip", "--adapters", "--memory", "--when"),
+        *("--quiet", "--log"),
+    },
     "schedule": {"--pp", "--micro-batches", "--format", "--output", "--force"},
     "search": {
         *("--pp", "--micro-batches", "--costs", "--layers", "--memory", "--schedule", "--seconds"),

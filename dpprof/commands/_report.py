@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpprof.commands._output import Output
@@ -35,6 +36,18 @@ def write_reports(reports: Sequence[Report], output: Output) -> None:
     _write(text, output, unicode=unicode)
     if output.path is not None or output.format == "json":
         _warn_aside(reports)
+
+
+def report_on_stderr(folder: Path) -> None:
+    """Analyze a run and print its report to stderr, for verbs whose stdout is not theirs."""
+    from dpprof.analysis.report.analyze import analyze
+    from dpprof.commands._config import user_patterns
+    from dpprof.reporters import render
+    from dpprof.trace.load import load_run
+
+    report = analyze(load_run(folder, patterns=user_patterns()))
+    text = render(report, "table", color=False, width=_FILE_WIDTH, unicode=True)
+    click.echo(text, err=True)
 
 
 def _warn_aside(reports: Sequence[Report]) -> None:

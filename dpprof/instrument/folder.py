@@ -49,11 +49,19 @@ def release(folder: Path, world: World, *, written: bool) -> None:
     """Give up the claim; a folder in which nothing was written is removed again."""
     with contextlib.suppress(OSError):
         _claim_of(folder, world).unlink()
-        job = folder / _JOB_FILE
         if all(trace_of(folder, rank).exists() for rank in range(world.size)):
-            job.unlink()  # nobody of this job comes any more
-        elif not written and [one.name for one in folder.iterdir()] == [_JOB_FILE]:
-            job.unlink()
+            (folder / _JOB_FILE).unlink()  # nobody of this job comes any more
+        elif not written:
+            remove_if_empty(folder)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder in which nothing was written."""
+    with contextlib.suppress(OSError):
+        names = [one.name for one in folder.iterdir()]
+        if names == [_JOB_FILE]:
+            (folder / _JOB_FILE).unlink()
+        if names in ([], [_JOB_FILE]):
             folder.rmdir()
 
 

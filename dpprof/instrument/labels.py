@@ -55,6 +55,11 @@ def stop_recording(recorder: LabelRecorder) -> None:
         _active.remove(recorder)
 
 
+def is_recording() -> bool:
+    """Whether labels are recorded at present."""
+    return bool(_active)
+
+
 class span:
     """A named span of the current thread; costs next to nothing where nothing is captured.
 

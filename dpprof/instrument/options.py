@@ -18,7 +18,9 @@ from dpprof.schedules.registry import make_schedule
 class CaptureOptions:
     """What a capture records besides the trace.
 
-    `warmup` steps run under the profiler without being kept, then `steps` are recorded. With
+    `warmup` steps run under the profiler and are dropped, then `steps` are recorded. The last of
+    two or more warm-up steps is in the trace too, unless `lead_in` is off: ranks of a pipeline end
+    their steps one after the other, and only a step before says where the first one begins. With
     `memory_history`, what `start_memory_history` has begun is written beside the trace.
     `allocated_before_bytes` is what the rank's tensors held when the capture began, which a CPU
     trace cannot know: where it is None, the tensors that Python knows are counted. `manifest`
@@ -26,7 +28,7 @@ class CaptureOptions:
     `overwrite`, a run that is there already is replaced instead of written beside.
     """
 
-    warmup: int = 1
+    warmup: int = 2
     steps: int = 3
     place: RankPlace | None = None
     source: Source = "captured"
@@ -34,7 +36,13 @@ class CaptureOptions:
     allocated_before_bytes: int | None = None
     memory_history: bool = False
     overwrite: bool = False
+    lead_in: bool = True
     manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def unrecorded(self) -> int:
+        """Warm-up steps that are not in the trace."""
+        return self.warmup - (self.lead_in and self.warmup > 1)
 
     def __post_init__(self) -> None:
         if self.warmup < 1 or self.steps < 1:

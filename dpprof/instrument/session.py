@@ -20,6 +20,9 @@ from typing import Any
 import msgspec
 
 from dpprof.errors import DpprofError
+from dpprof.instrument.adapters.contract import Pipeline
+from dpprof.instrument.adapters.patching import Tell, ignore, listen
+from dpprof.instrument.adapters.registry import switch_on_all
 from dpprof.instrument.description import describe, device_of, write_run_manifest
 from dpprof.instrument.folder import claim_folder, release, trace_of
 from dpprof.instrument.history import write_memory_history
@@ -78,7 +81,7 @@ class Capture:
         self._place = options.place or RankPlace(rank=world.rank, pp_rank=world.rank)
         self._work = Path(tempfile.mkdtemp(prefix="dpprof-"))
         self._export = self._work / "export.json"
-        self._profiler = make_profiler(options.warmup, options.steps, self._export)
+        self._profiler = make_profiler(options.unrecorded, self._wanted, self._export)
         self._recorder = LabelRecorder(threading.get_ident(), _range_class())
         target = trace_of(self.folder, self._place.rank)
         self._writer = TraceWriter(self._export, target, self._recorder)
@@ -86,14 +89,17 @@ class Capture:
         self._guard = Guard(self._profiler, on_second or _refuse)
         self._termination = OnTermination(self.close)
         self._fault = ""
+        self._learned = False
         self._before_bytes = 0
 
     def start(self) -> None:
         """Start the profiler; labels are recorded from here on."""
+        switch_on_all()
         self._count_memory()
         self._profiler.start()
         _running.append(self)
         start_recording(self._recorder)
+        listen(self._learn)
         self._guard.start()
         self._termination.start()
 
@@ -109,7 +115,7 @@ class Capture:
             self._give_up(f"the profiler failed in step {self._done} ({error})")
             return
         self._done += 1
-        if self._done == self.options.warmup:
+        if self._done == self.options.unrecorded:
             self._recorder.spans.clear()
             self._recorder.readings.clear()
         elif self._done == self._wanted:
@@ -119,6 +125,11 @@ class Capture:
     def is_complete(self) -> bool:
         """Whether all steps that were asked for are recorded."""
         return self._done == self._wanted
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether leaving would not take long."""
+        return self._writing and not self._writer.is_busy
 
     @property
     def steps_done(self) -> int:
@@ -148,6 +159,29 @@ class Capture:
         """Where this rank stands, as far as it is known by now."""
         return self._place
 
+    def learn(self, pipeline: Pipeline) -> None:
+        """Take over what a framework says of the pipeline, where nothing else was said."""
+        self._learned = True
+        if self.options.place is None:
+            self.set_place(
+                pp_rank=pipeline.pp_rank, dp_rank=pipeline.dp_rank, stages=list(pipeline.stages)
+            )
+        fields = {
+            "schedule": pipeline.schedule,
+            "micro_batches": pipeline.micro_batches,
+            "mesh": {"pp": pipeline.pp, "dp": max(self.world.size // pipeline.pp, 1)},
+        }
+        for name, value in fields.items():
+            if value is not None:
+                self.manifest_fields.setdefault(name, value)
+
+    def _learn(self, adapter: str, tell: Tell) -> None:
+        if self._learned:
+            return
+        pipeline = tell()
+        if pipeline is not None:
+            self.learn(pipeline)
+
     @property
     def _wanted(self) -> int:
         return self.options.warmup + self.options.steps
@@ -168,6 +202,7 @@ class Capture:
             return
         _running.remove(self)
         stop_recording(self._recorder)
+        ignore(self._learn)
         self._guard.stop()
         if self._done <= self.options.warmup:
             self._profiler.on_trace_ready = None

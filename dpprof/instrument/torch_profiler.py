@@ -16,8 +16,8 @@ _WISHES = ("enable_cuda_sync_events", "trace_only")
 as rows of their own, and no Python object for every event, which halves the time of stopping."""
 
 
-def make_profiler(warmup: int, steps: int, export: Path) -> Any:
-    """A profiler that leaves its trace in `export` once `steps` steps are recorded."""
+def make_profiler(unrecorded: int, steps: int, export: Path) -> Any:
+    """A profiler for `steps` steps that leaves its trace of all but the first in `export`."""
     from torch.profiler import ProfilerActivity, profile, schedule
 
     activities = [ProfilerActivity.CPU]
@@ -27,7 +27,7 @@ def make_profiler(warmup: int, steps: int, export: Path) -> Any:
         activities=activities,
         profile_memory=True,
         record_shapes=True,  # messages say their peers, tags and sizes only with it
-        schedule=schedule(wait=0, warmup=warmup, active=steps, repeat=1),
+        schedule=schedule(wait=0, warmup=unrecorded, active=steps - unrecorded, repeat=1),
         on_trace_ready=lambda profiler: profiler.export_chrome_trace(str(export)),
         experimental_config=_wishes(),
     )

@@ -39,6 +39,11 @@ class TraceWriter:
         """Begin to compress; the export is complete and the labels are in."""
         self._thread.start()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is still at it."""
+        return self._thread.is_alive()
+
     def finish(self, metadata: dict[str, Any]) -> None:
         """Put the trace in place with `metadata` in it; raises `DpprofError` where that fails."""
         self._thread.join()

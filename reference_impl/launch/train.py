@@ -130,6 +130,7 @@ def _run_steps(
         device="cpu" if emulated else job.device,
         allocated_before_bytes=sum(part or 0 for part in static),
         memory_history=job.memory_history,
+        lead_in=False,  # barriers have all ranks begin a step together
         manifest=workshop.manifest,
     ) as capture:
         if emulated:

@@ -1,0 +1,1 @@
+"""``dpprof run``: profiles anybody's training, through the environment and an import hook."""

@@ -1,0 +1,105 @@
+"""The launcher's side of a job: starts it, passes signals on, and hears what its ranks wrote."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from dpprof.errors import DpprofError
+from dpprof.instrument.folder import remove_if_empty
+from dpprof.launcher.notes import Note, NoteReader
+from dpprof.launcher.settings import Settings, environment_for
+
+_POLL_S = 0.5
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Listener(Protocol):
+    """Hears of windows as they are written, and of the end of the job."""
+
+    def wrote(self, folder: Path, ranks: Sequence[int]) -> None:
+        """All ranks that recorded the window have written it to `folder`."""
+
+    def ended(self, folders: Sequence[Path], notes: Sequence[Note]) -> None:
+        """The job has ended; `notes` are all that was said in it."""
+
+
+class Job:
+    """One command under the profiler. Has state: the process, and what came of it so far."""
+
+    def __init__(self, command: Sequence[str], settings: Settings, listener: Listener) -> None:
+        self._command, self._settings, self._listener = list(command), settings, listener
+        self._notes: list[Note] = []
+
+    def run(self) -> int:
+        """Run it to its end; the exit code that a shell would give.
+
+        Raises `DpprofError` where the folder cannot be written or the command does not exist.
+        """
+        folder = _make(Path(self._settings.notes))
+        reader = NoteReader(folder)
+        try:
+            process = self._start()
+            code = self._wait(process, reader)
+            self._hear(reader)
+        finally:
+            reader.close()
+            shutil.rmtree(folder, ignore_errors=True)
+        self._listener.ended(self.folders, self._notes)
+        remove_if_empty(folder.parent)
+        return code
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where windows were written, in order."""
+        return [Path(one) for one in dict.fromkeys(n.folder for n in self._notes if n.folder)]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = environment_for(self._settings, os.environ)
+        try:
+            return subprocess.Popen(self._command, env=environment)
+        except OSError as error:
+            raise DpprofError(
+                f"{self._command[0]}: cannot be started ({error.strerror}); give the command as "
+                "you would without dpprof, after --"
+            ) from error
+
+    def _wait(self, process: subprocess.Popen[bytes], reader: NoteReader) -> int:
+        def pass_on(number: int, _: FrameType | None) -> None:
+            process.send_signal(number)
+
+        before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+        # The terminal sends Ctrl-C to the job as well: it decides.
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, _: None)
+        try:
+            while True:
+                try:
+                    code = process.wait(_POLL_S)
+                except subprocess.TimeoutExpired:
+                    self._hear(reader)
+                else:
+                    return code if code >= 0 else 128 - code
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, reader: NoteReader) -> None:
+        self._notes += reader.new()
+
+
+def _make(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "here").touch()
+    except OSError as error:
+        raise DpprofError(
+            f"{error.filename or folder}: cannot be written to ({error.strerror}); choose another "
+            "folder with -o"
+        ) from error
+    return folder

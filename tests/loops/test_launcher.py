@@ -1,0 +1,180 @@
+"""`dpprof run` on jobs that do not train, or go wrong: nothing worse than a clear line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the launcher captures with torch")
+
+NOTHING = "nothing was recorded: no training step was seen"
+
+TRAIN = """
+    import torch
+    weight = torch.nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    def train(steps, weight=weight, optimizer=optimizer):
+        for _ in range(steps):
+            (weight * weight).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+"""
+
+
+def run(folder: Path, script: str, *options: str, **environment: str):
+    (folder / "train.py").write_text(textwrap.dedent(script))
+    command = [sys.executable, "-m", "dpprof", "run", "-o", "out", "--quiet", *options, "--"]
+    return subprocess.run(
+        [*command, sys.executable, "train.py", "one"],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+
+
+def test_a_job_without_training_is_left_as_it_is(tmp_path):
+    done = run(tmp_path, "import sys; print('hello', sys.argv[1]); sys.exit(7)")
+    assert (done.returncode, done.stdout) == (7, "hello one\n")
+    assert NOTHING in done.stderr
+    assert written(tmp_path) == ["train.py"]
+
+
+def test_torch_is_not_imported_for_a_job_that_does_not(tmp_path):
+    script = """
+        import sys
+        names = [name for name in sys.modules if name.split(".")[0] in ("torch", "dpprof")]
+        print(names, any(path.endswith("launcher/hook") for path in sys.path))
+    """
+    assert run(tmp_path, script).stdout == "[] False\n"
+
+
+def test_the_jobs_own_sitecustomize_runs(tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text("answer = 42\n")
+    script = "import sitecustomize; print(sitecustomize.answer)"
+    assert run(tmp_path, script, PYTHONPATH=str(own)).stdout == "42\n"
+
+
+def test_a_plain_loop_is_recorded_and_computes_what_it_did(tmp_path):
+    script = TRAIN + "    train(6)\n    print(weight.tolist())\n"
+    done = run(tmp_path, script, "--num-steps", "2")
+    assert done.returncode == 0
+    plain = subprocess.run(
+        [sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == plain.stdout
+    assert written(tmp_path) == ["out/rank0.json.gz", "out/run.json", "train.py"]
+    assert "dpprof" not in done.stderr
+
+
+def test_a_job_that_crashes_leaves_what_is_complete(tmp_path):
+    done = run(tmp_path, TRAIN + "    train(5)\n    raise KeyError('the job')\n")
+    assert done.returncode == 1
+    assert "KeyError: 'the job'" in done.stderr
+    assert "saw 4 of 5 steps: 2 are in" in done.stderr
+    assert "out/run.json" in written(tmp_path)
+
+
+def test_a_job_that_ends_too_early_is_told_so(tmp_path):
+    done = run(tmp_path, TRAIN + "    train(1)\n")
+    assert done.returncode == 0
+    assert "has nothing to write" in done.stderr
+    assert "nothing was recorded: the job trains (optimizer)" in done.stderr
+    assert written(tmp_path) == ["train.py"]
+
+
+def test_a_profiler_of_the_jobs_own_goes_before(tmp_path):
+    script = (
+        TRAIN
+        + """
+    train(5)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as own:
+        train(2)
+    print(sum(one.key.startswith("Optimizer.step") for one in own.key_averages()))
+    """
+    )
+    done = run(tmp_path, script)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert "profiler of its own" in done.stderr
+
+
+@pytest.mark.parametrize("method", ["fork"])
+def test_children_of_a_job_do_not_disturb_its_capture(tmp_path, method):
+    script = (
+        TRAIN
+        + f"""
+    import multiprocessing
+    def child():
+        return None
+    if __name__ == "__main__":
+        train(3)
+        other = multiprocessing.get_context("{method}").Process(target=child)
+        other.start()
+        other.join()
+        train(4)
+    """
+    )
+    done = run(tmp_path, script)
+    assert done.returncode == 0, done.stderr
+    assert written(tmp_path) == ["out/rank0.json.gz", "out/run.json", "train.py"]
+
+
+def test_a_job_may_become_another_program(tmp_path):
+    script = "import os, sys; os.execv(sys.executable, [sys.executable, 'other.py'])"
+    (tmp_path / "other.py").write_text(textwrap.dedent(TRAIN + "    train(6)\n"))
+    done = run(tmp_path, script)
+    assert done.returncode == 0
+    assert "out/run.json" in written(tmp_path)
+
+
+def test_a_run_that_is_there_stays(tmp_path):
+    for _ in range(2):
+        done = run(tmp_path, TRAIN + "    train(6)\n", "--quiet")
+    assert "goes to" in done.stderr
+    assert {"out/run.json", "out-2/run.json"} <= set(written(tmp_path))
+
+
+def test_a_command_that_is_none_and_a_folder_that_cannot_be_are_errors(tmp_path):
+    command = [sys.executable, "-m", "dpprof", "run", "-o"]
+    (tmp_path / "file").touch()
+    cases = {
+        ("out", "--", "no-such-command"): "no-such-command: cannot be started",
+        ("file/out", "--", "true"): "cannot be written to",
+        ("out", "--adapters", "nonsense", "--", "true"): "no adapter 'nonsense'",
+    }
+    for arguments, words in cases.items():
+        done = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2, arguments
+        assert words in done.stderr
+
+
+def test_what_fails_in_dpprof_is_said_and_the_training_goes_on(tmp_path):
+    script = (
+        TRAIN
+        + """
+    from dpprof.instrument.session import Capture
+    def broken(*arguments, **named):
+        raise RuntimeError("planted")
+    Capture.start = broken
+    train(6)
+    print("trained")
+    """
+    )
+    done = run(tmp_path, script)
+    assert (done.returncode, done.stdout) == (0, "trained\n")
+    assert done.stderr.count("planted") == 1
