@@ -81,6 +81,7 @@ OPTIONS = {
         *("--pp", "--micro-batches", "--costs", "--communication", "--layers"),
         *("--format", "--output", "--force"),
     },
+    "trigger": set(),
 }
 
 

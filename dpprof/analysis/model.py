@@ -242,6 +242,20 @@ class WaitedFor(msgspec.Struct, frozen=True, kw_only=True):
     bubble_ns: int
 
 
+class SlowSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot that stands out among its siblings; times are medians over the used steps.
+
+    `what` is ``compute``, or ``host`` for time in which it neither computed nor communicated.
+    """
+
+    rank: int
+    slot: str
+    what: Literal["compute", "host"]
+    length_ns: int
+    siblings_ns: int
+    excess_ns: int
+
+
 class LayerLoad(msgspec.Struct, frozen=True, kw_only=True):
     """How a layer's experts were used. A skew is the busiest one's rows over the mean; 1 is even.
 
@@ -294,6 +308,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ideal: Ideal | None
     regions: list[RegionFigures]
     waited_for: list[WaitedFor] = []  # most first
+    slow_slots: list[SlowSlot] = []  # most first
     evidence: list[Evidence] = []
     warnings: list[str]
     critical_path: PathFigures | None = None

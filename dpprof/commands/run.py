@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from dpprof.launcher.job import Job
-from dpprof.launcher.settings import Settings
+from dpprof.launcher.rules import read_rule
+from dpprof.launcher.settings import NOTES, Settings
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -39,7 +40,12 @@ from dpprof.launcher.settings import Settings
 )
 @click.option("--adapters", metavar="A,B", default="", help="Only these adapters. [default: all]")
 @click.option("--memory", is_flag=True, help="On GPUs: write what every allocation is for.")
-@click.option("--when", metavar="RULE", default="", help="When to record, as in 'step == 2000'.")
+@click.option(
+    "--when",
+    metavar="RULE",
+    default="",
+    help="When to record: 'step == 2000', 'step % 1000 == 0', 'step_time > 1.5x median', signal.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option(
     "--log",
@@ -66,7 +72,7 @@ def command(
     """
     settings = Settings(
         folder=str(output.absolute()),
-        notes=str(output.absolute() / ".dpprof-notes"),
+        notes=str(output.absolute() / NOTES),
         steps=num_steps,
         warmup=warmup,
         skip=skip,
@@ -78,4 +84,6 @@ def command(
     from dpprof.instrument.adapters.registry import find_adapters
 
     find_adapters(settings.adapters)
+    if when:
+        read_rule(when)
     return Job(list(command), settings, Summary(quiet, log)).run()

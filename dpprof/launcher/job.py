@@ -12,19 +12,23 @@ from types import FrameType
 from typing import Protocol
 
 from dpprof.errors import DpprofError
-from dpprof.instrument.folder import remove_if_empty
+from dpprof.instrument.folder import remove_if_empty, trace_of
 from dpprof.launcher.notes import Note, NoteReader
+from dpprof.launcher.rules import read_rule
 from dpprof.launcher.settings import Settings, environment_for
+from dpprof.launcher.windows import ask_for_window
+from dpprof.runs.manifest import MANIFEST_NAME, read_manifest
 
 _POLL_S = 0.5
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_ASKS = signal.SIGUSR2
 
 
 class Listener(Protocol):
     """Hears of windows as they are written, and of the end of the job."""
 
-    def wrote(self, folder: Path, ranks: Sequence[int]) -> None:
-        """All ranks that recorded the window have written it to `folder`."""
+    def wrote(self, folder: Path) -> None:
+        """All ranks of the job have written a window to `folder`."""
 
     def ended(self, folders: Sequence[Path], notes: Sequence[Note]) -> None:
         """The job has ended; `notes` are all that was said in it."""
@@ -36,6 +40,7 @@ class Job:
     def __init__(self, command: Sequence[str], settings: Settings, listener: Listener) -> None:
         self._command, self._settings, self._listener = list(command), settings, listener
         self._notes: list[Note] = []
+        self._told: set[Path] = set()
 
     def run(self) -> int:
         """Run it to its end; the exit code that a shell would give.
@@ -74,8 +79,13 @@ class Job:
         def pass_on(number: int, _: FrameType | None) -> None:
             process.send_signal(number)
 
+        def ask(_: int, __: FrameType | None) -> None:
+            ask_for_window(Path(self._settings.notes))
+
         before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
         # The terminal sends Ctrl-C to the job as well: it decides.
+        if self._settings.when and read_rule(self._settings.when).signal:
+            signal.signal(_ASKS, ask)
         before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, _: None)
         try:
             while True:
@@ -91,6 +101,19 @@ class Job:
 
     def _hear(self, reader: NoteReader) -> None:
         self._notes += reader.new()
+        for folder in self.folders:
+            if folder not in self._told and is_whole(folder):
+                self._told.add(folder)
+                self._listener.wrote(folder)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every rank of the job has its trace there."""
+    manifest = folder / MANIFEST_NAME
+    if not manifest.exists():
+        return False
+    size = read_manifest(manifest).world_size
+    return all(trace_of(folder, rank).exists() for rank in range(size))
 
 
 def _make(folder: Path) -> Path:

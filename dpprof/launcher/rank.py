@@ -89,7 +89,7 @@ class Session:
     def _step(self, tell: Tell) -> None:
         self._seen += 1
         now = time.perf_counter()
-        self._windows.took(self._seen, now - self._last)
+        self._windows.took(now - self._last)
         self._last = now
         capture = self._capture
         if capture is not None and not capture.is_complete:
@@ -98,8 +98,6 @@ class Session:
             self._finish()
         if self._capture is None and self._windows.begins_after(self._seen):
             self._begin(tell)
-        if self._capture is None and self._windows.are_over:
-            self._off = True
         self._last = time.perf_counter()
 
     def _begin(self, tell: Tell) -> None:
@@ -107,7 +105,7 @@ class Session:
         options = CaptureOptions(
             warmup=settings.warmup, steps=settings.steps, memory_history=self._takes_memory()
         )
-        folder = self._windows.folder(Path(settings.folder), self._seen)
+        folder = self._windows.folder(self._seen)
         capture = Capture(folder, options, find_world(), self._say, self._yield_to_other)
         self._capture = capture
         capture.start()

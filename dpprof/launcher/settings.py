@@ -12,6 +12,9 @@ from dpprof.errors import DpprofError
 
 VARIABLE = "DPPROF_RUN"
 NOTES_VARIABLE = "DPPROF_RUN_NOTES"
+NOTES = ".dpprof-notes"
+"""Folder inside the run folder in which a job's processes and its launcher meet."""
+
 HOOK = Path(__file__).with_name("hook")
 
 

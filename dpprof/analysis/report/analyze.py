@@ -33,6 +33,7 @@ from dpprof.analysis.model import (
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures, total_figures
 from dpprof.analysis.report.ideal import ideal_figures, spans_steps
 from dpprof.analysis.report.per_step import step_figures
+from dpprof.analysis.slow_slots import slow_slots
 from dpprof.evidence.evidence import texts
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
@@ -94,6 +95,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         ideal=ideal if isinstance(ideal, Ideal) else None,
         regions=_regions(accounting),
         waited_for=_waited_for(accounting),
+        slow_slots=slow_slots(run, step_ns),
         evidence=list(run.evidence),
         warnings=[
             *texts(run.evidence),

@@ -96,6 +96,23 @@ def waited_section(report: Report) -> Section:
     return Section(title, ("rank", "bubble", "share"), tuple(rows))
 
 
+def slow_section(report: Report) -> Section:
+    """Slots that take far longer than their siblings, the longest first."""
+    unit = unit_of(report)
+    rows = []
+    for one in report.slow_slots:
+        share = one.excess_ns / report.step_ns if report.step_ns else None
+        times = (one.length_ns, one.siblings_ns, one.excess_ns)
+        cells = [Cell(unit.text(time)) for time in times]
+        what = "computing" if one.what == "compute" else "neither computing nor communicating"
+        rows.append((Cell(f"{one.rank}, {one.slot}"), *cells, Cell(share_text(share)), Cell(what)))
+    return Section(
+        f"Slow slots ({unit.name}, against the same operation on the rank's other micro-batches)",
+        ("rank, slot", "takes", "siblings", "more", "of step", "in which it is"),
+        tuple(rows),
+    )
+
+
 def _no_ideal(report: Report) -> str:
     known = report.schedule is not None
     reason = "see the warnings" if known else "the schedule of the run is not known"

@@ -18,6 +18,7 @@ from dpprof.reporters.report.rank_sections import (
     MOST_RANKS,
     bubble_section,
     rank_name,
+    slow_section,
     time_section,
     unit_of,
     waited_section,
@@ -33,6 +34,8 @@ def report_sections(report: Report) -> Iterator[Section]:
         yield bubble_section(report)
     if len(report.ranks) > 1 and report.waited_for:
         yield waited_section(report)
+    if report.slow_slots:
+        yield slow_section(report)
     if report.ideal is not None:
         yield ideal_section(report, report.ideal)
     if kinds_with_time(report):

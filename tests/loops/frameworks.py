@@ -1,0 +1,57 @@
+"""Jobs over stand-ins: the frameworks' own names and order, with work of known length inside."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from ranks import run_ranks
+
+sys.path.insert(0, str(Path(__file__).with_name("stand_ins")))
+WORLD, MICRO_BATCHES, STEPS = 4, 8, 6
+
+
+def dualpipe() -> None:
+    from dualpipe.dualpipe import DualPipe
+
+    pipe = DualPipe()
+    for _ in range(STEPS):
+        pipe.step(num_chunks=2 * MICRO_BATCHES)
+
+
+def dualpipev() -> None:
+    from dualpipe.dualpipev import DualPipeV
+
+    pipe = DualPipeV()
+    for _ in range(STEPS):
+        pipe.step(num_chunks=MICRO_BATCHES)
+
+
+def megatron(name: str) -> None:
+    from megatron.core.pipeline_parallel import schedules
+
+    step = getattr(schedules, name)
+    for _ in range(STEPS):
+        step(num_microbatches=MICRO_BATCHES, forward_only=False)
+
+
+def deepspeed() -> None:
+    from deepspeed.runtime.pipe.engine import PipelineEngine
+
+    engine = PipelineEngine(MICRO_BATCHES)
+    for _ in range(STEPS):
+        engine.train_batch()
+
+
+JOBS = {
+    "dualpipe": dualpipe,
+    "dualpipev": dualpipev,
+    "megatron-1f1b": partial(megatron, "forward_backward_pipelining_without_interleaving"),
+    "megatron-interleaved": partial(megatron, "forward_backward_pipelining_with_interleaving"),
+    "deepspeed": deepspeed,
+}
+
+if __name__ == "__main__":
+    for one in sys.argv[1:]:
+        run_ranks(WORLD, JOBS[one])

@@ -1,0 +1,60 @@
+"""Starts the ranks of a job from one process that has imported torch already: tests stay short."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+
+class Work(torch.autograd.Function):
+    """An operator that takes a known time: forward once, backward twice as long."""
+
+    @staticmethod
+    def forward(ctx, x, weight, seconds):
+        ctx.save_for_backward(x, weight)
+        ctx.seconds = seconds
+        _pass_time(seconds)
+        return x @ weight
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        _pass_time(2 * ctx.seconds)
+        return gradient @ weight.T, x.T @ gradient, None
+
+
+def _pass_time(seconds: float) -> None:
+    import time
+
+    time.sleep(seconds)
+
+
+def _rank_main(rank: int, world: int, store: str, main: Callable[[], None]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
+    torch.manual_seed(rank)
+    main()
+    dist.destroy_process_group()
+
+
+def run_ranks(world: int, main: Callable[[], None]) -> None:
+    """Run `main` on `world` ranks, and wait for them."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = str(Path(folder) / "store")
+        fork = multiprocessing.get_context("fork")
+        ranks = [
+            fork.Process(target=_rank_main, args=(rank, world, store, main))
+            for rank in range(world)
+        ]
+        for one in ranks:
+            one.start()
+        for one in ranks:
+            one.join()
+    if any(one.exitcode for one in ranks):
+        sys.exit("a rank failed")
