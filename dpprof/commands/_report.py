@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from dpprof.commands._output import Output
 from dpprof.commands._streams import say
 
