@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadedRun", "load"]
 
-_TIMES = ("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns")
+_TIMES = ("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns", "unsplit_ns")
 _SHARES = ("bubble_share", "hidden_share")
 
 

@@ -94,17 +94,21 @@ def _unknown(runs: Sequence[LibraryRun]) -> list[Component]:
         for run in runs
         if run.report.total.communication_ns and run.report.total.hidden_reason
     ]
-    unsplit = {
-        run.id: [kind for kind, one in run.report.total.by_kind.items() if one.wait_ns is None]
-        for run in runs
-    }
-    waits = [
-        f"{id}: waiting n/a for {', '.join(kinds)}: not matched with the peers' operations, so it "
-        "counts as transfer"
-        for id, kinds in unsplit.items()
-        if kinds
+    return notes([*reasons, *(note for run in runs for note in _unsplit_notes(run))])
+
+
+def _unsplit_notes(run: LibraryRun) -> list[str]:
+    """Which waiting is not known, or only in part."""
+    kinds = run.report.total.by_kind
+    nothing = [kind for kind, one in kinds.items() if one.wait_ns is None]
+    partly = [kind for kind, one in kinds.items() if one.unsplit_ns and kind not in nothing]
+    rest = "not matched with the peers' operations, so it counts as transfer"
+    notes = [f"{run.id}: waiting n/a for {', '.join(nothing)}: {rest}"] if nothing else []
+    return notes + [
+        f"{run.id}: waiting of {kind} is at least that: {kinds[kind].unsplit_ns / 1e6:.2f} ms of "
+        f"it were {rest}"
+        for kind in partly
     ]
-    return notes([*reasons, *waits])
 
 
 def _operations_panel(context: Context, tables: Sequence[Operations], unit: TimeUnit) -> Component:

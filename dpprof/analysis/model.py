@@ -29,7 +29,8 @@ class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     total_ns: int
     hidden_ns: int
     exposed_ns: int
-    wait_ns: int | None  # None: unsplit, waiting is counted as transfer
+    wait_ns: int | None  # of what was split; None: nothing was
+    unsplit_ns: int = 0  # of what was not: waiting is counted as transfer there
     hidden_reason: str | None = None
 
 
@@ -50,7 +51,9 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Where time went; ``sum(states_ns.values()) == window_ns``.
 
     `communication_ns` is the union of transfers of all kinds, hidden + exposed; `wait_ns` the
-    time in which at least one operation waited for its peers, computing or not. `hidden_reason`
+    time in which at least one operation waited for its peers, computing or not: of those that were
+    matched with their peers' (None where none was), and `unsplit_ns` the time of the others, so
+    that where it is not 0 the waiting is "at least" that. `hidden_reason`
     says why there is no share of hidden communication. `including_wait` counts waiting as
     communication, as other tools do.
     """
@@ -63,6 +66,7 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     hidden_ns: int
     exposed_ns: int
     wait_ns: int | None
+    unsplit_ns: int = 0
     hidden_share: float | None
     hidden_reason: str | None = None
     including_wait: IncludingWait

@@ -10,7 +10,7 @@ from dpprof.evidence.figures import touching
 from dpprof.gate.names import IDEAL, JOB_FIGURES, WINDOW
 from dpprof.gate.rules import Condition, Rule
 from dpprof.gate.snapshot import Figure, Number, Snapshot
-from dpprof.gate.split import incomparable
+from dpprof.gate.split import incomparable, unsplit_figure
 from dpprof.gate.spread import Difference, Sampling, beside, difference
 
 
@@ -72,6 +72,7 @@ def compare(rule: Rule, sides: Compared) -> list[Comparison]:
 
 def _with_evidence(rule: Rule, sides: Compared, rank: int | None) -> Comparison:
     found, untold = _compare(rule, sides, rank), _untold(rule, sides, rank)
+    untold = untold or _unmatched(rule, sides.run, found)
     if not untold:
         return found
     if sides.allow_missing:
@@ -90,6 +91,40 @@ def _untold(rule: Rule, sides: Compared, rank: int | None) -> str:
             if lacking := touching(side.evidence, figure, rank):
                 return name + lacking[0].text
     return ""
+
+
+def _unmatched(rule: Rule, run: Snapshot, found: Comparison) -> str:
+    """Why a rule on waiting or bubbles is not decided: operations were not matched.
+
+    They count as transfer, and may have been waiting: the figure lies between what is known and
+    that with all of the rest. A rule that both ends decide alike is decided.
+    """
+    name = unsplit_figure(rule.metric.figure)
+    left = lookup(run, name, found.rank, rule.metric.scope) if name else None
+    if not isinstance(left, Figure) or not left.typical:
+        return ""
+    waits = name != "unsplit_ns" or rule.metric.figure.startswith("wait")
+    if found.reason and not waits:
+        return ""
+    if rule.reference == "baseline":
+        decided = not waits
+    else:
+        decided = not found.reason and _is_decided(rule, run, found, left.typical)
+    return "" if decided else f"{left.typical / 1e6:.2f} ms of communication {_UNMATCHED}"
+
+
+_UNMATCHED = "per step were not matched with the peers' and may have been waiting"
+
+
+def _is_decided(rule: Rule, run: Snapshot, found: Comparison, left_ns: Number) -> bool:
+    """Whether a rule holds, or does not, with any part of what is not known added."""
+    if not isinstance(found.value, int | float) or not isinstance(found.limit, int | float):
+        return False
+    whole = 1 if rule.metric.unit == "ns" else run.job["step_ns"].typical
+    operator = rule.conditions[0].operator
+    return operator != "==" and found.broken == _holds(
+        operator, found.value + left_ns / whole, found.limit
+    )
 
 
 def _targets(rule: Rule, run: Snapshot) -> list[int | None]:

@@ -18,10 +18,11 @@ COMPUTING = "compute_ns"
 
 TIMES = (
     *("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns", COMPUTING),
+    "unsplit_ns",
     "including_wait.communication_ns",
     "including_wait.hidden_ns",
 )
-KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns")
+KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns", "unsplit_ns")
 STATE_TIMES = tuple(f"{state}_ns" for state in STATES)
 MEMORY = (
     "peak_allocated_bytes",

@@ -18,7 +18,7 @@ def rank_samples(report: Report) -> list[Samples]:
     ideal = {} if report.ideal is None else {one.rank: one for one in report.ideal.ranks}
     found = []
     for position, rank in enumerate(report.ranks):
-        times = [rank_times(step.ranks[position]) for step in report.per_step]
+        times = [rank_times(step.ranks[position], rank) for step in report.per_step]
         samples = _claimed(_with_shares(_columns(times)), rank)
         for name in MEMORY:
             value = getattr(rank.memory, name)
@@ -36,7 +36,8 @@ def rank_samples(report: Report) -> list[Samples]:
 def job_samples(report: Report) -> Samples:
     """Figure of the job -> one value per step: means over the ranks, shares of their sums."""
     ranks = len(report.ranks)
-    times = [_means([rank_times(rank) for rank in step.ranks], ranks) for step in report.per_step]
+    every = [[rank_times(rank, report.total) for rank in step.ranks] for step in report.per_step]
+    times = [_means(step, ranks) for step in every]
     samples = _claimed(_with_shares(_columns(times)), report.total)
     windows = [step.window_ns for step in report.per_step]
     samples["step_ns"] = list(windows)
@@ -60,14 +61,21 @@ def _claimed(samples: Samples, figures: TimeFigures) -> Samples:
     return {name: values for name, values in samples.items() if name not in left_out}
 
 
-def rank_times(rank: StepRank) -> dict[str, int]:
-    """Every time of a rank in a step, zero where its kind does not occur; unknown ones left out."""
+def rank_times(rank: StepRank, whole: TimeFigures) -> dict[str, int]:
+    """Every time of a rank in a step, zero where its kind does not occur; unknown ones left out.
+
+    Waiting that is known of some steps or ranks of the `whole` is that of these: elsewhere it adds
+    nothing to what is known.
+    """
     times = {WINDOW: rank.window_ns}
     times |= {f"{state}_ns": time for state, time in rank.states_ns.items()}
     times[COMPUTING] = rank.states_ns[COMPUTE_ONLY] + rank.states_ns[OVERLAP]
     known = {name: attrgetter(name)(rank) for name in TIMES if name != COMPUTING}
     for kind in COMMUNICATION_KINDS:
         known |= _kind_times(kind, rank.by_kind.get(kind))
+    partly = {f"{kind}.wait_ns" for kind, one in whole.by_kind.items() if one.wait_ns is not None}
+    partly |= {"wait_ns"} if whole.wait_ns is not None else set()
+    known = {name: 0 if time is None and name in partly else time for name, time in known.items()}
     return times | {name: time for name, time in known.items() if time is not None}
 
 

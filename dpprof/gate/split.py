@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dpprof.gate.names import COMPUTING, TIMES
 from dpprof.gate.snapshot import Snapshot
-from dpprof.tables.kinds import COMMUNICATION_KINDS, MEMORY, STATES
+from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, MEMORY, STATES
 
 _TIMES = tuple(one for one in TIMES if one != COMPUTING and not one.startswith("including_wait."))
 _OF_WAITING = frozenset(
@@ -35,13 +35,25 @@ def incomparable(run: Snapshot, baseline: Snapshot, figure: str, rank: int | Non
     return None
 
 
+def unsplit_figure(figure: str) -> str | None:
+    """The figure of what may be added to this one, as it was not matched; None for others."""
+    plain = figure.removesuffix("_ns").removesuffix("_share")
+    if plain == "wait" or plain == "bubble" or plain in BUBBLE_STATES:
+        return "unsplit_ns"
+    kind, _, time = plain.rpartition(".")
+    return f"{kind}.unsplit_ns" if time == "wait" else None
+
+
 def _unsplit(snapshot: Snapshot, kind: str) -> set[int]:
-    """The ranks on which waiting is not told from the transfer of that kind."""
-    total, wait = (snapshot.ranks.get(f"{kind}.{name}_ns") for name in ("total", "wait"))
+    """The ranks on which waiting is not told from the transfer of that kind, or not everywhere."""
+    total, wait, left = (
+        snapshot.ranks.get(f"{kind}.{name}_ns") for name in ("total", "wait", "unsplit")
+    )
     if total is None or (wait is None and f"{kind}.wait_ns" not in snapshot.missing):
         return set()
     return {
         place.rank
         for position, place in enumerate(snapshot.places)
-        if total.mean[position] and (wait is None or wait.mean[position] is None)
+        if (left is not None and left.mean[position])
+        or (total.mean[position] and (wait is None or wait.mean[position] is None))
     }

@@ -172,7 +172,7 @@ EXPOSURE: dict[str, str] = {
     TOTAL: "int64",  # hidden and exposed
     HIDDEN: "int64",
     EXPOSED: "int64",
-    WAIT: "int64",  # -1 where waiting cannot be told from transferring
+    WAIT: "int64",  # of the operations where it is told from transferring; -1 where none is
 }
 """One row per rank and communication operation that is told apart, over the used steps."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 NUMBER_MARK = "#"
 BATCH_SEPARATOR = " "
 
@@ -16,6 +18,14 @@ def edge_of(group: str) -> tuple[int, int] | None:
     if arrow and source.isdecimal() and target.isdecimal():
         return int(source), int(target)
     return None
+
+
+_POSTED = re.compile(r"(?:gloo|mpi|ucc):i?(?:send|recv)")
+
+
+def is_posted(name: str) -> bool:
+    """Whether a span of this name goes from a message's call to the end of the wait for it."""
+    return _POSTED.match(name) is not None
 
 
 def batch_text(messages: list[tuple[str, int]]) -> str:

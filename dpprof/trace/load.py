@@ -21,12 +21,9 @@ from dpprof.tables.devices import rank_of, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.steps import Choice, choose_steps
 from dpprof.trace.activities.unknown_kernels import unknown_evidence
-from dpprof.trace.match.align_clocks import (
-    align_parts,
-    causal_tolerance,
-    shifted_as_ranks,
-)
+from dpprof.trace.match.align_clocks import align_parts, shifted_as_ranks
 from dpprof.trace.match.join_ranks import find_peers, join_events
+from dpprof.trace.match.posted import unmatched_messages
 from dpprof.trace.memory.join_snapshots import with_snapshots
 from dpprof.trace.memory.snapshot_files import ranks_of
 from dpprof.trace.rank.rank_part import RankPart
@@ -68,7 +65,8 @@ def load_run(
     peers, warnings = find_peers(ranks, files.manifest)
     warnings += [f"{file.name}: is no trace, and left out" for file in files.left_out]
     warnings += mixed_warnings(ranks)
-    ranks, clocks, clock_warnings = align_parts(ranks, peers)
+    aligned = align_parts(ranks, peers)
+    ranks, clocks = aligned.parts, aligned.clocks
     manifest = files.manifest
     choice = Choice((0,), ())
     if not whole_trace:
@@ -80,7 +78,7 @@ def load_run(
             ranks, places, _slot_steps(ranks) if whole_trace else choice.used
         )
         warnings += [_AS_RUN] if schedule is not None and schedule.name == AS_RUN else []
-    events, matching_warnings = join_events(ranks, peers, causal_tolerance(ranks, clocks))
+    events, matching_warnings = join_events(aligned._replace(parts=list(ranks)), peers)
     if further:
         further = shifted_as_ranks(further, clocks)
         ranks = sorted([*ranks, *further], key=lambda one: rank_order(one.rank))
@@ -101,7 +99,7 @@ def load_run(
             *reading_warnings,
             *(warning for rank in ranks for warning in rank.warnings),
             *warnings,
-            *clock_warnings,
+            *aligned.warnings,
             *matching_warnings,
         ),
         files={rank.rank: rank.file for rank in ranks},
@@ -112,6 +110,8 @@ def load_run(
             *unknown_evidence(
                 {rank.rank: rank.unknown for rank in ranks}, sum(rank.count for rank in ranks)
             ),
+            *aligned.evidence,
+            *unmatched_messages(events.communications, choice.used),
         ),
         devices={
             rank.rank: rank.identity.device_number

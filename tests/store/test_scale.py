@@ -19,7 +19,7 @@ from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table, make_table
 from dpprof.trace.load import load_run
-from dpprof.trace.match.align_clocks import tightest_bounds
+from dpprof.trace.match.align_clocks import align_parts, tightest_bounds
 from dpprof.trace.match.clock_evidence import clock_bounds
 from dpprof.trace.match.join_ranks import find_peers, join_events
 from dpprof.trace.match.operations import match_operations
@@ -181,7 +181,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
 def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
     parts = tiny_parts(ranks)
     peers, warnings = find_peers(parts, None)
-    held, _ = join_events(parts, peers)
+    held, _ = join_events(align_parts(parts, peers), peers)
     places = tuple(RankPlace(rank=rank, pp_rank=rank) for rank in range(ranks))
     fields = {"name": "many", "source": "captured", "places": places}
     whole = held.whole()

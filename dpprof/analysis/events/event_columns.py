@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.events.pipeline_messages import P2P, producing_actions, sends, texts
+from dpprof.analysis.events.pipeline_messages import (
+    P2P,
+    posted,
+    producing_actions,
+    sends,
+    texts,
+)
 from dpprof.tables.columns import END, KIND, LAUNCH, NAME, READY, START
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
 
@@ -22,7 +28,9 @@ class Rows:
     `kinds` are positions in `KINDS` (-1: none of them). ``transfers_ns[i]`` is where row i stops
     waiting: ``max(start, ready)``, at most its end; the start itself where READY is not known
     (`unsplit`) and for what is no communication. `cause_ranks` and `causes` say whom and what a
-    communication may wait for, `sending` marks the sender's side of a message.
+    communication may wait for, `sending` marks the sender's side of a message, `posted` a message
+    whose span goes from the call that posted it to the end of the wait for it: when in between it
+    was under way is not known.
     """
 
     starts: npt.NDArray[np.int64]
@@ -31,6 +39,7 @@ class Rows:
     kinds: npt.NDArray[np.int64]
     unsplit: npt.NDArray[np.bool_]
     sending: npt.NDArray[np.bool_]
+    posted: npt.NDArray[np.bool_]
     launches_ns: npt.NDArray[np.int64]
     cause_ranks: npt.NDArray[np.int32]
     causes: npt.NDArray[np.object_]
@@ -56,6 +65,7 @@ def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
     message = kinds == KINDS.index(P2P)
     sending = np.zeros(len(events), dtype=bool)
     sending[message] = sends(events[message])
+    names = texts(events[NAME])
     return Rows(
         starts=starts,
         ends=ends,
@@ -63,10 +73,11 @@ def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
         kinds=kinds,
         unsplit=communicates & ~splits,
         sending=sending,
+        posted=message & posted(names),
         launches_ns=events[LAUNCH].to_numpy(np.int64),
         cause_ranks=cause_ranks,
         causes=_causes(events, message, sending, kind_texts),
-        names=texts(events[NAME]),
+        names=names,
     )
 
 

@@ -18,6 +18,7 @@ from dpprof.tables.columns import (
     START,
     STEP,
 )
+from dpprof.tables.edges import is_posted
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 P2P = COMMUNICATION_KINDS[0]
@@ -41,6 +42,12 @@ def sends(messages: pd.DataFrame) -> npt.NDArray[np.bool_]:
     ranks = messages[RANK].to_numpy(np.int64)
     own: npt.NDArray[np.bool_] = (sender >= 0) & (sender == ranks)
     return own
+
+
+def posted(names: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """Whether names are those of spans from a message's call to the end of the wait for it."""
+    codes, values = pd.factorize(names)
+    return np.array([*(is_posted(str(name)) for name in values), False], dtype=bool)[codes]
 
 
 def producing_actions(messages: pd.DataFrame) -> npt.NDArray[np.object_]:

@@ -15,7 +15,7 @@ from dpprof.analysis.events.pipeline_messages import texts
 from dpprof.analysis.events.stragglers import cause_ranks
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, RANK, START, STEP
-from dpprof.tables.intervals import Intervals, make_intervals, subtract, union
+from dpprof.tables.intervals import Intervals, first_come, make_intervals, subtract, union
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED, KINDS, MEMORY
 
 
@@ -83,9 +83,21 @@ class Activity:
         return waits
 
     @cached_property
-    def unsplit_kinds(self) -> frozenset[str]:
-        """Communication kinds of which waiting and transferring cannot be told apart."""
-        return frozenset(KINDS[code] for code in np.unique(self.rows.kinds[self.rows.unsplit]))
+    def unsplit(self) -> dict[str, Intervals]:
+        """Communication kind -> when an operation of it is under way that was not matched."""
+        rows = self.rows
+        found = {}
+        for code in self._kinds_present:
+            chosen = (rows.kinds == code) & rows.unsplit
+            if chosen.any():
+                found[KINDS[code]] = union(make_intervals(rows.starts[chosen], rows.ends[chosen]))
+        return found
+
+    @cached_property
+    def split_kinds(self) -> frozenset[str]:
+        """Communication kinds of which waiting was told from transferring for any operation."""
+        known = np.unique(self.rows.kinds[~self.rows.unsplit])
+        return frozenset(KINDS[code] for code in known if code in COMMUNICATION_CODES)
 
     @cached_property
     def busy(self) -> Intervals:
@@ -101,9 +113,30 @@ class Activity:
         whole = self._transfer_union(code)
         return subtract(whole, self.fused) if len(self.fused.starts) else whole
 
+    def transfer_pieces(
+        self, chosen: npt.NDArray[np.intp]
+    ) -> tuple[Intervals, npt.NDArray[np.intp]]:
+        """When each of the rows `chosen` transfers, and which of them each piece is of.
+
+        Of a message that was posted and waited for later, what runs under computing is left out:
+        it need not have been under way then, and is never called hidden.
+        """
+        rows = self.rows
+        spans = Intervals(rows.transfers_ns[chosen], rows.ends[chosen])
+        posted = np.flatnonzero(rows.posted[chosen])
+        if not len(posted):
+            return spans, np.arange(len(chosen))
+        own, owner = first_come(Intervals(spans.starts[posted], spans.ends[posted]))
+        left = subtract(own, self.compute)
+        of = posted[owner[np.searchsorted(own.starts, left.starts, side="right") - 1]]
+        others = np.flatnonzero(~rows.posted[chosen])
+        starts = np.concatenate([spans.starts[others], left.starts])
+        ends = np.concatenate([spans.ends[others], left.ends])
+        return Intervals(starts, ends), np.concatenate([others, of])
+
     def _transfer_union(self, code: int) -> Intervals:
-        chosen = self.rows.kinds == code
-        return union(make_intervals(self.rows.transfers_ns[chosen], self.rows.ends[chosen]))
+        pieces, _ = self.transfer_pieces(np.flatnonzero(self.rows.kinds == code))
+        return union(make_intervals(pieces.starts, pieces.ends))
 
 
 def step_windows(run: Run) -> dict[int, tuple[int, int]]:

@@ -12,7 +12,7 @@ import pandas as pd
 from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.analysis.model import IncludingWait, KindFigures, TimeFigures
-from dpprof.tables.intervals import intersection_length, total_length, union
+from dpprof.tables.intervals import EMPTY, intersection_length, total_length, union
 from dpprof.tables.kinds import (
     BUBBLE_STATES,
     COMMUNICATION_KINDS,
@@ -43,30 +43,41 @@ def measure_including_wait(activities: Sequence[Activity]) -> WholeCommunication
 class Transfers:
     """Communication of one rank in one step; `by_kind` has the kinds that occur.
 
-    `wait_ns` is the time in which at least one operation waited; None where any is unsplit.
+    `wait_ns` is the time in which at least one operation waited, of those that were split (None:
+    none was), `unsplit_ns` the time of the others. Not `idle_known`: a message that was posted and
+    waited for later was not matched, so that it may have been under way, or not, while idle.
     """
 
     rank: int
     step: int
     by_kind: dict[str, KindFigures]
     wait_ns: int | None
+    unsplit_ns: int
+    idle_known: bool
     including_wait: WholeCommunication
 
 
 def measure_transfers(activity: Activity) -> Transfers:
     """The communication of an activity."""
     waits = total_length(union(*activity.waits.values()))
-    in_parts = _in_parts(activity.rows)
+    reasons = _hidden_reasons(activity.rows)
     return Transfers(
         rank=activity.rank,
         step=activity.step,
         by_kind={
-            kind: _kind_figures(activity, kind, IN_PARTS if kind in in_parts else None)
-            for kind in activity.transfers
+            kind: _kind_figures(activity, kind, reasons.get(kind)) for kind in activity.transfers
         },
-        wait_ns=None if activity.unsplit_kinds else waits,
+        wait_ns=None if activity.unsplit and not activity.split_kinds else waits,
+        unsplit_ns=total_length(union(*activity.unsplit.values())),
+        idle_known=not (activity.rows.unsplit & activity.rows.posted).any(),
         including_wait=measure_including_wait([activity]),
     )
+
+
+def _hidden_reasons(rows: Rows) -> dict[str, str]:
+    """Why no share of a kind's transfers is claimed to be hidden, by kind."""
+    posted = {KINDS[code]: POSTED for code in np.unique(rows.kinds[rows.posted])}
+    return posted | dict.fromkeys(_in_parts(rows), IN_PARTS)
 
 
 def _in_parts(rows: Rows) -> frozenset[str]:
@@ -81,25 +92,28 @@ def _in_parts(rows: Rows) -> frozenset[str]:
 def _kind_figures(activity: Activity, kind: str, hidden_reason: str | None) -> KindFigures:
     total = total_length(activity.transfers[kind])
     hidden = intersection_length(activity.transfers[kind], activity.compute)
-    unsplit = kind in activity.unsplit_kinds
+    unsplit = activity.unsplit.get(kind, EMPTY)
+    nothing = kind in activity.unsplit and kind not in activity.split_kinds
     return KindFigures(
         total_ns=total,
         hidden_ns=hidden,
         exposed_ns=total - hidden,
-        wait_ns=None if unsplit else total_length(activity.waits[kind]),
+        wait_ns=None if nothing else total_length(activity.waits[kind]),
+        unsplit_ns=total_length(unsplit),
         hidden_reason=hidden_reason,
     )
 
 
 def add_kinds(many: Sequence[dict[str, KindFigures]]) -> dict[str, KindFigures]:
-    """Figures per kind that occurs, added up; no wait where any part has none."""
+    """Figures per kind that occurs, added up; no wait where no part has one."""
     having = {kind: [one[kind] for one in many if kind in one] for kind in COMMUNICATION_KINDS}
     return {
         kind: KindFigures(
             total_ns=sum(one.total_ns for one in figures),
             hidden_ns=sum(one.hidden_ns for one in figures),
             exposed_ns=sum(one.exposed_ns for one in figures),
-            wait_ns=known_sum([one.wait_ns for one in figures]),
+            wait_ns=known_sum(figures),
+            unsplit_ns=sum(one.unsplit_ns for one in figures),
             hidden_reason=next(filter(None, (one.hidden_reason for one in figures)), None),
         )
         for kind, figures in having.items()
@@ -107,10 +121,19 @@ def add_kinds(many: Sequence[dict[str, KindFigures]]) -> dict[str, KindFigures]:
     }
 
 
-def known_sum(values: Sequence[int | None]) -> int | None:
-    """The sum; None where any value is not known."""
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
+def known_sum(parts: Sequence[KindFigures | Transfers | TimeFigures]) -> int | None:
+    """The waiting of what was split in these parts; None where nothing was that could have been."""
+    known = [one.wait_ns for one in parts if one.wait_ns is not None]
+    if len(known) == len(parts):
+        return sum(known)
+    split = [one for one in parts if one.wait_ns is not None and _communicates(one)]
+    return sum(known) if split else None
+
+
+def _communicates(one: KindFigures | Transfers | TimeFigures) -> bool:
+    if isinstance(one, KindFigures):
+        return bool(one.total_ns or one.wait_ns)
+    return bool(one.including_wait.communication_ns)
 
 
 def time_figures(
@@ -131,11 +154,12 @@ def time_figures(
         window_ns=window,
         states_ns=states_ns,
         bubble_ns=bubble,
-        bubble_share=share(bubble, window),
+        bubble_share=share(bubble, window) if all(one.idle_known for one in transfers) else None,
         communication_ns=hidden + exposed,
         hidden_ns=hidden,
         exposed_ns=exposed,
-        wait_ns=known_sum([one.wait_ns for one in transfers]),
+        wait_ns=known_sum(transfers),
+        unsplit_ns=sum(one.unsplit_ns for one in transfers),
         hidden_share=None if reason else share(hidden, hidden + exposed),
         hidden_reason=reason,
         including_wait=_including_wait(including_wait, reason),
@@ -152,6 +176,10 @@ def _including_wait(whole: WholeCommunication, reason: str | None) -> IncludingW
     )
 
 
+POSTED = (
+    "posted and waited for later: when in between they were under way is not in the trace, so "
+    "nothing of them is called hidden"
+)
 IN_PARTS = "split into send and receive parts; kernel overlap sees none of it"
 
 
@@ -188,15 +216,17 @@ def total_figures(ranks: Sequence[TimeFigures]) -> TimeFigures:
         sum(one.including_wait.hidden_ns for one in ranks),
     )
     reason = hidden_reason(hidden + exposed, by_kind, states[FUSED])
+    unknown = any(one.bubble_share is None and one.window_ns for one in ranks)
     return TimeFigures(
         window_ns=window,
         states_ns=states,
         bubble_ns=bubble,
-        bubble_share=share(bubble, window),
+        bubble_share=None if unknown else share(bubble, window),
         communication_ns=hidden + exposed,
         hidden_ns=hidden,
         exposed_ns=exposed,
-        wait_ns=known_sum([one.wait_ns for one in ranks]),
+        wait_ns=known_sum(ranks),
+        unsplit_ns=sum(one.unsplit_ns for one in ranks),
         hidden_share=None if reason else share(hidden, hidden + exposed),
         hidden_reason=reason,
         including_wait=_including_wait(whole, reason),

@@ -93,7 +93,9 @@ def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:
     total, hidden, wait = (np.zeros(len(events), dtype=np.int64) for _ in range(3))
     for code in COMMUNICATION_CODES:
         chosen = np.flatnonzero(rows.kinds == code)
-        pieces, owner = first_come(Intervals(rows.transfers_ns[chosen], rows.ends[chosen]))
+        spans, of = activity.transfer_pieces(chosen)
+        pieces, owner = first_come(spans)
+        owner = of[owner]
         np.add.at(total, chosen[owner], _outside(activity.fused, pieces))
         np.add.at(hidden, chosen[owner], _inside(compute, pieces))
         wait[chosen] = _waits(rows, chosen)
@@ -114,12 +116,10 @@ def _outside(covering: Intervals, pieces: Intervals) -> npt.NDArray[np.int64]:
 
 def _waits(rows: Rows, chosen: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
     """What each operation of a kind adds to the time in which that kind waits; -1: unsplit."""
-    if rows.unsplit[chosen].any():
-        return np.full(len(chosen), -1, dtype=np.int64)
     waits = np.zeros(len(chosen), dtype=np.int64)
     pieces, owner = first_come(Intervals(rows.starts[chosen], rows.transfers_ns[chosen]))
     np.add.at(waits, owner, pieces.ends - pieces.starts)
-    return waits
+    return np.where(rows.unsplit[chosen], -1, waits)
 
 
 def _added_up(operations: pd.DataFrame) -> pd.DataFrame:
@@ -127,5 +127,7 @@ def _added_up(operations: pd.DataFrame) -> pd.DataFrame:
         return empty_table(EXPOSURE)
     grouped = operations.groupby(_KEYS, observed=True, sort=False)
     sums = grouped[list(_TIMES)].sum()
-    sums.loc[grouped[WAIT].min() < 0, WAIT] = -1
+    known = operations.assign(**{WAIT: operations[WAIT].clip(lower=0)})
+    waits = known.groupby(_KEYS, observed=True, sort=False)[WAIT].sum()
+    sums[WAIT] = waits.where(grouped[WAIT].max() >= 0, -1)
     return sums.assign(**{COUNT: grouped.size()}).reset_index()[list(EXPOSURE)].astype(EXPOSURE)

@@ -31,10 +31,12 @@ from dpprof.analysis.model import (
     WaitedFor,
 )
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures, total_figures
+from dpprof.analysis.report.claimed import claimed
 from dpprof.analysis.report.ideal import ideal_figures, spans_steps
 from dpprof.analysis.report.per_step import step_figures
 from dpprof.analysis.slow_slots import slow_slots
 from dpprof.evidence.evidence import texts
+from dpprof.evidence.figures import touching
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import (
@@ -65,12 +67,16 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
     """
     accounting = account(run) if accounting is None else accounting
     places = sorted(run.places, key=lambda place: place.rank)
-    times = {place.rank: _rank_times(accounting, place) for place in places}
+    times = {
+        place.rank: claimed(_rank_times(accounting, place), run.evidence, place.rank)
+        for place in places
+    }
     memory = memory_figures(run)
     ideal = ideal_figures(run, accounting)
     steps = step_figures(run, accounting)
     window = sum(step.window_ns for step in steps)
-    step_ns = round(window / len(steps)) if steps else None
+    known = bool(steps) and not touching(run.evidence, "step_ns")
+    step_ns = round(window / len(steps)) if known else None
     manifest = run.manifest
     counted = manifest if manifest is not None and not spans_steps(run) else None
     return Report(
@@ -88,7 +94,8 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         model_flops_per_second=_rate(counted.flops_per_step if counted else None, step_ns),
         ranks=[_rank(place, times[place.rank], memory[place.rank]) for place in places],
         total=TotalFigures(
-            **asdict(total_figures(list(times.values()))), memory=total_memory(memory)
+            **asdict(claimed(total_figures(list(times.values())), run.evidence)),
+            memory=total_memory(memory),
         ),
         stages=stage_figures(run, memory),
         per_step=steps,
@@ -241,10 +248,12 @@ def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]
 
 
 def _unsplit(transfers: Sequence[Transfers]) -> list[str]:
-    kinds = {
-        kind
-        for one in transfers
-        for kind, figures in one.by_kind.items()
-        if figures.wait_ns is None
-    }
-    return [kind for kind in COMMUNICATION_KINDS if kind in kinds]
+    """The kinds that are unsplit, each with how much of it is where only a part is."""
+    found = []
+    for kind in COMMUNICATION_KINDS:
+        figures = [one.by_kind[kind] for one in transfers if kind in one.by_kind]
+        left = sum(one.unsplit_ns for one in figures)
+        partly = any(one.wait_ns is not None and one.total_ns for one in figures)
+        if left:
+            found.append(f"{kind} (in part: {left / 1e6:.2f} ms)" if partly else kind)
+    return found

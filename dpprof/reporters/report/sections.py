@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dpprof.analysis.model import (
     ExpertFigures,
     Ideal,
+    KindFigures,
     MemoryFigures,
     RankFigures,
     Report,
@@ -86,8 +87,9 @@ def kind_section(report: Report) -> Section:
     rows = []
     for kind in kinds_with_time(report):
         figures = report.total.by_kind[kind]
-        times = (figures.total_ns, figures.hidden_ns, figures.exposed_ns, figures.wait_ns)
-        cells = [Cell(unit.text(None if time is None else time / count)) for time in times]
+        times = (figures.total_ns, figures.hidden_ns, figures.exposed_ns)
+        cells = [Cell(unit.text(time / count)) for time in times]
+        cells.append(Cell(_waiting_text(figures, unit, count)))
         hidden = figures.hidden_ns / figures.total_ns if figures.total_ns else None
         hidden = None if figures.hidden_reason else hidden
         rows.append((Cell(kind), *cells, Cell(share_text(hidden))))
@@ -98,6 +100,12 @@ def kind_section(report: Report) -> Section:
         tuple(rows),
         _kind_notes(report),
     )
+
+
+def _waiting_text(figures: KindFigures, unit: TimeUnit, count: int) -> str:
+    """What was waited, as far as it is known."""
+    text = unit.text(None if figures.wait_ns is None else figures.wait_ns / count)
+    return f"at least {text}" if figures.unsplit_ns and figures.wait_ns is not None else text
 
 
 def _with_waiting_row(total: TimeFigures, unit: TimeUnit, count: int) -> tuple[Cell, ...]:

@@ -7,6 +7,7 @@ Kineto wrote need no such proof; where they contradict causality, just that oper
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,17 @@ def _codes(*columns: pd.Series[Any]) -> npt.NDArray[np.int64]:
     frame = pd.DataFrame({str(n): one.to_numpy() for n, one in enumerate(columns)})
     number = frame.groupby(list(frame), observed=True, sort=False).ngroup()
     return np.asarray(number, dtype=np.int64)
+
+
+def without_ranks(events: pd.DataFrame, matched: Matched, ranks: Collection[int]) -> Matched:
+    """The matches without the operations that any of these ranks takes part in with others."""
+    if not ranks:
+        return matched
+    rows, operation = matched
+    rank = events[RANK].to_numpy(np.int64)[rows]
+    alone = pd.Series(rank).groupby(operation).transform("nunique").to_numpy() == 1
+    touched = np.isin(operation, operation[np.isin(rank, list(ranks))]) & ~alone
+    return Matched(rows[~touched], operation[~touched])
 
 
 def causal(events: pd.DataFrame, matched: Matched, counted: Mask, tolerance_ns: int) -> Matched:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.clocks import corrected
 from dpprof.tables.columns import (
     AT,
@@ -32,8 +34,11 @@ from dpprof.trace.match.batched_messages import taken_apart
 from dpprof.trace.match.clock_estimate import (
     SHARED_TOLERANCE_NS,
     TOLERANCE_NS,
+    Fit,
+    clock_evidence,
     clock_warnings,
     estimate_clocks,
+    fit_clocks,
 )
 from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
 from dpprof.trace.match.operations import Matched, Peers, match_operations
@@ -45,22 +50,43 @@ _MOST_ROWS = 200_000  # in groups of 8, each gives 8 bounds
 _MOMENTS = 1000
 
 
-def align_parts(
-    parts: Sequence[RankPart], peers: Peers
-) -> tuple[list[RankPart], pd.DataFrame, list[str]]:
+class Aligned(NamedTuple):
     """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
+
+    `apart` are ranks whose clock fits no other's, which is left as it is; `evidence` says so.
+    Matched operations contradict causality by at most `tolerance_ns`.
+    """
+
+    parts: list[RankPart]
+    clocks: pd.DataFrame
+    warnings: list[str]
+    apart: frozenset[int]
+    evidence: tuple[Evidence, ...]
+    tolerance_ns: int
+
+
+def align_parts(parts: Sequence[RankPart], peers: Peers) -> Aligned:
+    """Put the ranks on one clock.
 
     Parts whose clock needs no correction are given back as they are; where causality holds
     everywhere, that is all of them. Where all ranks were on one host and so shared its clock, only
     contradictions that the host cannot have made count.
     """
-    clocks = _clocks(parts, peers)
+    clocks, unfit = _clocks(parts, peers)
     wrong = set(clocks.loc[(clocks["shift_ns"] != 0) | (clocks["drift_ppm"] != 0), RANK])
     aligned = [_shifted(part, clocks) if part.rank in wrong else part for part in parts]
-    return aligned, clocks, clock_warnings(clocks)
+    apart = frozenset(group[0] for group in unfit)
+    return Aligned(
+        aligned,
+        clocks,
+        clock_warnings(clocks),
+        apart,
+        tuple(clock_evidence(unfit)),
+        _causal_tolerance(parts, clocks),
+    )
 
 
-def causal_tolerance(parts: Sequence[RankPart], clocks: pd.DataFrame) -> int:
+def _causal_tolerance(parts: Sequence[RankPart], clocks: pd.DataFrame) -> int:
     """By how much causality may be contradicted on the common clock without anything wrong."""
     tolerance = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
     return int(tolerance + 2 * max(0, clocks[RESIDUAL].max() if len(clocks) else 0))
@@ -87,10 +113,13 @@ def _share_a_clock(parts: Sequence[RankPart]) -> bool:
     return timed_by_host and len(hosts) == 1 and is_of_one_machine(hosts.pop())
 
 
-def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
+_NO_CLOCKS = Fit(empty_table(CLOCK_COLUMNS), ())
+
+
+def _clocks(parts: Sequence[RankPart], peers: Peers) -> Fit:
     emulated = all(part.identity.source == "emulated" for part in parts)  # always on one machine
     if emulated or len(parts) < 2 or not any(part.count for part in parts):
-        return empty_table(CLOCK_COLUMNS)
+        return _NO_CLOCKS
     events = concat_tables(EVENTS, [part.communications for part in parts])
     no_wait = np.concatenate([part.no_wait for part in parts])
     counted = np.concatenate([part.counted for part in parts])[~no_wait]
@@ -101,11 +130,11 @@ def _clocks(parts: Sequence[RankPart], peers: Peers) -> pd.DataFrame:
     if len(named.rows):
         tolerance_ns = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
         bounds = tightest_bounds(waiting, named, window)
-        return estimate_clocks(bounds, window, tolerance_ns)
+        return fit_clocks(bounds, window, tolerance_ns)
     order = number_by_order(events, peers, no_wait)
     found = order.number >= 0
     if not found.any():
-        return empty_table(CLOCK_COLUMNS)
+        return _NO_CLOCKS
     bare = events[found].assign(**{SEQUENCE: order.number[found]})
     bare[GROUP] = pd.Categorical(order.group[found])
     return _if_explained(bare, peers, window)
@@ -143,12 +172,12 @@ def _tightest(bounds: Bounds, window: tuple[int, int]) -> Bounds:
     return Bounds(*(column[chosen] for column in bounds))
 
 
-def _if_explained(bare: pd.DataFrame, peers: Peers, window: tuple[int, int]) -> pd.DataFrame:
+def _if_explained(bare: pd.DataFrame, peers: Peers, window: tuple[int, int]) -> Fit:
     """Order is a guess: clocks are corrected by it only if nothing contradicts it any more."""
     matched = match_operations(bare, peers)
     clocks = estimate_clocks(clock_bounds(bare, matched), window)
     again = estimate_clocks(clock_bounds(_on_common_clock(bare, clocks), matched))
-    return clocks if again.empty else empty_table(CLOCK_COLUMNS)
+    return Fit(clocks, ()) if again.empty else _NO_CLOCKS
 
 
 def _shifted(part: RankPart, clocks: pd.DataFrame) -> RankPart:

@@ -4,19 +4,21 @@ Ranks of one host share a clock; others need not. A receive cannot end before it
 started, a collective that synchronises cannot end before its last participant has started. Only
 where the trace contradicts this are clocks corrected: the ranks that agree with each other stay
 as they are, each other one is shifted to the middle of what its communications allow, by a
-constant if one explains everything, else by a line. Source: metrics.md section 3; the method is
-that of `dpprof.trace.match.clock_bounds`.
+constant if one explains everything, else by a line. A clock that no such line fits (it jumps, or
+drifts by more than clocks do) is not corrected: it cannot be compared with the others.
+Source: metrics.md section 3; the method is that of `dpprof.trace.match.clock_bounds`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.evidence.evidence import WAITING, Evidence
 from dpprof.runs.clocks import UNKNOWN
 from dpprof.tables.columns import (
     CLOCKS,
@@ -38,6 +40,55 @@ TOLERANCE_NS = 1_000
 
 SHARED_TOLERANCE_NS = 1_000_000
 """Where one machine made all traces: labels of one clock are late by a turn of the scheduler."""
+
+
+MOST_SLACK_NS = 10_000
+"""By how much matches may contradict the best line: stamps of devices are off by microseconds."""
+
+
+class Fit(NamedTuple):
+    """The corrections (columns `CLOCKS`), and the groups of ranks that no line brings together.
+
+    Of each such group the first is a rank whose clock fits none of the others in it.
+    """
+
+    clocks: pd.DataFrame
+    unfit: tuple[tuple[int, ...], ...]
+
+
+def fit_clocks(
+    bounds: Bounds, window_ns: tuple[int, int] | None = None, tolerance_ns: int = TOLERANCE_NS
+) -> Fit:
+    """`estimate_clocks` of the ranks whose clocks can be compared, and those that cannot be."""
+    unfit: list[tuple[int, ...]] = []
+    while True:
+        worst = _worst(bounds, window_ns, tolerance_ns)
+        if worst is None:
+            return Fit(estimate_clocks(bounds, window_ns, tolerance_ns), tuple(unfit))
+        unfit.append(worst)
+        kept = (bounds.waiter != worst[0]) & (bounds.source != worst[0])
+        bounds = Bounds(*(column[kept] for column in bounds))
+
+
+def _worst(
+    bounds: Bounds, window_ns: tuple[int, int] | None, tolerance_ns: int
+) -> tuple[int, ...] | None:
+    """The rank that contradicts most others whatever its line, and these; None if none does."""
+    wrong = bounds.most_ns < -tolerance_ns
+    limit = max(tolerance_ns, MOST_SLACK_NS)
+    for inside in _connected(bounds) if wrong.any() else ():
+        if not (wrong & np.isin(bounds.waiter, inside)).any():
+            continue
+        graph = _graph(_chosen(bounds, inside), window_ns, tolerance_ns)
+        if closed(graph.constant)[1] <= tolerance_ns:
+            continue
+        bad = graph.slacks > limit
+        if not bad.any() and max(closed(lines)[1] for lines in graph.lines) > limit:
+            bad = graph.contradicted  # each pair alone could be right, all together not
+        if bad.any():
+            worst = int(np.argmax(bad.sum(axis=1)))
+            return (int(graph.ranks[worst]), *graph.ranks[bad[worst]].tolist())
+    return None
 
 
 def estimate_clocks(
@@ -93,13 +144,13 @@ class _Graph(NamedTuple):
     constant: Matrix
     lines: tuple[Matrix, Matrix]
     contradicted: npt.NDArray[np.bool_]
-    slack: float
+    slacks: Matrix
     from_ns: int
     span_ns: int
 
 
 def _estimate(bounds: Bounds, window_ns: tuple[int, int] | None, tolerance_ns: int) -> pd.DataFrame:
-    graph = _graph(bounds, window_ns or (bounds.at_ns.min(), bounds.at_ns.max()), tolerance_ns)
+    graph = _graph(bounds, window_ns, tolerance_ns)
     constant, contradiction = closed(graph.constant)
     first, slack_first = closed(graph.lines[0])
     last, slack_last = closed(graph.lines[1])
@@ -108,7 +159,7 @@ def _estimate(bounds: Bounds, window_ns: tuple[int, int] | None, tolerance_ns: i
     agreeing = _agreeing(graph, ends, tolerance_ns)
     shifts = [_middle(matrix, agreeing) for matrix in ends]
     shifts = [np.where(agreeing, 0.0, shift) for shift in shifts]
-    slack = max(graph.slack, slack_first, slack_last)
+    slack = max(graph.slacks.max(), slack_first, slack_last)
     seed = int(np.argmax(agreeing))
     residual = np.maximum(
         _residual(first, shifts[0], seed) + slack, _residual(last, shifts[1], seed) + slack
@@ -128,7 +179,8 @@ def _estimate(bounds: Bounds, window_ns: tuple[int, int] | None, tolerance_ns: i
     )
 
 
-def _graph(bounds: Bounds, window_ns: tuple[int, int], tolerance_ns: int) -> _Graph:
+def _graph(bounds: Bounds, window_ns: tuple[int, int] | None, tolerance_ns: int) -> _Graph:
+    window_ns = window_ns or (bounds.at_ns.min(), bounds.at_ns.max())
     ranks = np.unique(np.append(bounds.waiter, bounds.source))
     start, span = int(window_ns[0]), int(max(window_ns[1] - window_ns[0], 1))
     size = len(ranks)
@@ -147,15 +199,15 @@ def _graph(bounds: Bounds, window_ns: tuple[int, int], tolerance_ns: int) -> _Gr
         contradicted[pair] = contradicted[pair[::-1]] = (
             contradicted[pair] or most.min() < -tolerance_ns
         )
-    nothing, slack = Points(np.zeros(0), np.zeros(0)), 0.0
+    nothing, slacks = Points(np.zeros(0), np.zeros(0)), np.zeros((size, size))
     for one, other in {tuple(sorted(pair)) for pair in points}:
         above = points.get((one, other), nothing)
         below = points.get((other, one), nothing)
         found = line_ends(above, below, MOST_DRIFT * span)
-        slack = max(slack, found.slack)
+        slacks[one, other] = slacks[other, one] = found.slack
         lines[:, one, other] = found.most
         lines[:, other, one] = [-value for value in found.least]
-    return _Graph(ranks, constant, (lines[0], lines[1]), contradicted, slack, start, span)
+    return _Graph(ranks, constant, (lines[0], lines[1]), contradicted, slacks, start, span)
 
 
 def _agreeing(
@@ -210,6 +262,34 @@ def _counts(
     operations = either.groupby([RANK, "operation"])["wrong"].any().groupby(RANK)
     counts = operations.agg(["size", "sum"]).reindex(ranks)
     return {MATCHED: counts["size"].tolist(), CONTRADICTED: counts["sum"].tolist()}
+
+
+def clock_evidence(unfit: Sequence[tuple[int, ...]]) -> list[Evidence]:
+    """What cannot be said of ranks whose clocks cannot be compared, one for each group."""
+    return [
+        Evidence(
+            check=CLOCKS_APART,
+            found=1,
+            of=len(group),
+            ranks=tuple(sorted(group)),
+            touches=_TOUCHES,
+            text=f"the clock of {_who(group)} cannot be compared: it jumps, or drifts by more than "
+            f"{MOST_DRIFT * 1e6:.0f} ppm, by their matched communications; it is not corrected, "
+            "and step times, bubbles and waiting are n/a for them; what each rank did itself "
+            "stands as its own clock says (look at the time synchronisation of the hosts)",
+        )
+        for group in unfit
+    ]
+
+
+CLOCKS_APART = "clocks"
+_TOUCHES = ("step_ns", "window_ns", "bubble_ns", "bubble_share", *WAITING, "critical_path")
+
+
+def _who(group: tuple[int, ...]) -> str:
+    first, others = group[0], sorted(group[1:])
+    shown = ", ".join(map(str, others[:8])) + (", ..." if len(others) > 8 else "")
+    return f"rank {first} and that of rank{'s' * (len(others) > 1)} {shown}"
 
 
 def clock_warnings(clocks: pd.DataFrame) -> list[str]:

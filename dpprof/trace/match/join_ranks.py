@@ -9,14 +9,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.runs.manifest import Manifest
-from dpprof.tables.columns import EVENTS, GROUP, READY, SEQUENCE, START
+from dpprof.tables.columns import EVENTS, GROUP, RANK, READY, SEQUENCE, START
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import MOST_RANKS
-from dpprof.trace.match.agreement import causal, match_sound
+from dpprof.trace.match.agreement import causal, match_sound, without_ranks
+from dpprof.trace.match.align_clocks import Aligned
 from dpprof.trace.match.bare_order import match_by_order
 from dpprof.trace.match.batched_messages import put_together, taken_apart
-from dpprof.trace.match.clock_estimate import TOLERANCE_NS
 from dpprof.trace.match.operations import ALL_RANKS, UNSPLIT, Peers, match_groups, ready_of
+from dpprof.trace.match.posted import until_received
 from dpprof.trace.rank.rank_part import PartedEvents, RankPart
 
 
@@ -47,22 +48,22 @@ def find_peers(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[Pe
     ]
 
 
-def join_events(
-    ranks: Sequence[RankPart], peers: Peers, tolerance_ns: int = TOLERANCE_NS
-) -> tuple[PartedEvents, list[str]]:
+def join_events(aligned: Aligned, peers: Peers) -> tuple[PartedEvents, list[str]]:
     """All events with READY, and warnings on what the matching rests on.
 
-    Contradictions of causality of up to `tolerance_ns` are none.
+    Operations of ranks whose clocks cannot be compared are not split.
     """
+    ranks = aligned.parts
     events = concat_tables(EVENTS, [one.communications for one in ranks])
     no_wait = np.concatenate([one.no_wait for one in ranks])
     counted = np.concatenate([one.counted for one in ranks])
     copies = events[READY].to_numpy() >= 0
     apart, origin = taken_apart(events)
-    matched = causal(
-        apart, match_sound(apart, peers, counted[origin]), counted[origin], tolerance_ns
-    )
+    matched = match_sound(apart, peers, counted[origin])
+    matched = without_ranks(apart, matched, aligned.apart)
+    matched = causal(apart, matched, counted[origin], aligned.tolerance_ns)
     events = put_together(events, apart, origin, ready_of(apart, matched))
+    events = until_received(events, apart, matched)
     warnings = []
     if (no_wait & ~copies).any():
         warnings.append(
@@ -70,7 +71,8 @@ def join_events(
             "runs on no kernel, so what is hidden of it cannot be known from kernels"
         )
         events[READY] = np.where(no_wait, UNSPLIT, events[READY])
-    events, said = _by_order(events, peers, no_wait)
+    alone = events[RANK].isin(aligned.apart).to_numpy(dtype=bool)
+    events, said = _by_order(events, peers, no_wait | alone)
     events[READY] = np.where(copies, events[START], events[READY])  # they wait for nobody
     return PartedEvents(ranks, events), warnings + said
 

@@ -17,6 +17,7 @@ import pandas as pd
 from dpprof.evidence.evidence import Evidence
 from dpprof.runs.events import event_spans
 from dpprof.tables.columns import (
+    END,
     EVENTS,
     GROUP,
     KIND,
@@ -188,7 +189,7 @@ def _with_matched(
     events: pd.DataFrame, positions: npt.NDArray[np.intp], matched: pd.DataFrame
 ) -> pd.DataFrame:
     result = events.copy(deep=False)
-    for name in (PEER, SEQUENCE, READY):
+    for name in (END, PEER, SEQUENCE, READY):
         values = events[name].to_numpy().copy()
         values[positions] = matched[name].to_numpy()
         result[name] = values
