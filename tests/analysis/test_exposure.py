@@ -64,7 +64,7 @@ def test_waiting_that_is_not_known_stays_so(make_run, event) -> None:
         ]
     )
     assert times(exposure(run).table, "name") == [
-        ("a", 6, 0, 6, -1),
+        ("a", 6, 0, 6, 4),
         ("b", 10, 0, 10, -1),
         ("c", 6, 0, 6, 4),
     ]

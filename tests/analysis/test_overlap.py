@@ -67,9 +67,16 @@ def test_kernels_that_only_send_or_receive_hide_no_share_that_is_known(make_run,
     split, whole = report.ranks
     assert split.by_kind == {
         "dispatch": KindFigures(
-            total_ns=2, hidden_ns=2, exposed_ns=0, wait_ns=None, hidden_reason=reason
+            total_ns=2,
+            hidden_ns=2,
+            exposed_ns=0,
+            wait_ns=None,
+            unsplit_ns=2,
+            hidden_reason=reason,
         ),
-        "all_reduce": KindFigures(total_ns=10, hidden_ns=6, exposed_ns=4, wait_ns=None),
+        "all_reduce": KindFigures(
+            total_ns=10, hidden_ns=6, exposed_ns=4, wait_ns=None, unsplit_ns=10
+        ),
     }
     assert (split.hidden_share, split.including_wait.hidden_share) == (None, None)
     assert (split.hidden_ns, split.exposed_ns) == (8, 4)
@@ -81,18 +88,45 @@ def test_kernels_that_only_send_or_receive_hide_no_share_that_is_known(make_run,
     )
 
 
-def test_one_unsplit_row_leaves_its_kind_and_the_rank_without_a_wait(make_run, event) -> None:
+def test_one_unsplit_row_leaves_the_waiting_of_others_known(make_run, event) -> None:
     run = make_run([event(0, 0, 10, "p2p"), event(0, 0, 10, "combine", ready_ns=4), event(1, 0, 5)])
     report = analyze(run)
-    assert [rank.wait_ns for rank in report.ranks] == [None, 0]
+    assert [rank.wait_ns for rank in report.ranks] == [4, 0]
+    assert [rank.unsplit_ns for rank in report.ranks] == [10, 0]
     assert report.ranks[0].by_kind["combine"].wait_ns == 4
     assert report.ranks[0].by_kind["p2p"].wait_ns is None
-    assert report.total.wait_ns is None
+    assert (report.total.wait_ns, report.total.unsplit_ns) == (4, 10)
     assert report.warnings == [
         "unsplit: p2p: operations were not matched with those of their peers (traces not at hand, "
         "or nothing in them to match by), so waiting counts as transfer and "
         "no bubble is claimed from it"
     ]
+
+
+def test_a_kind_is_split_in_part(make_run, event) -> None:
+    rows = [event(0, 0, 10, "p2p", ready_ns=4), event(0, 20, 25, "p2p"), event(1, 0, 30, "p2p")]
+    report = analyze(make_run(rows))
+    first, second = (rank.by_kind["p2p"] for rank in report.ranks)
+    assert (first.total_ns, first.wait_ns, first.unsplit_ns) == (11, 4, 5)
+    assert (second.wait_ns, second.unsplit_ns) == (None, 30)
+    assert (report.ranks[1].wait_ns, report.total.wait_ns, report.total.unsplit_ns) == (None, 4, 35)
+    assert report.warnings[0].startswith("unsplit: p2p (in part: 0.00 ms): ")
+
+
+def test_waiting_of_a_rank_without_communication_does_not_stand_for_others(make_run, event) -> None:
+    report = analyze(make_run([event(0, 0, 10, "p2p"), event(1, 0, 10)]))
+    assert [rank.wait_ns for rank in report.ranks] == [None, 0]
+    assert report.total.wait_ns is None
+
+
+def test_what_was_posted_is_not_hidden(make_run, event) -> None:
+    send = event(0, 5, 30, "p2p", name="gloo:send", ready_ns=8)
+    (rank,) = analyze(make_run([event(0, 0, 20), send])).ranks
+    assert (rank.hidden_ns, rank.exposed_ns, rank.hidden_share) == (0, 10, None)
+    assert rank.by_kind["p2p"].total_ns == 10
+    assert (rank.bubble_share, rank.wait_ns) == (0, 3)
+    (rank,) = analyze(make_run([event(0, 0, 20), send | {"ready_ns": -1}])).ranks
+    assert (rank.bubble_share, rank.wait_ns, rank.exposed_ns) == (None, None, 10)
 
 
 def test_no_communication_has_no_hidden_share(make_run, event) -> None:

@@ -73,6 +73,8 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
     }
     memory = memory_figures(run)
     ideal = ideal_figures(run, accounting)
+    if lacking := touching(run.evidence, "ideal"):
+        ideal = f"no ideal: evidence is missing for what it stands beside ({lacking[0].check})"
     steps = step_figures(run, accounting)
     window = sum(step.window_ns for step in steps)
     known = bool(steps) and not touching(run.evidence, "step_ns")
@@ -100,8 +102,10 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         stages=stage_figures(run, memory),
         per_step=steps,
         ideal=ideal if isinstance(ideal, Ideal) else None,
-        regions=_regions(accounting),
-        waited_for=_waited_for(accounting),
+        regions=[
+            one for one in _regions(accounting) if not touching(run.evidence, "bubble_ns", one.rank)
+        ],
+        waited_for=[] if touching(run.evidence, "bubble_ns") else _waited_for(accounting),
         slow_slots=slow_slots(run, step_ns),
         evidence=list(run.evidence),
         warnings=[

@@ -51,7 +51,19 @@ def _state_columns(report: Report, states: Sequence[str]) -> Iterator[_Column]:
     for state in states:
         if report.total.states_ns[state]:
             title = state.replace(".", " ").replace("bubble ", "")
-            yield _Column(title, lambda figures, state=state: figures.states_ns[state])  # type: ignore[misc]
+            yield _Column(title, lambda figures, state=state: _state_ns(figures, state))  # type: ignore[misc]
+
+
+def _state_ns(figures: TimeFigures, state: str) -> int | None:
+    """The time in a state; idle time is one figure with the bubble, known or not."""
+    known = state not in BUBBLE_STATES or _bubble_ns(figures) is not None
+    return figures.states_ns[state] if known else None
+
+
+def _bubble_ns(figures: TimeFigures) -> int | None:
+    """The bubble; None where what looks idle may have been something else."""
+    known = figures.bubble_share is not None or not figures.window_ns
+    return figures.bubble_ns if known else None
 
 
 def time_section(report: Report) -> Section:
@@ -60,7 +72,7 @@ def time_section(report: Report) -> Section:
         _Column("compute", lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP]),
         _Column("of it overlap", lambda figures: figures.states_ns[OVERLAP]),
         *_state_columns(report, (*EXPOSED_STATES, MEMORY, FUSED)),
-        _Column("bubble", lambda figures: figures.bubble_ns),
+        _Column("bubble", _bubble_ns),
     ]
     return _rank_section(report, "Time", columns, ("hidden", lambda f: share_text(f.hidden_share)))
 
@@ -77,7 +89,7 @@ def bubble_section(report: Report) -> Section:
         return unit.text(mean if ideal else None)
 
     columns = [
-        _Column("bubble", lambda figures: figures.bubble_ns),
+        _Column("bubble", _bubble_ns),
         *_state_columns(report, BUBBLE_STATES),
     ]
     section = _rank_section(report, "Bubbles by cause", columns, ("ideal", ideal_text))

@@ -283,7 +283,7 @@ def clock_evidence(unfit: Sequence[tuple[int, ...]]) -> list[Evidence]:
 
 
 CLOCKS_APART = "clocks"
-_TOUCHES = ("step_ns", "window_ns", "bubble_ns", "bubble_share", *WAITING, "critical_path")
+_TOUCHES = ("step_ns", "window_ns", "bubble_ns", "bubble_share", *WAITING, "critical_path", "ideal")
 
 
 def _who(group: tuple[int, ...]) -> str:
