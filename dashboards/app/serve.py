@@ -83,8 +83,8 @@ def guard(server: Flask, host: str) -> None:
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
-        # A window that a script opens elsewhere gets no handle of this one, nor this one of it.
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        # A page elsewhere that opens this one gets no handle of it.
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
         return response
 
     server.before_request(check_host)

@@ -65,6 +65,55 @@
     arrived.observe(content, { childList: true });
   }, true);
 
+  // Calls `then` once the page's content has been drawn anew.
+  function onceDrawn(then) {
+    var content = document.getElementById("content");
+    var drawn = new MutationObserver(function () {
+      drawn.disconnect();
+      window.requestAnimationFrame(then);
+    });
+    drawn.observe(content, { childList: true });
+  }
+
+  // The page is as high as it was until its figures are drawn, so that no place in it is lost.
+  function holdHeight(height) {
+    var content = document.getElementById("content");
+    content.style.minHeight = height + "px";
+    clearTimeout(content.held);
+    content.held = setTimeout(function () { content.style.minHeight = ""; }, 3000);
+  }
+
+  // A choice within a page keeps the reader's place; dcc.Link would go to the top of the page.
+  document.addEventListener("click", function (event) {
+    var link = event.target.closest("#content a[href]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (link.pathname !== window.location.pathname || link.hash) return;
+    var toTop = window.scrollTo;
+    window.scrollTo = function () {};
+    setTimeout(function () { window.scrollTo = toTop; }, 0);
+    holdHeight(document.getElementById("content").offsetHeight);
+  }, true);
+
+  // Back and forward return to the place where the page was left.
+  var places = {};
+  if ("scrollRestoration" in window.history) window.history.scrollRestoration = "manual";
+  document.addEventListener("scroll", function () {
+    var content = document.getElementById("content");
+    if (!content || content.returning) return;
+    places[window.location.href] = { top: window.scrollY, height: content.offsetHeight };
+  }, { passive: true });
+  window.addEventListener("popstate", function () {
+    var place = places[window.location.href], content = document.getElementById("content");
+    if (!content) return;
+    content.returning = true;
+    onceDrawn(function () {
+      content.returning = false;
+      if (place) holdHeight(place.height);
+      window.scrollTo(0, place ? place.top : 0);
+    });
+    setTimeout(function () { content.returning = false; }, 3000);
+  });
+
   // Saves the figure that stands in the same section as the button.
   function saveImage(button) {
     var gd = button.closest("section").querySelector(".js-plotly-plot");

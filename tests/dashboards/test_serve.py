@@ -112,5 +112,6 @@ def test_answers_are_compressed_where_the_browser_takes_it(client):
     assert json.loads(gzip.decompress(layout.data))
 
 
-def test_a_window_opened_elsewhere_gets_no_handle_of_this_one(client):
-    assert client.get("/").headers["Cross-Origin-Opener-Policy"] == "same-origin"
+def test_a_page_elsewhere_that_opens_this_one_gets_no_handle_of_it(client):
+    policy = client.get("/").headers["Cross-Origin-Opener-Policy"]
+    assert policy == "same-origin-allow-popups"

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dpprof.errors import DpprofError
 from dpprof.trace.nsys.database import MISSING, Integers, NsysTables, open_export
 from dpprof.trace.nsys.ranges import Ranges, ranges_of, read_rows
-from dpprof.trace.read.columns import Category, MemoryColumns, TraceColumns
+from dpprof.trace.read.columns import Category, TraceColumns, no_memory
 
 _KERNELS, _COPIES = "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_MEMCPY"
 _SETS, _LAUNCHES = "CUPTI_ACTIVITY_KIND_MEMSET", "CUPTI_ACTIVITY_KIND_RUNTIME"
@@ -228,26 +227,13 @@ def _columns(many: Sequence[_Rows], ranges: Ranges, whole: _Whole) -> TraceColum
         collectives=ranges.collectives,
         thread_names=_thread_names(whole, threads),
         process_names={},
-        memory=_NO_MEMORY,
+        memory=no_memory(),
         distributed=_distributed(ranges),
         host_name=_host(whole.tables),
         dpprof=None,
         skipped=0,
         damage=whole.damage,
     )
-
-
-_NOTHING: Any = np.zeros(0, dtype=np.int64)
-_NO_CODES: Any = np.zeros(0, dtype=np.int32)
-_NO_MEMORY = MemoryColumns(
-    at_ns=_NOTHING,
-    change_bytes=_NOTHING,
-    allocated_bytes=_NOTHING,
-    reserved_bytes=_NOTHING,
-    address=_NOTHING,
-    device_type=_NO_CODES,
-    device=_NO_CODES,
-)
 
 
 def _thread(id: int) -> tuple[str, str]:

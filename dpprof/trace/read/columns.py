@@ -142,3 +142,17 @@ class TraceColumns:
     def rows(self, *categories: Category) -> Rows:
         """Positions of the events of these categories, in file order."""
         return np.flatnonzero(np.isin(self.category, categories))
+
+
+def no_memory() -> MemoryColumns:
+    """Of a trace without memory events."""
+    numbers, codes = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
+    return MemoryColumns(
+        at_ns=numbers,
+        change_bytes=numbers,
+        allocated_bytes=numbers,
+        reserved_bytes=numbers,
+        address=numbers,
+        device_type=codes,
+        device=codes,
+    )

@@ -203,3 +203,34 @@ def test_a_window_of_another_size_has_a_picture_of_that_size(
     page.wait_for_function(f"() => ({width})() === {1920 - 62}")
     settle(page)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 1920
+
+
+CHOICE = "#content a.choice:not(.here)"
+
+
+@pytest.mark.parametrize("key", ["overlap", "diff", "bubbles"])
+def test_a_choice_within_a_page_keeps_the_readers_place(
+    key: str, samples: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    page = browser_page(f"{samples.url}{key}")
+    choice = page.locator(CHOICE).last
+    choice.scroll_into_view_if_needed()
+    settle(page)
+    before = page.evaluate("() => window.scrollY")
+    assert before > 100
+    choice.click()
+    settle(page)
+    assert abs(page.evaluate("() => window.scrollY") - before) <= 5
+
+
+def test_back_returns_to_the_place_where_the_page_was_left(
+    samples: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    page = browser_page(f"{samples.url}overlap")
+    page.evaluate("() => window.scrollTo(0, 900)")
+    settle(page)
+    page.evaluate("() => document.querySelector('#nav a.page:not(.here)').click()")
+    settle(page)
+    page.go_back()
+    settle(page)
+    assert abs(page.evaluate("() => window.scrollY") - 900) <= 5
