@@ -70,7 +70,7 @@ def time_section(report: Report) -> Section:
     """A row per rank: computing, communicating hidden and exposed, idle."""
     columns = [
         _Column("compute", lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP]),
-        _Column("of it overlap", lambda figures: figures.states_ns[OVERLAP]),
+        _Column("overlap", lambda figures: figures.states_ns[OVERLAP]),
         *_state_columns(report, (*EXPOSED_STATES, MEMORY, FUSED)),
         _Column("bubble", _bubble_ns),
     ]

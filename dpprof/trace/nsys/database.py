@@ -23,6 +23,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 MISSING = -1
 """In place of a number that is NULL or whose column this version of the export has not."""
 
+KNOWN_TABLES = ("CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS")
 SQLITE_MAGIC = b"SQLite format 3\x00"
 _ROWS = 50_000
 _STEPS_PER_BYTE = 200  # of SQLite's machine; reading a table of a sound file takes about 5
@@ -173,6 +174,17 @@ def _integer(name: str, known: frozenset[str]) -> str:
     if name not in known:
         return str(MISSING)
     return f"CASE typeof({_quoted(name)}) WHEN 'integer' THEN {_quoted(name)} ELSE {MISSING} END"
+
+
+def is_export(path: Path) -> bool:
+    """Whether a path is an export of Nsight Systems: an SQLite file, or a folder of its tables."""
+    if path.is_dir():
+        return any((path / f"{table}.parquet").is_file() for table in KNOWN_TABLES)
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -7,6 +7,7 @@ Source: the schema of the exports, versions 3.24 and 3.25.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ _COPY_NAMES = {1: "HtoD", 2: "DtoH", 8: "DtoD", 9: "HtoH", 10: "PtoP"}
 _PEER_COPY = 10
 _GRAPH = "CUDA graph"
 
+_RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
+_SIZES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
+_RANK_VARIABLE = re.compile(rf"(?:^|;)({'|'.join((*_RANKS, *_SIZES))})=(\d{{1,6}})(?=;|$)")
 _HOW = "nsys profile --trace=cuda,nvtx --cuda-graph-trace=node"
 
 
@@ -62,11 +66,12 @@ def read_nsys(path: Path) -> list[TraceColumns]:
             )
         ranges = read_rows(tables, strings.texts)
         damage = _damage(tables, graphs)
+        launched_as = _launched_as(tables) if len(processes) == 1 else None
         return [
             _columns(
                 [_of_process(one, int(process)) for one in (*device_rows, graphs, launches)],
                 ranges_of(ranges, int(process)),
-                _Whole(tables, strings, epoch_ns, damage),
+                _Whole(tables, strings, epoch_ns, damage, launched_as),
             )
             for process in processes.tolist()
         ]
@@ -98,6 +103,7 @@ class _Whole:
     strings: _Strings
     epoch_ns: int
     damage: tuple[str, ...]
+    launched_as: dict[str, int] | None
 
 
 def _epoch(tables: NsysTables) -> int:
@@ -199,7 +205,8 @@ def _columns(many: Sequence[_Rows], ranges: Ranges, whole: _Whole) -> TraceColum
     count = len(ranges.start_ns)
     empty = np.full(count, MISSING, dtype=np.int64)
     thread = np.concatenate([*(one.thread for one in many), ranges.thread])
-    threads, thread_code = np.unique(thread, return_inverse=True)
+    threads = np.unique(thread[thread != MISSING])
+    thread_code = np.where(thread == MISSING, -1, np.searchsorted(threads, thread))
     start = np.concatenate([*(one.start for one in many), ranges.start_ns])
     category = np.concatenate(
         [*(np.full(len(one.start), int(one.category)) for one in many), ranges.category]
@@ -213,7 +220,7 @@ def _columns(many: Sequence[_Rows], ranges: Ranges, whole: _Whole) -> TraceColum
     return TraceColumns(
         category=category[order].astype(np.uint8),
         name=np.concatenate([code, ranges.name + len(names)])[order].astype(np.int32),
-        thread=np.where(threads[thread_code] == MISSING, -1, thread_code)[order].astype(np.int32),
+        thread=thread_code[order].astype(np.int32),
         start_ns=start[order] + whole.epoch_ns,
         end_ns=joined("end", ranges.end_ns) + whole.epoch_ns,
         correlation=joined("correlation", empty),
@@ -228,7 +235,7 @@ def _columns(many: Sequence[_Rows], ranges: Ranges, whole: _Whole) -> TraceColum
         thread_names=_thread_names(whole, threads),
         process_names={},
         memory=no_memory(),
-        distributed=_distributed(ranges),
+        distributed=_distributed(ranges, whole.launched_as),
         host_name=_host(whole.tables),
         dpprof=None,
         skipped=0,
@@ -249,11 +256,26 @@ def _thread_names(whole: _Whole, threads: Integers) -> dict[tuple[str, str], tup
     }
 
 
-def _distributed(ranges: Ranges) -> dict[str, int] | None:
-    """Whose trace it is, as Kineto would say: by the job's own communicator."""
+def _distributed(ranges: Ranges, environment: dict[str, int] | None) -> dict[str, int] | None:
+    """Whose trace it is, as Kineto would say: by the job's own communicator, else as launched."""
     if ranges.world is None:
-        return None
+        return environment
     return {"rank": ranges.world.rank, "world_size": ranges.world.ranks}
+
+
+def _launched_as(tables: NsysTables) -> dict[str, int] | None:
+    """What the environment that the profiler was started in says of the rank.
+
+    It is that of the profiled process only where each rank has a profiler of its own.
+    """
+    rows = tables.texts("TARGET_INFO_SYSTEM_ENV", ("name", "value"))
+    text = next((str(value) for name, value in rows if name == "DeviceEnvironment"), "")
+    found = dict(_RANK_VARIABLE.findall(text))
+    rank = next((found[name] for name in _RANKS if name in found), None)
+    if rank is None:
+        return None
+    size = next((found[name] for name in _SIZES if name in found), None)
+    return {"rank": int(rank)} | ({} if size is None else {"world_size": int(size)})
 
 
 def _host(tables: NsysTables) -> str:

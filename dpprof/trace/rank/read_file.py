@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from dpprof.errors import DpprofError
+from dpprof.evidence.evidence import COMMUNICATION, Evidence
 from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.nsys.database import is_export
+from dpprof.trace.nsys.reader import read_nsys
 from dpprof.trace.rank.identity import Identity, identify
 from dpprof.trace.rank.tables import RankTables, make_tables
 from dpprof.trace.read.columns import TraceColumns
 from dpprof.trace.read.parse import read_trace
-from dpprof.trace.read.split import Share, split_trace
+from dpprof.trace.read.primus import is_primus, read_primus
+from dpprof.trace.read.split import Share, split_processes, split_trace
 from dpprof.trace.read.writers import refuse_foreign
 
 UNRANKED = -1
@@ -28,9 +32,7 @@ def read_file(
     `UNRANKED`. Raises `DpprofError` that names the file where it cannot be read, was written by
     another profiler, or holds several ranks that cannot be told apart.
     """
-    trace = read_trace(file)
-    refuse_foreign(trace, file)
-    shares = split_trace(trace, file)
+    shares = _shares(file)
     if given and shares[0].process is not None:
         raise DpprofError(
             f"{file}: several ranks are merged into one file, which cannot be given as rank "
@@ -40,7 +42,29 @@ def read_file(
         _with_words(_read_share(share, file, (rank, given), patterns), share.words, file)
         for share in shares
     ]
+    if is_primus(file):
+        tables = [replace(one, evidence=(*one.evidence, _no_messages(one))) for one in tables]
     return [_with_words(tables[0], _merged_words(shares), file), *tables[1:]]
+
+
+def _no_messages(tables: RankTables) -> Evidence:
+    return Evidence(
+        check="host-times-only",
+        found=len(tables.events),
+        of=len(tables.events),
+        ranks=(tables.rank,),
+        touches=COMMUNICATION,
+        text="Primus' dumps time forwards and backwards alone: communication, hidden or exposed, "
+        "is n/a and stands in the bubbles; profile with torch.profiler to see it",
+    )
+
+
+def _shares(file: Path) -> list[Share]:
+    if is_export(file):
+        return split_processes(read_nsys(file))
+    trace = read_primus(file) if is_primus(file) else read_trace(file)
+    refuse_foreign(trace, file)
+    return split_trace(trace, file)
 
 
 def _merged_words(shares: Sequence[Share]) -> list[str]:

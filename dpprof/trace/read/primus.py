@@ -21,7 +21,8 @@ from dpprof.tables.labels import Label
 from dpprof.trace.read.columns import Category, TraceColumns, no_memory
 
 _NAME = re.compile(r"pp_rank_(\d{1,6})\.json")
-_CONFIG = "config.json"
+PRIMUS_CONFIG = "config.json"
+"""Beside the ranks' dumps."""
 _LARGEST_BYTES = 256 << 20
 _MOST_MS = 1e9
 _NS_PER_MS = 1_000_000
@@ -54,7 +55,18 @@ class _Span(NamedTuple):
 
 def is_primus(file: Path) -> bool:
     """Whether a file is a rank's dump, by its name and the configuration beside it."""
-    return _NAME.fullmatch(file.name) is not None and (file.parent / _CONFIG).is_file()
+    return _NAME.fullmatch(file.name) is not None and (file.parent / PRIMUS_CONFIG).is_file()
+
+
+def companions(file: Path) -> list[Path]:
+    """The files beside a rank's dump that its reading depends on too; none for any other file."""
+    if not is_primus(file):
+        return []
+    return [file.parent / PRIMUS_CONFIG, *_dumps(file.parent)]
+
+
+def _dumps(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if _NAME.fullmatch(one.name))
 
 
 def read_primus(file: Path) -> TraceColumns:
@@ -64,14 +76,14 @@ def read_primus(file: Path) -> TraceColumns:
     `DpprofError` that names the file where it has another form, several chunks a rank, or times
     that cannot be.
     """
-    config = _decoded(file.parent / _CONFIG, _Config)
+    config = _decoded(file.parent / PRIMUS_CONFIG, _Config)
     if config.vp_size != 1:
         raise DpprofError(
-            f"{file.parent / _CONFIG}: vp_size is {config.vp_size}; dumps of interleaved schedules "
-            "do not say which chunk an operation is of, and are not read"
+            f"{file.parent / PRIMUS_CONFIG}: vp_size is {config.vp_size}; dumps of interleaved "
+            "schedules do not say which chunk an operation is of, and are not read"
         )
     own = _iterations(file)
-    every = [_iterations(one) for one in sorted(file.parent.glob("pp_rank_*.json"))]
+    every = [_iterations(one) for one in _dumps(file.parent)]
     rank = int(_rank_of(file))
     spans = list(_spans(own, every, rank, file))
     return _columns(spans, rank, config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +57,31 @@ def split_trace(trace: TraceColumns, file: Path) -> list[Share]:
         for process in processes
         for share in _by_device(_of_process(trace, process))
     ]
+
+
+def split_processes(traces: Sequence[TraceColumns]) -> list[Share]:
+    """The shares of a file of which each process has a trace of its own already.
+
+    Several processes are the ranks that they say, each another; else their order says which.
+    """
+    if len(traces) == 1:
+        return _by_device(traces[0])
+    said = [_said_rank(trace) for trace in traces]
+    is_guess = None in said or len(set(said)) < len(said)
+    shares = []
+    for number, (trace, own) in enumerate(zip(traces, said, strict=True)):
+        rank = number if is_guess or own is None else own
+        name = f"process {trace.threads[0][0]}" if trace.threads else f"process {number}"
+        every = np.ones(len(trace.threads), dtype=bool)
+        process = Process(rank, name, every, is_guess)
+        shares += [share._replace(process=process) for share in _by_device(trace)]
+    return sorted(shares, key=lambda share: share.process.rank if share.process else 0)
+
+
+def _said_rank(trace: TraceColumns) -> int | None:
+    distributed = trace.distributed
+    rank = distributed.get("rank") if isinstance(distributed, Mapping) else None
+    return rank if isinstance(rank, int) else None
 
 
 def _of_process(trace: TraceColumns, process: Process) -> TraceColumns:

@@ -25,6 +25,7 @@ from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.rank_part import RankPart, make_part
 from dpprof.trace.rank.read_file import read_file
 from dpprof.trace.rank.tables import RankTables
+from dpprof.trace.read.primus import companions
 
 _TABLES = ("communications", "spans", "slots", "memory", "steps")
 _EVENTS, _EXPLAINED = "events", "explained"
@@ -55,6 +56,7 @@ class Request:
         how = (self.file.name, None if named else self.rank, [repr(one) for one in self.patterns])
         about = f"{how!r} {'given ' if self.given else ''}{code_digest(*_READER)}".encode()
         about += f" part {part}".encode() if part else b""
+        about += b"".join(f" {digest(one):08x}".encode() for one in companions(self.file))
         return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
 
 

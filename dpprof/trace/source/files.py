@@ -13,6 +13,8 @@ from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dpprof.system.inputs import plain_text
 from dpprof.trace.file_names import SNAPSHOT_ENDING
+from dpprof.trace.nsys.database import is_export
+from dpprof.trace.read.primus import PRIMUS_CONFIG, is_primus
 
 _BETWEEN = re.compile(r",(?=\d+=)")
 _ONE = re.compile(r"(\d{1,6})=(.+)", re.DOTALL)
@@ -26,7 +28,8 @@ RunPaths = RunPath | Sequence[RunPath] | Mapping[int, RunPath]
 
 _SMALL = 1 << 20
 _PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".tar.gz", ".tgz")
-_ENDINGS = (".json", *(".json" + ending for ending in _PACKED))
+_ENDINGS = (".json", *(".json" + ending for ending in _PACKED), ".sqlite")
+_REPORT = ".nsys-rep"
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def find_files(path: RunPaths) -> RunFiles:
     if place.name == MANIFEST_NAME and place.is_file():
         place = place.parent
     if place.is_dir():
-        return _folder(place)
+        return RunFiles(_stem(place), (place,)) if is_export(place) else _folder(place)
     if place.exists():
+        _refuse_report(place)
         return RunFiles(_stem(place), (place,))
     given = given_ranks(str(path))
     if given is not None:
@@ -83,6 +87,15 @@ def _given(files: Mapping[int, Path]) -> RunFiles:
         raise DpprofError("no trace file given; give a run folder or trace files")
     traces = tuple(files[rank] for rank in sorted(files))
     return RunFiles(_common_name(traces), traces, ranks=tuple(sorted(files)))
+
+
+def _refuse_report(file: Path) -> None:
+    """Raise `DpprofError` for a report of Nsight Systems as it records it: its form is secret."""
+    if file.name.endswith(_REPORT):
+        raise DpprofError(
+            f"{file}: is a report of Nsight Systems, which only nsys itself can read; type "
+            f"'nsys export --type sqlite {file}', and give the .sqlite file that it writes"
+        )
 
 
 def runs_inside(folder: Path) -> list[Path]:
@@ -103,11 +116,14 @@ def _traces_in(folder: Path) -> tuple[Path, ...]:
         files = sorted(folder.iterdir())
     except OSError as error:
         raise DpprofError(f"{folder}: cannot be read ({error.strerror})") from error
-    return tuple(
+    found = tuple(
         file
         for file in files
         if file.name.endswith(_ENDINGS) and not _is_other(file.name) and file.is_file()
     )
+    if any(map(is_primus, found)):
+        found = tuple(file for file in found if file.name != PRIMUS_CONFIG)
+    return found
 
 
 def _folder(folder: Path) -> RunFiles:
@@ -146,6 +162,8 @@ def _is_other(name: str) -> bool:
 
 
 def _nothing_in(folder: Path) -> str:
+    for report in sorted(folder.glob(f"*{_REPORT}"))[:1]:
+        _refuse_report(report)
     inside = runs_inside(folder)
     if inside:
         names = ", ".join(one.name for one in inside)
@@ -156,13 +174,14 @@ def _nothing_in(folder: Path) -> str:
             f"as one run: '{folder}/*/*.json*'"
         )
     return (
-        f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst); give a run folder or "
-        "trace files"
+        f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst, *.sqlite); give a run "
+        "folder or trace files"
     )
 
 
 def _stem(file: Path) -> str:
-    for ending in (".tgz", ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".json", ".trace", ".pt"):
+    packings = (".tgz", ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar")
+    for ending in (*packings, ".json", ".sqlite", ".trace", ".pt"):
         file = file.with_name(file.name.removesuffix(ending) or file.name)
     return file.name
 
