@@ -21,6 +21,7 @@ from dpprof.dashboards.detail.pieces import (
     with_unlisted,
 )
 from dpprof.dashboards.detail.pixel_columns import Columns, Lanes, Pixels, columns
+from dpprof.runs.windows import runs_in
 from dpprof.tables.columns import END, KIND, LANE, RANK, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, MEMORY
 
@@ -108,13 +109,13 @@ def _place(name: str) -> tuple[int, str]:
 
 def _rank_lanes(run: LibraryRun, rank: int, lanes: str) -> dict[LaneKey, Pieces]:
     events = run.run.held.of_rank(rank)
-    columns, steps = RankColumns.of(events), events[STEP].to_numpy()
+    columns = RankColumns.of(events)
     names = lane_names(events, lanes)
     slots = _of(run.run.slots, rank)
     regions = _of(run.accounting.regions, rank)
     found = {}
     for step in run.run.used_steps:
-        rows = np.flatnonzero(steps == step)
+        rows = np.flatnonzero(runs_in(events, step_window(run, step)))
         for name in dict.fromkeys(names[rows].tolist()):
             chosen = rows[names[rows] == name]
             found[LaneKey(step, rank, name)] = lane_pieces(columns.part(chosen))

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from dpprof.dashboards.data.library import Library
-from dpprof.dashboards.detail.index import BUBBLES, SLOTS, lane_names
+from dpprof.dashboards.detail.index import BUBBLES, SLOTS, lane_names, step_window
 from dpprof.dashboards.timeline.picture_rows import Row
 from dpprof.dashboards.timeline.scene import Scene, SceneRun
 from dpprof.dashboards.view.state import Selection
+from dpprof.runs.windows import runs_in
 from dpprof.tables.columns import END, RANK, READY, START, STEP
 
 BUBBLE, EVENT, SLOT = "bubble", "event", "slot"
@@ -131,7 +132,7 @@ def rank_events(library: Library, run: SceneRun, rank: int) -> pd.DataFrame:
 
 def _events(run: SceneRun, rank: int) -> pd.DataFrame:
     events = run.run.run.held.of_rank(rank)
-    return events[events[STEP] == run.step]
+    return events[runs_in(events, step_window(run.run, run.step))]
 
 
 class Recent:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 STEP_TIME = ("step_ns", "window_ns")
 STATES_TIME = ("states_ns", "compute_ns", "bubble_ns", "bubble_share", "critical_path", "ideal")
-COMMUNICATION = ("communication_ns", "hidden_ns", "exposed_ns", "hidden_share", "by_kind")
+COMMUNICATION = (
+    "communication_ns",
+    "hidden_ns",
+    "exposed_ns",
+    "hidden_share",
+    "by_kind",
+    "including_wait",
+)
 WAITING = ("wait_ns", "bubble.dependency", "bubble.straggler")
 MEMORY = ("peak_allocated_bytes", "peak_reserved_bytes")
 DEVICE_TIME = (*STATES_TIME, *COMMUNICATION, *WAITING)

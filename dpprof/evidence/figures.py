@@ -37,7 +37,7 @@ def names_of(figure: str) -> frozenset[str]:
         names.add("by_kind")
     if figure in _OF_STEP:
         names.add("step_ns")
-    for group in ("ideal", "critical_path"):
+    for group in ("ideal", "critical_path", "including_wait"):
         if figure.startswith(f"{group}."):
             names.add(group)
     return frozenset(names)

@@ -13,7 +13,7 @@ from dpprof.evidence.evidence import Evidence
 from dpprof.runs.events import HeldEvents, RankEvents
 from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.schedules.schedule import Schedule
-from dpprof.tables.columns import CLOCKS, EVENTS, MEMORY, SLOTS, STEPS, empty_table
+from dpprof.tables.columns import CLOCKS, EVENTS, HOST_SPANS, MEMORY, SLOTS, STEPS, empty_table
 
 
 @dataclass(frozen=True, init=False)
@@ -50,6 +50,7 @@ class Run:
     world_size: int | None
     evidence: tuple[Evidence, ...]
     devices: Mapping[int, int]
+    host_spans: pd.DataFrame
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Run:
         world_size: int | None = None,
         evidence: tuple[Evidence, ...] = (),
         devices: Mapping[int, int] | None = None,
+        host_spans: pd.DataFrame | None = None,
     ) -> None:
         if events is not None or held is None:
             held = HeldEvents(empty_table(EVENTS) if events is None else events)
@@ -92,6 +94,7 @@ class Run:
             "world_size": manifest.world_size if manifest is not None else world_size,
             "evidence": evidence,
             "devices": {} if devices is None else devices,
+            "host_spans": empty_table(HOST_SPANS) if host_spans is None else host_spans,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

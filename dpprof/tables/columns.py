@@ -98,6 +98,14 @@ STEPS: dict[str, str] = {
 }
 """One row per rank and marked step."""
 
+HOST_SPANS: dict[str, str] = {
+    RANK: "int32",
+    START: "int64",
+    END: "int64",
+    NAME: "category",  # as the trace has it
+}
+"""What the host of a rank did beside launching: data loading, optimizer, checkpoint, evaluation."""
+
 SHIFT = "shift_ns"
 DRIFT = "drift_ppm"
 FROM = "from_ns"

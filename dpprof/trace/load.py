@@ -15,7 +15,7 @@ from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.runs.run import Run
 from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
-from dpprof.tables.columns import MEMORY, SLOTS, STEP, STEPS, empty_table
+from dpprof.tables.columns import HOST_SPANS, MEMORY, SLOTS, STEP, STEPS, empty_table
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_of, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
@@ -105,6 +105,7 @@ def load_run(
         files={rank.rank: rank.file for rank in ranks},
         clocks=clocks,
         world_size=peers.world_size,
+        host_spans=concat_tables(HOST_SPANS, [rank.host_spans for rank in ranks]),
         evidence=(
             *(one for rank in ranks for one in rank.evidence),
             *unknown_evidence(
@@ -194,15 +195,7 @@ def _steps(
         return Choice((0,), ()), [warning]
     measured = manifest.steps.measured if manifest is not None else ()
     warmup = manifest.steps.warmup if manifest is not None else ()
-    choice = choose_steps(marked, wanted, measured, warmup)
-    outside, count = (sum(one.outside for one in ranks), sum(one.count for one in ranks))
-    if not outside:
-        return choice, []
-    warning = (
-        f"{outside} of {count} activities were launched outside the marked steps and belong "
-        "to none of them; --whole-trace takes them in"
-    )
-    return choice, [warning]
+    return choose_steps(marked, wanted, measured, warmup), []
 
 
 def _as_one_step(run: Run) -> Run:

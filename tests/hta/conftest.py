@@ -22,8 +22,8 @@ def hta():
 
 
 @cache
-def load(name: str) -> dpprof.LoadedRun:
-    return dpprof.load(DATA / name)
+def load(name: str, *, whole_trace: bool = False) -> dpprof.LoadedRun:
+    return dpprof.load(DATA / name, whole_trace=whole_trace)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest, RankPlace, Steps, write_manifest
 from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS
@@ -152,8 +153,8 @@ def test_a_missing_rank_is_warned_of_and_nothing_is_claimed_of_its_peers(
 
 def test_work_outside_the_steps_is_counted(build, tmp_path: Path) -> None:
     events = [build.step(0, 0, 5), build.kernel("k", 1, 2, 1), build.kernel("k", 7, 8, 1)]
-    run = load_run(build.write(tmp_path / "rank0.json", events))
-    assert run.warnings[0].startswith("1 of 2 activities were launched outside the marked steps")
+    report = analyze(load_run(build.write(tmp_path / "rank0.json", events)))
+    assert report.warnings[0].startswith("1 of 2 activities run outside the marked steps")
 
 
 def test_collectives_without_metadata_are_matched_by_order(build, tmp_path: Path) -> None:

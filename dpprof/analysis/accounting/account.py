@@ -17,9 +17,10 @@ from dpprof.analysis.accounting.bubble_regions import (
     longest_regions,
     regions_table,
 )
+from dpprof.analysis.accounting.host_time import HostTime
 from dpprof.analysis.accounting.slot_dependencies import Needs, slot_needs
 from dpprof.analysis.accounting.timeline import make_timeline, sum_by_state
-from dpprof.analysis.events.rank_activity import Activity, Stragglers, rank_activities, step_windows
+from dpprof.analysis.events.rank_activity import Activity, Stragglers, rank_activities
 from dpprof.analysis.overlap.by_kind import (
     Transfers,
     WholeCommunication,
@@ -27,6 +28,7 @@ from dpprof.analysis.overlap.by_kind import (
     measure_transfers,
 )
 from dpprof.runs.run import Run
+from dpprof.runs.windows import Windows, marked_windows, outside_count, step_windows
 from dpprof.runs.workers import map_forked
 from dpprof.tables.columns import END, RANK, START, STEP
 from dpprof.tables.intervals import EMPTY, index_at, make_intervals, union
@@ -47,6 +49,7 @@ class Accounting:
     `MOST_REGIONS` it has the longest of each rank, and `left_out` says what is missing.
     `transfers` says what was communicated, in the order of the rows of `states`;
     `including_wait` the same of each rank over all used steps, with what it waited.
+    `outside_steps` counts the events that run in no marked step, used or not.
     """
 
     states: pd.DataFrame
@@ -55,6 +58,7 @@ class Accounting:
     transfers: tuple[Transfers, ...]
     including_wait: Mapping[int, WholeCommunication]
     left_out: LeftOut
+    outside_steps: int
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,12 @@ def account(run: Run) -> Accounting:
     windows = step_windows(run)
     ranks = sorted(place.rank for place in run.places)
     most = max(1, MOST_REGIONS // max(1, len(ranks) * len(windows)))
-    accounts = _Accounts(run, windows, Stragglers.of(run), slot_needs(run), most)
+    marked = marked_windows(run) if len(run.steps) else None
+    needs, host = slot_needs(run), HostTime.of(run)
+    accounts = _Accounts(run, windows, marked, Stragglers.of(run), needs, host, most)
     parallel = run.held.count >= _WORTH_PROCESSES
     of_ranks = list(map_forked(accounts.of_rank, ranks, parallel=parallel))
-    found = [one for many, _ in of_ranks for one in many]
+    found = [one for many, _, _ in of_ranks for one in many]
     order = sorted(range(len(found)), key=lambda i: (found[i].step, found[i].rank))
     kept = [found[i] for i in order]
     return Accounting(
@@ -91,10 +97,11 @@ def account(run: Run) -> Accounting:
         outside=_table(kept, [one.outside for one in kept]),
         regions=regions_table([one.regions for one in kept]),
         transfers=tuple(one.transfers for one in kept),
-        including_wait=dict(zip(ranks, (whole for _, whole in of_ranks), strict=True)),
+        including_wait=dict(zip(ranks, (whole for _, whole, _ in of_ranks), strict=True)),
         left_out=LeftOut(
             sum(one.left_out.regions for one in kept), sum(one.left_out.total_ns for one in kept)
         ),
+        outside_steps=sum(count for _, _, count in of_ranks),
     )
 
 
@@ -103,19 +110,24 @@ class _Accounts:
     """Makes the accounts of a rank from the events of that rank, and what is known of the run."""
 
     run: Run
-    windows: dict[int, tuple[int, int]]
+    windows: Windows
+    marked: Windows | None
     stragglers: Stragglers
     needs: dict[tuple[int, int], Needs]
+    host: HostTime
     most_regions: int
 
-    def of_rank(self, rank: int) -> tuple[list[_Account], WholeCommunication]:
-        """Its accounts, in order of step, and with waiting over all of them."""
-        activities = list(rank_activities(self.run, rank, self.windows, self.stragglers))
-        return [self._of(activity) for activity in activities], measure_including_wait(activities)
+    def of_rank(self, rank: int) -> tuple[list[_Account], WholeCommunication, int]:
+        """Its accounts, in order of step, with waiting over all of them, and `outside_steps`."""
+        events = self.run.held.of_rank(rank)
+        activities = list(rank_activities(events, rank, self.windows, self.stragglers))
+        outside = 0 if self.marked is None else outside_count(events, self.marked)
+        accounts = [self._of(activity) for activity in activities]
+        return accounts, measure_including_wait(activities), outside
 
     def _of(self, activity: Activity) -> _Account:
         slots = self.needs.get((activity.rank, activity.step))
-        claims = claims_of(activity, slots, has_host=self.run.source != "simulated")
+        claims = claims_of(activity, slots, self.host)
         marks = EMPTY if slots is None else union(make_intervals(slots.starts, slots.ends))
         timeline = make_timeline(activity, claims, marks)
         free = index_at(marks, timeline.edges[:-1]) < 0

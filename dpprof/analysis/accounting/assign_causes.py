@@ -2,6 +2,7 @@
 
 The strongest claim on an instant names the state of the bubble there:
 
+0. no device of the job has begun with the step's work, or any goes on with it (host);
 1. an input of the next slot had not been made yet, or its message waited (dependency); without
    slots: any receive waits;
 2. a collective waits for a straggler (skew);
@@ -9,7 +10,9 @@ The strongest claim on an instant names the state of the bubble there:
 4. another message waits that must have held the next computation up, or a send does (dependency);
 5. with slots, and where launches are not in the trace: all inputs were there (host).
 
-What no claim covers is ``bubble.other``. Communication that is unsplit never claims anything.
+Before the first and after the last computation of a rank the state is warm-up or cooldown, but
+for 0 and 3, which hold anywhere. What no claim covers is ``bubble.other``.
+Communication that is unsplit never claims anything.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dpprof.analysis.accounting.host_time import HostTime
 from dpprof.analysis.accounting.idle_causes import NO_CLAIMS, Claims, make_claims
 from dpprof.analysis.accounting.slot_dependencies import NO_NEEDS, Needs
 from dpprof.analysis.events.pipeline_messages import P2P
@@ -25,19 +29,19 @@ from dpprof.tables.intervals import Intervals, make_intervals, subtract, union
 from dpprof.tables.kinds import BUBBLE_DEPENDENCY, BUBBLE_HOST, BUBBLE_STRAGGLER, KINDS
 
 
-def claims_of(activity: Activity, needs: Needs | None, *, has_host: bool) -> list[Claims]:
+def claims_of(activity: Activity, needs: Needs | None, host: HostTime) -> list[Claims]:
     """All claims on the idle time of a rank in a step, the strongest first.
 
-    `has_host` is False for a simulated run, where no launch can be late.
+    In a simulated run (`host` is not present) no launch can be late.
     """
     slots = NO_NEEDS if needs is None else needs
     receives, others = _message_waits(activity, any_receive=not slots.known.any())
-    claims = [_needed(activity, slots), receives, _skew(activity)]
-    if has_host:
+    claims = [host.edge_claims(activity), _needed(activity, slots), receives, _skew(activity)]
+    if host.present:
         claims += [_late_launches(activity), others, _unlaunched(activity, slots)]
     else:
         claims.append(others)
-    return [claim for claim in claims if len(claim.pieces.starts)]
+    return [host.named(claim, activity.rank) for claim in claims if len(claim.pieces.starts)]
 
 
 def _needed(activity: Activity, slots: Needs) -> Claims:
@@ -105,7 +109,8 @@ def _late_launches(activity: Activity) -> Claims:
     ended = rows.starts[following] == free.ends
     launches = rows.launches_ns[following[ended]]
     spans = Intervals(free.starts[ended], np.minimum(free.ends[ended], launches))
-    return make_claims(BUBBLE_HOST, spans, causes=rows.names[following[ended]])
+    names = rows.names[following[ended]]
+    return make_claims(BUBBLE_HOST, spans, causes=names, anywhere=True)
 
 
 def _free(activity: Activity) -> Intervals:

@@ -15,13 +15,15 @@ class Claims:
     """Disjoint sorted `pieces` of time that are `state` if the rank is idle there.
 
     ``ranks[i]`` is the rank that piece i waits for (-1: nobody known), ``causes[i]`` what it waits
-    for, in words. Claims of one rank and step come in a list, the strongest first.
+    for, in words. Claims of one rank and step come in a list, the strongest first. With `anywhere`,
+    they hold before the first and after the last computation too.
     """
 
     state: str
     pieces: Intervals
     ranks: npt.NDArray[np.int32]
     causes: npt.NDArray[np.object_]
+    anywhere: bool = False
 
 
 def make_claims(
@@ -29,6 +31,8 @@ def make_claims(
     spans: Intervals,
     ranks: npt.NDArray[np.int32] | int = -1,
     causes: npt.NDArray[np.object_] | str = "",
+    *,
+    anywhere: bool = False,
 ) -> Claims:
     """Claims from spans in any order; where spans overlap, the one that began first wins.
 
@@ -38,7 +42,7 @@ def make_claims(
     rank_of = np.broadcast_to(np.asarray(ranks, dtype=np.int32), count)
     cause_of = np.broadcast_to(np.asarray(causes, dtype=object), count)
     pieces, owner = first_come(spans)
-    return Claims(state, pieces, rank_of[owner], cause_of[owner])
+    return Claims(state, pieces, rank_of[owner], cause_of[owner], anywhere)
 
 
 NO_CLAIMS = make_claims("", EMPTY)

@@ -98,8 +98,9 @@ def _idle_codes(
     codes: npt.NDArray[np.int64] = code_of[chosen]  # -1 takes the last: other
     computing = activity.computing
     if len(computing.starts):
-        codes[edges[:-1] < computing.starts[0]] = _CODE[BUBBLE_WARMUP]
-        codes[edges[:-1] >= computing.ends[-1]] = _CODE[BUBBLE_COOLDOWN]
+        bound = ~np.array([*(claim.anywhere for claim in claims), False], dtype=bool)[chosen]
+        codes[bound & (edges[:-1] < computing.starts[0])] = _CODE[BUBBLE_WARMUP]
+        codes[bound & (edges[:-1] >= computing.ends[-1])] = _CODE[BUBBLE_COOLDOWN]
     return codes
 
 

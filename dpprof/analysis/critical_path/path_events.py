@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.critical_path.predecessors import NONE, Rows, Times, coded, previous_rows, said
+from dpprof.runs.windows import Windows
 from dpprof.tables.columns import (
     END,
     KIND,
@@ -21,7 +22,6 @@ from dpprof.tables.columns import (
     READY,
     SLOT,
     START,
-    STEP,
 )
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
@@ -99,11 +99,13 @@ class PathRows:
 
 def make_path_rows(
     events: pd.DataFrame,
-    steps: Collection[int],
+    windows: Windows,
     leads: npt.NDArray[np.bool_],
     late_ns: int = 0,
 ) -> PathRows:
-    """`PathRows` of the events of one rank (columns `EVENTS`) in the given steps.
+    """`PathRows` of the events of one rank (columns `EVENTS`), each in the step in which it ends.
+
+    What begins before the window of that step counts from its start.
 
     `leads` says which of its communications waited for a peer that is known, however late that
     peer came by the trace. Of two activities of which one waited for the other, that one may end
@@ -112,8 +114,9 @@ def make_path_rows(
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy()
     number = np.where(communicates, np.cumsum(communicates) - 1, NONE).astype(np.int32)
     starts, ends = events[START].to_numpy(np.int64), events[END].to_numpy(np.int64)
-    step = events[STEP].to_numpy(np.int64)
-    kept = np.flatnonzero(np.isin(step, list(steps)) & (ends > starts))
+    step, opens = _ends_in(ends, windows)
+    starts = np.maximum(starts, opens)
+    kept = np.flatnonzero((step != NONE) & (ends > starts))
     # Of what ends at one instant, computation comes last and so is found first: it makes, while
     # communication hands on.
     kept = kept[np.lexsort((starts[kept], ~communicates[kept], ends[kept], step[kept]))]
@@ -136,6 +139,18 @@ def make_path_rows(
         limits=limits,
         rows_of=rows_of,
     )
+
+
+def _ends_in(ends: Times, windows: Windows) -> tuple[Times, Times]:
+    """For each end the step in whose window it lies, `NONE` for none, and where that begins."""
+    limits = sorted((end, start, step) for step, (start, end) in windows.items())
+    closes, opens, steps = np.array([*limits, (_NEVER, _NEVER, NONE)], dtype=np.int64).T
+    found = np.searchsorted(closes[:-1], ends, side="left")
+    inside = ends > opens[found]
+    return np.where(inside, steps[found], NONE), np.where(inside, opens[found], 0)
+
+
+_NEVER = int(np.iinfo(np.int64).max)
 
 
 def _limits(step: Times) -> dict[int, tuple[int, int]]:

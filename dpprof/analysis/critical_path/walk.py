@@ -26,6 +26,7 @@ from dpprof.analysis.critical_path.path_events import LATE_NS, Chain, PathRows, 
 from dpprof.analysis.critical_path.predecessors import NONE
 from dpprof.analysis.model import PathFigures
 from dpprof.runs.run import Run
+from dpprof.runs.windows import Windows, step_windows
 from dpprof.tables.columns import (
     END,
     KIND,
@@ -48,13 +49,14 @@ _MOST_HELD = 50_000_000
 """Events whose links are kept in memory; of a bigger run, ranks are read again when needed."""
 
 _WORK, _LATE, _UNKNOWN = range(3)
-_LAST, _PEER, _OWN = 0, 3, 4
+_LAST, _PEER, _OWN, _TAIL = 0, 3, 4, 5
 _WHY = (
     "the last of the step to end",
     "launched late",
     "nothing in the trace says what the rank waited for",
     "a peer waited for it",
     "the next work of the rank waited for it",
+    "the host ended the step later",
 )
 """Why a piece is on the path; gaps are at the positions of `_LATE` and `_UNKNOWN`."""
 
@@ -82,7 +84,7 @@ def critical_path(run: Run) -> pd.DataFrame:
     Their lengths add up to the step windows exactly. `kind` is that of the activity, or ``host``
     (the device was free, the launch came late) or ``idle`` (nothing explains the gap).
     """
-    walker = _Walker(run, find_links(run.held.communications))
+    walker = _Walker(run, find_links(run.held.communications), step_windows(run))
     pieces = _all_pieces(run, walker)
     kinds = _texts(pieces, walker, KIND)
     kinds = np.where(pieces.what == _WORK, kinds, np.where(pieces.what == _LATE, HOST, IDLE))
@@ -105,7 +107,7 @@ def critical_path(run: Run) -> pd.DataFrame:
 
 def path_figures(run: Run) -> PathFigures:
     """How long the critical path runs through each kind and on each rank, over the used steps."""
-    walker = _Walker(run, find_links(run.held.communications))
+    walker = _Walker(run, find_links(run.held.communications), step_windows(run))
     pieces = _all_pieces(run, walker)
     kinds = _texts(pieces, walker, KIND)
     kinds = np.where(pieces.what == _WORK, kinds, np.where(pieces.what == _LATE, HOST, IDLE))
@@ -127,18 +129,22 @@ def _sums(keys: npt.NDArray[Any], lengths: Numbers) -> dict[Any, int]:
 
 
 def _all_pieces(run: Run, walker: _Walker) -> _Pieces:
-    spans = run.held.spans
-    spans = spans[spans[STEP].isin(run.used_steps) & spans[RANK].isin(list(run.pp_rank))]
     chains: list[_Pieces] = []
-    for step in sorted(set(spans[STEP].tolist())):
-        rows = spans[spans[STEP] == step]
-        last = int(rows[RANK].iloc[int(rows[END].argmax())])
-        window = (int(rows[START].min()), int(rows[END].max()))
-        chains += reversed(list(walker.walk(step, last, window)))
+    for step, window in walker.windows.items():
+        chains += reversed(list(walker.walk(step, _last_rank(run, step), window)))
     columns = zip(*(chains or [_NO_PIECES]), strict=True)
     pieces = _Pieces(*(np.concatenate([one[::-1] for one in column]) for column in columns))
     kept = pieces.end > pieces.start
     return _Pieces(*(column[kept] for column in pieces))
+
+
+def _last_rank(run: Run, step: int) -> int:
+    """The rank whose work of the step ends last; the first one where the step has none."""
+    spans = run.held.spans
+    own = spans[(spans[STEP] == step) & spans[RANK].isin(list(run.pp_rank))]
+    if own.empty:
+        return min(run.pp_rank)
+    return int(own[RANK].iloc[int(own[END].argmax())])
 
 
 def _texts(pieces: _Pieces, walker: _Walker, name: str) -> npt.NDArray[np.object_]:
@@ -156,6 +162,7 @@ class _Walker:
 
     run: Run
     links: Links
+    windows: Windows
     held: dict[int, PathRows] = field(default_factory=dict)
 
     def rows(self, rank: int) -> PathRows:
@@ -166,7 +173,7 @@ class _Walker:
             events = self.run.held.of_rank(rank)
             on_device = bool((events[LAUNCH] >= 0).any())
             late_ns = 0 if on_device else LATE_NS[self.run.source]
-            rows = make_path_rows(events, self.run.used_steps, self.links.leads(rank), late_ns)
+            rows = make_path_rows(events, self.windows, self.links.leads(rank), late_ns)
             while self.held and sum(map(len, self.held.values())) + len(rows) > _MOST_HELD:
                 self.held.pop(next(iter(self.held)))
             self.held[rank] = rows
@@ -205,7 +212,9 @@ def _pieces(rows: PathRows, chain: Chain, at: tuple[int, int, int, int, int]) ->
     begins, later = np.minimum(reach[1:], ends), np.append(after, own[:-1])
     launched = np.where(later == NONE, NONE, rows.launches[later])
     gaps = np.where(launched > ends, _LATE, _UNKNOWN)
-    reasons = np.full(len(own), _OWN)
+    gaps[0] = _LATE if why == _LAST else gaps[0]
+    gap_reasons, reasons = gaps.copy(), np.full(len(own), _OWN)
+    gap_reasons[0] = _TAIL if why == _LAST else gaps[0]
     reasons[0] = why
     return _Pieces(
         np.full(2 * len(own), step),
@@ -214,7 +223,7 @@ def _pieces(rows: PathRows, chain: Chain, at: tuple[int, int, int, int, int]) ->
         _in_turn(ends, begins),
         _in_turn(until, ends),
         _in_turn(gaps, np.full(len(own), _WORK)),
-        _in_turn(gaps, reasons),
+        _in_turn(gap_reasons, reasons),
     )
 
 

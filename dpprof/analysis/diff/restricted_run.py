@@ -96,4 +96,5 @@ def restricted(run: Run, ranks: Set[int], unsplit: Set[Channel] = frozenset()) -
         memory=of_ranks(run.memory),
         steps=of_ranks(run.steps),
         clocks=of_ranks(run.clocks),
+        host_spans=of_ranks(run.host_spans),
     )

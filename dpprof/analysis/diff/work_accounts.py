@@ -17,6 +17,7 @@ import pandas as pd
 
 from dpprof.analysis.accounting.assign_causes import claims_of
 from dpprof.analysis.accounting.bubble_regions import Regions, bubble_regions
+from dpprof.analysis.accounting.host_time import HostTime
 from dpprof.analysis.accounting.slot_dependencies import Needs, slot_needs
 from dpprof.analysis.accounting.timeline import Timeline, make_timeline
 from dpprof.analysis.diff.parts import add_up
@@ -25,9 +26,9 @@ from dpprof.analysis.events.rank_activity import (
     Activity,
     Stragglers,
     activities_with_events,
-    step_windows,
 )
 from dpprof.runs.run import Run
+from dpprof.runs.windows import Windows, step_windows
 from dpprof.runs.workers import map_forked
 from dpprof.tables.columns import (
     CAUSE,
@@ -90,7 +91,14 @@ def make_cells(run: Run) -> Cells:
     Never holds the events of more than one rank per core.
     """
     ranks = sorted(place.rank for place in run.places)
-    maker = _Maker(run, step_windows(run), Stragglers.of(run), slot_needs(run), Labels.of(run))
+    maker = _Maker(
+        run,
+        step_windows(run),
+        Stragglers.of(run),
+        slot_needs(run),
+        Labels.of(run),
+        HostTime.of(run),
+    )
     parallel = run.held.count >= _WORTH_PROCESSES
     return _joined(list(map_forked(maker.of_rank, ranks, parallel=parallel)))
 
@@ -114,26 +122,28 @@ class _Maker:
     """Makes the accounts of a rank from its events and what is known of the run."""
 
     run: Run
-    windows: dict[int, tuple[int, int]]
+    windows: Windows
     stragglers: Stragglers
     needs: dict[tuple[int, int], Needs]
     labels: Labels
+    host: HostTime
 
     def of_rank(self, rank: int) -> Cells:
         """All used steps of a rank."""
-        activities = activities_with_events(self.run, rank, self.windows, self.stragglers)
-        return self._summed([self._of(activity, events) for activity, events in activities], rank)
+        events = self.run.held.of_rank(rank)
+        activities = activities_with_events(events, rank, self.windows, self.stragglers)
+        return self._summed([self._of(activity, part) for activity, part in activities], rank)
 
     def _of(self, activity: Activity, events: pd.DataFrame) -> _Step:
         needs = self.needs.get((activity.rank, activity.step))
-        claims = claims_of(activity, needs, has_host=self.run.source != "simulated")
+        claims = claims_of(activity, needs, self.host)
         owners = [_owners(activity, code) for code in range(len(KINDS))]
         timeline = make_timeline(activity, claims, _cuts(owners))
         times: dict[str, Any] = dict(zip(TIMES, _times(timeline, owners, len(events)), strict=True))
         return _Step(
             activity.step,
             timeline.states_ns(),
-            events[ROW_LABELS].assign(**times, **{CALLS: 1}),
+            events[ROW_LABELS].assign(**times, **{CALLS: activity.rows.begins.astype(np.int64)}),
             _bubbles(bubble_regions(activity, timeline, claims, needs)),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ class Rows:
     (`unsplit`) and for what is no communication. `cause_ranks` and `causes` say whom and what a
     communication may wait for, `sending` marks the sender's side of a message, `posted` a message
     whose span goes from the call that posted it to the end of the wait for it: when in between it
-    was under way is not known.
+    was under way is not known. `begins` marks what begins in the window that rows were cut to.
     """
 
     starts: npt.NDArray[np.int64]
@@ -44,10 +44,33 @@ class Rows:
     cause_ranks: npt.NDArray[np.int32]
     causes: npt.NDArray[np.object_]
     names: npt.NDArray[np.object_]
+    begins: npt.NDArray[np.bool_]
 
     def part(self, low: int, high: int) -> Rows:
         """Rows ``low`` to ``high - 1``, without copying."""
         return Rows(*(getattr(self, field.name)[low:high] for field in fields(self)))
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Rows:
+        """The chosen rows."""
+        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def begun_since(self, instant: int) -> npt.NDArray[np.bool_]:
+        """Which rows begin at an instant or later."""
+        begun: npt.NDArray[np.bool_] = self.starts >= instant
+        return begun
+
+    def cut(self, start: int, end: int) -> Rows:
+        """Rows that all reach into ``[start, end)``, without what lies outside."""
+        begins = self.begun_since(start)
+        if not len(begins) or (begins.all() and int(self.ends.max()) <= end):
+            return self
+        return replace(
+            self,
+            starts=np.maximum(self.starts, start),
+            ends=np.minimum(self.ends, end),
+            transfers_ns=np.clip(self.transfers_ns, start, end),
+            begins=begins,
+        )
 
 
 def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
@@ -78,6 +101,7 @@ def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
         cause_ranks=cause_ranks,
         causes=_causes(events, message, sending, kind_texts),
         names=names,
+        begins=np.ones(len(events), dtype=bool),
     )
 
 

@@ -14,7 +14,8 @@ from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows, make
 from dpprof.analysis.events.pipeline_messages import texts
 from dpprof.analysis.events.stragglers import cause_ranks
 from dpprof.runs.run import Run
-from dpprof.tables.columns import END, KIND, RANK, START, STEP
+from dpprof.runs.windows import Windows
+from dpprof.tables.columns import KIND, RANK, START
 from dpprof.tables.intervals import Intervals, first_come, make_intervals, subtract, union
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED, KINDS, MEMORY
 
@@ -23,7 +24,7 @@ from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED, KINDS, MEMO
 class Activity:
     """The activity of one rank in one step, with the step window ``[start_ns, end_ns)``.
 
-    `rows` are its events, sorted by start.
+    `rows` are what runs in the window, whoever launched it, cut at its edges; sorted by start.
     """
 
     rank: int
@@ -139,20 +140,6 @@ class Activity:
         return union(make_intervals(pieces.starts, pieces.ends))
 
 
-def step_windows(run: Run) -> dict[int, tuple[int, int]]:
-    """Used step -> ``[earliest activity of any rank, latest end of any rank)``.
-
-    Steps without any activity are left out.
-    """
-    spans = run.held.spans
-    used = spans[spans[STEP].isin(run.used_steps)]
-    limits = used.groupby(STEP).agg({START: "min", END: "max"})
-    return {
-        int(step): (int(start), max(int(start), int(end)))
-        for step, start, end in limits.itertuples(name=None)
-    }
-
-
 @dataclass(frozen=True)
 class Stragglers:
     """Whom the communications of each rank wait for, in the order of its events."""
@@ -174,26 +161,32 @@ class Stragglers:
 
 
 def rank_activities(
-    run: Run, rank: int, windows: dict[int, tuple[int, int]], stragglers: Stragglers
+    events: pd.DataFrame, rank: int, windows: Windows, stragglers: Stragglers
 ) -> Iterator[Activity]:
-    """The activity of one rank in each step of `windows`, in order of step."""
-    for activity, _ in activities_with_events(run, rank, windows, stragglers):
+    """The activity of one rank, whose `events` these are, in each step of `windows`, in order."""
+    for activity, _ in activities_with_events(events, rank, windows, stragglers):
         yield activity
 
 
 def activities_with_events(
-    run: Run, rank: int, windows: dict[int, tuple[int, int]], stragglers: Stragglers
+    events: pd.DataFrame, rank: int, windows: Windows, stragglers: Stragglers
 ) -> Iterator[tuple[Activity, pd.DataFrame]]:
-    """The same, each with its events: row i of its `Rows` is row i of this table."""
-    events = run.held.of_rank(rank)
+    """The same, each with its events, uncut: row i of its `Rows` is row i of this table."""
     causes = np.full(len(events), -1, dtype=np.int32)
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(dtype=bool)
     causes[communicates] = stragglers.of_rank(rank)
-    used = np.flatnonzero(events[STEP].isin(list(windows)))
-    events, causes = events.iloc[used], causes[used]
-    order = np.lexsort((events[START], events[STEP]))
-    events, causes = events.iloc[order], causes[order]
-    rows, steps = make_rows(events, causes), events[STEP].to_numpy(np.int64)
+    order = np.argsort(events[START].to_numpy(), kind="stable")
+    events = events.iloc[order]
+    rows = make_rows(events, causes[order])
+    reach = np.maximum.accumulate(rows.ends) if len(events) else rows.ends
+    last = max(windows.values(), default=(0, 0))
     for step, (start, end) in windows.items():
-        low, high = (int(one) for one in np.searchsorted(steps, [step, step + 1]))
-        yield Activity(rank, step, start, end, rows.part(low, high)), events.iloc[low:high]
+        low = int(np.searchsorted(reach, start, side="left"))
+        high = int(np.searchsorted(rows.starts, end, side="right" if end == last[1] else "left"))
+        part = rows.part(low, high)
+        inside = part.begun_since(start) | (part.ends > start)
+        if inside.all():
+            found = events.iloc[low:high]
+        else:
+            part, found = part.where(inside), events.iloc[low:high][inside]
+        yield Activity(rank, step, start, end, part.cut(start, end)), found

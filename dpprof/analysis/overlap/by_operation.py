@@ -13,9 +13,9 @@ from dpprof.analysis.events.rank_activity import (
     Activity,
     Stragglers,
     activities_with_events,
-    step_windows,
 )
 from dpprof.runs.run import Run
+from dpprof.runs.windows import Windows, step_windows
 from dpprof.runs.workers import map_forked
 from dpprof.tables.columns import (
     COUNT,
@@ -25,6 +25,7 @@ from dpprof.tables.columns import (
     NUMBER,
     OPERATIONS,
     START,
+    STEP,
     TOTAL,
     WAIT,
     empty_table,
@@ -37,6 +38,7 @@ MOST_OPERATIONS = 100
 
 _WORTH_PROCESSES = 1_000_000  # events
 _TIMES = (TOTAL, HIDDEN, EXPOSED, WAIT)
+_COUNTED = {**OPERATIONS, COUNT: "int64"}
 _KEYS = [name for name in EXPOSURE if name not in (COUNT, *_TIMES)]
 
 
@@ -75,15 +77,16 @@ class _Measure:
     """Measures one rank after another, from the events of that rank alone."""
 
     run: Run
-    windows: dict[int, tuple[int, int]]
+    windows: Windows
     stragglers: Stragglers
 
     def of_rank(self, rank: int) -> Exposure:
         """The exposure of one rank."""
-        steps = activities_with_events(self.run, rank, self.windows, self.stragglers)
+        events = self.run.held.of_rank(rank)
+        steps = activities_with_events(events, rank, self.windows, self.stragglers)
         found = [_operations(events, activity) for activity, events in steps]
-        operations = concat_tables(OPERATIONS, found)
-        longest = operations[operations[EXPOSED] > 0]
+        operations = concat_tables(_COUNTED, found)
+        longest = operations.loc[operations[EXPOSED] > 0, list(OPERATIONS)]
         return Exposure(_added_up(operations), longest.nlargest(MOST_OPERATIONS, EXPOSED))
 
 
@@ -99,11 +102,13 @@ def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:
         np.add.at(total, chosen[owner], _outside(activity.fused, pieces))
         np.add.at(hidden, chosen[owner], _inside(compute, pieces))
         wait[chosen] = _waits(rows, chosen)
-    number = np.arange(len(events)) - np.searchsorted(rows.starts, rows.starts)
+    starts = events[START].to_numpy()
+    number = np.arange(len(events)) - np.searchsorted(starts, starts)
     times = {TOTAL: total, HIDDEN: hidden, EXPOSED: total - hidden, WAIT: wait, NUMBER: number}
-    measured = events.assign(**times)
+    counts = {STEP: np.full(len(events), activity.step), COUNT: rows.begins.astype(np.int64)}
+    measured = events.assign(**times, **counts)
     communicates = np.isin(rows.kinds, COMMUNICATION_CODES)
-    return measured.loc[communicates, list(OPERATIONS)].astype(OPERATIONS)
+    return measured.loc[communicates, [*OPERATIONS, COUNT]].astype(_COUNTED)
 
 
 def _inside(covering: Intervals, pieces: Intervals) -> npt.NDArray[np.int64]:
@@ -126,8 +131,8 @@ def _added_up(operations: pd.DataFrame) -> pd.DataFrame:
     if operations.empty:
         return empty_table(EXPOSURE)
     grouped = operations.groupby(_KEYS, observed=True, sort=False)
-    sums = grouped[list(_TIMES)].sum()
+    sums = grouped[[COUNT, *_TIMES]].sum()
     known = operations.assign(**{WAIT: operations[WAIT].clip(lower=0)})
     waits = known.groupby(_KEYS, observed=True, sort=False)[WAIT].sum()
     sums[WAIT] = waits.where(grouped[WAIT].max() >= 0, -1)
-    return sums.assign(**{COUNT: grouped.size()}).reset_index()[list(EXPOSURE)].astype(EXPOSURE)
+    return sums.reset_index()[list(EXPOSURE)].astype(EXPOSURE)

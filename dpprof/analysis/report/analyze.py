@@ -230,10 +230,16 @@ def _regions(accounting: Accounting) -> list[RegionFigures]:
 
 def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]:
     warnings = []
-    seen = {one.step for one in accounting.transfers}
+    seen = set(run.held.spans[STEP])
     silent = [step for step in run.used_steps if step not in seen]
     if silent:
-        warnings.append(f"no activity in steps {', '.join(map(str, silent))}: they count as 0 ns")
+        words = "nothing was launched in them" if len(run.steps) else "they count as 0 ns"
+        warnings.append(f"no activity in steps {', '.join(map(str, silent))}: {words}")
+    if accounting.outside_steps:
+        warnings.append(
+            f"{accounting.outside_steps} of {run.held.count} activities run outside the marked "
+            "steps and count in none of them; --whole-trace takes them in"
+        )
     unsplit = _unsplit(accounting.transfers)
     if unsplit:
         warnings.append(

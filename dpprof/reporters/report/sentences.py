@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dpprof.analysis.accounting.host_time import IN_HOST
 from dpprof.analysis.diff.model import Side
 from dpprof.analysis.model import RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit, share_text
@@ -94,13 +95,19 @@ def reason_words(region: RegionFigures) -> str:
             straggler = "stragglers" if region.cause_rank is None else f"rank {region.cause_rank}"
             return f"waits in {region.cause or 'a collective'} for {straggler}, the last to come"
         case state if state == BUBBLE_HOST:
-            late = f"launched late: {region.cause[:60]}" if region.cause else "the host came late"
+            late = _late_words(region.cause)
             return late + (f" (in {region.slot})" if region.slot else "")
         case state if state == BUBBLE_WARMUP:
             return ", ".join(filter(None, ["nothing computed yet", _waits(region)]))
         case state if state == BUBBLE_COOLDOWN:
             return ", ".join(filter(None, ["nothing left to compute", _waits(region)]))
     return "no cause found" + (f" (before {region.slot})" if region.slot else "")
+
+
+def _late_words(cause: str | None) -> str:
+    if not cause:
+        return "the host came late"
+    return cause[:80] if cause.startswith(IN_HOST) else f"launched late: {cause[:60]}"
 
 
 def _waits(region: RegionFigures) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
 from dpprof.tables.labels import PREFIX, SLOT_LABEL, parse_label
+from dpprof.trace.activities.marks import MARK
 from dpprof.trace.activities.nesting import Spans, innermost_by_group, is_outermost, touches
 from dpprof.trace.read.columns import (
     DEVICE_CATEGORIES,
@@ -174,15 +175,16 @@ _LIBRARY_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):")
 _MESSAGE_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):(?:send|recv)")
 _P2P = COMMUNICATION_KINDS[0]
 _CALL = re.compile(r"c10d::|record_param_comms|aten::_?wait_tensor|_c10d_functional::")
+_NO_WORK = re.compile(f"{_CALL.pattern}|{re.escape(PREFIX)}|{MARK.pattern}$")
 
 
 def _operators(trace: TraceColumns, labels: Rows) -> Rows:
-    """Outermost operators, but for calls of the communication library, and its own spans.
+    """Outermost operators but for library calls and step marks, and the library's own spans.
 
     A label is what runs inside it, so operators inside are left out, and of operators around one
     those count that it does not lie in.
     """
-    no_work = [_CALL.match(name) is not None or name.startswith(PREFIX) for name in trace.names]
+    no_work = [_NO_WORK.match(name) is not None for name in trace.names]
     operators = trace.rows(Category.OPERATOR)
     operators = operators[~np.array(no_work, dtype=bool)[trace.name[operators]]]
     operators = operators[~touches(spans_of(trace, operators), spans_of(trace, labels))]

@@ -11,27 +11,46 @@ import pandas as pd
 
 from dpprof.errors import DpprofError
 from dpprof.tables.columns import END, RANK, START, STEP, STEPS, make_table
-from dpprof.trace.activities.nesting import innermost
-from dpprof.trace.read.columns import Category, Codes, Mask, Nanoseconds, TraceColumns
+from dpprof.trace.activities.marks import NO_STEP, HostMarks, read_marks
+from dpprof.trace.activities.nesting import innermost, innermost_by_group
+from dpprof.trace.read.columns import Codes, Mask, Nanoseconds, TraceColumns
 
-_MARK = re.compile(r"ProfilerStep#(\d{1,9})")
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 
-OUTSIDE = -1
+OUTSIDE = NO_STEP
 
 
 class Marks(NamedTuple):
-    """The marked steps of one rank, in order of start; thread is that of the training loop."""
+    """The marked steps of one rank, in order of start; `threads` mark them, `own` says which when.
+
+    `doubts` say what is odd about the marks, and what was done about it.
+    """
 
     step: Codes
     start_ns: Nanoseconds
     end_ns: Nanoseconds
     threads: Codes
+    own: HostMarks
 
-    def step_at(self, instants: Nanoseconds) -> Codes:
-        """The step whose range holds each instant, `OUTSIDE` where none does."""
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is odd, in words."""
+        return self.own.doubts
+
+    def step_at(self, instants: Nanoseconds, threads: Codes | None = None) -> Codes:
+        """The step whose range holds each instant, `OUTSIDE` where none does.
+
+        Where several threads mark steps, a thread's own marks count before those of others.
+        """
         found = innermost(self.start_ns, self.end_ns, instants)
-        return np.append(self.step, np.int32(OUTSIDE))[found]
+        step = np.append(self.step, np.int32(OUTSIDE))[found]
+        if threads is None or len(self.threads) < 2:
+            return step
+        spans = (self.own.thread, self.own.start_ns, self.own.end_ns)
+        own = innermost_by_group(spans, (threads, instants))
+        return np.where(
+            np.isin(threads, self.threads), np.append(self.own.step, OUTSIDE)[own], step
+        )
 
     def step_by_time(
         self, instants: Nanoseconds, known: tuple[Codes, Nanoseconds, Nanoseconds]
@@ -61,21 +80,22 @@ class Marks(NamedTuple):
 
 
 def find_marks(trace: TraceColumns) -> Marks:
-    """The ``ProfilerStep#n`` ranges on the host."""
-    numbers = np.full(len(trace.names), OUTSIDE, dtype=np.int32)
-    for code, name in enumerate(trace.names):
-        if match := _MARK.fullmatch(name):
-            numbers[code] = int(match[1])
-    rows = trace.rows(Category.ANNOTATION, Category.OPERATOR)
-    rows = rows[numbers[trace.name[rows]] != OUTSIDE]
-    rows = rows[np.argsort(trace.start_ns[rows], kind="stable")]
-    _, first = np.unique(numbers[trace.name[rows]], return_index=True)
-    rows = rows[np.sort(first)]
+    """The steps that ``ProfilerStep#n`` ranges on the host mark; on several threads, from first to
+    last.
+    """
+    own = read_marks(trace)
+    steps, number = np.unique(own.step, return_inverse=True)
+    start_ns = np.full(len(steps), np.iinfo(np.int64).max)
+    end_ns = np.full(len(steps), np.iinfo(np.int64).min)
+    np.minimum.at(start_ns, number, own.start_ns)
+    np.maximum.at(end_ns, number, own.end_ns)
+    order = np.argsort(start_ns, kind="stable")
     return Marks(
-        step=numbers[trace.name[rows]],
-        start_ns=trace.start_ns[rows],
-        end_ns=trace.end_ns[rows],
-        threads=np.unique(trace.thread[rows]),
+        step=steps[order].astype(np.int32),
+        start_ns=start_ns[order],
+        end_ns=end_ns[order],
+        threads=np.unique(own.thread),
+        own=own,
     )
 
 

@@ -189,6 +189,7 @@ def _shifted(part: RankPart, clocks: pd.DataFrame) -> RankPart:
         slots=_on_common_clock(part.slots, own),
         memory=_on_common_clock(part.memory, own),
         steps=_on_common_clock(part.steps, own),
+        host_spans=_on_common_clock(part.host_spans, own),
         load=_Shifted(part.load, own),
     )
 

@@ -30,7 +30,6 @@ from dpprof.tables.columns import (
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_order
 from dpprof.tables.kinds import COMMUNICATION_KINDS
-from dpprof.trace.activities.steps import OUTSIDE
 from dpprof.trace.activities.unknown_kernels import UnknownKernel
 from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.tables import RankTables
@@ -45,7 +44,7 @@ class RankPart:
 
     ``communications.iloc[i]`` is row ``positions[i]`` of the table that `load` gives, and need not
     wait for peers where ``no_wait[i]``. `spans` says from when to when each step goes
-    (`event_spans`), `count` how many events there are, `outside` how many belong to no step;
+    (`event_spans`), `count` how many events there are;
     `explained` gives the table of that name, which only those who ask for it need. The other
     fields are those of `RankTables`.
     """
@@ -60,7 +59,6 @@ class RankPart:
     counted: npt.NDArray[np.bool_]
     spans: pd.DataFrame
     count: int
-    outside: int
     slots: pd.DataFrame
     memory: pd.DataFrame
     steps: pd.DataFrame
@@ -68,6 +66,7 @@ class RankPart:
     warnings: tuple[str, ...]
     load: Callable[[], pd.DataFrame]
     explained: Callable[[], pd.DataFrame]
+    host_spans: pd.DataFrame
     evidence: tuple[Evidence, ...] = ()
     unknown: tuple[UnknownKernel, ...] = ()
 
@@ -98,7 +97,6 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         counted=tables.counted[positions],
         spans=event_spans(events),
         count=len(events),
-        outside=int((events[STEP] == OUTSIDE).sum()),
         slots=tables.slots,
         memory=tables.memory,
         steps=tables.steps,
@@ -106,6 +104,7 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         warnings=tables.warnings,
         load=Held(events) if load is None else load,
         explained=Held(tables.explained),
+        host_spans=tables.host_spans,
         evidence=tables.evidence,
         unknown=tables.unknown,
     )

@@ -17,6 +17,7 @@ from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities.classify import TITLE, Found, Verdicts, judge
 from dpprof.trace.activities.find import Activities, find_activities
+from dpprof.trace.activities.host_spans import host_spans
 from dpprof.trace.activities.kernel_table import in_parts
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.launch_context import (
@@ -65,6 +66,7 @@ class RankTables:
     counted: npt.NDArray[np.bool_]
     explained: pd.DataFrame
     warnings: tuple[str, ...]
+    host_spans: pd.DataFrame
     evidence: tuple[Evidence, ...] = ()
     unknown: tuple[UnknownKernel, ...] = ()
 
@@ -105,9 +107,11 @@ def make_tables(
         no_wait=_low_latency(trace, found) | copies,
         counted=counted,
         explained=verdicts.explained,
+        host_spans=host_spans(trace, marks, row),
         unknown=unknown_kernels(verdicts.explained),
         warnings=(
             *_warnings(trace, found, file),
+            *(f"{file.name}: {doubt}" for doubt in marks.doubts),
             *_step_doubts(activities, marks, file),
             *memory_doubts(trace, on_gpu, file),
         ),
@@ -141,7 +145,7 @@ def _search(issuer: Issuer, marks: Marks, patterns: Sequence[KindRule]) -> Found
 def _steps_of(trace: TraceColumns, activities: Activities, marks: Marks) -> Codes:
     if not len(marks.step):
         return np.zeros(len(activities.rows), dtype=np.int32)
-    step = marks.step_at(activities.issue_ns)
+    step = marks.step_at(activities.issue_ns, activities.issue_thread)
     launched = activities.issue_ns != -1
     if launched.all():
         return step
