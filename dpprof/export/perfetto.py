@@ -27,6 +27,7 @@ from dpprof.export.tracks import (
 )
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
+from dpprof.runs.windows import step_windows
 from dpprof.system.inputs import encode_json
 from dpprof.tables.columns import AT, END, GROUP, KIND, RANK, READY, SEQUENCE, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS
@@ -106,7 +107,8 @@ def _title(run: Run, place: RankPlace) -> str:
 
 
 def _origin_ns(run: Run) -> int:
-    """The first instant of any table that is drawn."""
+    """The first instant of any table or step window that is drawn."""
     columns = [run.held.of_rank(place.rank)[START] for place in run.places]
     columns += [run.slots[START], run.memory[AT]]
-    return min((int(column.min()) for column in columns if len(column)), default=0)
+    first = [int(column.min()) for column in columns if len(column)]
+    return min([*first, *(start for start, _ in step_windows(run).values())], default=0)
