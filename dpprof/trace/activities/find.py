@@ -48,13 +48,22 @@ def find_activities(trace: TraceColumns) -> Activities:
 
     Of an emulated run the labels alone: what the host does around them is no work of the device.
     """
-    on_gpu = trace.rows(*DEVICE_CATEGORIES)
+    on_gpu = _without_events(trace, trace.rows(*DEVICE_CATEGORIES))
     if len(on_gpu):
         return _on_gpu(trace, on_gpu)
     labels = label_rows(trace, slots=False)
     if len(labels) and _is_emulated(trace):
         return _on_cpu(trace, labels, labels)
     return _on_cpu(trace, np.sort(np.concatenate((labels, _operators(trace, labels)))), labels)
+
+
+_EVENTS = frozenset({"event_record", "event_wait"})
+
+
+def _without_events(trace: TraceColumns, rows: Rows) -> Rows:
+    """MTIA lists the events of its queues among its work: waiting for one is no activity."""
+    codes = [code for code, name in enumerate(trace.names) if name in _EVENTS]
+    return rows[~np.isin(trace.name[rows], codes)] if codes else rows
 
 
 def _is_emulated(trace: TraceColumns) -> bool:

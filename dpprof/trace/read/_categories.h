@@ -2,6 +2,7 @@
 CATEGORY("kernel", 0)
 CATEGORY("gpu_memcpy", 1)
 CATEGORY("gpu_memset", 2)
+CATEGORY("mtia_ccp_events", 0)
 CATEGORY("cuda_runtime", 3)
 CATEGORY("cuda_driver", 3)
 CATEGORY("hip_runtime", 3)

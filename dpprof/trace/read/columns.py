@@ -30,6 +30,7 @@ CATEGORIES: dict[str, Category] = {
     "kernel": Category.KERNEL,
     "gpu_memcpy": Category.MEMCPY,
     "gpu_memset": Category.MEMSET,
+    "mtia_ccp_events": Category.KERNEL,
     "cuda_runtime": Category.LAUNCH,
     "cuda_driver": Category.LAUNCH,
     "hip_runtime": Category.LAUNCH,
