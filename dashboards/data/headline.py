@@ -7,6 +7,7 @@ from typing import Literal
 
 from dpprof.analysis.model import Report
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text
+from dpprof.tables.devices import rank_name
 
 Unit = Literal["time", "share", "bytes", "rate"]
 
@@ -91,13 +92,14 @@ def _time_headlines(report: Report) -> list[Headline]:
 
 def _other_headlines(report: Report) -> list[Headline]:
     memory = report.total.memory
+    whose = f" ({rank_name(memory.rank)})" if memory.rank is not None else ""
     return [
         Headline(
             id="memory",
             label="Peak memory",
             unit="bytes",
             value=memory.peak_allocated_bytes,
-            about=f"The most bytes allocated on any rank (rank {memory.rank})",
+            about=f"The most bytes allocated on any rank{whose}",
             reason="no memory events in the traces",
         ),
         Headline(

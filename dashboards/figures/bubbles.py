@@ -19,6 +19,7 @@ from dpprof.dashboards.figures.states import pattern, state_marker
 from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import CAUSE_RANK, PHASE, STATE
+from dpprof.tables.devices import rank_label, rank_name
 from dpprof.tables.kinds import BUBBLE_STATES
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def bubble_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit) -> Figu
     states = [state for state in BUBBLE_STATES if any(total[state] for total in totals)]
     for column, run in enumerate(runs, 1):
         per_step = max(len(run.report.per_step), 1) * unit.nanoseconds
-        ranks = [str(rank.rank) for rank in run.report.ranks]
+        ranks = [rank_label(rank.rank) for rank in run.report.ranks]
         for state in states:
             name = cause_name(state)
             figure.add_bar(
@@ -178,7 +179,12 @@ def _waited_nodes(path: str, state: str, table: pd.DataFrame) -> list[_Node]:
     if all(rank < 0 for rank in ranks):
         return []
     shown = [
-        _Node(f"{path}/{rank}", "no rank known" if rank < 0 else f"for rank {rank}", state, length)
+        _Node(
+            f"{path}/{rank}",
+            "no rank known" if rank < 0 else f"for {rank_name(rank)}",
+            state,
+            length,
+        )
         for rank, length in zip(ranks, lengths, strict=True)
     ]
     rest = sum(lengths[_MOST_WAITED_FOR:])
@@ -199,7 +205,7 @@ def waited_map(runs: Sequence[RunMatrix], theme: Theme, unit: TimeUnit) -> Figur
     """Who (rows) waits for whom (columns), runs abreast on one scale; one heat map per run."""
     figure = abreast([run.id for run in runs], theme, horizontal_spacing=0.1)
     for column, run in enumerate(runs, 1):
-        ranks = [str(rank) for rank in run.ranks]
+        ranks = [rank_label(rank) for rank in run.ranks]
         z = [
             [round(value / unit.nanoseconds, 4) if value else None for value in row]
             for row in run.matrix.tolist()
@@ -277,6 +283,6 @@ def _idle(run: RunIdle, unit: TimeUnit) -> dict[str, Any]:
     return {
         "z": np.round(100 * run.shares, 1).tolist(),
         "x": (run.edges_ns / unit.nanoseconds).round(4).tolist(),
-        "y": [str(rank) for rank in run.ranks],
+        "y": [rank_label(rank) for rank in run.ranks],
         "hovertemplate": f"rank %{{y}} at %{{x:.2f}} {unit.name}: %{{z:.0f}} % idle<extra></extra>",
     }

@@ -12,6 +12,7 @@ from dpprof.dashboards.detail.path import PIECES
 from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import END, KIND, NAME, RANK, SLOT, START, WHY
+from dpprof.tables.devices import rank_label, rank_name
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -93,8 +94,8 @@ def _bars(rows: pd.DataFrame, kind: str, theme: Theme, unit: TimeUnit) -> dict[s
 
 def _words(row: Mapping[Any, Any]) -> str:
     if row[PIECES] > 1:
-        return f"rank {row[RANK]}: {row[PIECES]} short pieces, mostly this"
-    where = f"rank {row[RANK]} {row[SLOT]}".rstrip()
+        return f"{rank_name(row[RANK])}: {row[PIECES]} short pieces, mostly this"
+    where = f"{rank_name(row[RANK])} {row[SLOT]}".rstrip()
     name = shown_name(str(row[NAME]), _LONGEST_NAME)
     return "<br>".join(filter(None, [where, _plain(name), _plain(str(row[WHY]))]))
 
@@ -109,7 +110,7 @@ def _rank_axis(ranks: Sequence[int]) -> dict[str, Any]:
     return {
         "title": {"text": "rank"},
         "tickvals": list(range(0, len(ranks), every)),
-        "ticktext": [str(rank) for rank in ranks[::every]],
+        "ticktext": [rank_label(rank) for rank in ranks[::every]],
         "range": [len(ranks) - 0.5, -0.5],
         "zeroline": False,
         "fixedrange": True,

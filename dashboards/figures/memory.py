@@ -22,6 +22,7 @@ from dpprof.dashboards.figures.states import pattern
 from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import ByteUnit, TimeUnit, bytes_text
 from dpprof.tables.columns import ACTIVATIONS, COMMUNICATION_BUFFERS
+from dpprof.tables.devices import rank_label, rank_name
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -51,7 +52,7 @@ def peak_bars(runs: Sequence[RunReport], theme: Theme, unit: ByteUnit) -> Figure
     """
     figure = abreast([run.id for run in runs], theme, shared_yaxes=True)
     for column, run in enumerate(runs, 1):
-        ranks = [str(rank.rank) for rank in run.report.ranks]
+        ranks = [rank_label(rank.rank) for rank in run.report.ranks]
         parts = [peak_parts(rank.memory) for rank in run.report.ranks]
         for name in _COLORS:
             if any(part.get(name, 0) > _SMALLEST * sum(part.values()) for part in parts):
@@ -184,10 +185,10 @@ def _add_line(
     figure.add_scatter(
         x=_scaled(curve.at_ns.tolist(), time.nanoseconds),
         y=_scaled(curve.allocated.tolist(), size.bytes),
-        name=f"rank {curve.rank}, allocated",
+        name=f"{rank_name(curve.rank)}, allocated",
         mode="lines",
         line={"shape": "hv", "color": color, "width": 1.2, "dash": _DASHES[number % 4]},
-        hovertemplate=f"rank {curve.rank}: %{{y:.2f}} {size.name}<extra></extra>",
+        hovertemplate=f"{rank_name(curve.rank)}: %{{y:.2f}} {size.name}<extra></extra>",
         row=1,
         col=1,
     )
@@ -197,7 +198,7 @@ def _add_line(
         figure.add_scatter(
             x=[at / time.nanoseconds],
             y=[most / size.bytes],
-            name=f"peak of rank {curve.rank}",
+            name=f"peak of {rank_name(curve.rank)}",
             mode="markers" if number else "markers+text",
             text=[bytes_text(most) + (f", {held} in flight" if held else "")],
             textposition="top center",
@@ -268,10 +269,10 @@ def _add_in_flight(
         figure.add_scatter(
             x=at,
             y=np.sum([*curve.in_flight.values()], axis=0).tolist(),
-            name=f"in flight on rank {curve.rank}",
+            name=f"in flight on {rank_name(curve.rank)}",
             mode="lines",
             line={"shape": "hv", "color": theme.run_color(number), "dash": _DASHES[number % 4]},
-            hovertemplate=f"rank {curve.rank}: %{{y}} in flight<extra></extra>",
+            hovertemplate=f"{rank_name(curve.rank)}: %{{y}} in flight<extra></extra>",
             row=2,
             col=1,
         )

@@ -16,6 +16,7 @@ from dpprof.dashboards.figures.states import pattern
 from dpprof.dashboards.view.theme import Theme
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import COUNT, EXPOSED, HIDDEN
+from dpprof.tables.devices import rank_label
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _rank_bars(report: Report, kind: str, part: str, unit: TimeUnit) -> dict[str
         for rank in report.ranks
     ]
     return {
-        "x": [str(rank.rank) for rank in report.ranks],
+        "x": [rank_label(rank.rank) for rank in report.ranks],
         "y": [None if time is None else time / steps / unit.nanoseconds for time in times],
         "hovertemplate": f"rank %{{x}}<br>{kind} {_WORDS[part]}: %{{y:.3f}} {unit.name} per step"
         "<extra></extra>",

@@ -13,6 +13,7 @@ from dpprof.dashboards.figures.states import state_marker, state_name
 from dpprof.dashboards.figures.step_matrix import MOST_STEPS, StepMatrix
 from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import byte_unit, time_unit
+from dpprof.tables.devices import rank_label
 from dpprof.tables.kinds import STATES
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def rank_steps(matrix: StepMatrix, theme: Theme, beside: Sequence[StepMatrix] = 
     figure = go.Figure(
         go.Heatmap(
             x=[str(step) for step in matrix.steps],
-            y=[str(rank) for rank in matrix.ranks],
+            y=[rank_label(rank) for rank in matrix.ranks],
             z=_without_nan(values),
             zmin=min(known) / scale if len(set(known)) > 1 else None,
             zmax=max(known) / scale if len(set(known)) > 1 else None,
@@ -155,7 +156,7 @@ def rank_spread(matrices: Sequence[tuple[str, StepMatrix]], theme: Theme) -> Fig
             "title": {"text": "rank"},
             "range": [-0.6, len(every) - 0.4],
             "tickvals": list(range(0, len(every), apart)),
-            "ticktext": [str(rank) for rank in every[::apart]],
+            "ticktext": [rank_label(rank) for rank in every[::apart]],
             "zeroline": False,
         },
         yaxis={"title": {"text": f"{name} per step"}},

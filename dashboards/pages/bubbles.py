@@ -34,6 +34,7 @@ from dpprof.dashboards.parts.worst_regions import ALL, worst_regions
 from dpprof.dashboards.view.compared_runs import Compared, compared, shown_step
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit, share_text
+from dpprof.tables.devices import rank_name
 from dpprof.tables.kinds import BUBBLE_STATES
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _cause_table(run: LibraryRun, unit: TimeUnit) -> Component:
         if time:
             worst = max(report.ranks, key=lambda rank, state=state: rank.states_ns[state])  # type: ignore[misc]
             name = html.Span(cause_name(state), title=_CAUSE_WORDS[state])
-            most = f"rank {worst.rank}: {unit.text(worst.states_ns[state] / steps)}"
+            most = f"{rank_name(worst.rank)}: {unit.text(worst.states_ns[state] / steps)}"
             shares = (share_text(time / total.window_ns), share_text(time / total.bubble_ns))
             rows.append(Row(cause_name(state), [name, unit.text(time / spans), *shares, most]))
     whole = [unit.text(total.bubble_ns / spans), share_text(total.bubble_share), "", ""]

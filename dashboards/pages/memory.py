@@ -20,6 +20,7 @@ from dpprof.dashboards.view.compared_runs import compared, shown_step
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit, byte_unit, bytes_text
 from dpprof.reporters.report.sections import memory_section
+from dpprof.tables.devices import rank_label, rank_name
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -110,12 +111,12 @@ def _place(context: Context, run: LibraryRun) -> tuple[str, list[RankFigures]]:
     stages = {str(one.stage): one.ranks for one in report.stages}
     if not stages:
         one = ranks.get(int(wanted) if wanted.isdecimal() else -1, largest)
-        return f"Rank {one.rank} of {run.id}", [one]
+        return f"Rank {rank_label(one.rank)} of {run.id}", [one]
     first = str(min(largest.stages)) if largest.stages else next(iter(stages))
     stage = wanted if wanted in stages else first
     holders = [ranks[rank] for rank in stages[stage]]
     holders.sort(key=lambda rank: -(rank.memory.peak_allocated_bytes or 0))
-    names = ", ".join(f"rank {rank.rank}" for rank in holders)
+    names = ", ".join(f"{rank_name(rank.rank)}" for rank in holders)
     return f"Stage {stage} of {run.id}: {names}", holders
 
 
@@ -143,7 +144,7 @@ def _curve_panel(
     from dash import dcc
 
     (span, top), run, curves = ranges, shown.run, shown.curves
-    names = ", ".join(f"rank {curve.rank}" for curve in curves)
+    names = ", ".join(f"{rank_name(curve.rank)}" for curve in curves)
     figure = curve_figure(curves, context.theme, (unit, byte_unit(top)), top)
     figure.update_xaxes(range=[one / unit.nanoseconds for one in span])
     link = context.link(page="timeline", step=shown.step, options={}, select=None)
@@ -166,13 +167,13 @@ def _curve_panel(
 def _remarks(shown: _Shown) -> list[Component]:
     """What the picture does not show."""
     texts = [
-        f"rank {curve.rank}: {len(curve.at_ns) - 1:,} of {curve.changes:,} changes are drawn, "
-        "every peak among them; look closer to see all"
+        f"{rank_name(curve.rank)}: {len(curve.at_ns) - 1:,} of {curve.changes:,} changes are "
+        "drawn, every peak among them; look closer to see all"
         for curve in shown.curves
         if curve.changes > MOST_POINTS
     ]
     texts += [
-        f"rank {curve.rank}: micro-batches in flight n/a: the trace has no schedule slots"
+        f"{rank_name(curve.rank)}: micro-batches in flight n/a: the trace has no schedule slots"
         for curve in shown.curves
         if not curve.in_flight
     ]
@@ -182,7 +183,7 @@ def _remarks(shown: _Shown) -> list[Component]:
         if here is None or most is None or here[1] < _NEARLY * most:
             peak = bytes_text(most)
             texts.append(
-                f"rank {curve.rank} has its peak of all steps, {peak}, in step {memory.step}"
+                f"{rank_name(curve.rank)} has its peak of all steps, {peak}, in step {memory.step}"
             )
     return [note(text) for text in texts]
 

@@ -31,6 +31,7 @@ from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.reporters.report.comparison import comparison_sections
 from dpprof.reporters.report.sentences import path_words, region_words, run_words, step_words
+from dpprof.tables.devices import rank_name
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -170,7 +171,9 @@ def _waited_words(report: Report, unit: TimeUnit) -> str:
     most = report.waited_for[0]
     share = share_text(most.bubble_ns / report.total.bubble_ns)
     time = unit.full(most.bubble_ns / max(len(report.per_step), 1))
-    return f"rank {most.rank} is waited for most: {time} per step, {share} of all ranks' bubbles"
+    return (
+        f"{rank_name(most.rank)} is waited for most: {time} per step, {share} of all ranks' bubbles"
+    )
 
 
 def _side_by_side(all_runs: Compared) -> Iterator[Component]:

@@ -15,6 +15,7 @@ from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
 from dpprof.reporters.diff.sentences import signed
+from dpprof.tables.devices import rank_label
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -91,7 +92,7 @@ def _region(number: int, one: RegionChange, context: Context, of: _Of) -> Row:
         str(number),
         [
             PRESENCES[one.presence],
-            str(held.rank) if held.rank >= 0 else UNKNOWN,
+            rank_label(held.rank) if held.rank >= 0 else UNKNOWN,
             held.state.removeprefix("bubble."),
             work if held.operation else UNKNOWN,
             held.cause,

@@ -8,6 +8,7 @@ from dpprof.analysis.model import KindFigures, RankFigures
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.parts.table import Column, Row, table, unknown
 from dpprof.reporters.blocks.units import TimeUnit, share_text
+from dpprof.tables.devices import rank_name
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -58,4 +59,6 @@ def _worst(run: LibraryRun, kind: str, unit: TimeUnit) -> str:
         return rank.by_kind[kind].exposed_ns if kind in rank.by_kind else 0
 
     worst = max(run.report.ranks, key=exposed)
-    return f"rank {worst.rank}: {unit.text(exposed(worst) / max(len(run.report.per_step), 1))}"
+    return (
+        f"{rank_name(worst.rank)}: {unit.text(exposed(worst) / max(len(run.report.per_step), 1))}"
+    )

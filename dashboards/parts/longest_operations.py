@@ -15,6 +15,7 @@ from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
 from dpprof.tables.columns import EXPOSED, KIND, NAME, SLOT
+from dpprof.tables.devices import rank_label
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -60,7 +61,7 @@ def _cells(context: Context, run: LibraryRun, unit: TimeUnit, one: Any) -> list[
     words = one.kind if one.slot else f"{one.kind}: {short_name(one.name)}"
     return [
         dcc.Link(words, href=timeline_link(context, one.step, span, select)),
-        str(one.rank),
+        rank_label(one.rank),
         str(one.step),
         one.slot or UNKNOWN,
         UNKNOWN if one.layer < 0 else str(one.layer),

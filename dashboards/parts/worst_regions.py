@@ -16,6 +16,7 @@ from dpprof.dashboards.view.page import Context
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text
 from dpprof.reporters.report.sentences import reason_words
 from dpprof.tables.columns import STATE
+from dpprof.tables.devices import rank_name
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -72,7 +73,7 @@ def _cells(
 
     unit, window_ns = scale
     return [
-        dcc.Link(f"rank {region.rank}", href=region_link(context, run, region)),
+        dcc.Link(f"{rank_name(region.rank)}", href=region_link(context, run, region)),
         unit.text(region.offset_ns),
         unit.text(region.length_ns),
         share_text(region.length_ns / window_ns if window_ns else None),

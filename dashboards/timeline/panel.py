@@ -12,6 +12,7 @@ from dpprof.dashboards.timeline.tooltips import facts_of, title_of
 from dpprof.dashboards.timeline.view import scene_of
 from dpprof.dashboards.view.page import Context
 from dpprof.reporters.blocks.units import time_unit
+from dpprof.tables.devices import rank_name
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -111,7 +112,9 @@ def _end(context: Context, hit: Hit, end: End) -> Any:
     from dash import dcc, html
 
     unit = time_unit(hit.run.window_ns)
-    words = f"rank {end.rank}, {end.name}, {unit.full(end.start_ns)} to {unit.full(end.end_ns)}"
+    words = (
+        f"{rank_name(end.rank)}, {end.name}, {unit.full(end.start_ns)} to {unit.full(end.end_ns)}"
+    )
     first, last = min(end.start_ns, hit.start_ns), max(end.end_ns, hit.end_ns)
     both = context.link(time_range=around(first, last), select=hit.selection)
     there = context.link(

@@ -7,6 +7,7 @@ from typing import Any
 from dpprof.dashboards.detail.index import BUBBLES
 from dpprof.dashboards.timeline.picture_rows import Rows
 from dpprof.dashboards.view.theme import Theme
+from dpprof.tables.devices import rank_name
 
 _TICK_PX = 13
 
@@ -46,7 +47,7 @@ def y_axis(limits: tuple[float, float], rows: Rows, theme: Theme) -> dict[str, A
 def _rank_ticks(rows: Rows) -> list[tuple[float, str]]:
     groups = list(rows.ranks())
     every = 1 + _TICK_PX * len(groups) // max(1, rows.height)
-    return [((top + bottom) / 2, f"rank {rank}") for _, rank, top, bottom in groups[::every]]
+    return [((top + bottom) / 2, f"{rank_name(rank)}") for _, rank, top, bottom in groups[::every]]
 
 
 def _lane_ticks(rows: Rows) -> list[tuple[float, str]]:
@@ -55,7 +56,10 @@ def _lane_ticks(rows: Rows) -> list[tuple[float, str]]:
         return []
     first = {top for _, _, top, _ in rows.ranks()}
     return [
-        (row.middle, f"<b>rank {row.rank}</b><br>{row.name}" if row.top in first else row.name)
+        (
+            row.middle,
+            f"<b>{rank_name(row.rank)}</b><br>{row.name}" if row.top in first else row.name,
+        )
         for row in rows.rows
         if row.bottom - row.top >= _TICK_PX
     ]

@@ -36,6 +36,7 @@ from dpprof.tables.columns import (
 from dpprof.tables.columns import (
     SLOT as SLOT_COLUMN,
 )
+from dpprof.tables.devices import rank_label
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 _LONGEST_NAME = 160
@@ -67,7 +68,7 @@ def title_of(hit: Hit) -> str:
 def facts_of(hit: Hit) -> dict[str, str]:
     """What is known of it, label by label; times have units."""
     facts = {
-        "rank": str(hit.rank),
+        "rank": rank_label(hit.rank),
         "start": _at(hit, hit.start_ns),
         "length": _length(hit.end_ns - hit.start_ns),
     }

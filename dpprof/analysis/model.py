@@ -102,9 +102,13 @@ class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankFigures(TimeFigures, frozen=True, kw_only=True):
-    """One rank over the used steps."""
+    """One rank over the used steps, or one device of a rank that has several.
+
+    `rank` is the number of the row (`dpprof.tables.devices`): in JSON, that of the rank.
+    """
 
     rank: int
+    device: int | None = None
     pp_rank: int
     stages: list[int]
     memory: MemoryFigures

@@ -12,6 +12,7 @@ import pandas as pd
 import dpprof
 from dpprof.analysis.accounting.account import Accounting, account
 from dpprof.runs.run import Run
+from dpprof.tables.devices import rank_of
 
 EVENTS_TABLE = "events"
 TABLES = (EVENTS_TABLE, "slots", "regions", "memory", "steps", "accounting")
@@ -58,6 +59,7 @@ class Content:
             "source": run.source,
             "schedule": None if run.schedule is None else run.schedule.name,
             "ranks": self.ranks,
+            "devices": {row: [rank_of(row), device] for row, device in run.devices.items()},
             "used_steps": list(run.used_steps),
             "dropped_steps": list(run.dropped_steps),
             "warnings": list(run.warnings),

@@ -30,6 +30,7 @@ from dpprof.runs.run import Run
 from dpprof.runs.windows import step_windows
 from dpprof.system.inputs import encode_json
 from dpprof.tables.columns import AT, END, GROUP, KIND, RANK, READY, SEQUENCE, START, STEP
+from dpprof.tables.devices import rank_name
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 _FASTEST = 1
@@ -99,7 +100,7 @@ def _of(table: pd.DataFrame, rank: int) -> pd.DataFrame:
 
 def _title(run: Run, place: RankPlace) -> str:
     """``rank 3: pipeline rank 3, stages 3 4 (emulated)``."""
-    title = f"rank {place.rank}"
+    title = rank_name(place.rank, run.devices)
     if place.stages:
         stages = " ".join(str(stage) for stage in dict.fromkeys(place.stages))
         title += f": pipeline rank {place.pp_rank}, stage{'s' * (' ' in stages)} {stages}"

@@ -15,6 +15,7 @@ from dpprof.analysis.diff.work_rows import BASE, NEW
 from dpprof.analysis.events.slot_names import read_slot
 from dpprof.schedules.actions import slot_operation
 from dpprof.tables.columns import CAUSE, CAUSE_RANK, RANK, SLOT, STAGE, STATE
+from dpprof.tables.devices import rank_name
 from dpprof.tables.kinds import BUBBLE_COOLDOWN, BUBBLE_HOST, BUBBLE_STRAGGLER, BUBBLE_WARMUP
 
 _NO_CAUSE = {BUBBLE_WARMUP: START_OF_STEP, BUBBLE_COOLDOWN: END_OF_STEP}
@@ -91,5 +92,5 @@ def _stage(labels: Labels, rank: int, state: str, texts: tuple[str, str]) -> int
 def with_ranks(bubbles: pd.DataFrame) -> pd.DataFrame:
     """The same with the rank that was waited for in the words."""
     fields = zip(bubbles[CAUSE_RANK].tolist(), bubbles[WAITED_FOR].tolist(), strict=True)
-    words = [f"rank {rank}: {waited}" if rank >= 0 else waited for rank, waited in fields]
+    words = [f"{rank_name(rank)}: {waited}" if rank >= 0 else waited for rank, waited in fields]
     return bubbles.assign(**{WAITED_FOR: np.array(words, dtype=object)})

@@ -11,6 +11,7 @@ from dpprof.analysis.diff.restricted_run import restricted
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 from dpprof.tables.columns import STEP
+from dpprof.tables.devices import rank_label, rank_name
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _ranks(ranks: list[int]) -> str:
 
 def _in_order(base: list[int], new: list[int]) -> str:
     if len(base) == 1:
-        return f"rank {base[0]} of BASE is compared with rank {new[0]} of NEW"
+        return f"{rank_name(base[0])} of BASE is compared with {rank_name(new[0])} of NEW"
     return f"ranks {_list(base)} of BASE are compared with {_list(new)} of NEW, in order"
 
 
@@ -102,5 +103,5 @@ def _same(ranks: list[int]) -> tuple[tuple[int, int], ...]:
 
 
 def _list(ranks: Collection[int]) -> str:
-    shown = [str(rank) for rank in sorted(ranks)]
+    shown = [rank_label(rank) for rank in sorted(ranks)]
     return ", ".join(shown if len(shown) <= 8 else [*shown[:7], f"... {shown[-1]}"])

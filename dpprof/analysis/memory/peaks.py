@@ -27,6 +27,7 @@ from dpprof.tables.columns import (
     START,
     STEP,
 )
+from dpprof.tables.devices import rank_name
 
 
 def memory_figures(run: Run) -> dict[int, MemoryFigures]:
@@ -97,7 +98,7 @@ def memory_warnings(run: Run, peaks: dict[int, MemoryFigures]) -> list[str]:
         curve = run.memory.loc[run.memory[RANK] == rank, ALLOCATED]
         if counted != curve.max():  # torch's count may be of a step that is not used
             warnings.append(
-                f"rank {rank}: memory: the curve's peak is {peak} bytes, torch's "
+                f"{rank_name(rank)}: memory: the curve's peak is {peak} bytes, torch's "
                 f"max_memory_allocated {counted} ({peak - counted:+d}); the curve misses "
                 "allocations, or rounds them differently"
             )

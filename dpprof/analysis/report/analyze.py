@@ -51,6 +51,7 @@ from dpprof.tables.columns import (
     STATE,
     STEP,
 )
+from dpprof.tables.devices import rank_order
 from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 
 __all__ = ["Report", "analyze"]
@@ -66,7 +67,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
     times rather than an error; what is not known is None and said in `warnings`.
     """
     accounting = account(run) if accounting is None else accounting
-    places = sorted(run.places, key=lambda place: place.rank)
+    places = sorted(run.places, key=lambda place: rank_order(place.rank))
     times = {
         place.rank: claimed(_rank_times(accounting, place), run.evidence, place.rank)
         for place in places
@@ -94,7 +95,10 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         step_ns=step_ns,
         tokens_per_second=_rate(counted.tokens_per_step if counted else None, step_ns),
         model_flops_per_second=_rate(counted.flops_per_step if counted else None, step_ns),
-        ranks=[_rank(place, times[place.rank], memory[place.rank]) for place in places],
+        ranks=[
+            _rank(place, run.devices.get(place.rank), times[place.rank], memory[place.rank])
+            for place in places
+        ],
         total=TotalFigures(
             **asdict(claimed(total_figures(list(times.values())), run.evidence)),
             memory=total_memory(memory),
@@ -153,10 +157,13 @@ def _rate(per_step: float | None, step_ns: int | None) -> float | None:
     return per_step / step_ns * 1e9 if per_step is not None and step_ns else None
 
 
-def _rank(place: RankPlace, times: TimeFigures, memory: MemoryFigures) -> RankFigures:
+def _rank(
+    place: RankPlace, device: int | None, times: TimeFigures, memory: MemoryFigures
+) -> RankFigures:
     return RankFigures(
         **asdict(times),
         rank=place.rank,
+        device=device,
         pp_rank=place.pp_rank,
         stages=list(place.stages),
         memory=memory,

@@ -12,6 +12,7 @@ from dpprof.reporters.diff.kernel_names import shown_names
 from dpprof.reporters.diff.layout import Layout, Row
 from dpprof.reporters.diff.sentences import busy_change, per_step, signed
 from dpprof.reporters.report.rank_sections import MOST_RANKS
+from dpprof.tables.devices import rank_label
 from dpprof.tables.kinds import COMPUTE_ONLY, FUSED, MEMORY, OVERLAP
 
 MOST_ROWS = 10
@@ -27,7 +28,7 @@ class Carriers(Layout):
         ordered = sorted(self.diff.ranks, key=lambda rank: -abs(busy_change(rank)))
         rows = tuple(
             (
-                Cell(_renumbered(str(rank.base_rank), str(rank.new_rank))),
+                Cell(_renumbered(rank_label(rank.base_rank), rank_label(rank.new_rank))),
                 Cell(_renumbered(_list(rank.base_stages), _list(rank.new_stages))),
                 *self._state_changes(rank.time, self.diff.steps),
                 Cell(self._peak_change(rank.memory)),

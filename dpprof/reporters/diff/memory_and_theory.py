@@ -8,6 +8,7 @@ from dpprof.analysis.diff.model import Bytes, Diff, MemoryDiff, Promise, Promise
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import UNKNOWN, bytes_text, rate_text
 from dpprof.reporters.diff.sentences import signed_bytes, unit_of_diff
+from dpprof.tables.devices import rank_name
 
 _TITLES = {
     "parameters": "parameters of a rank",
@@ -40,7 +41,7 @@ def memory_section(diff: Diff) -> Section:
 def _where(memory: MemoryDiff) -> str:
     """`` (rank 0 -> rank 6)``: whose peak it is on both sides, as far as it is known."""
     ranks = memory.base_rank, memory.new_rank
-    words = [f"rank {rank}" if rank is not None else UNKNOWN for rank in ranks]
+    words = [f"{rank_name(rank)}" if rank is not None else UNKNOWN for rank in ranks]
     return f" ({' -> '.join(dict.fromkeys(words))})"
 
 

@@ -9,6 +9,7 @@ from dpprof.analysis.diff.model import Bytes, Diff, Effect, Part, RankDiff, Side
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, time_unit
 from dpprof.reporters.report.sentences import run_words, source_words
+from dpprof.tables.devices import rank_name
 from dpprof.tables.kinds import OVERLAP
 
 _NAMED_SHARE = 0.1
@@ -193,7 +194,7 @@ def _ranks(diff: Diff, unit: TimeUnit) -> Iterator[str]:
     least = _NAMED_SHARE * abs(diff.time.change_ns / per_step(diff))
     if abs(most - middle) > max(_STANDS_OUT * spread, least, _SMALLEST * diff.base.step_ns):
         yield (
-            f"rank {odd} stands out: busy {signed(unit, most)} {unit.name}, "
+            f"{rank_name(odd)} stands out: busy {signed(unit, most)} {unit.name}, "
             f"the others {signed(unit, min(others))} to {signed(unit, max(others))} {unit.name}"
         )
 

@@ -27,6 +27,7 @@ from dpprof.reporters.gate.sentences import (
     value_text,
 )
 from dpprof.system.inputs import encode_json
+from dpprof.tables.devices import rank_label
 
 _STYLES = {
     "passed": "green",
@@ -108,7 +109,7 @@ def _row(rule: RuleResult) -> tuple[str, ...]:
     also = f" +{more}" if more and check.status in ("failed", "missing", "cannot_tell") else ""
     return (
         rule.rule,
-        "" if check.rank is None else f"{check.rank}{also}",
+        "" if check.rank is None else f"{rank_label(check.rank)}{also}",
         value_text(check.value, rule.unit),
         "" if check.reference is None else value_text(check.reference, rule.unit),
         "" if check.change is None else change_text(check, rule.unit),

@@ -8,6 +8,7 @@ from dpprof.evidence.evidence import texts
 from dpprof.gate.names import Unit
 from dpprof.gate.result import Blame, Check, Finding, GateResult, RuleResult
 from dpprof.reporters.blocks.units import UNKNOWN, bytes_text, rate_text, time_unit
+from dpprof.tables.devices import rank_label, rank_name
 
 _WORDS = {
     "passed": "ok",
@@ -89,8 +90,9 @@ def _doubt(rule: RuleResult) -> str:
 
 def _check_words(rule: RuleResult) -> str:
     check = rule.checks[0]
-    named = check.rank is None or rule.metric.startswith("rank")
-    where = "" if named else f" (rank {check.rank})"
+    where = ""
+    if check.rank is not None and not rule.metric.startswith("rank"):
+        where = f" ({rank_name(check.rank)})"
     name = f"{rule.metric}{where}"
     if check.status in ("missing", "skipped"):
         return f"{name}: n/a, {check.reason}"
@@ -163,10 +165,12 @@ def blame_words(blame: Blame) -> str:
     unit = time_unit(blame.bubble_ns)
     waits = ""
     if blame.waits_for is not None:
-        waits = f"; it waits longest for rank {blame.waits_for}, {unit.full(blame.waits_for_ns)}"
+        waits = (
+            f"; it waits longest for {rank_name(blame.waits_for)}, {unit.full(blame.waits_for_ns)}"
+        )
     stages = f" ({_stage_words(blame.stages)})" if blame.stages else ""
     return (
-        f"rank {blame.rank}{stages} idles most: {unit.full(blame.bubble_ns)} a step, of it "
+        f"{rank_name(blame.rank)}{stages} idles most: {unit.full(blame.bubble_ns)} a step, of it "
         f"{unit.full(blame.state_ns)} {blame.state}{waits}"
     )
 
@@ -223,8 +227,8 @@ def _time(time_ns: float) -> str:
 
 def _ranks(ranks: Sequence[int]) -> str:
     if len(ranks) == 1:
-        return f"rank {ranks[0]}"
-    named = ", ".join(map(str, ranks[:_MOST_RANKS]))
+        return f"{rank_name(ranks[0])}"
+    named = ", ".join(map(rank_label, ranks[:_MOST_RANKS]))
     more = len(ranks) - _MOST_RANKS
     return f"ranks {named}" + (f" and {more} more" if more > 0 else "")
 

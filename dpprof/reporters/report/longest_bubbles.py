@@ -9,6 +9,7 @@ from dpprof.analysis.model import RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.reporters.report.rank_sections import unit_of
 from dpprof.reporters.report.sentences import reason_words
+from dpprof.tables.devices import rank_label, rank_name
 from dpprof.tables.kinds import BUBBLE_STRAGGLER
 
 LONGEST_REGIONS = 5
@@ -68,7 +69,7 @@ def _line(alike: Sequence[RegionFigures], unit: TimeUnit, several: bool) -> str:
 
 def _ranks(ranks: Sequence[int]) -> str:
     if len(ranks) == 1:
-        return f"rank {ranks[0]}"
+        return f"{rank_name(ranks[0])}"
     more = len(ranks) - _MOST_RANKS
-    shown = ", ".join(map(str, ranks[:_MOST_RANKS]))
+    shown = ", ".join(map(rank_label, ranks[:_MOST_RANKS]))
     return f"ranks {shown}{f' and {more} more' if more > 0 else ''}"

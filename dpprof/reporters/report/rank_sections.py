@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from dpprof.analysis.model import RankFigures, Report, TimeFigures
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
+from dpprof.tables.devices import rank_label, rank_of
 from dpprof.tables.kinds import (
     BUBBLE_STATES,
     COMPUTE_ONLY,
@@ -28,9 +29,10 @@ def worst_first(report: Report) -> list[RankFigures]:
 
 
 def rank_name(rank: RankFigures, report: Report) -> str:
-    """``0``, or ``3 (pp 1)`` where ranks and pipeline ranks differ."""
-    same = all(one.rank == one.pp_rank for one in report.ranks)
-    return str(rank.rank) if same else f"{rank.rank} (pp {rank.pp_rank})"
+    """``0``, ``0, device 1``, or ``3 (pp 1)`` where ranks and pipeline ranks differ."""
+    same = all(rank_of(one.rank) == one.pp_rank for one in report.ranks)
+    label = rank_label(rank.rank, {} if rank.device is None else {rank.rank: rank.device})
+    return label if same else f"{label} (pp {rank.pp_rank})"
 
 
 def unit_of(report: Report) -> TimeUnit:
@@ -103,7 +105,7 @@ def waited_section(report: Report) -> Section:
     for one in report.waited_for[:MOST_WAITED_FOR]:
         share = one.bubble_ns / report.total.bubble_ns if report.total.bubble_ns else None
         cells = (Cell(unit.text(one.bubble_ns / steps)), Cell(share_text(share)))
-        rows.append((Cell(str(one.rank)), *cells))
+        rows.append((Cell(rank_label(one.rank)), *cells))
     title = f"Waited for ({unit.name} per step of other ranks' bubbles, share of all bubbles)"
     return Section(title, ("rank", "bubble", "share"), tuple(rows))
 

@@ -6,6 +6,7 @@ from dpprof.analysis.accounting.host_time import IN_HOST
 from dpprof.analysis.diff.model import Side
 from dpprof.analysis.model import RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit, share_text
+from dpprof.tables.devices import rank_name, rank_of
 from dpprof.tables.kinds import (
     BUBBLE_COOLDOWN,
     BUBBLE_DEPENDENCY,
@@ -35,9 +36,12 @@ def run_words(report: Report | Side) -> str:
         words.append(f"PP {report.pp}")
     if report.micro_batches is not None:
         words.append(_count(report.micro_batches, "micro-batch", "micro-batches"))
-    present = len(report.ranks)
+    rows = [one if isinstance(one, int) else one.rank for one in report.ranks]
+    present = len({rank_of(row) for row in rows})
     ranks = _count(present, "rank", "ranks")
     words.append(ranks if present == report.world_size else f"{ranks} of {report.world_size}")
+    if len(rows) > present:
+        words.append(f"{len(rows)} devices")
     if report.device:
         words.append(report.device)
     return ", ".join(words)
@@ -72,7 +76,7 @@ def path_words(report: Report) -> str:
         if time / report.window_ns >= _SHOWN_SHARE
     ]
     rank, most = next(iter(path.by_rank_ns.items()))
-    where = f"; {share_text(most / report.window_ns)} of it on rank {rank}"
+    where = f"; {share_text(most / report.window_ns)} of it on {rank_name(rank)}"
     several = len(path.by_rank_ns) > 1
     return f"critical path: {', '.join(parts)}{where if several else ''}"
 
@@ -81,7 +85,7 @@ def region_words(region: RegionFigures, unit: TimeUnit, *, with_step: bool) -> s
     """``rank 3 idle 4.20 ms at 13.10 ms, steady: waits for rank 2, B1.3``."""
     where = f"step {region.step}, " if with_step else ""
     return (
-        f"rank {region.rank} idle {unit.full(region.length_ns)} at {where}"
+        f"{rank_name(region.rank)} idle {unit.full(region.length_ns)} at {where}"
         f"{unit.full(region.offset_ns)}, {region.phase}: {reason_words(region)}"
     )
 
@@ -92,7 +96,9 @@ def reason_words(region: RegionFigures) -> str:
         case state if state == BUBBLE_DEPENDENCY:
             return _waits(region) or "waits for a message"
         case state if state == BUBBLE_STRAGGLER:
-            straggler = "stragglers" if region.cause_rank is None else f"rank {region.cause_rank}"
+            straggler = (
+                "stragglers" if region.cause_rank is None else f"{rank_name(region.cause_rank)}"
+            )
             return f"waits in {region.cause or 'a collective'} for {straggler}, the last to come"
         case state if state == BUBBLE_HOST:
             late = _late_words(region.cause)
@@ -113,7 +119,9 @@ def _late_words(cause: str | None) -> str:
 def _waits(region: RegionFigures) -> str:
     if region.cause_rank is None:
         return ""
-    return f"waits for rank {region.cause_rank}" + (f", {region.cause}" if region.cause else "")
+    return f"waits for {rank_name(region.cause_rank)}" + (
+        f", {region.cause}" if region.cause else ""
+    )
 
 
 def _count(number: int, one: str, many: str) -> str:
