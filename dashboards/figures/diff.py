@@ -22,7 +22,7 @@ LEVELS = {
 }
 """How far the step is taken apart."""
 
-_DEPTHS = {"parts": ("exposed", "bubble"), "states": ("compute", "exposed", "bubble")}
+_DEPTHS = {"parts": ("exposed", "bubble"), "states": ("computing", "exposed", "bubble")}
 _MOST_BARS = 14
 _MOST_TEXTS = 500
 

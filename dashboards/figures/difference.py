@@ -23,7 +23,7 @@ _LABEL_LETTERS = 12
 """Of a line below a bar: so much fits where there are most bars."""
 
 _MANY_BARS = 10
-COMPUTING = "compute"
+COMPUTING = "computing"
 """Compute and overlap: what is hidden under computing makes no step longer."""
 
 _BARS = ((COMPUTING, (COMPUTE_ONLY, OVERLAP)), *((one, (one,)) for one in STATES[2:]))

@@ -38,7 +38,7 @@ def test_everything_adds_up(data, make_run, diffs):
     _assert_parts_add_up(diff, diffs)
     if not diff.notes:
         _assert_states_are_those_of(diff, (analyze(base), analyze(new)), diffs)
-    computing, bubble = (diffs.find(diff.time, name) for name in ("compute", "bubble"))
+    computing, bubble = (diffs.find(diff.time, name) for name in ("computing", "bubble"))
     assert _values(diff.work) == _values(computing)
     busy = tuple(a - b for a, b in zip(_values(diff.time), _values(bubble), strict=True))
     assert _values(diff.operations) == busy

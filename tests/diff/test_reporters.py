@@ -38,7 +38,7 @@ def test_the_answer_says_how_much_what_of_and_who(make_run, event):
     assert list(answer(diff)) == [
         "new is 40.00 ms (36.4%) slower per step than old: 110.00 -> 150.00 ms; significance n/a, "
         "one step in BASE and NEW: its spread is not known; profile several steps",
-        "of it bubble +22.50 ms (cooldown +22.50), exposed +10.00 ms (dispatch +10.00), compute "
+        "of it bubble +22.50 ms (cooldown +22.50), exposed +10.00 ms (dispatch +10.00), computing "
         "+7.50 ms",
         "rank 2 stands out: busy +40.00 ms, the others +10.00 to +10.00 ms",
     ]
@@ -113,7 +113,7 @@ def test_html_is_one_page_without_scripts(hostile):
     assert "&lt;b&gt;a|b`" in page
     assert "n&amp;w" in page
     assert "<td" in page
-    assert "&nbsp;&nbsp;compute" in page
+    assert "&nbsp;&nbsp;computing" in page
 
 
 def test_markdown_keeps_its_tables(hostile):
@@ -123,7 +123,7 @@ def test_markdown_keeps_its_tables(hostile):
     assert tables
     columns = {line.count("|") - line.count("\\|") for line in tables}
     assert columns <= set(range(3, 12))
-    assert any(line.startswith("| &nbsp;&nbsp;compute |") for line in lines)
+    assert any(line.startswith("| &nbsp;&nbsp;computing |") for line in lines)
     bold = next(line for line in lines if line.startswith("**"))
     assert "per step than" in bold
 

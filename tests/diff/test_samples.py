@@ -18,15 +18,15 @@ def test_dualpipe_beside_1f1b(sample_diff, diffs):
     assert (diff.steps, diff.rank_count, diff.notes) == (2, 4, [])
     assert [one.what for one in diff.differs] == ["schedule"]
     top = diffs.times(diff.time)
-    assert list(top) == ["compute", "exposed", "memory", "bubble"]
+    assert list(top) == ["computing", "exposed", "memory", "bubble"]
     assert sum(new - base for base, new in top.values()) == diff.time.change_ns
     assert diff.time.effect is not None
     assert diff.time.effect.significant
-    computing = diffs.find(diff.time, "compute")
+    computing = diffs.find(diff.time, "computing")
     assert computing.effect is not None
     assert not computing.effect.significant  # the same work
     assert [part.name for part in diff.work.parts] == ["same work"]
-    hidden = diffs.find(diff.time, "exposed", "exposed.combine", "hidden under compute")
+    hidden = diffs.find(diff.time, "exposed", "exposed.combine", "hidden under computing")
     assert hidden.change_ns < 0
     bubble = diffs.find(diff.time, "bubble")
     assert bubble.change_ns < 0.5 * diff.time.change_ns

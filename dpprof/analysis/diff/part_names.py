@@ -5,7 +5,7 @@ from __future__ import annotations
 STEP_PART = "step"
 
 
-COMPUTING = "compute"
+COMPUTING = "computing"
 
 
 EXPOSED = "exposed"
@@ -17,7 +17,7 @@ BUBBLE = "bubble"
 TRANSFERS = "transfers"
 
 
-HIDDEN_PART = "hidden under compute"
+HIDDEN_PART = "hidden under computing"
 
 
 UNDER_OTHERS = "under other transfers"

@@ -97,7 +97,7 @@ def test_the_changes_are_the_change_of_the_step_time(make_run, event, lengths, s
 def test_the_waterfall_leads_from_one_step_time_to_the_other() -> None:
     changes = [Change(COMPUTING, -2e6), Change("bubble.warmup", 0.5e6)]
     (trace,) = waterfall(("new", "base"), 10e6, changes, LIGHT, MS).data
-    assert trace.x == ("base", "compute", "bubble:<br>warmup", "new")
+    assert trace.x == ("base", "computing", "bubble:<br>warmup", "new")
     assert trace.y == (10.0, -2.0, 0.5, 0.0)
     assert trace.measure == ("absolute", "relative", "relative", "total")
     assert trace.text == ("10.00", "-2.00", "+0.50", "8.50")
