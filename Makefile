@@ -53,7 +53,7 @@ pretended-gpu: $(STAMP) .venv-cuda/.installed
 golden: $(STAMP)
 	$(BIN)/python traces/make.py
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(wildcard dpprof/*/*.[ch] dpprof/*/*/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	# For its tests alone: all that it needs is there, but the JupyterLab that it asks for.
