@@ -1,4 +1,4 @@
-"""DeepSeek's DeepEP, where it is installed. **Unproven**: written against its API, not yet run.
+"""DeepSeek's DeepEP, where it is installed. Written against its API, not yet run.
 
 DeepEP carries tokens and copies them where they arrive; here every row is a copy already, for one
 expert, so its own saving (one copy for each rank or node) is not used. What it brings are its

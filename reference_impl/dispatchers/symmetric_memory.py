@@ -1,4 +1,4 @@
-"""Our own all-to-all for one node, on PyTorch's symmetric memory. **Unproven** on GPUs.
+"""Our own all-to-all for one node, on PyTorch's symmetric memory. Not yet run on GPUs.
 
 Every rank has a buffer for the rows that it sends, in send order, and beside it the row at which
 each receiver's share begins. To the experts, a rank puts its rows there and the others pull their

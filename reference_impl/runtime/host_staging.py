@@ -4,7 +4,7 @@ NCCL wants a GPU for every rank. Here the ranks are processes whose kernels take
 and gloo carries their messages: copied to the host, sent, copied back, on a thread and a stream of
 its own for every edge, so that the wait for a message holds up nobody else. That costs
 copies over PCIe and the GPU's turns; what such a run shows is the schedule at work, not the speed
-of links. **Unproven** on a GPU; the same code runs in the tests on a CPU, where copies are none.
+of links. Shown on a pretended GPU; the same code runs in the tests on a CPU, where copies are none.
 """
 
 from __future__ import annotations

@@ -42,6 +42,8 @@ def predict(costs: Path, schedule: str, options: argparse.Namespace) -> float:
         file = Path(folder) / "report.json"
         arguments = ["simulate", schedule, "--pp", str(options.pp), "--costs", str(costs)]
         arguments += ["--micro-batches", str(options.micro_batches), "--format", "json"]
+        if schedule == "dualpipev":  # two stages of half the layers each
+            arguments += ["--layers", str(options.layers // 2)]
         if cli.run([*arguments, "-o", str(file)]) != 0:
             raise SystemExit("simulating failed")
         return float(json.loads(file.read_text())["step_ns"])

@@ -251,7 +251,9 @@ def verdicts(results: dict[str, dict[str, Any]]) -> list[str]:
         lines.append(f"predicted hidden {share:.0%} ({words}): {text}")
     losses = [figures["loss"] for figures in results.values() if "loss" in figures]
     same = all(isclose(loss, losses[0], rel_tol=1e-4, abs_tol=1e-9) for loss in losses)
-    lines.append(f"losses: {'equal' if same else losses}")
+    computed = any(loss > 1e-3 for loss in losses)
+    text = "equal" if same else str(losses)
+    lines.append(f"losses: {text if computed else 'zero: nothing was computed here'}")
     return lines
 
 

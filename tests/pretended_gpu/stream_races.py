@@ -57,6 +57,13 @@ class StreamRaces(RaceDetector):
         clock: Clock = self.clocks.read(self.lane)  # type: ignore[attr-defined]
         return clock
 
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is torch.ops.aten.record_stream.default:
+            return function(*args)  # a word to the allocator, no work on a stream
+        return super().__torch_dispatch__(function, types, args, kwargs)
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch operations, words to the allocator, and what each submission lets go."""

@@ -13,8 +13,8 @@ struct External {
   CUpti_ExternalCorrelationKind kind;
   uint64_t id;
 };
-struct Point {  // one instant on both clocks
-  Nanoseconds ours;
+struct Point {  // one instant on all clocks
+  Nanoseconds ours, real;
   uint64_t theirs;
 };
 struct Buffer {
@@ -35,8 +35,8 @@ static thread_local std::vector<External> external;
 static Point read_clocks() {
   timespec time;
   clock_gettime(CLOCK_REALTIME, &time);
-  uint64_t real = time.tv_sec * 1'000'000'000ull + time.tv_nsec;
-  return {now(), their_clock ? their_clock() : real};
+  Nanoseconds real = time.tv_sec * 1'000'000'000ll + time.tv_nsec;
+  return {now(), real, their_clock ? their_clock() : (uint64_t)real};
 }
 
 namespace pretended {
@@ -158,11 +158,11 @@ static void write(uint8_t* place, const Activity& activity) {
   }
 }
 
-// Straight through the first instant that both clocks were read at, and the last.
+// From the first instant that the clocks were read at, at the speed of theirs.
 static Nanoseconds on_their_clock(Nanoseconds time, Point last) {
-  double speed = last.ours == first.ours
+  double speed = last.real == first.real
                      ? 1
-                     : (double)(last.theirs - first.theirs) / (double)(last.ours - first.ours);
+                     : (double)(last.theirs - first.theirs) / (double)(last.real - first.real);
   return (Nanoseconds)(first.theirs + (double)(time - first.ours) * speed);
 }
 
