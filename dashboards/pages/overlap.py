@@ -18,7 +18,7 @@ from dpprof.dashboards.parts.panel import columns, empty, note, notes, panel
 from dpprof.dashboards.view.compared_runs import compared
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit
-from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.tables.kinds import COMMUNICATION_KINDS, FUSED
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -37,7 +37,8 @@ def layout(context: Context) -> list[Component]:
     runs, unit = all_runs.some(_MOST_RUNS), all_runs.unit
     kinds = _kinds(runs)
     if not kinds:
-        return [panel("Overlap", empty("No rank communicates in the used steps."), id="overlap")]
+        nothing = "No rank communicates in the used steps."
+        return [panel("Overlap", empty(nothing), *_unknown(runs), id="overlap")]
     kind = context.option("kind", ALL)
     kind = kind if kind in kinds else ALL
     tables = [Operations(context.library, run, kind) for run in runs]
@@ -92,9 +93,14 @@ def _unknown(runs: Sequence[LibraryRun]) -> list[Component]:
     reasons = [
         f"{run.id}: hidden share n/a: {run.report.total.hidden_reason}"
         for run in runs
-        if run.report.total.communication_ns and run.report.total.hidden_reason
+        if run.report.total.hidden_reason and _moves_anything(run)
     ]
     return notes([*reasons, *(note for run in runs for note in _unsplit_notes(run))])
+
+
+def _moves_anything(run: LibraryRun) -> bool:
+    total = run.report.total
+    return bool(total.communication_ns or total.states_ns[FUSED])
 
 
 def _unsplit_notes(run: LibraryRun) -> list[str]:

@@ -16,7 +16,7 @@ from dpprof.analysis.report.side_by_side import Comparison
 from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.cells import Cell, Section, View, one_line
 from dpprof.reporters.blocks.document import Document
-from dpprof.reporters.report.bars import PAINTS, bars
+from dpprof.reporters.report.bars import bars, paints
 from dpprof.reporters.report.comparison import comparison_sections, run_names
 from dpprof.reporters.report.kinds import kind_sections, kind_warnings
 from dpprof.reporters.report.longest_bubbles import longest_regions
@@ -126,7 +126,7 @@ def _bars(report: Report, view: View) -> Iterator[Text]:
         yield line
     if report.ranks and report.per_step:
         legend = Text(" " * len(f"rank {'':<{name_width}} "))
-        for paint in PAINTS:
+        for paint in paints(report):
             legend.append(f"{paint.character(view.unicode)} {paint.name}  ", style=paint.style)
         legend.rstrip()
         yield legend

@@ -34,6 +34,11 @@ PAINTS = (
 )
 
 
+def paints(report: Report) -> list[Paint]:
+    """What to explain: all but fused kernels, which few runs have, where there are none."""
+    return [paint for paint in PAINTS if paint.name != FUSED or report.total.states_ns[FUSED]]
+
+
 def bars(report: Report, length: int) -> Iterator[tuple[str, list[tuple[Paint, int]]]]:
     """Rank name and the parts of its bar, with their lengths in characters, worst rank first."""
     for rank in worst_first(report)[:MOST_RANKS]:

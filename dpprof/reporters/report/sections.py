@@ -24,6 +24,7 @@ from dpprof.reporters.report.rank_sections import (
     unit_of,
     waited_section,
 )
+from dpprof.tables.kinds import FUSED
 
 MOST_LAYERS = 8
 
@@ -93,6 +94,7 @@ def kind_section(report: Report) -> Section:
         hidden = figures.hidden_ns / figures.total_ns if figures.total_ns else None
         hidden = None if figures.hidden_reason else hidden
         rows.append((Cell(kind), *cells, Cell(share_text(hidden))))
+    rows += _fused_rows(report.total, unit, count)
     rows.append(_with_waiting_row(report.total, unit, count))
     return Section(
         f"Communication by kind ({unit.name} per step, mean of the ranks)",
@@ -100,6 +102,13 @@ def kind_section(report: Report) -> Section:
         tuple(rows),
         _kind_notes(report),
     )
+
+
+def _fused_rows(total: TimeFigures, unit: TimeUnit, count: int) -> Iterator[tuple[Cell, ...]]:
+    """The time of kernels that communicate and compute in one, of which no more is known."""
+    if total.states_ns[FUSED]:
+        texts = (FUSED, unit.text(total.states_ns[FUSED] / count), *[unit.text(None)] * 4)
+        yield tuple(map(Cell, texts))
 
 
 def _waiting_text(figures: KindFigures, unit: TimeUnit, count: int) -> str:
