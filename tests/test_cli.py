@@ -66,7 +66,7 @@ OPTIONS = {
         *("--schedule", "--pp", "--ep", "--micro-batches", "--device", "--costs", "--num-steps"),
         *("--warmup", "--model", "--layers", "--seed", "--inject", "--dp", "--set"),
         *("--expert-load", "--redundant-experts", "--share-gpus", "--memory-history"),
-        *("--output", "--force"),
+        *("--output", "--force", "--rank-timeout"),
     },
     "run": {
         *("--output", "--num-steps", "--warmup", "--skip", "--adapters", "--memory", "--when"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dpprof.commands._inputs import spare_inputs
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME
+from dpprof.system.whole import partial_folder, partial_path
 
 
 def check_targets(folders: list[Path], force: bool) -> None:
@@ -30,14 +33,27 @@ def check_targets(folders: list[Path], force: bool) -> None:
 
 def partial_of(folder: Path) -> Path:
     """Where a run is made before it is put in place."""
-    return folder.with_name(f".{folder.name}.partial")
+    return partial_path(folder.parent, folder.name)
 
 
-def make_empty(folder: Path) -> None:
-    """Create `folder`, empty; raises `DpprofError` where it cannot be."""
+@contextmanager
+def partial_run(folder: Path) -> Iterator[Path]:
+    """The empty `partial_of` the folder, of which nothing is left at the end.
+
+    Raises `DpprofError` where it cannot be made.
+    """
+    with ExitStack() as held:
+        yield _entered(held, folder)
+
+
+def _entered(held: ExitStack, folder: Path) -> Path:
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return held.enter_context(partial_folder(folder.parent, folder.name))
+    except FileExistsError as error:
+        raise DpprofError(
+            f"{folder}: another command is writing it; wait for it, or choose another folder"
+        ) from error
     except OSError as error:
         raise DpprofError(f"{folder.parent}: cannot be written ({error.strerror})") from error
 

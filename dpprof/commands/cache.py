@@ -49,10 +49,12 @@ def clear(
     """Remove what is kept; the next verb reads the traces again."""
     from dpprof.store.place import any_place
     from dpprof.store.tidy import clear as clear_store
+    from dpprof.store.tidy import old_entries
 
     output = make_output(_FORMATS, output_format, output_path, force)
     place = any_place()
-    gone = clear_store(place, 0 if older_than is None else _seconds(older_than))
+    age = 0 if older_than is None else _seconds(older_than)
+    gone, left = clear_store(place, age), old_entries(place, age)
     size = sum(kept.size_bytes for kept in gone)
     content = {
         "schema_version": _SCHEMA_VERSION,
@@ -62,6 +64,11 @@ def clear(
     }
     text = f"Removed {len(gone)} ranks, {_size(size)}, from {place.folder}"
     output.write(text if output.format == "table" else json.dumps(content, indent=2))
+    if left:
+        raise DpprofError(
+            f"{place.folder}: {len(left)} ranks are still there, which may not be removed; see who "
+            "owns them, and whether the folder can be written"
+        )
 
 
 def _seconds(age: str) -> int:

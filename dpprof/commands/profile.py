@@ -6,8 +6,9 @@ import dataclasses
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ import click
 
 from dpprof.commands._jobs import Request, make_jobs
 from dpprof.commands._output import Output
-from dpprof.commands._place import check_targets, make_empty, partial_of, put_in_place
+from dpprof.commands._place import check_targets, partial_of, partial_run, put_in_place
+from dpprof.commands._streams import say
 from dpprof.reference.model.presets import PRESETS
+from dpprof.system.whole import working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +127,14 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     show_default=True,
     help="Folder for the runs, one sub-folder a schedule.",
 )
+@click.option(
+    "--rank-timeout",
+    type=click.FloatRange(0.1),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="End the ranks where none finishes a step for so long, and say who hangs and where.",
+)
 @click.option("--force", is_flag=True, help="Replace runs that are already there.")
 def command(**options: Any) -> None:
     """Profile training steps of the reference implementation, one process per rank.
@@ -133,12 +144,13 @@ def command(**options: Any) -> None:
     every component and message from a cost profile, over real processes and messages. Under
     torchrun the ranks join its world.
     """
+    timeout_seconds = options.pop("rank_timeout")
     jobs = make_jobs(Request(**options))
     folders = [Path(job.folder) for job in jobs]
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
         check_targets(folders, options["force"])
-    with _runner(jobs[0], folders) as run:
+    with _runner(jobs[0], folders, timeout_seconds) as run:
         for job, folder in zip(jobs, folders, strict=True):
             _run_into_place(job, folder, run, first)
     if first:
@@ -146,40 +158,40 @@ def command(**options: Any) -> None:
 
 
 @contextmanager
-def _runner(job: Job, folders: list[Path]) -> Iterator[Callable[[Job], None]]:
+def _runner(
+    job: Job, folders: list[Path], timeout_seconds: float
+) -> Iterator[Callable[[Job], None]]:
     """What runs a job: a launcher of processes, or, under torchrun, this process as one rank."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        yield _launch
+        yield lambda job: _launch(job, timeout_seconds)
         return
     from dpprof.reference.launch.torchrun import joined_world
 
-    def clean_up() -> None:
-        for folder in folders:
-            shutil.rmtree(partial_of(folder), ignore_errors=True)
+    with working_folder() as work:
+        tempfile.tempdir = str(work)  # SIGTERM, of which torchrun's ranks die, leaves nothing
 
-    with joined_world(job, clean_up) as run:
-        yield run
+        def clean_up() -> None:
+            for folder in (work, *map(partial_of, folders)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+        with joined_world(job, clean_up, timeout_seconds) as run:
+            yield run
+        tempfile.tempdir = None
 
 
 def _run_into_place(job: Job, folder: Path, run: Callable[[Job], None], first: bool) -> None:
     """Run the job in a folder beside its own, and put that in place when it is whole."""
-    partial = partial_of(folder)
-    if first:
-        make_empty(partial)
-    try:
+    with partial_run(folder) if first else nullcontext(partial_of(folder)) as partial:
         run(dataclasses.replace(job, folder=str(partial)))
         if first:
             put_in_place(folder)
-    finally:
-        if first:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
-def _launch(job: Job) -> None:
+def _launch(job: Job, timeout_seconds: float) -> None:
     from dpprof.reference.launch.local_ranks import launch
 
     with _progress(job) as advance:
-        launch(job, advance)
+        launch(job, advance, timeout_seconds, say)
 
 
 @contextmanager

@@ -7,10 +7,9 @@ found. Whatever does not check out when read counts as not there.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,12 @@ import pandas as pd
 from dpprof.store.contents import Stamp
 from dpprof.store.parquet import from_parquet
 from dpprof.store.place import Place
+from dpprof.system.inputs import BadInput, decode_json, read_regular
+from dpprof.system.whole import partial_folder
 
 ABOUT = "entry.json"
-PARTIAL = ".partial-"
 _MOST_STAMPS = 16
+_MOST_ABOUT_BYTES = 16 << 20
 _SUM_BYTES = 9  # eight hexadecimal digits and a line feed
 
 
@@ -57,18 +58,19 @@ class Entry:
         """A table of the entry; raises `Damaged`."""
         file = self.folder / f"{name}.parquet"
         try:
-            content = file.read_bytes()
-            if self.about.files.get(name) != (len(content), zlib.crc32(content)):
+            size, checksum = self.about.files.get(name, (-1, 0))
+            content = read_regular(file, max(size, 0))
+            if (size, checksum) != (len(content), zlib.crc32(content)):
                 raise Damaged(f"{file}: not what was written")
             return from_parquet(content, columns)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError) as error:  # BadInput is a ValueError
             raise Damaged(f"{file}: {error}") from error
 
     def check(self, name: str) -> None:
         """Raise `Damaged` unless the table's file is there in its size; cheaper than reading it."""
         file = self.folder / f"{name}.parquet"
         try:
-            if self.about.files.get(name, (-1, 0))[0] != file.stat().st_size:
+            if not file.is_file() or self.about.files.get(name, (-1, 0))[0] != file.stat().st_size:
                 raise Damaged(f"{file}: not what was written")
         except OSError as error:
             raise Damaged(f"{file}: {error}") from error
@@ -82,8 +84,8 @@ class Entry:
         stamps = [stamp, *self.about.stamps][:_MOST_STAMPS]
         try:
             about = msgspec.structs.replace(self.about, stamps=stamps)
-            with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder.parent) as folder:
-                partial = Path(folder) / ABOUT
+            with partial_folder(self.folder.parent) as folder:
+                partial = folder / ABOUT
                 partial.write_bytes(_sealed(about))
                 os.replace(partial, self.folder / ABOUT)  # noqa: PTH105 - atomic
         except OSError:
@@ -101,12 +103,12 @@ def open_entry(place: Place, key: str) -> Entry | None:
     """The entry of that key; None where there is none, or a damaged one."""
     folder = place.entries / key
     try:
-        content = (folder / ABOUT).read_bytes()
+        content = read_regular(folder / ABOUT, _MOST_ABOUT_BYTES)
         head, body = content[:_SUM_BYTES], content[_SUM_BYTES:]
         if head != f"{zlib.crc32(body):08x}\n".encode():
             return None
-        return Entry(folder, msgspec.json.decode(body, type=About))
-    except (OSError, msgspec.DecodeError):
+        return Entry(folder, decode_json(body, About))
+    except (OSError, BadInput):
         return None
 
 
@@ -116,27 +118,19 @@ def write_entry(place: Place, key: str, contents: Mapping[str, bytes], about: Ab
     Two that write the same at once write the same content, and either may win. Raises OSError.
     """
     place.entries.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=place.entries))
-    try:
+    with partial_folder(place.entries) as partial:
         files = {}
         for name, content in contents.items():
             (partial / f"{name}.parquet").write_bytes(content)
             files[name] = (len(content), zlib.crc32(content))
         (partial / ABOUT).write_bytes(_sealed(msgspec.structs.replace(about, files=files)))
         _put(partial, place.entries / key)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove(folder: Path) -> None:
     """Remove an entry at once for all who look for it; those who read it still may fail."""
-    aside = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
-    try:
+    with partial_folder(folder.parent) as aside, suppress(FileNotFoundError):  # another was faster
         folder.rename(aside / folder.name)
-    except FileNotFoundError:
-        pass  # another was faster
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _put(partial: Path, folder: Path) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dpprof.store.entries import ABOUT, PARTIAL, open_entry, remove
+from dpprof.store.entries import ABOUT, open_entry, remove
 from dpprof.store.place import Place
+from dpprof.system.whole import PREFIX, remove_left_behind
 
 _LEFT_BEHIND_SECONDS = 3600
 """What was begun so long ago and is not whole was left behind by a process that was killed."""
@@ -48,33 +49,37 @@ def evict(place: Place, keep: Collection[str] = ()) -> list[Kept]:
     for kept in entries:
         if excess <= 0:
             break
-        if kept.key not in keep:
-            _remove(kept)
+        if kept.key not in keep and _remove(kept):
             excess -= kept.size_bytes
             gone.append(kept)
     return gone
 
 
 def clear(place: Place, older_than_seconds: float = 0) -> list[Kept]:
-    """Throw out all entries that were not used for so long; gives those."""
-    latest = time.time() - older_than_seconds
-    gone = [k for k in list_entries(place) if k.used_at <= latest or not older_than_seconds]
-    for kept in gone:
-        _remove(kept)
+    """Throw out all entries that were not used for so long; gives those that are gone."""
+    gone = [kept for kept in old_entries(place, older_than_seconds) if _remove(kept)]
     _remove_left_behind(place)
     return gone
 
 
-def _remove(kept: Kept) -> None:
+def old_entries(place: Place, older_than_seconds: float = 0) -> list[Kept]:
+    """What `clear` would throw out now: after it, what it could not."""
+    latest = time.time() - older_than_seconds
+    return [k for k in list_entries(place) if k.used_at <= latest or not older_than_seconds]
+
+
+def _remove(kept: Kept) -> bool:
+    """Whether it is gone."""
     try:
         remove(kept.folder)
-    except OSError:  # we may not; it counts as before
-        return
+    except OSError:  # we may not
+        return False
+    return not kept.folder.exists()
 
 
 def _entries(place: Place) -> Iterator[Kept]:
     for folder in _folders(place):
-        if folder.name.startswith(PARTIAL):
+        if folder.name.startswith(PREFIX):
             continue
         try:
             files = [file.stat() for file in folder.iterdir()]
@@ -85,10 +90,11 @@ def _entries(place: Place) -> Iterator[Kept]:
 
 
 def _remove_left_behind(place: Place) -> None:
+    remove_left_behind(place.entries)
     for folder in _folders(place):
         try:
             old = time.time() - folder.stat().st_mtime > _LEFT_BEHIND_SECONDS
-            if old and (folder.name.startswith(PARTIAL) or not (folder / ABOUT).exists()):
+            if old and not (folder / ABOUT).exists():
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             continue

@@ -11,7 +11,7 @@ import signal
 import sys
 from multiprocessing import forkserver
 
-from dpprof.reference.runtime.operating_system import die_with_parent
+from dpprof.system.processes import die_with_parent
 
 
 def follow_launcher() -> None:

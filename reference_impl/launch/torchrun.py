@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
@@ -15,8 +16,13 @@ from dpprof.reference.launch.train import join_world, prepare_process, train_in_
 
 
 @contextmanager
-def joined_world(job: Job, clean_up: Callable[[], None]) -> Iterator[Callable[[Job], None]]:
+def joined_world(
+    job: Job, clean_up: Callable[[], None], timeout_seconds: float
+) -> Iterator[Callable[[Job], None]]:
     """Join torchrun's world once, for all jobs; gives what runs a job in it.
+
+    A rank that finishes no step for `timeout_seconds` writes where its threads are to stderr and
+    exits; torchrun then ends the others.
 
     torchrun ends its ranks with SIGTERM, also while they wait inside a collective, where no
     Python handler runs: a thread of its own waits for the signal, calls `clean_up` and exits.
@@ -26,8 +32,17 @@ def joined_world(job: Job, clean_up: Callable[[], None]) -> Iterator[Callable[[J
     threading.Thread(target=_end_on_sigterm, args=(clean_up,), daemon=True).start()
     device = prepare_process(job, rank)
     join_world(job, device, "env://", rank)
+
+    def patient(_: int = 0) -> None:
+        faulthandler.dump_traceback_later(timeout_seconds, exit=True, file=2)
+
+    def run(job: Job) -> None:
+        patient()
+        train_in_world(job, rank, device, patient)
+        faulthandler.cancel_dump_traceback_later()
+
     try:
-        yield lambda job: train_in_world(job, rank, device, lambda _: None)
+        yield run
     finally:
         dist.destroy_process_group()
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_TIMERSLACK = 29
 
@@ -25,11 +22,6 @@ def _prctl(option: int, argument: int | bytes) -> None:
 def name_thread(name: str) -> None:
     """Name the calling thread as profilers and `top` show it (15 characters)."""
     _prctl(_PR_SET_NAME, name.encode()[:15])
-
-
-def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send `signal_number` when the parent process is gone."""
-    _prctl(_PR_SET_PDEATHSIG, signal_number)
 
 
 def sharpen_sleep() -> None:
@@ -63,17 +55,3 @@ def sleep_until(deadline_ns: int) -> None:
     """Sleep until `deadline_ns` on the monotonic clock; returns at once if it has passed."""
     while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
         time.sleep(left_ns / 1e9)
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Make SIGTERM end the block like Ctrl-C, so that what it started is cleaned up."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

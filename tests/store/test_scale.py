@@ -264,3 +264,13 @@ def test_ranks_that_did_nothing(tmp_path, cache, make_run) -> None:
         file.write_text(json.dumps({"traceEvents": [{**step, "ts": 0, "dur": 9}]}))
     run = load_run(folder)
     assert (run.held.count, len(run.events), run.used_steps) == (0, 0, (0,))
+
+
+@pytest.mark.slow
+def test_a_cluster_without_workers_is_said(tmp_path, cache, make_run, monkeypatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("dpprof.trace.source.dask_cluster._NO_WORKERS_SECONDS", 2)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, processes=False) as cluster:
+        reading = Reading(scheduler=cluster.scheduler_address)
+        with pytest.raises(DpprofError, match="has had no workers for 2 s; start some"):
+            load_run(make_run(tmp_path / "run"), reading=reading)

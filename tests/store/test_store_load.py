@@ -161,11 +161,9 @@ def test_a_kill_at_any_moment_leaves_nothing_wrong(
         child.join()
         assert (child.exitcode, entries()) == (9, [])
     assert_same(load_run(folder), plain)
-    for left in cache.glob("*/.partial-*"):
-        os.utime(left, (0, 0))
     (tmp_path / "run" / "rank0.json").touch()
     assert_same(load_run(make_run(tmp_path / "run2", 2)), load_run(tmp_path / "run2"))
-    assert list(cache.glob("*/.partial-*")) == []
+    assert list(cache.glob("*/.dpprof-*")) == []
 
 
 def _load(folder: Path, start: Any, results: Any) -> None:
@@ -186,7 +184,7 @@ def test_many_readers_at_once(tmp_path, cache, make_run, without_cache) -> None:
     for child in children:
         child.join()
     assert len(entries()) == 2
-    assert list(cache.glob("*/.partial-*")) == []
+    assert list(cache.glob("*/.dpprof-*")) == []
 
 
 def test_events_that_are_thrown_out_meanwhile_are_read_from_the_trace(

@@ -12,6 +12,7 @@ import pytest
 from dpprof.cli import run as dpprof
 from dpprof.store.place import Place, any_place, find_place
 from dpprof.store.tidy import clear, evict, list_entries
+from dpprof.system.whole import partial_folder
 from dpprof.trace.load import load_run
 
 
@@ -61,13 +62,42 @@ def test_reading_keeps_the_cache_below_its_limit(three, make_trace, tmp_path, mo
     assert sum(kept.size_bytes for kept in list_entries(any_place())) <= limit
 
 
-def test_only_old_remains_of_killed_processes_are_removed(cache) -> None:
+def test_remains_of_killed_processes_are_removed_and_what_is_being_made_is_not(cache) -> None:
     place = any_place()
-    for name in (".partial-old", ".partial-new"):
-        (place.entries / name).mkdir(parents=True)
-    os.utime(place.entries / ".partial-old", (0, 0))
-    evict(place)
-    assert [folder.name for folder in place.entries.iterdir()] == [".partial-new"]
+    place.entries.mkdir(parents=True)
+    (place.entries / ".dpprof-left.partial").mkdir()
+    with partial_folder(place.entries) as made:
+        evict(place)
+        assert list(place.entries.iterdir()) == [made]
+
+
+def test_what_may_not_be_removed_is_said(three, monkeypatch, capsys) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("dpprof.store.tidy.remove", refuse)
+    assert clear(any_place()) == []
+    assert dpprof(["cache", "clear"]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("Removed 0 ranks")
+    assert "3 ranks are still there" in said.err
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_an_entry_of_pipes_or_devices_is_read_anew(three, kind, tmp_path) -> None:
+    files = sorted(any_place().entries.glob("*/*"))
+    assert len(files) > 10
+    for file in files:
+        content = file.read_bytes()
+        file.unlink()
+        if kind == "pipe":
+            os.mkfifo(file)
+        else:
+            file.symlink_to("/dev/zero")
+        load_run(three[0])
+        if file.parent.exists() and not file.is_file():
+            file.unlink()
+            file.write_bytes(content)
 
 
 def test_clearing_what_was_not_used_for_long(three) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
 from typing import Any
 
 from dpprof.errors import DpprofError
 from dpprof.trace.source.cache import Packed, Request, pack
 
 _CONNECT_SECONDS = 20
+_NO_WORKERS_SECONDS = 30
+_LOOK_SECONDS = 0.05
+_ASK_SECONDS = 2.0
 
 
 def read_on_cluster(
@@ -18,18 +24,53 @@ def read_on_cluster(
 
     Results travel packed, and workers give them up as soon as they are fetched. What a worker
     that dies was reading, or had read and not handed over, is read again by another. Raises
-    `DpprofError` where there is no cluster, or a trace cannot be read.
+    `DpprofError` where there is no cluster, it has no workers any more, or a trace cannot be read.
     """
     with _client(scheduler) as client:
-        from distributed import as_completed
-
         tasks = {
             client.submit(pack, request, pure=False): number for number, request in requests.items()
         }
-        for task in as_completed(list(tasks), loop=client.loop):
-            number = tasks.pop(task)
-            yield number, _result(task, requests[number])
-            task.release()
+        _wait_for_workers(client, scheduler)
+        while tasks:
+            for task in _done(client, list(tasks), scheduler):
+                number = tasks.pop(task)
+                yield number, _result(task, requests[number], scheduler)
+                task.release()
+
+
+def _wait_for_workers(client: Any, scheduler: str) -> None:
+    """Raise `DpprofError` where the cluster has no workers for too long."""
+    deadline = time.monotonic() + _NO_WORKERS_SECONDS
+    while time.monotonic() < deadline:
+        if client.status != "running":
+            raise _scheduler_gone(scheduler)
+        try:
+            if client.scheduler_info(n_workers=1)["workers"]:
+                return
+        except OSError as error:
+            raise _scheduler_gone(scheduler) from error
+        time.sleep(_ASK_SECONDS / 4)
+    raise DpprofError(
+        f"{scheduler}: has had no workers for {_NO_WORKERS_SECONDS} s; start some with `dask "
+        f"worker {scheduler}`"
+    )
+
+
+def _done(client: Any, tasks: list[Any], scheduler: str) -> list[Any]:
+    """Tasks that have come to an end; looks meanwhile whether there is still who works on them."""
+    looked = time.monotonic()
+    while not (done := [task for task in tasks if task.done()]):
+        time.sleep(_LOOK_SECONDS)
+        if time.monotonic() - looked > _ASK_SECONDS:
+            _wait_for_workers(client, scheduler)
+            looked = time.monotonic()
+    return done
+
+
+def _scheduler_gone(scheduler: str) -> DpprofError:
+    return DpprofError(
+        f"{scheduler}: the Dask scheduler has gone while traces were read; start it again, and this"
+    )
 
 
 def _client(scheduler: str) -> Any:
@@ -48,7 +89,7 @@ def _client(scheduler: str) -> Any:
         ) from error
 
 
-def _result(task: Any, request: Request) -> Packed:
+def _result(task: Any, request: Request, scheduler: str) -> Packed:
     from distributed import KilledWorker
 
     try:
@@ -58,4 +99,6 @@ def _result(task: Any, request: Request) -> Packed:
             f"{request.file}: several workers died while they read it, most likely for lack of "
             "memory; start workers with more memory each"
         ) from error
+    except (CancelledError, asyncio.CancelledError) as error:
+        raise _scheduler_gone(scheduler) from error
     return packed
