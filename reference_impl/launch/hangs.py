@@ -60,13 +60,15 @@ def _stacks(folder: Path, ranks: list[int]) -> dict[int, Stack]:
     """Rank -> the stack of its main thread, of those that answer in time."""
     deadline = time.monotonic() + _ANSWER_SECONDS
     found: dict[int, Stack] = {}
+    before: dict[int, str] = {}
     while len(found) < len(ranks) and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
         for rank in ranks:
             if rank not in found and _file(folder, rank).exists():
                 text = _file(folder, rank).read_text(errors="replace")
-                if text:
+                if text and text == before.get(rank):  # it is written bit by bit
                     found[rank] = _main_stack(text)
+                before[rank] = text
     return found
 
 
