@@ -49,7 +49,7 @@ def hang_words(seconds: float, folder: Path, pids: Mapping[int, int], steps: lis
 
 def _suspects(stacks: Mapping[int, Stack], steps: list[int]) -> list[int]:
     """Ranks that are in no waiting call where others are; else those that are behind."""
-    busy = [rank for rank, stack in stacks.items() if not _WAITS.search(" ".join(stack[:1]))]
+    busy = [rank for rank, stack in stacks.items() if not _WAITS.search(" ".join(stack[:_FRAMES]))]
     if busy and len(busy) < len(stacks):
         return busy
     behind = [rank for rank in stacks if steps[rank] == min(steps)]
