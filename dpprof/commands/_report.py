@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from dpprof.commands._output import Output
 from dpprof.commands._streams import say
 
@@ -49,7 +47,7 @@ def report_on_stderr(folder: Path) -> None:
 
     report = analyze(load_run(folder, patterns=user_patterns()))
     text = render(report, "table", color=False, width=_FILE_WIDTH, unicode=True)
-    click.echo(text, err=True)
+    say(text)
 
 
 def _warn_aside(reports: Sequence[Report]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import msgspec
 
 from dpprof.commands._config import user_patterns
+from dpprof.commands._streams import say
 from dpprof.errors import DpprofError
 from dpprof.launcher.notes import Note
 
@@ -59,10 +59,10 @@ class Summary:
         try:
             line = window_line(folder)
         except DpprofError as error:
-            click.echo(f"dpprof: {error}", err=True)
+            say(f"dpprof: {error}")
             return
         if not self._quiet:
-            click.echo(f"dpprof: {line.words()}", err=True)
+            say(f"dpprof: {line.words()}")
         if self._log is not None:
             with self._log.open("ab") as log:
                 log.write(msgspec.json.encode(line) + b"\n")
@@ -70,9 +70,9 @@ class Summary:
     def ended(self, folders: Sequence[Path], notes: Sequence[Note]) -> None:
         """Print what was written, or why nothing was."""
         for text in dict.fromkeys(note.text for note in notes if note.text):
-            click.echo(f"dpprof: {text}", err=True)
+            say(f"dpprof: {text}")
         if not folders:
-            click.echo(f"dpprof: {_why_nothing(notes)}", err=True)
+            say(f"dpprof: {_why_nothing(notes)}")
             return
         for folder in folders:
             self.wrote(folder)
@@ -104,11 +104,11 @@ def window_line(folder: Path) -> WindowLine:
 def _report(folder: Path) -> None:
     from dpprof.commands._report import report_on_stderr
 
-    click.echo(f"dpprof: wrote {folder}", err=True)
+    say(f"dpprof: wrote {folder}")
     try:
         report_on_stderr(folder)
     except DpprofError as error:
-        click.echo(f"dpprof: {error}", err=True)
+        say(f"dpprof: {error}")
 
 
 def _percent(share: float | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dpprof.commands._streams import say
 from dpprof.errors import DpprofError
 from dpprof.launcher.settings import NOTES
 from dpprof.launcher.windows import ask_for_window
@@ -24,4 +25,4 @@ def command(folder: Path) -> None:
             f"{folder}: no job of dpprof run writes there now; give the folder that -o named"
         )
     ask_for_window(control)
-    click.echo(f"asked for a window; its ranks write it to {folder} or beside it", err=True)
+    say(f"asked for a window; its ranks write it to {folder} or beside it")

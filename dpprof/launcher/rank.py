@@ -37,8 +37,6 @@ def begin() -> None:
     adapters = [one for one in find_adapters() if _is_wanted(one.name, settings.adapters)]
     switch_on(adapters, watch.wait_for)
     os.register_at_fork(after_in_child=session.forget)
-    # Children of multiprocessing end without atexit, but with these.
-    util.Finalize(None, session.close, exitpriority=100)
     atexit.register(session.close)
 
 
@@ -108,6 +106,8 @@ class Session:
         folder = self._windows.folder(self._seen)
         capture = Capture(folder, options, find_world(), self._say, self._yield_to_other)
         self._capture = capture
+        # Children of multiprocessing end without atexit, but with what they registered themselves.
+        util.Finalize(None, self.close, exitpriority=100)
         capture.start()
         pipeline = tell()
         if pipeline is not None:
