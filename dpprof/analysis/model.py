@@ -18,6 +18,9 @@ KINDS_SCHEMA_VERSION = 1
 
 REPORT_SCHEMA_VERSION = 2
 
+IN_HOST = "host in "
+"""Before the name of what the host did; other causes of ``bubble.host`` are what came late."""
+
 
 class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Transfers of one communication kind: union over lanes, hidden + exposed = total.

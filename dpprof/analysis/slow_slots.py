@@ -1,8 +1,8 @@
 """Schedule slots that take far longer than their siblings, and what of it is computing.
 
 Siblings are the slots of the same operation and direction on the same rank: they do the same work
-on other micro-batches. A slot is compared by its median over the steps, so that one that was slow
-once is not named; without several steps nothing tells the two apart, and it is named all the same.
+on other micro-batches. A slot is compared by its (lower) median over the steps, so that one that
+was slow once is not named; of a single step nothing tells the two apart.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _of_rank(run: Run, rank: int, least_ns: float) -> Iterator[SlowSlot]:
         return
     kinds: tuple[Literal["compute", "host"], ...] = (_COMPUTING, _IDLE)
     for what in kinds:
-        by_slot = lengths.groupby(SLOT)[what].median()
+        by_slot = lengths.groupby(SLOT)[what].quantile(0.5, interpolation="lower")
         siblings = by_slot.index.str.replace(_OPERATION, r"\1", regex=True)
         usual = by_slot.groupby(siblings).transform("median")
         wanted = (by_slot - usual > least_ns) & (by_slot > _FACTOR * usual)

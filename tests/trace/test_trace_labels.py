@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dpprof.trace.load import load_run
+
 FORWARD = "dpprof:slot slot=F0.3"
 ALL_TO_ALL = "dpprof:all_to_all group=ep sequence=0"
 SEND = "dpprof:p2p way=send group=0>1 peer=1 sequence=0"
@@ -106,3 +108,20 @@ def test_the_librarys_spans_count_unless_a_label_tells_of_them(build):
         ("all_reduce", "all_reduce"),
         ("all_gather", "gloo:all_gather"),
     ]
+
+
+def test_a_message_that_is_waited_for_late_began_when_it_was_posted(build, tmp_path):
+    """Its sender may wait for it long after the receiver has it: that contradicts nothing."""
+    send = "dpprof:p2p way=send group=0>1 peer=1 sequence=0"
+    receive = "dpprof:p2p way=recv group=0>1 peer=0 sequence=0"
+    sides = {
+        0: [build.operator(send, 10, 5), build.operator(send, 80, 5)],
+        1: [build.operator(receive, 2, 18)],
+    }
+    for rank, events in sides.items():
+        events.append(build.step(1, 0, 100))
+        build.write(tmp_path / f"rank{rank}.json", events)
+    events = load_run(tmp_path).events
+    received = events[events["rank"] == 1].iloc[0]
+    assert (events["ready_ns"] >= 0).all()
+    assert received["ready_ns"] == 10_000

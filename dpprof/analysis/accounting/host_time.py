@@ -10,14 +10,13 @@ import pandas as pd
 
 from dpprof.analysis.accounting.idle_causes import NO_CLAIMS, Claims, make_claims
 from dpprof.analysis.events.rank_activity import Activity
+from dpprof.analysis.model import IN_HOST
 from dpprof.runs.run import Run
 from dpprof.runs.windows import device_edges
 from dpprof.tables.columns import END, NAME, RANK, START
 from dpprof.tables.intervals import Intervals
 from dpprof.tables.kinds import BUBBLE_HOST
 
-IN_HOST = "host in "
-"""Before the name of what the host did; other causes of `BUBBLE_HOST` are what came late."""
 _LEAST_PART = 0.25
 """Of an idle time, that what the host did in it must take to be named."""
 

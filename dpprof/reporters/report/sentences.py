@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.accounting.host_time import IN_HOST
 from dpprof.analysis.diff.model import Side
-from dpprof.analysis.model import RegionFigures, Report
+from dpprof.analysis.model import IN_HOST, RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name, rank_of
 from dpprof.tables.kinds import (

@@ -115,8 +115,9 @@ def causal(events: pd.DataFrame, matched: Matched, counted: Mask, tolerance_ns: 
         return matched
     part = events.iloc[rows]
     waiter, source = _sides(part)
-    starts = pd.Series(np.where(source, part[START], -(2**62))).groupby(operation).max()
-    ends = pd.Series(np.where(waiter, part[END], 2**62)).groupby(operation).min()
+    rank = part[RANK].to_numpy(np.int64)
+    starts = _last_of_ranks(np.where(source, part[START], -(2**62)), operation, rank)
+    ends = -_last_of_ranks(np.where(waiter, -part[END], -(2**62)), operation, rank)
     wrong_of = (ends + tolerance_ns < starts).to_numpy()[
         np.searchsorted(starts.index.to_numpy(), operation)
     ]
@@ -125,6 +126,17 @@ def causal(events: pd.DataFrame, matched: Matched, counted: Mask, tolerance_ns: 
     spoilt = np.isin(group, group[wrong_of & by_order]) & by_order
     kept = ~wrong_of & ~spoilt
     return Matched(rows[kept], operation[kept])
+
+
+def _last_of_ranks(
+    at_ns: npt.NDArray[np.int64], operation: npt.NDArray[np.int64], rank: npt.NDArray[np.int64]
+) -> pd.Series[int]:
+    """By operation the latest of its ranks' times; of a rank's own rows the first one counts.
+
+    A message may have two: where it is posted, and where that is waited for.
+    """
+    first = pd.Series(at_ns).groupby([operation, rank]).min()
+    return first.groupby(level=0).max()
 
 
 def _sides(part: pd.DataFrame) -> tuple[Mask, Mask]:
