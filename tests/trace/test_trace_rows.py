@@ -140,3 +140,30 @@ def test_processes_keep_their_names(compiled: bool) -> None:
     ]
     trace = read(document(names), compiled)
     assert trace.process_names == {"1": ("python", "rank 3"), "[TP00] 1": ("python",)}
+
+
+@pytest.mark.parametrize("category", ["cpu_op", "user_annotation"])
+def test_spans_of_gloo_communicate_whatever_their_category(build: Any, category: str) -> None:
+    made = build.tables(
+        [
+            build.step(0, 0, 100),
+            build.operator("aten::mm", 10, 20),
+            build.span(category, "gloo:all_reduce", 40, 30),
+        ]
+    )
+    events = made.events.sort_values("start_ns")
+    assert events["kind"].tolist() == ["compute", "all_reduce"]
+    assert (events["end_ns"] - events["start_ns"]).tolist() == [20_000, 30_000]
+
+
+def test_marks_of_paddle_are_steps(build: Any) -> None:
+    mark = build.span("ProfileStep", "ProfileStep#3[9.1 ms]", 0, 100)
+    work = build.span("Kernel", "gemm[2.0 us]", 10, 20, device=0, stream=7)
+    assert build.tables([mark, work]).marked == (3,)
+
+
+def test_calls_of_megatron_s_schedule_are_slots(build: Any) -> None:
+    name = "megatron/core/pipeline_parallel/schedules.py(302): forward_step"
+    calls = [build.span("python_function", name, at, 20) for at in (0, 50)]
+    work = [build.kernel("gemm", at + 5, at + 10, 5) for at in (0, 50)]
+    assert build.tables([*calls, *work]).events["slot"].tolist() == ["F0.0", "F0.1"]

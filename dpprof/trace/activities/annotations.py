@@ -75,8 +75,8 @@ _ACTION = re.compile(r"PP:(\d{1,9})(F|B|I|W)(\d{1,9})")
 _OVERLAP = re.compile(r"PP:\((\d{1,9})F(\d{1,9});(\d{1,9})B(\d{1,9})\)OVERLAP_F_B")
 _GPIPE = re.compile(r"(Forward|Backward) (\d{1,9})")
 _COUNTED = (
-    (re.compile(r"(?:.*[.:])?_?(?:exec_)?forward[-_](?:step|compute|pass)"), "F"),
-    (re.compile(r"(?:.*[.:])?_?(?:exec_)?backward[-_](?:step|compute|pass)"), "B"),
+    (re.compile(r"(?:.*[.:] ?)?_?(?:exec_)?forward[-_](?:step|compute|pass)"), "F"),
+    (re.compile(r"(?:.*[.:] ?)?_?(?:exec_)?backward[-_](?:step|compute|pass)"), "B"),
     (re.compile(r"(?:.*[.:])?backward[-_]input[-_](?:step|compute)"), "I"),
     (re.compile(r"(?:.*[.:])?(?:backward[-_])?weight[-_](?:step|compute)"), "W"),
 )

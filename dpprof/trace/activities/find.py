@@ -12,6 +12,7 @@ import pandas as pd
 
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
 from dpprof.tables.labels import PREFIX, SLOT_LABEL, parse_label
+from dpprof.trace.activities.kind_rules import LIBRARY_SPAN
 from dpprof.trace.activities.marks import MARK
 from dpprof.trace.activities.nesting import Spans, innermost_by_group, is_outermost, touches
 from dpprof.trace.read.columns import (
@@ -180,11 +181,10 @@ def _thread_lanes(
     return tuple(lanes)
 
 
-_LIBRARY_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):")
 _MESSAGE_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):(?:send|recv)")
 _P2P = COMMUNICATION_KINDS[0]
 _CALL = re.compile(r"c10d::|record_param_comms|aten::_?wait_tensor|_c10d_functional::")
-_NO_WORK = re.compile(f"{_CALL.pattern}|{re.escape(PREFIX)}|{MARK.pattern}$")
+_NO_WORK = re.compile(f"{_CALL.pattern}|{LIBRARY_SPAN.pattern}|{re.escape(PREFIX)}|{MARK.pattern}$")
 
 
 def _operators(trace: TraceColumns, labels: Rows) -> Rows:
@@ -210,9 +210,9 @@ def _library_spans(trace: TraceColumns, labels: Rows) -> Rows:
     """
     said = {code: parse_label(trace.names[code]) for code in np.unique(trace.name[labels])}
     kinds = np.array([one.kind if (one := said[code]) else "" for code in trace.name[labels]])
-    spans = np.array([_LIBRARY_SPAN.match(name) is not None for name in trace.names], dtype=bool)
+    spans = np.array([LIBRARY_SPAN.match(name) is not None for name in trace.names], dtype=bool)
     messages = [_MESSAGE_SPAN.match(name) is not None for name in trace.names]
-    found = trace.rows(Category.ANNOTATION)
+    found = trace.rows(Category.ANNOTATION, Category.OPERATOR)  # torch writes either
     found = found[spans[trace.name[found]]]
     if (kinds == _P2P).any():
         found = found[~np.array(messages, dtype=bool)[trace.name[found]]]

@@ -125,6 +125,10 @@ def is_unsure(rule: str) -> bool:
     return rule.endswith(_UNSURE)
 
 
+LIBRARY_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):")
+"""How torch calls the spans of communications on the host, as annotations or as operators."""
+
+
 def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
     """The kind of one activity; `patterns`, the user's own rules, are asked first.
 
@@ -137,7 +141,7 @@ def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
         return Verdict(MEMORY, "category")
     if evidence.category is Category.MEMCPY:
         return _of_copy(evidence)
-    if evidence.category is Category.OPERATOR:
+    if evidence.category is Category.OPERATOR and not LIBRARY_SPAN.match(evidence.name):
         return Verdict(COMPUTE, "operator on the host")
     return _of_kernel(evidence, find_kernel(evidence.name))
 

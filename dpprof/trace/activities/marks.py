@@ -10,7 +10,7 @@ import numpy as np
 from dpprof.trace.activities.nesting import is_outermost
 from dpprof.trace.read.columns import Category, Codes, Mask, Nanoseconds, Rows, TraceColumns
 
-MARK = re.compile(r"ProfilerStep#(\d{1,9})")
+MARK = re.compile(r"Profiler?Step#(\d{1,9})(?:\[[^\]]*\])?")  # Paddle: ProfileStep#1[9.1 ms]
 """What torch.profiler calls the range of a step."""
 NO_STEP = -1
 
