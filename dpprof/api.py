@@ -15,6 +15,7 @@ from dpprof.analysis.critical_path.walk import critical_path
 from dpprof.analysis.report.analyze import Report, analyze
 from dpprof.config.load import load_config
 from dpprof.errors import DpprofError
+from dpprof.findings.find import with_findings
 from dpprof.runs.run import Run
 from dpprof.schedules.schedule import Schedule
 from dpprof.tables.columns import RANK
@@ -210,7 +211,7 @@ class LoadedRun:
 
     @cached_property
     def _report(self) -> Report:
-        return analyze(self.run)
+        return with_findings(self.run, analyze(self.run))
 
     def _schedules(self, name: str | None) -> tuple[Schedule, Schedule]:
         """The run's own schedule and the one called `name`, its own where left out."""

@@ -12,6 +12,7 @@ from dpprof import cli as module
 from dpprof.errors import DpprofError
 
 OPTIONS = {
+    "advise": {"--steps", "--executor", "--scheduler", "--format", "--output", "--force"},
     "analyze": {
         *(
             "--format",

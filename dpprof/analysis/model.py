@@ -293,6 +293,25 @@ class ExpertFigures(msgspec.Struct, frozen=True, kw_only=True):
     layers: list[LayerLoad]
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something whose end would make a step shorter, by `gain_ns` a step when timed without it.
+
+    The gain is an upper bound, of this alone: gains of several findings do not add up. `share` is
+    that of the step. `ranks` are pipeline ranks (empty: all), `stages` theirs; `confidence` is
+    ``high`` where the steps agree, ``medium`` for one step, else ``low``; `knob` is what to change.
+    """
+
+    what: str
+    ranks: list[int]
+    stages: list[int]
+    slots: list[str]
+    gain_ns: int
+    share: float
+    confidence: str
+    knob: str
+    text: str
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Where the time and memory of a run went. `window_ns` is the sum of the step windows.
 
@@ -325,6 +344,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     critical_path: PathFigures | None = None
     clocks: list[ClockFigures] = []
     experts: ExpertFigures | None = None
+    findings: list[Finding] = []  # largest gain first
 
 
 class ExplainedKind(msgspec.Struct, frozen=True, kw_only=True):

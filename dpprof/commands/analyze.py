@@ -94,13 +94,14 @@ def report_runs(
     `wanted` are the further arguments of `dpprof.trace.load.load_run`.
     """
     from dpprof.analysis.report.analyze import analyze
+    from dpprof.findings.find import with_findings
     from dpprof.trace.load import load_run
 
     patterns, reports = user_patterns(), []
     for path in paths:
         with reading.shown() as how:
             run = load_run(path, patterns=patterns, reading=how, **wanted)
-        reports.append(analyze(run))
+        reports.append(with_findings(run, analyze(run)))
     write_reports(reports, output)
 
 

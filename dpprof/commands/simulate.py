@@ -78,6 +78,7 @@ def command(
     schedule = find_schedule(request.name, request.pp, request.micro_batches)
 
     from dpprof.analysis.report.analyze import analyze
+    from dpprof.findings.find import with_findings
     from dpprof.simulate.run import simulated_run
 
     run = simulated_run(
@@ -87,7 +88,7 @@ def command(
         communication=cast("Communication", request.communication),
     )
     run = replace(run, warnings=(*run.warnings, *_bigger_model(schedule)))
-    write_reports([analyze(run)], output)
+    write_reports([with_findings(run, analyze(run))], output)
 
 
 def _bigger_model(schedule: Schedule) -> list[str]:

@@ -15,6 +15,7 @@ from dpprof.analysis.model import (
 )
 from dpprof.reporters.blocks.cells import Cell, Section, known_columns
 from dpprof.reporters.blocks.units import UNKNOWN, ByteUnit, TimeUnit, byte_unit, share_text
+from dpprof.reporters.report.findings import findings_section
 from dpprof.reporters.report.rank_sections import (
     MOST_RANKS,
     bubble_section,
@@ -31,6 +32,8 @@ MOST_LAYERS = 8
 
 def report_sections(report: Report) -> Iterator[Section]:
     """All tables of a report, in reading order; those with nothing to say are left out."""
+    if report.findings:
+        yield findings_section(report.findings, report.step_ns)
     if report.per_step:
         yield time_section(report)
         yield bubble_section(report)

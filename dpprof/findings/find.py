@@ -1,0 +1,130 @@
+"""The findings of a run: what would make its steps shorter, by how much, and how to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from dpprof.analysis.model import Finding, Report
+from dpprof.errors import DpprofError
+from dpprof.findings.changes import Change, changes
+from dpprof.findings.replay import Lengths, Replay, make_replay
+from dpprof.runs.run import Run
+from dpprof.schedules.in_flight import peak_in_flight
+from dpprof.search.candidate import Candidate, candidate, known_candidates
+
+MOST_FINDINGS = 10
+LEAST_SHARE = 0.005
+"""Findings that gain less of the step are left out."""
+_STEADY = 0.25
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings, largest gain first, or the reason why none can be made."""
+
+    step_ns: int | None
+    findings: list[Finding]
+    reason: str = ""
+
+
+def find_findings(run: Run, report: Report) -> Findings:
+    """At most `MOST_FINDINGS` findings of a run, of which `report` is; docs/findings.md says how.
+
+    Each gain is computed by timing the run's own slots again without the thing, alone: gains do
+    not add up. Where the run cannot be replayed there are none, and `reason` says why.
+    """
+    replay = make_replay(run, {step.step: step.window_ns for step in report.per_step})
+    if isinstance(replay, str):
+        return Findings(step_ns=None, findings=[], reason=replay)
+    base = replay.step_ns()
+    found = [_timed(replay, base, change) for change in changes(replay)]
+    found += [*_between_steps(replay), *_other_schedule(replay, base)]
+    kept = sorted((one for one in found if one.share >= LEAST_SHARE), key=lambda one: -one.gain_ns)
+    step_ns = round(float(replay.window_ns.mean()))
+    return Findings(step_ns=step_ns, findings=kept[:MOST_FINDINGS])
+
+
+def with_findings(run: Run, report: Report) -> Report:
+    """The report of a run with its findings."""
+    return msgspec.structs.replace(report, findings=find_findings(run, report).findings)
+
+
+def _timed(replay: Replay, base: Lengths, change: Change) -> Finding:
+    without = replay.step_ns(change.length_ns, change.late_ns, change.message)
+    return _finding(replay, base - without, change)
+
+
+def _finding(replay: Replay, gains: Lengths, change: Change) -> Finding:
+    gain = max(0, round(float(gains.mean())))
+    window = float(replay.window_ns.mean())
+    stages = _stages(replay, change.ranks)
+    return Finding(
+        what=change.what,
+        ranks=list(change.ranks),
+        stages=stages,
+        slots=list(change.slots),
+        gain_ns=gain,
+        share=gain / window if window else 0.0,
+        confidence=_confidence(gains),
+        knob=change.knob,
+        text=f"{change.text}, a step would be {gain / 1e6:.2f} ms ({gain / window:.1%}) shorter",
+    )
+
+
+def _stages(replay: Replay, ranks: tuple[int, ...]) -> list[int]:
+    assert replay.run.schedule is not None
+    stages = replay.run.schedule.placement.stages
+    return sorted({stage for rank in ranks for stage in stages[rank]})
+
+
+def _confidence(gains: Lengths) -> str:
+    """``high`` where steps agree within a quarter, ``medium`` for one step, else ``low``."""
+    mean = float(gains.mean())
+    if len(gains) < 2:
+        return "medium"
+    steady = mean > 0 and float(np.ptp(gains)) <= _STEADY * mean
+    return "high" if steady else "low"
+
+
+def _between_steps(replay: Replay) -> Iterator[Finding]:
+    """Time in the steps' windows in which no rank runs a slot."""
+    change = Change(
+        "between steps",
+        "before the first slot and after the last no rank runs any: if steps followed at once",
+        "the data loader (num_workers, prefetch_factor), checkpoints, logging, the optimizer step",
+        tuple(range(replay.run.schedule.pp)) if replay.run.schedule else (),
+    )
+    if (replay.around_ns > 0).all():
+        yield _finding(replay, replay.around_ns, change)
+
+
+def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
+    """The fastest known schedule with the same chunks and no more of them in flight."""
+    own = replay.run.schedule
+    assert own is not None
+    peak = max(one.total for one in peak_in_flight(own))
+    try:
+        mine = candidate(own, replay.costs, replay.costs.layers)
+        layers = replay.costs.layers * own.placement.stage_count
+        known = known_candidates(own.pp, own.micro_batches, replay.costs, layers)
+    except DpprofError:
+        return
+    fair = [one for one in known if _comparable(one, mine, peak)]
+    if not fair or fair[0].step_ns >= mine.step_ns:
+        return
+    best, gain = fair[0], mine.step_ns - fair[0].step_ns
+    change = Change(
+        "schedule",
+        f"with the costs of this run {best.schedule.name} takes less than {own.name}, with "
+        f"{max(best.peak_chunks)} chunks in flight for {peak}: if it ran",
+        f"schedule {best.schedule.name} (dpprof plan compares, dpprof search finds better ones)",
+    )
+    yield _finding(replay, np.full(len(base), gain, np.int64), change)
+
+
+def _comparable(one: Candidate, mine: Candidate, peak: int) -> bool:
+    same_chunks = one.layers == mine.layers
+    held = max(one.peak_bytes) <= max(mine.peak_bytes) if any(mine.peak_bytes) else True
+    return same_chunks and held and max(one.peak_chunks) <= max(peak, 1)
