@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 PERFETTO = "/perfetto/"
+_MOST_AT_ONCE = 2
 
 
 def perfetto_path(id: str) -> str:
@@ -42,13 +44,24 @@ def perfetto_button(id: str) -> Component:
 
 
 def offer_downloads(server: Flask, library: Library) -> None:
-    """Serve the traces of the library's runs."""
+    """Serve the traces of the library's runs, few at once: each takes a core for seconds."""
+    exporting = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     def perfetto(id: str) -> Response:
-        from flask import abort, send_file
+        from flask import abort
 
         if id not in library.all_ids:
             abort(404)
+        if not exporting.acquire(blocking=False):
+            abort(503, "Other exports are being made; try again in a moment.")
+        try:
+            return made(id)
+        finally:
+            exporting.release()
+
+    def made(id: str) -> Response:
+        from flask import send_file
+
         folder = tempfile.TemporaryDirectory(prefix="dpprof-")
         path = Path(folder.name) / f"{id}.json.gz"
         export(library.get(id).run, "perfetto", path)

@@ -60,7 +60,7 @@ def command(
     trace file. Serves this machine alone until Ctrl-C, which ends it with exit code 0.
     """
     check_installed("the dashboard", _NEEDED)
-    from dpprof.dashboards.app.serve import LOCAL_HOSTS, address_of, listen, serve
+    from dpprof.dashboards.app.serve import LOCAL_HOSTS, address_of, listen, new_token, serve
 
     listener = listen(host, port)
     library = load_library(runs, baseline, ReadingOptions(executor, scheduler), wanted)
@@ -69,18 +69,19 @@ def command(
     app = make_app(library)
     if host not in LOCAL_HOSTS:
         click.echo(
-            f"warning: --host {host} lets everyone who reaches this machine see these runs; "
-            "leave it out to serve this machine alone",
+            f"note: --host {host} lets everyone who reaches this machine and knows the token in "
+            "the address see these runs, unencrypted; leave it out to serve this machine alone",
             err=True,
         )
-    address = address_of(listener, host)
+    token = "" if host in LOCAL_HOSTS else new_token()
+    address = address_of(listener, host) + (f"?token={token}" if token else "")
 
     def ready() -> None:
         click.echo(f"Dashboard at {address} (Ctrl-C ends it)", err=True)
         if not no_browser:
             click.launch(address)
 
-    serve(app, listener, host, ready)
+    serve(app, listener, host, ready, token)
 
 
 def load_library(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -93,7 +94,10 @@ def test_what_is_not_installed_is_named(capsys, monkeypatch):
 def test_it_serves_until_ctrl_c_and_warns_where_others_can_see_it(host):
     command = [sys.executable, "-m", "dpprof", "dashboard", DUALPIPE, "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--no-browser", "--host", host], stderr=subprocess.PIPE, text=True
+        [*command, "--no-browser", "--host", host],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     said = ""
     try:
@@ -101,8 +105,13 @@ def test_it_serves_until_ctrl_c_and_warns_where_others_can_see_it(host):
             line = process.stderr.readline()
             assert line, said
             said += line
-        port = re.search(r":(\d+)/", said)[1]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        port, token = re.search(r":(\d+)/(\S*)", said).groups()
+        assert bool(token) == (host == "0.0.0.0")
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        if token:
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                browser.open(f"http://127.0.0.1:{port}/")
+        with browser.open(f"http://127.0.0.1:{port}/{token}") as answer:
             assert b"dash-renderer" in answer.read()
         process.send_signal(signal.SIGINT)
         said += process.communicate(timeout=60)[1]

@@ -115,3 +115,73 @@ def test_answers_are_compressed_where_the_browser_takes_it(client):
 def test_a_page_elsewhere_that_opens_this_one_gets_no_handle_of_it(client):
     policy = client.get("/").headers["Cross-Origin-Opener-Policy"]
     assert policy == "same-origin-allow-popups"
+
+
+CROSS = {"Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/perfetto/dualpipe.json.gz", CROSS | {"Sec-Fetch-Mode": "no-cors"}, 403),
+        ("/perfetto/dualpipe.json.gz", CROSS | {"Sec-Fetch-Mode": "navigate"}, 403),
+        ("/", CROSS | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 200),
+        ("/", CROSS | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, 403),
+        ("/", {"Origin": "http://evil.example"}, 403),
+        ("/", {"Origin": "null"}, 403),
+        ("/", {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+def test_a_page_elsewhere_asks_for_nothing(client, path, headers, status):
+    assert client.get(path, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"[]", b"null", b"1", b'"x"', b"{}", b"\xff", b"[" * 20_000),
+        b'{"output": 1}',
+        b'{"output": "x.y", "inputs": 7, "outputs": {}}',
+        b'{"output": "nav.children", "outputs": [], "inputs": [], "changedPropIds": []}',
+    ],
+)
+def test_a_malformed_callback_is_refused(client, body, capsys):
+    answer = client.post("/_dash-update-component", data=body, content_type="application/json")
+    assert 400 <= answer.status_code < 500
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_unknown_components_are_not_there(client):
+    assert client.get("/_dash-component-suites/nobody/x.js").status_code == 404
+
+
+def test_with_a_token_only_those_who_know_it_are_answered(library):
+    app = make_app(library)
+    guard(app.server, "0.0.0.0", "secret")
+    client = app.server.test_client()
+    for path in ("/", "/_dash-layout", "/perfetto/dualpipe.json.gz", "/?token=wrong", "/?token="):
+        assert client.get(path).status_code == 403
+    answer = client.get("/?token=secret")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert "HttpOnly" in answer.headers["Set-Cookie"]
+    assert client.get("/").status_code == 200
+    client.set_cookie("dpprof-token", "wrong")
+    assert client.get("/").status_code == 403
+
+
+def test_connections_that_say_nothing_shut_nobody_out(library):
+    listener = listen("127.0.0.1", 0)
+    ready = threading.Event()
+    threading.Thread(
+        target=serve, args=(make_app(library), listener, "127.0.0.1", ready.set), daemon=True
+    ).start()
+    assert ready.wait(30)
+    silent = [socket.create_connection(listener.getsockname()) for _ in range(300)]
+    try:
+        for one in silent:
+            one.send(b"GET / HTTP/1.1\r\n")
+        with urllib.request.urlopen(address_of(listener, "127.0.0.1"), timeout=30) as answer:
+            assert answer.status == 200
+    finally:
+        for one in silent:
+            one.close()
