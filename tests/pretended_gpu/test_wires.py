@@ -33,13 +33,3 @@ def test_copy_engines_move_every_byte_over_the_host(gpu):
     assert not answer["same"]
     assert 30 < rate(answer) < 55  # out and back at 50 GB/s, chunk by chunk
     assert "PCIe loopback" in answer["words"]
-
-
-def test_a_wire_needs_a_rank_that_stands_for_many(gpu):
-    import dataclasses
-
-    from dpprof.errors import DpprofError
-    from dpprof.reference.model.presets import preset
-
-    with pytest.raises(DpprofError, match="give looped_ep as well"):
-        dataclasses.replace(preset("small"), wire="paced")
