@@ -59,6 +59,7 @@ OPTIONS = {
         ),
         *("--scheduler", "--format", "--output", "--force"),
     },
+    "mcp": set(),
     "plan": {
         *("--costs", "--ranks", "--memory", "--pp", "--vpp", "--micro-batches", "--schedule"),
         *("--layers", "--rows", "--format", "--output", "--force"),
