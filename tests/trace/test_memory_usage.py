@@ -16,7 +16,12 @@ from dpprof.errors import DpprofError
 from dpprof.tables.columns import SLOTS, empty_table, make_table
 from dpprof.trace.memory.origins import Origin, OriginReader
 from dpprof.trace.memory.snapshot import Action, Block, Entry, Snapshot, read_snapshot
-from dpprof.trace.memory.usage import activation_bytes, find_usage, follow_addresses
+from dpprof.trace.memory.usage import (
+    activation_bytes,
+    find_allocations,
+    find_usage,
+    follow_addresses,
+)
 
 FORWARD = [
     {"filename": "/lib/torch/nn/modules/linear.py", "line": 1, "name": "forward"},
@@ -114,7 +119,7 @@ def test_damaged_json_and_large_files_are_refused(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(DpprofError, match="not valid JSON"):
             read_snapshot(file)
-    with pytest.raises(DpprofError, match="bytes, more than 10;"):
+    with pytest.raises(DpprofError, match="more than 10 bytes;"):
         read_snapshot(file, most_bytes=10)
     with pytest.raises(DpprofError, match="cannot be read"):
         read_snapshot(tmp_path / "nowhere")
@@ -345,3 +350,61 @@ def test_activations_are_those_of_a_plain_count(actions: list[tuple[bool, int, i
         sum(size for born, died, size in kept if born <= at < died) for at in range(len(actions))
     ]
     assert activations(changes, table) == wanted
+
+
+def _laughing(levels: int) -> list[Any]:
+    value: list[Any] = ["ha"]
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [_laughing(60), 10**5001, None, {"a": 1}],
+    ids=["laughing", "long number", "nothing", "object"],
+)
+def test_a_frame_of_anything_else_than_texts_says_nothing(tmp_path: Path, odd: Any) -> None:
+    """A list that holds lists twice, 60 deep, would be 2**60 texts."""
+    block = {"size": 512, "state": "active_allocated", "frames": [{"filename": odd, "name": odd}]}
+    content = {"segments": [{"device": 0, "blocks": [block]}], "device_traces": []}
+    (tmp_path / "rank0.pickle").write_bytes(pickle.dumps(content, 4))
+    (block,) = read_snapshot(tmp_path / "rank0.pickle").blocks
+    assert block.origin == Origin.OTHER
+
+
+def test_what_a_pickle_says_many_times_over_is_refused(tmp_path: Path) -> None:
+    """40 KB would be a hundred million blocks."""
+    block = {"size": 512, "state": "active_allocated"}
+    segment = {"device": 0, "blocks": [block] * 10_000}
+    content = {"segments": [segment] * 10_000, "device_traces": []}
+    (tmp_path / "rank0.pickle").write_bytes(pickle.dumps(content, 4))
+    with pytest.raises(DpprofError, match=r"rank0\.pickle: 1000\d+ blocks .* over and over"):
+        read_snapshot(tmp_path / "rank0.pickle")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"segments": [{"total_size": 2**62 - 1, "blocks": []}] * 8, "device_traces": []},
+        {
+            "segments": [],
+            "device_traces": [
+                [{"action": "alloc", "time_us": 1, "addr": at, "size": 2**61} for at in range(9)]
+            ],
+        },
+    ],
+)
+def test_sizes_that_no_column_could_add_up_are_refused(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "rank0.pickle").write_bytes(pickle.dumps(content, 4))
+    with pytest.raises(DpprofError, match="add up to more than any memory"):
+        read_snapshot(tmp_path / "rank0.pickle")
+
+
+def test_a_block_has_the_size_that_the_allocator_says() -> None:
+    """Not the one that its request is rounded to: what is left of 2 MiB is not split off."""
+    size = 2 * 2**20
+    alloc = Entry(1, Action.ALLOCATE, 0, size - 1000, Origin.OTHER)
+    blocks = (Block(0, size, Origin.OTHER), Block(size, size + 513, Origin.OTHER))
+    found = find_allocations(Snapshot(0, (alloc,), blocks, 0, 0))
+    assert found.size.tolist() == [size, size + 513]

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
 from dpprof.trace.read.parse import read_trace
+from dpprof.trace.read.repair import _bad_utf8, repair
 from dpprof.trace.read.unpack import LIMIT_VARIABLE, Stream
 
 EVENT = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}
@@ -107,3 +112,47 @@ def test_a_missing_or_empty_file_is_named(tmp_path: Path) -> None:
         read_trace(tmp_path / "empty.json.gz")
     with pytest.raises(DpprofError, match="cannot be read"):
         read_trace(tmp_path)
+
+
+def test_bad_bytes_cost_no_more_than_good_ones() -> None:
+    """Half a second for what took half a minute; the bound leaves room for a busy machine."""
+    piece = bytearray(b'"' + b"\xff" * 2_000_000 + b'"')
+    begun = time.process_time()
+    (fault,) = repair(piece, is_last=True)
+    assert (fault.byte, fault.count) == (1, 2_000_000)
+    assert time.process_time() - begun < 10
+
+
+@given(st.binary(max_size=40), st.integers(4, 12))
+def test_bad_bytes_are_those_that_a_plain_decoder_finds(data: bytes, chunk: int) -> None:
+    wanted, rest = [], data
+    while rest:
+        try:
+            rest.decode()
+            break
+        except UnicodeDecodeError as error:
+            at = len(data) - len(rest)
+            wanted += range(at + error.start, at + error.end)
+            rest = rest[error.end :]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dpprof.trace.read.repair._CHUNK_BYTES", chunk)
+        assert _bad_utf8(bytearray(data), is_last=True).tolist() == wanted
+
+
+def test_a_trace_that_is_cut_while_it_is_read_ends_no_process(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from dpprof.trace.read import parse\n"
+        "real = parse.parse_trace\n"
+        "def cut(data, file):\n"
+        "    os.truncate(file, 10)\n"
+        "    return real(data, file)\n"
+        "parse.parse_trace = cut\n"
+        "from pathlib import Path\n"
+        "parse.read_trace(Path(sys.argv[1]))\n"
+    )
+    file = tmp_path / "rank0.json"
+    event = b'{"ph":"X","cat":"kernel","name":"gemm","ts":1,"dur":1,"pid":0,"tid":7},'
+    file.write_bytes(b'{"traceEvents":[' + event * 100_000 + event[:-1] + b"]}")
+    done = subprocess.run([sys.executable, "-c", script, str(file)], capture_output=True)
+    assert done.returncode == 0, done.stderr

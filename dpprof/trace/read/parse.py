@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,20 +35,17 @@ _TRACE_HINT = "give a Chrome-trace JSON of torch.profiler, which has a list of '
 def read_trace(file: Path) -> TraceColumns:
     """Read a trace file, unpacked where it is gzip or zstd, whatever its name says.
 
-    Holds little more than the columns in memory. Raises `DpprofError` as `parse_trace` does, and
-    for a file that cannot be read or unpacks to more than ``DPPROF_MAX_TRACE_BYTES``.
+    Holds a file that is not packed in memory while it is read. Raises `DpprofError` as
+    `parse_trace` does, and for a file that cannot be read or unpacks to more than
+    ``DPPROF_MAX_TRACE_BYTES``.
     """
     with Stream(file) as stream:
         if stream.is_packed:
             reading = _Reading(file)
             reading.read_all(stream.read)
             return reading.columns(stream.damage)
-        try:
-            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        except (ValueError, OSError):  # empty, or no regular file
-            return parse_trace(stream.read(-1), file)
-        with data:
-            return parse_trace(data, file)
+        # Not mapped: a file that is cut while it is read would end this process by a signal.
+        return parse_trace(stream.read(-1), file)
 
 
 def parse_trace(data: Any, file: Path) -> TraceColumns:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -189,22 +190,24 @@ def _controls(piece: bytearray, quotes: Positions) -> Positions:
 
 
 def _bad_utf8(piece: bytearray, is_last: bool) -> Positions:
-    return np.fromiter(_bad_bytes(bytes(piece), is_last), dtype=np.int64)
-
-
-def _bad_bytes(data: bytes, is_last: bool) -> Iterator[int]:
-    position = 0
+    """Positions of the bytes that are not UTF-8: each piece is decoded once, however many."""
+    found: list[int] = []
+    note = f"dpprof-{threading.get_ident()}"
+    position, data = 0, bytes(piece)
     with memoryview(data) as view:
         while position < len(data):
             end = min(position + _CHUNK_BYTES, len(data))
-            try:
-                done = codecs.utf_8_decode(
-                    view[position:end], "strict", is_last and end == len(data)
-                )
-            except UnicodeDecodeError as error:
-                yield from range(position + error.start, position + error.end)
-                position += error.end
-            else:
-                if not done[1]:
-                    return
-                position += done[1]
+            codecs.register_error(note, partial(_note, found, position))
+            is_end = is_last and end == len(data)
+            _, done = codecs.utf_8_decode(view[position:end], note, is_end)
+            if not done:
+                break
+            position += done
+    return np.array(found, dtype=np.int64)
+
+
+def _note(found: list[int], offset: int, error: UnicodeError) -> tuple[str, int]:
+    """A handler of decoding errors that keeps the positions."""
+    assert isinstance(error, UnicodeDecodeError)
+    found.extend(range(offset + error.start, offset + error.end))
+    return "", error.end
