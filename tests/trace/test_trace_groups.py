@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dpprof.analysis.report.analyze import analyze
 from dpprof.tables.columns import EVENTS, make_table
 from dpprof.trace.load import load_run
 from dpprof.trace.match.bare_order import match_by_order
@@ -281,6 +282,72 @@ def test_a_size_can_single_out_the_group(build, tmp_path: Path) -> None:
         for start in (10, 12, 14, 15)
     ]
     assert ready(job(build, tmp_path, ranks, [WORLD, *DATA])) == [[14], [15], [14], [15]]
+
+
+def test_a_communication_that_is_open_at_the_end_is_cut_there(build) -> None:
+    events = [
+        build.step(1, 0, 100),
+        build.operator("aten::mm", 10, 20),
+        build.annotation("gloo:all_reduce", 40, 10),
+        build.annotation("gloo:all_reduce", 60, 900, tid=12),
+    ]
+    rank = build.tables(events)
+    assert rank.events[["start_ns", "end_ns"]].values.tolist() == [
+        [10_000, 30_000],
+        [40_000, 50_000],
+        [60_000, 100_000],
+    ]
+    assert "1 communications were still open when the profiler stopped" in rank.warnings[0]
+    assert not build.tables(events[:-1]).warnings
+
+
+def test_messages_of_gloo_by_the_inputs_of_their_calls(build, tmp_path: Path) -> None:
+    def message(way: str, peer: int, at: float, until: float, tag: int = 0):
+        name = "c10d::send" if way == "send" else "c10d::recv_"
+        inputs = {"Concrete Inputs": ["", "", str(peer), str(tag)], "Input Dims": [[[4, 8]], []]}
+        own = {"Concrete Inputs": [""], "Input Dims": [[4, 8]], "Input type": ["float"]}
+        span = build.annotation(f"gloo:{way}", at + 1, until - at - 1)
+        return [build.operator(name, at, 3, **inputs), span | {"args": own}]
+
+    ranks = [
+        [
+            build.step(1, 0, 200),
+            build.operator("aten::mm", 1, 19),
+            message("send", 1, 20, 150),
+            build.operator("aten::mm", 30, 60),
+        ],
+        [
+            build.step(1, 0, 200),
+            message("recv", 0, 4, 40),
+            build.operator("aten::mm", 41, 100),
+        ],
+    ]
+    run = job(build, tmp_path, ranks)
+    messages = run.events[run.events["kind"] == "p2p"]
+    shown = ["group", "peer", "bytes", "start_ns", "end_ns", "ready_ns"]
+    assert messages[shown].values.tolist() == [
+        ["0>1", 1, 128, 21_000, 40_000, 21_000],  # over when it is received, not when waited for
+        ["0>1", 0, 128, 5_000, 40_000, 21_000],
+    ]
+    assert run.evidence == ()
+
+
+def test_messages_without_peers_leave_bubbles_unknown(build, tmp_path: Path) -> None:
+    ranks = [
+        [
+            build.step(1, 0, 200),
+            build.operator("aten::mm", 1, 50),
+            build.annotation("gloo:send", 20, 100),
+        ]
+        for _ in range(2)
+    ]
+    report = analyze(job(build, tmp_path, ranks))
+    (evidence,) = report.evidence
+    assert (evidence.check, evidence.found, evidence.of) == ("unmatched-messages", 2, 2)
+    assert "record_shapes=True" in evidence.text
+    total = report.total
+    assert (total.bubble_share, total.hidden_share, total.wait_ns) == (None, None, None)
+    assert (total.hidden_ns, report.regions, report.waited_for) == (0, [], [])
 
 
 def test_a_batch_takes_no_calls_of_another_group(build, tmp_path: Path) -> None:

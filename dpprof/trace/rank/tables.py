@@ -35,6 +35,7 @@ from dpprof.trace.rank.host_waits import wait_warning
 from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
 from dpprof.trace.rank.messages import COUNTED, Reader, message_columns
+from dpprof.trace.rank.open_spans import without_open_ends
 from dpprof.trace.rank.p2p_calls import with_messages
 from dpprof.trace.rank.process_groups import OwnGroups
 from dpprof.trace.rank.slots import slots_table
@@ -77,6 +78,7 @@ def make_tables(
     """The tables of a parsed trace; `identity` must have a rank."""
     rank, row = identity.rank, identity.row
     assert rank is not None
+    trace, open_spans = without_open_ends(trace)
     marks, activities = find_marks(trace), find_activities(trace)
     _refuse_empty_gpu(identity, activities, file)
     issuer = make_issuer(trace, activities, marks)
@@ -111,6 +113,7 @@ def make_tables(
         unknown=unknown_kernels(verdicts.explained),
         warnings=(
             *_warnings(trace, found, file),
+            *(f"{file.name}: {what}" for what in open_spans),
             *(f"{file.name}: {doubt}" for doubt in marks.doubts),
             *_step_doubts(activities, marks, file),
             *memory_doubts(trace, on_gpu, file),
