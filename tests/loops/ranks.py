@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,26 +14,20 @@ import torch.distributed as dist
 
 
 class Work(torch.autograd.Function):
-    """An operator that takes a known time: forward once, backward twice as long."""
+    """An operator that takes a known time, forward and backward."""
 
     @staticmethod
-    def forward(ctx, x, weight, seconds):
+    def forward(ctx, x, weight, forward_s, backward_s):
         ctx.save_for_backward(x, weight)
-        ctx.seconds = seconds
-        _pass_time(seconds)
+        ctx.seconds = backward_s
+        time.sleep(forward_s)
         return x @ weight
 
     @staticmethod
     def backward(ctx, gradient):
         x, weight = ctx.saved_tensors
-        _pass_time(2 * ctx.seconds)
-        return gradient @ weight.T, x.T @ gradient, None
-
-
-def _pass_time(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)
+        time.sleep(ctx.seconds)
+        return gradient @ weight.T, x.T @ gradient, None, None
 
 
 def _rank_main(rank: int, world: int, store: str, main: Callable[[], None]) -> None:

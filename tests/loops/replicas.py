@@ -21,7 +21,7 @@ class Layer(nn.Module):
         self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH) / WIDTH)
 
     def forward(self, x):
-        return Work.apply(x, self.weight, 0.020 if dist.get_rank() == 1 else 0.010)
+        return Work.apply(x, self.weight, 0.020 if dist.get_rank() == 1 else 0.010, 0.010)
 
 
 def train(how: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -178,3 +179,40 @@ def test_what_fails_in_dpprof_is_said_and_the_training_goes_on(tmp_path):
     done = run(tmp_path, script)
     assert (done.returncode, done.stdout) == (0, "trained\n")
     assert done.stderr.count("planted") == 1
+
+
+def test_windows_are_recorded_when_a_rule_or_another_shell_says(tmp_path):
+    script = (
+        TRAIN
+        + """
+    import pathlib, time
+    for _ in range(20000):
+        train(1)
+        time.sleep(0.002)
+        if len(list(pathlib.Path("out").glob("step*/run.json"))) == 2:
+            break
+    """
+    )
+    (tmp_path / "train.py").write_text(textwrap.dedent(script))
+    dpprof = [sys.executable, "-m", "dpprof"]
+    command = [*dpprof, "run", "-o", "out", "--when", "step == 4", "--log", "log", "--", "python"]
+    command[-1] = sys.executable
+    process = subprocess.Popen(
+        [*command, "train.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "out" / "step4" / "run.json").exists():
+        assert process.poll() is None
+    asked = subprocess.run([*dpprof, "trigger", "out"], cwd=tmp_path, check=False)
+    said = process.communicate(timeout=120)[1]
+    assert (asked.returncode, process.returncode) == (0, 0)
+    folders = sorted(one.name for one in (tmp_path / "out").iterdir())
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert len(folders) == len(lines) == 2
+    assert Path(lines[0]["folder"]).name == "step4"
+    assert all(line["step_ns"] > 0 for line in lines)
+    assert said.count("dpprof: step ") == 2
+    late = subprocess.run(
+        [*dpprof, "trigger", "out"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert late.returncode == 2
+    assert "no job of dpprof run writes there now" in late.stderr
