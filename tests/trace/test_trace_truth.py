@@ -242,7 +242,7 @@ def test_the_truth_is_found_where_it_is_told() -> None:
     for told in ("numbers", "names", "sizes", "nothing"):
         groups = groups_of(4)
         operations = tuple(
-            Operation(name, groups[name][1], kind, 8, tuple(rng.integers(1, 60, 4)), 10)
+            Operation(name, groups[name][1], kind, 8, tuple(rng.integers(1, 60, 4).tolist()), 10)
             for name, kind in (("e0", "dispatch"), ("e2", "dispatch"), ("0", "all_reduce"))
         )
         job = Job(4, groups, operations, told, True, True, (0, 0, 0), (0,) * 4)
