@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     "--schedule",
     "names",
     metavar="A,B",
-    default="",
     help="Known schedules to begin with, whose placement is kept. [default: the fastest of all]",
 )
 @click.option(
@@ -85,7 +84,7 @@ def command(
     costs: str,
     layers: int | None,
     memory: str | None,
-    names: str,
+    names: str | None,
     seconds: float,
     seed: int,
     output_format: str | None,
@@ -104,7 +103,7 @@ def command(
     from dpprof.search.rounds import Budget
 
     profile = find_costs(costs)
-    chosen = tuple(word.strip() for word in names.split(",") if word.strip())
+    chosen = tuple(word.strip() for word in (names or "").split(",") if word.strip())
     for name in chosen:
         schedule_definition(name)
     request = Request(

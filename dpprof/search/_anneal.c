@@ -134,12 +134,20 @@ static int64_t inputs_ready(const Problem *p, int rank, int token, int64_t at) {
     return at;
 }
 
+static int64_t value_of(const Problem *p, int64_t worst, int64_t sum) {
+    return worst + sum / p->ranks * p->mean_permille / 1000;
+}
+
 /* The step's length and a share of the mean end of the ranks; NEVER where it would exceed the
    limit, or where ranks wait for each other. */
 static int64_t evaluate(Problem *p, const Orders *orders, int64_t limit) {
     int top = p->ranks, done = 0;
-    int64_t worst = 0, sum = 0;
+    int64_t worst = 0, sum = 0; /* of ends that no rank can be before */
     start_over(p, orders);
+    for (int rank = 0; rank < p->ranks; rank++) {
+        sum += p->left[rank];
+        if (p->left[rank] > worst) worst = p->left[rank];
+    }
     while (top) {
         int rank = p->awake[--top], position = p->position[rank], count = orders->counts[rank];
         int64_t now = p->free_at[rank];
@@ -151,7 +159,11 @@ static int64_t evaluate(Problem *p, const Orders *orders, int64_t limit) {
                 p->waiting[rank] = 1;
                 break;
             }
-            if (start + p->left[rank] > limit) return NEVER;
+            if (start > now) {
+                sum += start - now;
+                if (start + p->left[rank] > worst) worst = start + p->left[rank];
+                if (value_of(p, worst, sum) > limit) return NEVER;
+            }
             int64_t length = p->lengths[rank * p->tokens + token];
             now = start + length;
             p->left[rank] -= length;
@@ -161,13 +173,9 @@ static int64_t evaluate(Problem *p, const Orders *orders, int64_t limit) {
         }
         p->position[rank] = position;
         p->free_at[rank] = now;
-        if (position == count) {
-            done++;
-            sum += now;
-            if (now > worst) worst = now;
-        }
+        if (position == count) done++;
     }
-    return done < p->ranks ? NEVER : worst + sum / p->ranks * p->mean_permille / 1000;
+    return done < p->ranks ? NEVER : value_of(p, worst, sum);
 }
 
 /* Whether a rank's order is one: backwards after forwards, W after I, and memory enough. */

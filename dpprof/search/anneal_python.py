@@ -106,6 +106,7 @@ class _Step:
         tables, ends = self.tables, [0] * self.tables.ranks
         left = [_work(tables, order, rank) for rank, order in enumerate(self.orders)]
         position, done = [0] * tables.ranks, 0
+        worst, total = max(left), sum(left)  # of ends that no rank can be before
         while self.awake:
             rank = self.awake.pop()
             order = self.orders[rank]
@@ -115,17 +116,21 @@ class _Step:
                 if start < 0:
                     self.waiting[rank] = True
                     break
-                if start + left[rank] > limit:
-                    return _NEVER
+                if start > ends[rank]:
+                    total += start - ends[rank]
+                    worst = max(worst, start + left[rank])
+                    if self._value(worst, total) > limit:
+                        return _NEVER
                 length = tables.lengths[rank][token]
                 ends[rank] = start + length
                 left[rank] -= length
                 self._publish(rank, token, ends[rank])
                 position[rank] += 1
             done += position[rank] == len(order)
-        if done < tables.ranks:
-            return _NEVER
-        return int(max(ends) + sum(ends) // tables.ranks * tables.mean // 1000)
+        return self._value(worst, total) if done == tables.ranks else _NEVER
+
+    def _value(self, worst: int, total: int) -> int:
+        return worst + total // self.tables.ranks * self.tables.mean // 1000
 
     def _inputs(self, rank: int, token: int, at: int) -> int:
         tables = self.tables

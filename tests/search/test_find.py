@@ -81,3 +81,4 @@ def test_a_file_named_like_a_known_schedule_holds_another_name(tmp_path):
     assert search(*sizes, output=file).exit_code == 0
     assert read_schedule_file(file).name == "found-dualpipe"
     assert "exists already" in refusal(search(*sizes, output=file))
+    assert search(*sizes, "--force", output=file).exit_code == 0
