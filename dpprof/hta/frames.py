@@ -19,6 +19,7 @@ from dpprof.runs.run import Run
 from dpprof.tables.columns import BYTES, CORRELATION, END, KIND, LANE, NAME, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS, MEMORY
 from dpprof.trace.activities.find import find_activities
+from dpprof.trace.activities.possible_times import checked
 from dpprof.trace.activities.steps import find_marks
 from dpprof.trace.read.columns import Category, Nanoseconds, Rows, TraceColumns
 from dpprof.trace.read.parse import read_trace
@@ -75,7 +76,7 @@ def rank_frame(run: Run, rank: int, origin_ns: int) -> pd.DataFrame:
 
 
 def _read(file: Path, events: pd.DataFrame) -> _Source:
-    trace = read_trace(file)
+    trace = checked(read_trace(file)).trace
     rows = find_activities(trace).rows
     if len(rows) != len(events):
         raise DpprofError(f"{file}: has changed since the run was read from it; load the run again")

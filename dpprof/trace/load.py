@@ -11,6 +11,7 @@ import pandas as pd
 from msgspec import structs
 
 from dpprof.errors import DpprofError
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.runs.run import Run
 from dpprof.schedules.form import schedule_from_json
@@ -19,6 +20,7 @@ from dpprof.tables.columns import HOST_SPANS, MEMORY, SLOTS, STEP, STEPS, empty_
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_of, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.activities.lost_kernels import NO_DEVICE
 from dpprof.trace.activities.steps import Choice, choose_steps
 from dpprof.trace.activities.unknown_kernels import unknown_evidence
 from dpprof.trace.match.align_clocks import align_parts, shifted_as_ranks
@@ -61,6 +63,7 @@ def load_run(
     ranks, reading_warnings = read_parts(files, patterns, reading)
     if files.manifest is None:
         _refuse_nothing(ranks)
+    ranks, unrecorded = _recorded(ranks)
     ranks, further = _first_devices(ranks)
     peers, warnings = find_peers(ranks, files.manifest)
     warnings += [f"{file.name}: is no trace, and left out" for file in files.left_out]
@@ -107,6 +110,7 @@ def load_run(
         world_size=peers.world_size,
         host_spans=concat_tables(HOST_SPANS, [rank.host_spans for rank in ranks]),
         evidence=(
+            *unrecorded,
             *(one for rank in ranks for one in rank.evidence),
             *unknown_evidence(
                 {rank.rank: rank.unknown for rank in ranks}, sum(rank.count for rank in ranks)
@@ -147,6 +151,23 @@ _AS_RUN = (
     "the order of the slots is that of no schedule known by name: the schedule is taken as it ran, "
     "the same in every step, and the ideal is this very order with free messages"
 )
+
+
+def _recorded(ranks: Sequence[RankPart]) -> tuple[list[RankPart], list[Evidence]]:
+    """The ranks whose device was recorded, and what there is to say of the others.
+
+    Raises `DpprofError` where none was.
+    """
+    unrecorded = {
+        part.rank: one for part in ranks for one in part.evidence if one.check == NO_DEVICE
+    }
+    kept = [part for part in ranks if part.rank not in unrecorded]
+    if not kept and unrecorded:
+        raise DpprofError("; ".join(one.text for one in unrecorded.values()))
+    return kept, [
+        replace(one, text=f"{one.text}; rank {rank} is left out of all figures")
+        for rank, one in unrecorded.items()
+    ]
 
 
 def _slot_steps(ranks: Sequence[RankPart]) -> set[int]:

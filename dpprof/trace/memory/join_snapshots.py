@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dpprof.errors import DpprofError
+from dpprof.evidence.evidence import MEMORY as MEMORY_PEAKS
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.clocks import corrected
 from dpprof.runs.host_slots import host_slots
 from dpprof.runs.run import Run
@@ -49,6 +51,7 @@ class _Joined:
 
     curve: pd.DataFrame
     warnings: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
 
 
 def with_snapshots(run: Run, given: Mapping[int, Path] | None = None) -> Run:
@@ -63,6 +66,7 @@ def with_snapshots(run: Run, given: Mapping[int, Path] | None = None) -> Run:
     if not files and not warnings:
         return run
     curves = {int(rank): run.memory[run.memory[RANK] == rank] for rank in run.memory[RANK].unique()}
+    evidence: list[Evidence] = []
     for rank, found in files.items():
         try:
             joined = _join(run, rank, read_snapshot(found.file), found.file.name)
@@ -73,11 +77,13 @@ def with_snapshots(run: Run, given: Mapping[int, Path] | None = None) -> Run:
             continue
         curves[rank] = joined.curve
         warnings += joined.warnings
+        evidence += joined.evidence
     tables = [curves[rank] for rank in sorted(curves)]
     return replace(
         run,
         memory=concat_tables(MEMORY, tables),
         warnings=(*run.warnings, *warnings),
+        evidence=(*run.evidence, *evidence),
     )
 
 
@@ -101,9 +107,35 @@ def _join(run: Run, rank: int, snapshot: Snapshot, name: str) -> _Joined:
         },
     )
     if profiled.empty:
-        return _Joined(table, tuple(warnings))
+        return _Joined(table, tuple(warnings), tuple(_at_least(rank, snapshot, name)))
     warnings += _disagreement(run, rank, profiled, table)
     return _Joined(_with_parts(profiled, table), tuple(warnings))
+
+
+def _at_least(rank: int, snapshot: Snapshot, name: str) -> Iterator[Evidence]:
+    """Why the peak of a snapshot may not be the rank's."""
+    entries = len(snapshot.entries)
+    if snapshot.overflowed:
+        yield Evidence(
+            "snapshot-overflow",
+            1,
+            1,
+            (rank,),
+            MEMORY_PEAKS,
+            f"{name}: the ring of the memory history overflowed, and what is left begins late "
+            f"({entries} entries): the peak of rank {rank} is at least what is shown; record with "
+            "a larger max_entries",
+        )
+    if snapshot.others:
+        yield Evidence(
+            "snapshot-devices",
+            snapshot.others,
+            snapshot.others + 1,
+            (rank,),
+            MEMORY_PEAKS,
+            f"{name}: {snapshot.others + 1} devices have a memory history: the peak of rank {rank} "
+            f"is that of device {snapshot.device}, and of all together at least that",
+        )
 
 
 def _doubts(run: Run, rank: int, snapshot: Snapshot, name: str) -> list[str]:

@@ -7,7 +7,7 @@ JSON: ``segments`` with their blocks, and ``device_traces``, a list of actions p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,13 +68,19 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One device of a snapshot; `skipped` counts damaged entries, which are left out."""
+    """One device of a snapshot; `skipped` counts damaged entries, which are left out.
+
+    `overflowed`: its ring was too small, so that the history begins late. `others` counts further
+    devices that have a history.
+    """
 
     device: int
     entries: tuple[Entry, ...]
     blocks: tuple[Block, ...]
     reserved_bytes: int
     skipped: int
+    overflowed: bool = False
+    others: int = 0
 
     @property
     def at_ns(self) -> Nanoseconds:
@@ -116,7 +122,14 @@ def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> Snapshot:
         raise DpprofError(f"{file}: the snapshot is empty; take it while the model is on the GPU")
     largest = max(found, key=lambda one: (len(one.entries), one.reserved_bytes))
     _check_sizes(file, largest)
-    return largest
+    others = sum(one is not largest and len(one.entries) > 0 for one in found)
+    return replace(largest, overflowed=_overflowed(content, largest.device), others=others)
+
+
+def _overflowed(content: Any, device: int) -> bool:
+    """Whether the snapshot says that its history of a device lost its beginning."""
+    said = content.get("trace_alloc_overflowed")
+    return isinstance(said, list) and device < len(said) and said[device] is True
 
 
 def _check_count(file: Path, segments: list[Any], traces: list[Any], size: int) -> None:

@@ -219,7 +219,7 @@ def _known(
             "communication buffers: the snapshot has no stack frames; record with context='all'"
         )
         if not has_slots:
-            known.discard(ACTIVATIONS)
+            known -= {PARAMETERS, GRADIENTS, OPTIMIZER_STATE, ACTIVATIONS}
             reasons.append("activations: the snapshot has no stack frames, and there are no slots")
     return known, tuple(reasons)
 

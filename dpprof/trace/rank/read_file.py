@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from dpprof.errors import DpprofError
 from dpprof.evidence.evidence import COMMUNICATION, Evidence
+from dpprof.trace.activities.faults import Fault
 from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.activities.possible_times import checked
 from dpprof.trace.nsys.database import is_export
 from dpprof.trace.nsys.reader import read_nsys
 from dpprof.trace.rank.identity import Identity, identify
 from dpprof.trace.rank.tables import RankTables, make_tables
-from dpprof.trace.read.columns import TraceColumns
+from dpprof.trace.read.columns import DEVICE_CATEGORIES, Nanoseconds, TraceColumns
 from dpprof.trace.read.parse import read_trace
 from dpprof.trace.read.primus import is_primus, read_primus
 from dpprof.trace.read.split import Share, split_processes, split_trace
@@ -38,10 +42,12 @@ def read_file(
             f"{file}: several ranks are merged into one file, which cannot be given as rank "
             f"{rank}; give the file alone, or each rank's own trace"
         )
+    shares, faults = _checked(shares)
     tables = [
         _with_words(_read_share(share, file, (rank, given), patterns), share.words, file)
         for share in shares
     ]
+    tables = [_with_faults(*one, file) for one in zip(tables, faults, strict=True)]
     if is_primus(file):
         tables = [replace(one, evidence=(*one.evidence, _no_messages(one))) for one in tables]
     return [_with_words(tables[0], _merged_words(shares), file), *tables[1:]]
@@ -65,6 +71,13 @@ def _shares(file: Path) -> list[Share]:
     trace = read_primus(file) if is_primus(file) else read_trace(file)
     refuse_foreign(trace, file)
     return split_trace(trace, file)
+
+
+def _checked(shares: Sequence[Share]) -> tuple[list[Share], list[tuple[Fault, ...]]]:
+    """The shares with times that can be, and the faults of each."""
+    found = [checked(share.trace, _elsewhere(share, shares)) for share in shares]
+    whole = [share._replace(trace=one.trace) for share, one in zip(shares, found, strict=True)]
+    return whole, [one.faults for one in found]
 
 
 def _merged_words(shares: Sequence[Share]) -> list[str]:
@@ -100,6 +113,19 @@ def _identify(trace: TraceColumns, file: Path, share: Share) -> Identity:
     if share.process is not None:
         identity = replace(identity, rank=share.process.rank, place=None)
     return replace(identity, device_number=share.device, is_first=share.is_first)
+
+
+def _elsewhere(share: Share, shares: Sequence[Share]) -> Nanoseconds | None:
+    """The correlations of work of the same process on other devices; None where it has one."""
+    others = [one.trace for one in shares if one is not share and one.process == share.process]
+    if share.device is None or not others:
+        return None
+    return np.concatenate([one.correlation[one.rows(*DEVICE_CATEGORIES)] for one in others])
+
+
+def _with_faults(tables: RankTables, faults: Sequence[Fault], file: Path) -> RankTables:
+    found = [fault.of_rank(tables.rank, file.name) for fault in faults]
+    return replace(tables, evidence=(*tables.evidence, *found))
 
 
 def _with_words(tables: RankTables, words: Sequence[str], file: Path) -> RankTables:
