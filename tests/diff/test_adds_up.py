@@ -11,6 +11,7 @@ from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.analysis.diff.model import Part
 from dpprof.analysis.diff.work_accounts import make_cells
 from dpprof.analysis.report.analyze import analyze
+from dpprof.runs.windows import step_windows
 from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 
 _EXAMPLES = settings(max_examples=25)
@@ -174,14 +175,24 @@ def test_cells_count_instants(data, make_run, diffs):
     events = run.events
     cells = make_cells(run)
     expected: dict[tuple[int, str, str], list[int]] = {}
-    for (rank, _), group in events.groupby(["rank", "step"]):
-        ordered = group.sort_values("start_ns", kind="stable").to_dict("records")
-        for row, times in zip(ordered, _twin(ordered), strict=True):
-            key = (rank, row["kind"], row["name"])
-            before = expected.setdefault(key, [0, 0, 0, 0])
-            expected[key] = [a + b for a, b in zip(before, [*times, 1], strict=True)]
-    columns = ["rank", "kind", "name", "total_ns", "hidden_ns", "own_ns", "calls"]
+    windows = step_windows(run)
+    for start, end in windows.values():
+        inside = events[(events["start_ns"] < end) & (events["end_ns"] > start)]
+        cut = {name: inside[name].clip(start, end) for name in ("start_ns", "end_ns")}
+        ready = inside["ready_ns"].where(
+            inside["ready_ns"] < 0, inside["ready_ns"].clip(start, end)
+        )
+        for rank, group in inside.assign(**cut, ready_ns=ready).groupby("rank"):
+            ordered = group.sort_values("start_ns", kind="stable").to_dict("records")
+            for row, times in zip(ordered, _twin(ordered), strict=True):
+                before = expected.setdefault((rank, row["kind"], row["name"]), [0, 0, 0])
+                before[:] = [a + b for a, b in zip(before, times, strict=True)]
+    columns = ["rank", "kind", "name", "total_ns", "hidden_ns", "own_ns"]
     found = {
-        tuple(row[:3]): list(row[3:]) for row in cells.kernels[columns].itertuples(index=False)
+        tuple(row[:3]): list(row[3:])
+        for row in cells.kernels[columns].itertuples(index=False)
+        if any(row[3:])
     }
-    assert found == expected
+    assert found == {key: times for key, times in expected.items() if any(times)}
+    first, last = min(windows.values())[0], max(end for _, end in windows.values())
+    assert cells.kernels["calls"].sum() == events["start_ns"].between(first, last).sum()

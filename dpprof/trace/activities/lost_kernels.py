@@ -38,10 +38,10 @@ def lost_kernels(trace: TraceColumns, elsewhere: Nanoseconds | None = None) -> l
     launches = len(kernels) + len(graphs)
     if not len(work):
         return [_no_device(launches)] if launches else []
-    known = [trace.correlation[work], *([] if elsewhere is None else [elsewhere])]
-    correlations, counts = np.unique(np.concatenate(known), return_counts=True)
-    lost = int((~np.isin(trace.correlation[kernels], correlations)).sum())
-    replayed = np.isin(trace.correlation[graphs], correlations)
+    correlations, counts = np.unique(trace.correlation[work], return_counts=True)
+    known = correlations if elsewhere is None else np.append(correlations, elsewhere)
+    lost = int((~np.isin(trace.correlation[kernels], known)).sum())
+    replayed = np.isin(trace.correlation[graphs], known)
     missing = int((~replayed).sum())
     if not lost and not missing:
         return []
