@@ -19,7 +19,17 @@ from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run
 from dpprof.trace.load import load_run
 
-_KINDS = ("compute", "compute", "compute", "dispatch", "combine", "p2p", "all_reduce", "memory")
+_KINDS = (
+    "compute",
+    "compute",
+    "compute",
+    "dispatch",
+    "combine",
+    "p2p",
+    "all_reduce",
+    "memory",
+    "fused",
+)
 _LABELS = st.fixed_dictionaries(
     {
         "micro_batch": st.integers(0, 2),

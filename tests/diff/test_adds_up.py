@@ -156,13 +156,15 @@ def _twin(rows):
             kind for kind in COMMUNICATION_KINDS if _owned(rows, instant, kind) is not None
         ]
         computing = _owned(rows, instant, "compute") is not None
+        fused = _owned(rows, instant, "fused") is not None
         deciding = "compute" if computing else transfers[0] if transfers else "memory"
-        for kind in ("compute", "memory", *transfers):
+        deciding = "fused" if fused else deciding
+        for kind in ("compute", "memory", "fused", *transfers):
             row = _owned(rows, instant, kind)
             if row is None:
                 continue
-            overlap = computing and bool(transfers)
-            result[row][0] += 1
+            overlap = computing and bool(transfers) and not fused
+            result[row][0] += kind == "fused" or not fused
             result[row][1] += overlap
             result[row][2] += kind == deciding and not (overlap and kind == "compute")
     return result

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from dpprof.errors import DpprofError
@@ -267,3 +269,14 @@ MEMCPY = "Memcpy DtoD (Device -> Device)"
 )
 def test_a_copy_in_an_own_label_of_a_communication_is_that(category, name, label, kind) -> None:
     assert classify(Evidence(category, name, annotation=f"dpprof:{label}")).kind == kind
+
+
+@pytest.mark.parametrize("piece", ["moe_ep_", "ep_", "dispatch_", "a2a", "Fused", "token "])
+def test_a_long_name_takes_no_time(build, piece: str) -> None:
+    """From the parsed trace to its tables, whatever looks at names on the way."""
+    name = piece * (40_000 // len(piece))
+    events = [build.annotation(name, 1, 20), build.kernel(name, 2, 70, 5)]
+    build.tables(events)
+    start = time.process_time()
+    build.tables(events)
+    assert time.process_time() - start < 1

@@ -58,6 +58,7 @@ SLOTS_OF = [RANK, *WORK_LABELS[:3], NAME, SLOT]
 
 _WORTH_PROCESSES = 1_000_000  # events; as in `dpprof.analysis.accounting.account`
 _OVERLAP = STATES.index(OVERLAP)
+_FUSED, _FUSED_KIND = STATES.index(FUSED), KINDS.index(FUSED)
 _STATE_OF = [
     STATES.index({COMPUTE: COMPUTE_ONLY, MEMORY: MEMORY, FUSED: FUSED}.get(kind, f"exposed.{kind}"))
     for kind in KINDS
@@ -71,10 +72,11 @@ class Cells:
 
     `states` has a row per rank and step with a column per state. `work` (key `WORK`), and
     `kernels` (key `KERNELS`) have a row per rank and piece of work or kernel: ``total_ns`` in
-    which it is the first of its kind under way, of it ``hidden_ns`` computing with a transfer
-    under way, and ``own_ns`` in the state of its kind; and its ``calls``. `bubbles` (key
-    `BUBBLES`) has ``own_ns``. `slots` (columns `SLOTS_OF`) says in which slots work was computed.
-    `stage_count` is that of the schedule, or of the stages that are named where it is not known.
+    which it is the first of its kind under way and no fused kernel is, of it ``hidden_ns``
+    computing with a transfer under way, and ``own_ns`` in the state of its kind; and its ``calls``.
+    `bubbles` (key `BUBBLES`) has ``own_ns``. `slots` (columns `SLOTS_OF`) says in which slots work
+    was computed. `stage_count` is that of the schedule, or of the stages that are named where it is
+    not known.
     """
 
     states: pd.DataFrame
@@ -209,7 +211,8 @@ def _times(
         piece = index_at(pieces, timeline.edges[:-1])
         inside = piece >= 0
         owner, length, state = row[piece[inside]], lengths[inside], codes[inside]
-        np.add.at(times[0], owner, length)
+        beside_fused = (state == _FUSED) & (code != _FUSED_KIND)
+        np.add.at(times[0], owner, np.where(beside_fused, 0, length))
         np.add.at(times[1], owner, np.where(state == _OVERLAP, length, 0))
         np.add.at(times[2], owner, np.where(state == _STATE_OF[code], length, 0))
     return times

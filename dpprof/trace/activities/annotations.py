@@ -88,6 +88,9 @@ _EXCHANGE = re.compile(
     r"(?![a-z]|[-_ ]*(?:layout|grad|bias|loss|key))",
     re.IGNORECASE,
 )
+_LONGEST_WORDS = 500
+"""Characters of an annotation that are looked at; the patterns may need quadratic time."""
+
 _FUNCTION = re.compile(r"_?(?:Fused|MoE|Moe|Token|EP)*(Dispatch|Combine)(?:Backward\d*)?")
 
 
@@ -97,6 +100,7 @@ def exchange_of(name: str) -> str:
     Of anybody's annotation (``token_dispatch``, ``moe/combine``) or autograd function
     (``FusedDispatchBackward``); "" for any other.
     """
+    name = name[:_LONGEST_WORDS]
     match = _FUNCTION.fullmatch(name) or _EXCHANGE.match(name)
     return match[1].lower() if match else ""
 
