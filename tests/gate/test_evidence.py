@@ -79,3 +79,42 @@ def test_json_has_the_verdict_and_the_evidence(run) -> None:
     assert found["cannot_tell"]
     assert not found["passed"]
     assert found["evidence"][0]["check"] == "lost-kernels"
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [
+        ("wait_ns > 10ms", "failed"),  # broken by what is known
+        ("wait_ns > 25ms", "cannot_tell"),  # 20 ms are known, and 10 ms may have been waiting
+        ("wait_ns > 31ms", "passed"),  # however much of them was
+        ("wait_ns < 15ms", "passed"),
+        ("wait_ns < 25ms", "cannot_tell"),
+        ("wait_ns < 31ms", "failed"),
+        ("bubble_share > 10%", "failed"),
+        ("bubble_share > 12.5%", "cannot_tell"),
+        ("bubble_share > 14%", "passed"),
+        ("any.p2p.wait_ns > 1ms", "cannot_tell"),  # none of it is known on rank 1
+        ("any.all_reduce.wait_ns > 1ms", "passed"),
+        ("step_ns > 2s", "passed"),
+    ],
+)
+def test_a_rule_on_what_is_known_in_part_is_decided_where_the_rest_cannot_change_it(
+    make_snapshot, rule: str, status: str
+) -> None:
+    job = {
+        "wait_ns": 20 * MS,
+        "unsplit_ns": 10 * MS,
+        "bubble_share": 0.12,
+        "bubble_ns": 120 * MS,
+    }
+    ranks = {
+        "p2p.wait_ns": [MS // 2, None],
+        "p2p.unsplit_ns": [0, 20 * MS],
+        "all_reduce.wait_ns": [0, MS // 2],
+        "all_reduce.unsplit_ns": [0, 0],
+    }
+    run = make_snapshot(job, ranks)
+    assert gate(run, [rule]).rules[0].status == status
+    if status == "cannot_tell":
+        text = " ".join(render_gate(gate(run, [rule]), "table").split())
+        assert "not matched with the peers' and may have been waiting" in text
