@@ -8,19 +8,21 @@ when it is written (`dpprof.instrument.side_labels`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
-from threading import Thread, current_thread, get_ident
+from threading import Thread, current_thread, get_ident, local
 from time import time_ns
 
 from dpprof.errors import DpprofError
 from dpprof.schedules.actions import parse_action, parse_slot
-from dpprof.tables.kinds import KINDS
+from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
 from dpprof.tables.labels import SLOT_LABEL, Label, parse_label
 
+MESSAGE = COMMUNICATION_KINDS[0]
 _LABEL_KINDS = (SLOT_LABEL, *KINDS)
 
 
@@ -94,6 +96,39 @@ class span:
             self._recorder.spans.append((current_thread(), self._text, self._start_ns, end_ns))
 
 
+class _OpenLabels(local):
+    """How many labels of each kind are open on a thread; has state as they open and close."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+
+
+_open = _OpenLabels()
+
+
+def is_inside(kind: str) -> bool:
+    """Whether this thread is in a label of `kind`, or of a slot (`SLOT_LABEL`)."""
+    return _open.count[kind] > 0
+
+
+class counted_span(span):
+    """A span that `is_inside` knows of."""
+
+    __slots__ = ("_kind",)
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self._kind = kind
+
+    def __enter__(self) -> None:
+        _open.count[self._kind] += 1
+        super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        _open.count[self._kind] -= 1
+
+
 def label(kind: str, **fields: str | int) -> AbstractContextManager[None]:
     """Label what the block does: ``with label("dispatch", action="F0.3", layer=2): ...``.
 
@@ -102,7 +137,8 @@ def label(kind: str, **fields: str | int) -> AbstractContextManager[None]:
     CPU the block itself is the activity. Raises `DpprofError` for an unknown kind or field, and for
     a slot or action that is none.
     """
-    return span(_label_text(kind, tuple(fields.items())))
+    text = _label_text(kind, tuple(fields.items()))
+    return counted_span(kind, text) if kind == MESSAGE else span(text)
 
 
 def slot_label(slot: str) -> AbstractContextManager[None]:
@@ -110,7 +146,7 @@ def slot_label(slot: str) -> AbstractContextManager[None]:
 
     Raises `DpprofError` for a text that is no slot.
     """
-    return span(_label_text(SLOT_LABEL, (("slot", slot),)))
+    return counted_span(SLOT_LABEL, _label_text(SLOT_LABEL, (("slot", slot),)))
 
 
 @lru_cache(maxsize=2**14)

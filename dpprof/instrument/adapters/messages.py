@@ -3,7 +3,8 @@
 gloo writes spans that go from the post of a message to the wait for it, and no peer. All
 frameworks pass through `ProcessGroup.send`, `ProcessGroup.recv` and `Work.wait`: the post of a
 send and every wait become labels with the edge, the number of the message on it, and its size.
-NCCL's own metadata say all that, so messages of a GPU are left alone.
+NCCL's own metadata say all that, so messages of a GPU are left alone, as are those that the loop
+labels itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from dpprof.instrument.adapters.contract import Adapter
 from dpprof.instrument.adapters.patching import guarded, listen
-from dpprof.instrument.labels import is_recording, label
+from dpprof.instrument.labels import MESSAGE, is_inside, is_recording, label
 
 NAME = "messages"
 
@@ -64,7 +65,7 @@ class _Messages:
 
     def wait(self, work: Any, arguments: Any, named: Any) -> Any:
         _, fields = self._posted.pop(id(work), (None, None)) if self._posted else (None, None)
-        if fields is None:
+        if fields is None or is_inside(MESSAGE):
             return self._wait(work, *arguments, **named)
         with label("p2p", **fields):
             return self._wait(work, *arguments, **named)
@@ -76,7 +77,7 @@ class _Messages:
     def _fields(
         self, group: Any, tensors: Any, peer: int, tag: int, way: str
     ) -> dict[str, str | int] | None:
-        if not is_recording():
+        if not is_recording() or is_inside(MESSAGE):
             return None
         told = guarded(NAME, lambda: self._told(group, tensors, peer, tag, way))
         return told if isinstance(told, dict) else None

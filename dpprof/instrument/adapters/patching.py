@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from dpprof.instrument.adapters.contract import Adapter, Pipeline, PipelineOf, SlotOf
-from dpprof.instrument.labels import is_recording, slot_label
+from dpprof.instrument.labels import is_inside, is_recording, slot_label
+from dpprof.tables.labels import SLOT_LABEL
 
 _MARK = "__dpprof__"
 
@@ -21,7 +22,6 @@ OnStep = Callable[[str, Tell], None]
 
 _listeners: list[OnStep] = []
 _failures: list[Callable[[str, Exception], None]] = []
-_inside_slot: list[bool] = []
 _depth: Counter[str] = Counter()
 
 
@@ -88,17 +88,13 @@ def _replace(module: ModuleType, name: str, around: Callable[[Any], Any]) -> Non
 def _as_slot(adapter: Adapter, slot_of: SlotOf, inner: Any) -> Any:
     @functools.wraps(inner)
     def call(*arguments: Any, **named: Any) -> Any:
-        if not is_recording() or _inside_slot:
+        if not is_recording() or is_inside(SLOT_LABEL):
             return inner(*arguments, **named)
         label = guarded(adapter.name, lambda: _label(slot_of(*arguments, **named)))
         if label is None:
             return inner(*arguments, **named)
-        _inside_slot.append(True)
-        try:
-            with label:
-                return inner(*arguments, **named)
-        finally:
-            _inside_slot.pop()
+        with label:
+            return inner(*arguments, **named)
 
     return call
 

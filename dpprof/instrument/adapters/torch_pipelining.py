@@ -9,10 +9,11 @@ from typing import Any
 
 from dpprof.errors import DpprofError
 from dpprof.instrument.adapters.contract import Adapter, Pipeline
-from dpprof.instrument.labels import is_recording, slot_label
+from dpprof.instrument.labels import is_inside, is_recording, slot_label
 from dpprof.schedules.check import check_schedule
 from dpprof.schedules.form import schedule_from_json, schedule_to_json
 from dpprof.schedules.registry import make_schedule
+from dpprof.tables.labels import SLOT_LABEL
 
 _NAMES = {
     "ScheduleGPipe": "gpipe",
@@ -27,8 +28,13 @@ _COMPUTES = ("F", "B", "I", "W")
 _PAIR = re.compile(r"PP:\((\d+)F(\d+);(\d+)B(\d+)\)OVERLAP_F_B")
 
 
+_group_size = [0]
+"""Ranks of the pipeline, known from the first slot on: no schedule begins with a pair."""
+
+
 def _slot(stage: Any, operation: str, micro_batch: int) -> str:
     """The direction is the place of the stage among the rank's: also on a V."""
+    _group_size[0] = stage.group_size
     return f"{operation}{stage.stage_index // stage.group_size}.{micro_batch}"
 
 
@@ -164,27 +170,17 @@ def _in_pair(text: str) -> str | None:
 
 def _extend(module: ModuleType) -> None:
     """Make torch's range of an overlapped pair the pair's slot."""
-    from torch.distributed.pipelining import stage
-
     inner = module.record_function
-    group_size: dict[str, int] = {}
 
     def record_function(name: str, *arguments: Any) -> Any:
-        pair = _PAIR.fullmatch(name) if is_recording() else None
-        if pair is None or "size" not in group_size:
+        pair = _PAIR.fullmatch(name) if is_recording() and not is_inside(SLOT_LABEL) else None
+        size = _group_size[0]
+        if pair is None or not size:
             return inner(name, *arguments)
-        size = group_size["size"]
         forward = f"F{int(pair[1]) // size}.{pair[2]}"
         return _Action(inner(name, *arguments), f"{forward}&B{int(pair[3]) // size}.{pair[4]}")
 
     module.record_function = record_function  # type: ignore[attr-defined]
-    first = stage._PipelineStageBase.__init__
-
-    def __init__(self: Any, *arguments: Any, **named: Any) -> None:
-        first(self, *arguments, **named)
-        group_size["size"] = self.group_size
-
-    stage._PipelineStageBase.__init__ = __init__
 
 
 ADAPTERS = (

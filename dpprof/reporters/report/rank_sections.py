@@ -118,11 +118,13 @@ def slow_section(report: Report) -> Section:
         share = one.excess_ns / report.step_ns if report.step_ns else None
         times = (one.length_ns, one.siblings_ns, one.excess_ns)
         cells = [Cell(unit.text(time)) for time in times]
-        what = "computing" if one.what == "compute" else "neither computing nor communicating"
-        rows.append((Cell(f"{one.rank}, {one.slot}"), *cells, Cell(share_text(share)), Cell(what)))
+        what = "computing" if one.what == "compute" else "idle"
+        rows.append(
+            (Cell(f"{one.slot} of {one.rank}"), *cells, Cell(share_text(share)), Cell(what))
+        )
     return Section(
         f"Slow slots ({unit.name}, against the same operation on the rank's other micro-batches)",
-        ("rank, slot", "takes", "siblings", "more", "of step", "in which it is"),
+        ("slot of rank", "takes", "siblings", "more", "of the step", "it is"),
         tuple(rows),
     )
 
