@@ -11,9 +11,9 @@ from dpprof.analysis.model import Finding, Report
 from dpprof.errors import DpprofError
 from dpprof.findings.changes import Change, changes
 from dpprof.findings.replay import Lengths, Replay, make_replay
+from dpprof.plan.answer import answer, predicted
+from dpprof.plan.question import Question, Row
 from dpprof.runs.run import Run
-from dpprof.schedules.in_flight import peak_in_flight
-from dpprof.search.candidate import Candidate, candidate, known_candidates
 
 MOST_FINDINGS = 10
 LEAST_SHARE = 0.005
@@ -102,29 +102,33 @@ def _between_steps(replay: Replay) -> Iterator[Finding]:
 
 def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
     """The fastest known schedule with the same chunks and no more of them in flight."""
-    own = replay.run.schedule
+    own, costs = replay.run.schedule, replay.costs
     assert own is not None
-    peak = max(one.total for one in peak_in_flight(own))
+    question = Question(
+        ranks=own.pp,
+        pps=(own.pp,),
+        costs=costs,
+        layers=costs.layers * own.placement.stage_count,
+        micro_batches=(own.micro_batches,),
+    )
     try:
-        mine = candidate(own, replay.costs, replay.costs.layers)
-        layers = replay.costs.layers * own.placement.stage_count
-        known = known_candidates(own.pp, own.micro_batches, replay.costs, layers)
+        mine = predicted(question, own, costs.layers)
+        rows = answer(question).rows
     except DpprofError:
         return
-    fair = [one for one in known if _comparable(one, mine, peak)]
-    if not fair or fair[0].step_ns >= mine.step_ns:
+    best = next((row for row in rows if _comparable(row, mine)), mine)
+    if best.step_ns >= mine.step_ns:
         return
-    best, gain = fair[0], mine.step_ns - fair[0].step_ns
+    gain = mine.step_ns - best.step_ns
     change = Change(
         "schedule",
-        f"with the costs of this run {best.schedule.name} takes less than {own.name}, with "
-        f"{max(best.peak_chunks)} chunks in flight for {peak}: if it ran",
-        f"schedule {best.schedule.name} (dpprof plan compares, dpprof search finds better ones)",
+        f"with the costs of this run {best.schedule} takes less than {own.name}, with "
+        f"{max(best.peak_chunks)} chunks in flight for {max(mine.peak_chunks)}: if it ran",
+        f"schedule {best.schedule} (dpprof plan compares, dpprof search finds better ones)",
     )
     yield _finding(replay, np.full(len(base), gain, np.int64), change)
 
 
-def _comparable(one: Candidate, mine: Candidate, peak: int) -> bool:
-    same_chunks = one.layers == mine.layers
-    held = max(one.peak_bytes) <= max(mine.peak_bytes) if any(mine.peak_bytes) else True
-    return same_chunks and held and max(one.peak_chunks) <= max(peak, 1)
+def _comparable(row: Row, mine: Row) -> bool:
+    held = max(row.peak_bytes or (0,)) <= max(mine.peak_bytes or (0,))
+    return row.layers == mine.layers and held and max(row.peak_chunks) <= max(mine.peak_chunks)

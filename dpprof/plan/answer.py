@@ -54,7 +54,11 @@ def _row(question: Question, name: str, pp: int, micro_batches: int) -> Row | No
     chunks = schedule.placement.stage_count // pp
     if question.chunks and chunks not in question.chunks:
         return None
-    layers = layers_per_stage(schedule, question.layers)
+    return predicted(question, schedule, layers_per_stage(schedule, question.layers))
+
+
+def predicted(question: Question, schedule: Schedule, layers: int) -> Row:
+    """The row of a schedule whose stages have `layers` layers; raises as `fast_step` does."""
     figures = fast_step(schedule, timing_from_profile(question.costs, layers))
     return _judged(question, schedule, layers, figures)
 
