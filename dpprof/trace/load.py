@@ -65,8 +65,8 @@ def load_run(
         _refuse_nothing(ranks)
     ranks, unrecorded = _recorded(ranks)
     ranks, further = _first_devices(ranks)
-    peers, warnings = find_peers(ranks, files.manifest)
-    warnings += [f"{file.name}: is no trace, and left out" for file in files.left_out]
+    peers, missing = find_peers(ranks, files.manifest)
+    warnings = [f"{file.name}: is no trace, and left out" for file in files.left_out]
     warnings += mixed_warnings(ranks)
     aligned = align_parts(ranks, peers)
     ranks, clocks = aligned.parts, aligned.clocks
@@ -116,6 +116,7 @@ def load_run(
                 {rank.rank: rank.unknown for rank in ranks}, sum(rank.count for rank in ranks)
             ),
             *aligned.evidence,
+            *missing,
             *unmatched_messages(events.communications, choice.used),
         ),
         devices={

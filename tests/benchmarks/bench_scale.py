@@ -27,7 +27,7 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.workers import map_forked
 from dpprof.store.contents import look
 from dpprof.store.place import any_place
-from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table, make_table
+from dpprof.tables.columns import EVENTS, HOST_SPANS, MEMORY, SLOTS, STEPS, empty_table, make_table
 from dpprof.trace.load import load_run
 from dpprof.trace.rank.identity import Identity
 from dpprof.trace.rank.tables import RankTables
@@ -109,6 +109,7 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
         slots=empty_table(SLOTS),
         memory=empty_table(MEMORY),
         steps=empty_table(STEPS),
+        host_spans=empty_table(HOST_SPANS),
         marked=tuple(range(STEP_COUNT)),
         no_wait=np.zeros(len(table), dtype=bool),
         counted=np.zeros(len(table), dtype=bool),

@@ -56,7 +56,7 @@ def test_nobody_waits_for_a_rank_that_captures_nothing(tmp_path, how):
     assert kept == ["rank0.json.gz", "run.json"]
     run = load_run(tmp_path / "run")
     assert run.world_size == SIZE
-    assert any("one rank is missing of 2 (1)" in warning for warning in run.warnings)
+    assert any("one rank is missing of 2 (1)" in one.text for one in run.evidence)
 
 
 def test_a_job_that_is_terminated_writes_what_is_complete_and_ends_by_the_signal(tmp_path):

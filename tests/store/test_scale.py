@@ -17,7 +17,7 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
-from dpprof.tables.columns import EVENTS, MEMORY, SLOTS, STEPS, empty_table, make_table
+from dpprof.tables.columns import EVENTS, HOST_SPANS, MEMORY, SLOTS, STEPS, empty_table, make_table
 from dpprof.trace.load import load_run
 from dpprof.trace.match.align_clocks import align_parts, tightest_bounds
 from dpprof.trace.match.clock_evidence import clock_bounds
@@ -168,6 +168,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
             slots=empty_table(SLOTS),
             memory=empty_table(MEMORY),
             steps=empty_table(STEPS),
+            host_spans=empty_table(HOST_SPANS),
             marked=(),
             no_wait=np.zeros(len(events), dtype=bool),
             counted=np.zeros(len(events), dtype=bool),
@@ -180,12 +181,12 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
 @pytest.mark.parametrize("ranks", [16, 64])
 def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
     parts = tiny_parts(ranks)
-    peers, warnings = find_peers(parts, None)
+    peers, missing = find_peers(parts, None)
     held, _ = join_events(align_parts(parts, peers), peers)
     places = tuple(RankPlace(rank=rank, pp_rank=rank) for rank in range(ranks))
     fields = {"name": "many", "source": "captured", "places": places}
     whole = held.whole()
-    assert (warnings, len(whole)) == ([], 3 * ranks)
+    assert (missing, len(whole)) == ((), 3 * ranks)
     ready = whole.loc[whole["kind"] == "all_reduce", ["start_ns", "ready_ns"]].to_numpy()
     latest = ready[:, 0].reshape(-1, GROUP).max(axis=1)
     assert ready[:, 1].tolist() == np.repeat(latest, GROUP).tolist()

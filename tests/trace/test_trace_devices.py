@@ -195,6 +195,13 @@ def test_memory_is_that_of_the_row_s_own_device(changes: list[tuple[int, int]]) 
         assert rank.memory.peak_allocated_bytes == peak
 
 
+def test_processes_stand_for_devices_that_no_row_names() -> None:
+    events = list(events_of({0: [(10, 20)], 1: [(30, 60)]}, 5000, 1))
+    for event in events:
+        event.get("args", {}).pop("device", None)
+    assert computing(analyzed(events)) == {0: 10_000, device_row(0, 1): 30_000}
+
+
 def test_numbers_of_rows_say_rank_and_device() -> None:
     row = device_row(3, 0)
     assert (rank_of(row), device_of(row), rank_label(row)) == (3, 0, "3, device 0")

@@ -144,11 +144,13 @@ def test_a_missing_rank_is_warned_of_and_nothing_is_claimed_of_its_peers(
     write_manifest(tmp_path, manifest())
     (tmp_path / "rank1.json.gz").unlink()
     run = load_run(tmp_path)
-    assert run.warnings[0].startswith("one rank is missing of 2 (1): figures that need")
+    assert run.evidence[0].text.startswith("one rank is missing of 2 (1): figures that need")
     assert run.events["ready_ns"].tolist() == [-1, -1, -1]
     (tmp_path / "run.json").unlink()
     alone = write_pair(build, tmp_path, distributedInfo={"world_size": 16}) / "rank0.json.gz"
-    assert load_run(alone).warnings[0].startswith("15 ranks are missing of 16 (1, 2, 3, 4, 5, 6,")
+    assert (
+        load_run(alone).evidence[0].text.startswith("15 ranks are missing of 16 (1, 2, 3, 4, 5, 6,")
+    )
 
 
 def test_work_outside_the_steps_is_counted(build, tmp_path: Path) -> None:

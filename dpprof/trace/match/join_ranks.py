@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Manifest
 from dpprof.tables.columns import EVENTS, GROUP, RANK, READY, SEQUENCE, START
 from dpprof.tables.concat import concat_tables
@@ -21,8 +22,10 @@ from dpprof.trace.match.posted import until_received
 from dpprof.trace.rank.rank_part import PartedEvents, RankPart
 
 
-def find_peers(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[Peers, list[str]]:
-    """Who takes part in the run, and a warning where ranks are missing."""
+def find_peers(
+    ranks: Sequence[RankPart], manifest: Manifest | None
+) -> tuple[Peers, tuple[Evidence, ...]]:
+    """Who takes part in the run, and the ranks that are missing."""
     present = tuple(one.rank for one in ranks)
     if manifest is not None:
         expected = {place.rank for place in manifest.ranks} or set(
@@ -38,14 +41,20 @@ def find_peers(ranks: Sequence[RankPart], manifest: Manifest | None) -> tuple[Pe
         {one.rank: one.identity.groups for one in ranks},
         {one.rank: one.identity.process_groups for one in ranks},
     )
+    return peers, _missing_evidence(missing, len(expected))
+
+
+def _missing_evidence(missing: Sequence[int], expected: int) -> tuple[Evidence, ...]:
+    """It touches no figure of the ranks present: what needs peers is unsplit, and says so."""
     if not missing:
-        return peers, []
+        return ()
     shown = ", ".join(str(rank) for rank in missing[:8]) + (", ..." if len(missing) > 8 else "")
     count = "one rank is" if len(missing) == 1 else f"{len(missing)} ranks are"
-    return peers, [
-        f"{count} missing of {len(expected)} ({shown}): figures that need the traces of peers "
+    text = (
+        f"{count} missing of {expected} ({shown}): figures that need the traces of peers "
         "(waiting against transfer, who was waited for) are not claimed for their communications"
-    ]
+    )
+    return (Evidence("missing-ranks", len(missing), expected, tuple(missing), (), text),)
 
 
 def join_events(aligned: Aligned, peers: Peers) -> tuple[PartedEvents, list[str]]:

@@ -123,6 +123,7 @@ def _memory_where(memory: MemoryColumns, keep: Mask) -> MemoryColumns:
 
 def _by_device(trace: TraceColumns) -> list[Share]:
     work = trace.rows(*DEVICE_CATEGORIES)
+    trace = _with_devices(trace, work)
     kernels = trace.rows(Category.KERNEL)
     driven = _devices(trace.device[kernels if len(kernels) else work])
     if len(driven) < 2:
@@ -146,6 +147,24 @@ def _by_device(trace: TraceColumns) -> list[Share]:
         )
         for device in order
     ]
+
+
+def _with_devices(trace: TraceColumns, work: Rows) -> TraceColumns:
+    """Where no row names its device, the process's number does: Kineto and converters write it."""
+    if not len(work) or (trace.device[work] >= 0).any():
+        return trace
+    pids = [pid for pid, _ in trace.threads]
+    numbers = np.array([int(one) if _is_device(one) else -1 for one in pids], dtype=np.int32)
+    found = numbers[trace.thread[work]]
+    if (found < 0).any() or len(np.unique(found)) < 2:
+        return trace
+    device = trace.device.copy()
+    device[work] = found
+    return replace(trace, device=device)
+
+
+def _is_device(pid: str) -> bool:
+    return pid.isascii() and pid.isdecimal() and len(pid) < 5 and int(pid) < MOST_DEVICES
 
 
 def _devices(device: Codes) -> list[int]:
