@@ -111,10 +111,11 @@ def _thread_id(thread: threading.Thread, launching: set[Any]) -> int:
 
     CUPTI knows a thread by the low 32 bits of its pthread; Kineto puts the system's number there
     only for threads that the profiler has seen (CuptiActivityProfiler.cpp,
-    handleRuntimeActivity). Without launches of the thread, it is the system's.
+    handleRuntimeActivity), and writes a number that is negative in 32 bits without its sign
+    (output_json.cpp, sanitizeTid). Without launches of the thread, it is the system's.
     """
     low = (thread.ident or 0) & 0xFFFFFFFF
-    for number in (low, low - 2**32):
+    for number in (low, low - 2**32, 2**32 - low):
         if number in launching:
             return number
     return thread.native_id or 0

@@ -40,6 +40,7 @@ def label_thread(tmp_path, ident, launching):
     [
         (0x7F005D401700, [11, 0x5D401700], 0x5D401700),
         (0x7F00DD401700, [11, 0xDD401700 - 2**32], 0xDD401700 - 2**32),  # as a signed number
+        (0x7F00DD401700, [11, 2**32 - 0xDD401700], 2**32 - 0xDD401700),  # its sign left out
         (0x7F005D401700, [11, 23007], 23007),  # a thread that the profiler knows
         (0x7F005D401700, [], 23007),  # a trace without a GPU
     ],
