@@ -80,9 +80,10 @@ def _no_device(launches: int) -> Fault:
 
 def _launches(trace: TraceColumns, pattern: re.Pattern[str]) -> Rows:
     """Launches of that kind inside the marked steps, but for those of a capture."""
-    wanted = np.array([bool(pattern.search(name)) for name in trace.names], dtype=bool)
     rows = trace.rows(Category.LAUNCH)
-    rows = rows[wanted[trace.name[rows]] & (trace.correlation[rows] > 0)]
+    codes, code = np.unique(trace.name[rows], return_inverse=True)
+    wanted = np.array([bool(pattern.search(trace.names[one])) for one in codes], dtype=bool)
+    rows = rows[wanted[code] & (trace.correlation[rows] > 0)]
     if not len(rows):
         return rows
     marks = read_marks(trace)
