@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from dpprof.analysis.memory.peak_parts import TOGETHER
+from dpprof.analysis.memory.peaks import _in_flight
 from dpprof.analysis.model import MemoryFigures, StageFigures, TotalMemory
 from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.manifest import RankPlace
@@ -91,3 +93,15 @@ def test_a_curve_that_begins_late_says_nothing_of_activations(make_run, event) -
     assert memory.reasons == [
         "activations: the memory curve leaves out what was allocated before it began"
     ]
+
+
+@pytest.mark.parametrize(
+    ("at", "in_flight"), [(0, 1), (9, 1), (10, 2), (39, 2), (40, 1), (59, 1), (60, 0)]
+)
+def test_a_chunk_is_in_flight_from_its_first_instant_to_before_its_last(
+    at: int, in_flight: int
+) -> None:
+    slots = pd.DataFrame(
+        [{"slot": text, "start_ns": start, "end_ns": end} for text, start, end in SLOTS]
+    )
+    assert _in_flight(slots, at) == {"0": in_flight}

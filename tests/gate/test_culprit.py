@@ -101,6 +101,25 @@ def test_where_nobody_does_more_who_waits_is_told(make_snapshot) -> None:
     assert (finding.ranks, finding.cause, finding.change) == ([0], "waits", 30 * MS)
 
 
+@pytest.mark.parametrize(
+    ("longer", "cause"), [(0.001, "less_hidden"), (4, "less_hidden"), (6, "transfers_longer")]
+)
+def test_transfers_are_longer_where_that_is_most_of_what_is_exposed(
+    make_snapshot, longer: float, cause: str
+) -> None:
+    def ranks(exposed: float, total: float) -> dict[str, list[Figure]]:
+        hidden = noisy([total - exposed])
+        return {
+            "exposed.dispatch_ns": noisy([exposed]),
+            "dispatch.total_ns": noisy([total]),
+            "dispatch.hidden_ns": hidden,
+        }
+
+    sides = Sides(make_snapshot({}, ranks(20, 50 + longer)), make_snapshot({}, ranks(10, 50)))
+    (finding,) = find_culprits(sides, times=True, memory=False)
+    assert (finding.kind, finding.cause) == ("dispatch", cause)
+
+
 def test_a_rank_that_the_baseline_does_not_have_is_left_out(make_snapshot) -> None:
     base = make_snapshot({}, {"compute_ns": noisy([500])})
     run = make_snapshot({}, {"compute_ns": noisy([600, 900])})

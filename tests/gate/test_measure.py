@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import mismatches
-from dpprof.gate.measure import Measured, take_snapshot
-from dpprof.gate.names import JOB_FIGURES, RANK_FIGURES
+from dpprof.gate.measure import Measured, _largest, take_snapshot
+from dpprof.gate.names import JOB_FIGURES, MEMORY, RANK_FIGURES
 from dpprof.tables.kinds import STATES
 from dpprof.trace.load import load_run
 
@@ -39,6 +40,18 @@ def test_the_figures_of_a_job_are_those_of_its_report(measured) -> None:
     assert report.ideal is not None
     assert job["ideal.step_ns"].mean == round(report.ideal.window_ns / steps)
     assert set(job) <= set(JOB_FIGURES)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_memory_of_a_job_is_that_of_its_largest_rank(order: tuple[int, int]) -> None:
+    """Peaks apart, which are per step; a rank of which nothing is known does not count."""
+    names = MEMORY[1:]
+    sizes = [dict.fromkeys(names, size) for size in (100, 300)]
+    ranks = [SimpleNamespace(memory=SimpleNamespace(**sizes[rank])) for rank in order]
+    ranks.append(SimpleNamespace(memory=SimpleNamespace(**dict.fromkeys(names))))
+    total = SimpleNamespace(memory=SimpleNamespace(peak_allocated_bytes=None))
+    report = SimpleNamespace(ranks=ranks, total=total)
+    assert dict(_largest(report)) == dict.fromkeys(names, 300)  # type: ignore[arg-type]
 
 
 def test_the_figures_of_every_rank_are_those_of_the_report(measured) -> None:

@@ -86,6 +86,14 @@ def test_runs_vary_by_more_than_their_steps_explain() -> None:
         assert (floor.error, floor.freedom) == (pytest.approx(math.sqrt(1 + 1 / 3)), math.inf)
 
 
+@pytest.mark.parametrize("spreads", [(1.0, 3.0), (3.0, 1.0)])
+def test_of_two_assumed_spreads_of_runs_the_larger_counts(spreads: tuple[float, float]) -> None:
+    """The sides may have other step times, of which the spread is a part."""
+    one, other = (steps(5, run_sd) for run_sd in spreads)
+    found = difference(Figure(103, None, 0), one, Figure(100, None, 0), other)
+    assert found.error == pytest.approx(3 * math.sqrt(2))
+
+
 def test_one_step_says_nothing_of_the_spread_unless_it_is_assumed() -> None:
     unknown = difference(Figure(5), steps(1, 0.1), Figure(4, None, 1), steps(5, 0.1))
     assert (unknown.error, unknown.chance, unknown.interval) == (None, None, None)

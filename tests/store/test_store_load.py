@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dpprof.store.contents import look, sample
 from dpprof.store.place import find_place
 from dpprof.store.tidy import list_entries
 from dpprof.trace.activities.kind_rules import KindRule
@@ -58,13 +59,32 @@ def test_a_byte_changed_between_the_samples_is_noticed(
         monkeypatch.setattr("dpprof.store.contents._TICK_NS", 0)
     file = make_trace(tmp_path / "rank0.json", 0, 1, padding=2_000_000)
     content = file.read_bytes()
+    begin = content.index(b"[", content.index(b"traceEvents")) + 1
+    content = content[:begin] + b" " * 20_000 + content[begin:]  # behind the first sample
+    file.write_bytes(content)
     moved = content.replace(b'"gemm"', b'"GEMM"', 1)
-    before = file.stat()
+    before, key = file.stat(), sample(file)
     assert load_run(file).events["name"].tolist().count("gemm") == 2
     file.write_bytes(moved)
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert sample(file) == key
     assert load_run(file).events["name"].tolist().count("gemm") == 1
     assert load_run(file).events["name"].tolist().count("GEMM") == 1
+
+
+def test_what_was_written_just_now_is_not_settled(tmp_path, monkeypatch) -> None:
+    """It may be written again within the same tick of the file system's clock, unseen."""
+    file = tmp_path / "x"
+    file.write_text("x")
+    written = file.stat().st_ctime_ns
+    for after_ns, settled in ((0, False), (90_000_000, False), (2_100_000_000, True)):
+        monkeypatch.setattr("dpprof.store.contents.time.time_ns", lambda at=after_ns: written + at)
+        assert look(file).settled is settled
+    late = 4 * 10**18
+    os.utime(file, ns=(late, late))  # whole seconds: the clock may be that coarse
+    for after_ns, settled in ((1_900_000_000, False), (2_100_000_000, True)):
+        monkeypatch.setattr("dpprof.store.contents.time.time_ns", lambda at=after_ns: late + at)
+        assert look(file).settled is settled
 
 
 def test_other_rules_and_another_reader_have_entries_of_their_own(
