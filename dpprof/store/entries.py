@@ -47,6 +47,13 @@ class Damaged(Exception):
     """An entry, or a file of one, is not what was written, or is gone."""
 
 
+_UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(MemoryError, NotImplementedError, msgspec.MsgspecError),
+)
+"""What the library of Parquet and its kin raise for files that are none, whatever they hold."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """An entry that was found; its tables are read when asked for."""
@@ -63,7 +70,7 @@ class Entry:
             if (size, checksum) != (len(content), zlib.crc32(content)):
                 raise Damaged(f"{file}: not what was written")
             return from_parquet(content, columns)
-        except (OSError, ValueError, KeyError) as error:  # BadInput is a ValueError
+        except _UNREADABLE as error:
             raise Damaged(f"{file}: {error}") from error
 
     def check(self, name: str) -> None:

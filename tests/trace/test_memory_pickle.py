@@ -100,6 +100,7 @@ def test_objects_are_refused(value: Any) -> None:
         (b"\x80\x04NN\x94a.", "is damaged"),
         (b"\x80\x04}](K\x01K\x02s.", "is damaged"),
         (b"\x80\x04}]Ns.", "has a key that is neither"),
+        (b"\x80\x04}(K\x01u.", "is damaged"),
         (b"\x80\x04h\x05.", "is damaged"),
         (b"\x80\x04\x8c\xffabc", "ends in the middle"),
         (b"\x80\x04\x8c\x02\xff\xff.", "is damaged"),

@@ -66,7 +66,7 @@ def load_plain(data: bytes, file: Path, most_opcodes: int = MOST_OPCODES) -> Any
     try:
         if _run(machine, most_opcodes):
             return machine.stack.pop()
-    except (_Refused, IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (_Refused, IndexError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, _Refused) else f"is damaged ({error})"
         at = machine.started
         raise DpprofError(

@@ -1,0 +1,21 @@
+"""A few mutated inputs per reader on every run of the tests; `fuzz_readers.py` does thousands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fuzz_readers import fuzz, readers
+
+READERS = readers()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_mutated_input_is_read_or_refused_soon(name: str) -> None:
+    found = fuzz(READERS[name], 60, seed=1)
+    assert found.refused > 0
+    assert found.slowest_seconds < 20
