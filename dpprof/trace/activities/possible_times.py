@@ -92,7 +92,8 @@ def _without_far_away(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
     start, end = trace.start_ns[work], trace.end_ns[work]
     away = work[(start < first - slack) | (start > last + slack)]
     tail = work[(end > last + slack) & (end - start > slack)]
-    away = np.union1d(away, np.setdiff1d(tail, _with_a_next(trace, work)))
+    if len(tail):
+        away = np.union1d(away, np.setdiff1d(tail, _with_a_next(trace, work)))
     if not len(away):
         return trace, None
     words = (
