@@ -31,6 +31,11 @@ BREAK_RANK = """
 """
 
 
+def _heed_ctrl_c():
+    """Whatever the parent of the tests does at SIGINT (nohup, some CI)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _profile(folder, how, *arguments):
     """Run `dpprof profile` with rank 1 broken in step 1; a module that ranks import breaks it."""
     (folder / "breaker.py").write_text(textwrap.dedent(BREAK_RANK).format(how=how))
@@ -56,6 +61,7 @@ def _profile(folder, how, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
 
 
@@ -127,6 +133,7 @@ def test_an_interrupt_waits_for_no_import(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
     ready.open().close()  # it imports now, and would go on for ever
     os.kill(process.pid, signal.SIGINT)
