@@ -104,6 +104,10 @@ def _unmatched(rule: Rule, run: Snapshot, found: Comparison) -> str:
     if not isinstance(left, Figure) or not left.typical:
         return ""
     waits = name != "unsplit_ns" or rule.metric.figure.startswith("wait")
+    if not waits:  # what computing covers is no bubble, whatever it was
+        exposed = lookup(run, "exposed_ns", found.rank, rule.metric.scope)
+        if isinstance(exposed, Figure) and exposed.typical < left.typical:
+            left = exposed
     if found.reason and not waits:
         return ""
     if rule.reference == "baseline":

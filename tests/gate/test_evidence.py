@@ -104,6 +104,7 @@ def test_a_rule_on_what_is_known_in_part_is_decided_where_the_rest_cannot_change
     job = {
         "wait_ns": 20 * MS,
         "unsplit_ns": 10 * MS,
+        "exposed_ns": 300 * MS,
         "bubble_share": 0.12,
         "bubble_ns": 120 * MS,
     }

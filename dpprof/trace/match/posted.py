@@ -21,7 +21,7 @@ from dpprof.trace.match.operations import Matched
 UNMATCHED = "unmatched-messages"
 _TOUCHES = (
     *("wait_ns", "bubble_ns", "bubble_share", "bubble.dependency", "bubble.straggler"),
-    *("communication_ns", "hidden_ns", "exposed_ns", "hidden_share", "exposed.p2p", "ideal"),
+    *("communication_ns", "hidden_ns", "exposed_ns", "hidden_share", "exposed.p2p"),
     *("p2p.wait_ns", "p2p.total_ns", "p2p.hidden_ns", "p2p.exposed_ns", "p2p.hidden_share"),
 )
 
