@@ -120,11 +120,11 @@ def slow_section(report: Report) -> Section:
         cells = [Cell(unit.text(time)) for time in times]
         what = "computing" if one.what == "compute" else "idle"
         rows.append(
-            (Cell(f"{one.slot} of {one.rank}"), *cells, Cell(share_text(share)), Cell(what))
+            (Cell(f"{one.slot} of rank {one.rank}"), *cells, Cell(share_text(share)), Cell(what))
         )
     return Section(
         f"Slow slots ({unit.name}, against the same operation on the rank's other micro-batches)",
-        ("slot of rank", "takes", "siblings", "more", "of the step", "it is"),
+        ("slot", "takes", "siblings", "more", "share", "what"),
         tuple(rows),
     )
 
