@@ -145,11 +145,12 @@ def test_a_trace_that_is_cut_while_it_is_read_ends_no_process(tmp_path: Path) ->
         "from dpprof.trace.read import parse\n"
         "real = parse.parse_trace\n"
         "def cut(data, file):\n"
-        "    os.truncate(file, 10)\n"
+        "    os.truncate(file, 3_000_000)\n"
         "    return real(data, file)\n"
         "parse.parse_trace = cut\n"
         "from pathlib import Path\n"
-        "parse.read_trace(Path(sys.argv[1]))\n"
+        "trace = parse.read_trace(Path(sys.argv[1]))\n"
+        "assert 0 < len(trace.name) < 100_000 and trace.damage, trace.damage\n"
     )
     file = tmp_path / "rank0.json"
     event = b'{"ph":"X","cat":"kernel","name":"gemm","ts":1,"dur":1,"pid":0,"tid":7},'

@@ -6,19 +6,21 @@ import itertools
 import multiprocessing
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
 
 from dpprof.runs.workers import usable_cores
 from dpprof.trace.read.collector import Collector
-from dpprof.trace.read.engines import Place, State, Stop, scan_compiled
+from dpprof.trace.read.engines import Block, Place, State, Stop, scan_compiled
+from dpprof.trace.read.file_bytes import Bytes
 
 _PIECE_BYTES = 4 << 20
 _REACH_BYTES = 1 << 20
+_GLANCE_BYTES = 1 << 14
 _MOST_THREADS = 8
 _BETWEEN_EVENTS = re.compile(rb'\}[ \t\r\n]*(,)[ \t\r\n]*\{[ \t\r\n]*"(?:ph|name|cat|args)"')
 
 
-def scan_pieces(data: Any, collector: Collector) -> tuple[int, State]:
+def scan_pieces(data: Bytes, collector: Collector) -> tuple[int, State]:
     """Scan `data` into `collector`; where to go on, and how, with what could not be taken so.
 
     A piece's beginning may lie inside an event that holds what looks like events. So a piece
@@ -32,7 +34,7 @@ def scan_pieces(data: Any, collector: Collector) -> tuple[int, State]:
     states = itertools.chain([state], itertools.repeat(later))
     with ThreadPoolExecutor(_threads()) as pool:
         pending = [
-            pool.submit(scan_compiled, data, start, stop, at)
+            pool.submit(_scan, data, start, stop, at)
             for (start, stop), at in zip(
                 itertools.pairwise([*starts, len(data)]), states, strict=False
             )
@@ -49,16 +51,24 @@ def scan_pieces(data: Any, collector: Collector) -> tuple[int, State]:
     return position, state
 
 
+def _scan(data: Bytes, start: int, stop: int, state: State) -> Block:
+    piece = data[start:stop]
+    block = scan_compiled(piece, 0, len(piece), state)
+    return replace(block, position=start + block.position, stop_at=start + block.stop_at)
+
+
 def _threads() -> int:
     if multiprocessing.parent_process() is not None:
         return 1  # the other processes have the other cores
     return min(usable_cores(), _MOST_THREADS)
 
 
-def _guess_starts(data: Any) -> list[int]:
+def _guess_starts(data: Bytes) -> list[int]:
     starts = []
     for nominal in range(_PIECE_BYTES, len(data) - _PIECE_BYTES // 2, _PIECE_BYTES):
-        found = _BETWEEN_EVENTS.search(data, nominal, min(nominal + _REACH_BYTES, len(data)))
-        if found is not None:
-            starts.append(found.start(1))
+        for reach in (_GLANCE_BYTES, _REACH_BYTES):
+            found = _BETWEEN_EVENTS.search(data[nominal : nominal + reach])
+            if found is not None:
+                starts.append(nominal + found.start(1))
+                break
     return starts

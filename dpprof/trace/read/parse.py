@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from dpprof.errors import DpprofError
 from dpprof.trace.read.collector import Collector
@@ -20,6 +21,7 @@ from dpprof.trace.read.engines import (
     has_compiled,
     scan_compiled,
 )
+from dpprof.trace.read.file_bytes import Bytes, FileBytes
 from dpprof.trace.read.parallel import scan_pieces
 from dpprof.trace.read.repair import Fault, Repair, repairs_for
 from dpprof.trace.read.unpack import Stream
@@ -35,21 +37,21 @@ _TRACE_HINT = "give a Chrome-trace JSON of torch.profiler, which has a list of '
 def read_trace(file: Path) -> TraceColumns:
     """Read a trace file, unpacked where it is gzip or zstd, whatever its name says.
 
-    Holds a file that is not packed in memory while it is read. Raises `DpprofError` as
-    `parse_trace` does, and for a file that cannot be read or unpacks to more than
-    ``DPPROF_MAX_TRACE_BYTES``.
+    Holds little more than the columns in memory. Raises `DpprofError` as `parse_trace` does, and
+    for a file that cannot be read or unpacks to more than ``DPPROF_MAX_TRACE_BYTES``.
     """
     with Stream(file) as stream:
         if stream.is_packed:
             reading = _Reading(file)
             reading.read_all(stream.read)
             return reading.columns(stream.damage)
-        # Not mapped: a file that is cut while it is read would end this process by a signal.
-        return parse_trace(stream.read(-1), file)
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return parse_trace(stream.read(-1), file)
+        return parse_trace(FileBytes(stream.fileno()), file)
 
 
-def parse_trace(data: Any, file: Path) -> TraceColumns:
-    """Read an uncompressed trace from a buffer; `file` is only named in errors.
+def parse_trace(data: Bytes, file: Path) -> TraceColumns:
+    """Read a trace that is not packed; `file` is only named in errors.
 
     Takes both forms, an object with ``traceEvents`` and a bare list of events. An event of a
     known category whose values have the wrong type is left out and counted. What is unsound is
@@ -63,7 +65,7 @@ def parse_trace(data: Any, file: Path) -> TraceColumns:
     return reading.columns()
 
 
-def _reader(data: Any, start: int) -> Callable[[int], bytes]:
+def _reader(data: Bytes, start: int) -> Callable[[int], bytes]:
     position = start
 
     def read(count: int) -> bytes:
@@ -88,7 +90,7 @@ class _Reading:
         self._damage: list[str] = []
         self._engine: Engine = scan_compiled if has_compiled() else scan_python
 
-    def take_pieces(self, data: Any) -> None:
+    def take_pieces(self, data: Bytes) -> None:
         """Take as much as can be read in parallel."""
         self.offset, self._state = scan_pieces(data, self._collector)
 
