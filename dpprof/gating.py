@@ -16,23 +16,23 @@ from dpprof.gate.gate import Baseline
 from dpprof.gate.gate import gate as gate_snapshots
 from dpprof.gate.measure import Measured, take_snapshot
 from dpprof.gate.result import GateResult
-from dpprof.gate.snapshot import Snapshot
+from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.runs.manifest import MANIFEST_NAME
 from dpprof.runs.run import Run
 from dpprof.trace.source.files import RunPath
 
-__all__ = ["Side", "gate", "read_side", "run_folder"]
+__all__ = ["GateSide", "gate", "read_side", "run_folder"]
 
 Loader = Callable[[str], Run]
 Gateable = RunPath | LoadedRun | Sequence[RunPath | LoadedRun]
 
 
 @dataclass(frozen=True)
-class Side:
+class GateSide:
     """What is gated, or compared with: its figures, and its name for messages."""
 
     name: str
-    snapshot: Snapshot
+    snapshot: FigureSnapshot
 
 
 def gate(
@@ -66,16 +66,16 @@ def gate(
     )
 
 
-def read_side(given: Gateable, load_run: Loader | None = None) -> Side:
+def read_side(given: Gateable, load_run: Loader | None = None) -> GateSide:
     """The figures of a run, of several runs of the same thing, or in a baseline file."""
     many = [given] if isinstance(given, str | os.PathLike | LoadedRun) else list(given)
     if not many:
         raise DpprofError("no run given; name a run folder, a trace, or a baseline file")
     if len(many) == 1 and not isinstance(many[0], LoadedRun) and is_baseline(Path(many[0])):
-        return Side(str(many[0]), read_baseline(Path(many[0])))
+        return GateSide(str(many[0]), read_baseline(Path(many[0])))
     measured = [_measured(one, load_run or _load) for one in many]
     snapshot = take_snapshot(measured)
-    return Side(snapshot.runs[0] if len(many) > 1 else _name(many[0]), snapshot)
+    return GateSide(snapshot.runs[0] if len(many) > 1 else _name(many[0]), snapshot)
 
 
 def _name(one: RunPath | LoadedRun) -> str:

@@ -17,7 +17,7 @@ _BLOCK = 8
 
 
 @dataclass(frozen=True)
-class Longest:
+class LongestActivities:
     """Finds the first of the longest in ``lengths[first:last]``, for many ranges at once.
 
     `before` and `after` are the longest in its block up to and from each position; row k of
@@ -30,7 +30,7 @@ class Longest:
     powers: tuple[_Positions, ...]
 
     @classmethod
-    def of(cls, lengths: Numbers) -> Longest:
+    def of(cls, lengths: Numbers) -> LongestActivities:
         """Prepares to answer for these lengths."""
         positions = np.arange(len(lengths), dtype=np.int32)
         before, after = positions.copy(), positions.copy()

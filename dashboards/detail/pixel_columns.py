@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.dashboards.detail.longest import Longest, Numbers
+from dpprof.dashboards.detail.longest import LongestActivities, Numbers
 
 NONE = -1
 
@@ -25,14 +25,14 @@ class Lanes:
     starts: Numbers
     ends: Numbers
     filled_ns: Numbers
-    longest: Longest
+    longest: LongestActivities
 
     @classmethod
     def of(cls, offsets: Numbers, starts: Numbers, ends: Numbers) -> Lanes:
         """Lanes of pieces ``[starts, ends)``."""
         lengths = ends - starts
         filled = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return cls(offsets, starts, ends, filled, Longest.of(lengths))
+        return cls(offsets, starts, ends, filled, LongestActivities.of(lengths))
 
     def within(self, lane: int, start_ns: int, end_ns: int) -> tuple[int, int]:
         """The pieces of a lane that touch ``[start_ns, end_ns)``: first, and after the last."""

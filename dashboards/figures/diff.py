@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpprof.analysis.diff.model import Diff, Part
-from dpprof.dashboards.figures.difference import OTHERS, Change
+from dpprof.dashboards.figures.difference import OTHERS, StateChange
 from dpprof.dashboards.figures.states import state_name
 from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
@@ -61,10 +61,10 @@ def _causes(part: Part) -> Iterator[tuple[str, int]]:
             yield f"{state.name}, {cause.name}", cause.change_ns
 
 
-def waterfall_changes(diff: Diff, level: str) -> list[Change]:
+def waterfall_changes(diff: Diff, level: str) -> list[StateChange]:
     """`leaves` as nanoseconds per step, mean of the ranks: what the waterfall shows."""
     count = diff.steps * diff.rank_count
-    return [Change(name, change / count) for name, change in leaves(diff, level)]
+    return [StateChange(name, change / count) for name, change in leaves(diff, level)]
 
 
 @dataclass(frozen=True)

@@ -30,25 +30,27 @@ _BARS = ((COMPUTING, (COMPUTE_ONLY, OVERLAP)), *((one, (one,)) for one in STATES
 
 
 @dataclass(frozen=True)
-class Change:
+class StateChange:
     """By how much a state makes the step longer (positive) or shorter, in nanoseconds per step."""
 
     name: str
     change_ns: float
 
 
-def state_changes(new: Report, base: Report) -> list[Change]:
+def state_changes(new: Report, base: Report) -> list[StateChange]:
     """The change of every state, mean of the ranks, per step; they add up to that of the step time.
 
     The smallest are summed up as `OTHERS`. Empty where a side has no steps.
     """
     if not (_spans(new) and _spans(base)):
         return []
-    changes = [Change(name, _mean(new, states) - _mean(base, states)) for name, states in _BARS]
+    changes = [
+        StateChange(name, _mean(new, states) - _mean(base, states)) for name, states in _BARS
+    ]
     least = _SMALLEST * base.window_ns / len(base.per_step)
     shown = [one for one in changes if abs(one.change_ns) >= least]
     rest = sum(one.change_ns for one in changes if abs(one.change_ns) < least)
-    return [*shown, Change(OTHERS, rest)] if rest else shown
+    return [*shown, StateChange(OTHERS, rest)] if rest else shown
 
 
 def _spans(report: Report) -> int:
@@ -60,7 +62,11 @@ def _mean(report: Report, states: Sequence[str]) -> float:
 
 
 def waterfall(
-    names: tuple[str, str], base_ns: float, changes: Sequence[Change], theme: Theme, unit: TimeUnit
+    names: tuple[str, str],
+    base_ns: float,
+    changes: Sequence[StateChange],
+    theme: Theme,
+    unit: TimeUnit,
 ) -> Figure:
     """From the step time of the baseline (``names[1]``) by its changes to that of ``names[0]``.
 

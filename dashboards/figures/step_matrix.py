@@ -18,7 +18,7 @@ MOST_STEPS = 200
 
 
 @dataclass(frozen=True)
-class Metric:
+class MatrixMetric:
     """A figure of every rank in every step; `of` gives None where it is not known."""
 
     label: str
@@ -27,32 +27,32 @@ class Metric:
     unit: Literal["time", "bytes"] = "time"
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+METRICS: Mapping[str, MatrixMetric] = MappingProxyType(
     {
-        "compute": Metric(
+        "compute": MatrixMetric(
             "compute",
             "Time in which the rank computes, with a transfer under way or not.",
             lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP],
         ),
-        "bubble": Metric(
+        "bubble": MatrixMetric(
             "bubble", "Time in which the rank idles, whatever the cause.", lambda one: one.bubble_ns
         ),
-        "exposed": Metric(
+        "exposed": MatrixMetric(
             "exposed communication",
             "Time with a transfer under way and no compute.",
             lambda one: one.exposed_ns,
         ),
-        "hidden": Metric(
+        "hidden": MatrixMetric(
             "hidden communication",
             "Time with a transfer under way while the rank computes.",
             lambda one: one.hidden_ns,
         ),
-        "wait": Metric(
+        "wait": MatrixMetric(
             "waiting",
             "Time in which at least one operation of the rank waits for its peers.",
             lambda one: one.wait_ns,
         ),
-        "memory": Metric(
+        "memory": MatrixMetric(
             "memory peak",
             "The most bytes that were allocated in the step.",
             lambda one: one.peak_allocated_bytes,
@@ -69,7 +69,7 @@ class StepMatrix:
     `values` are nanoseconds or bytes. `left_out` counts ranks and steps that are not shown.
     """
 
-    metric: Metric
+    metric: MatrixMetric
     ranks: tuple[int, ...]
     steps: tuple[int, ...]
     values: npt.NDArray[np.float64]
@@ -81,7 +81,7 @@ class StepMatrix:
         return bool(np.isfinite(self.values).any())
 
 
-def step_matrix(report: Report, metric: Metric, wanted: Sequence[int] = ()) -> StepMatrix:
+def step_matrix(report: Report, metric: MatrixMetric, wanted: Sequence[int] = ()) -> StepMatrix:
     """The metric of the report's ranks in its used steps.
 
     Of more ranks than `MOST_RANKS` those that differ most from the median rank are kept, unless

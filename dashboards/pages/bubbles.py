@@ -29,9 +29,9 @@ from dpprof.dashboards.figures.overlap import RunReport
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import columns, empty, note, panel
-from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.worst_regions import ALL, worst_regions
-from dpprof.dashboards.view.compared_runs import Compared, compared, shown_step
+from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, shown_step
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name
@@ -117,15 +117,15 @@ def _cause_table(run: LibraryRun, unit: TimeUnit) -> Component:
             name = html.Span(cause_name(state), title=_CAUSE_WORDS[state])
             most = f"{rank_name(worst.rank)}: {unit.text(worst.states_ns[state] / steps)}"
             shares = (share_text(time / total.window_ns), share_text(time / total.bubble_ns))
-            rows.append(Row(cause_name(state), [name, unit.text(time / spans), *shares, most]))
+            rows.append(TableRow(cause_name(state), [name, unit.text(time / spans), *shares, most]))
     whole = [unit.text(total.bubble_ns / spans), share_text(total.bubble_share), "", ""]
-    rows.append(Row("all", ["all", *whole], emphasis=True))
+    rows.append(TableRow("all", ["all", *whole], emphasis=True))
     title = html.H3(f"{run.id}: {unit.name} per step, mean of the ranks")
     return html.Div([title, table(f"causes-{run.id}", _CAUSE_COLUMNS, rows)], className="section")
 
 
 def _idle_panel(
-    context: Context, runs: Sequence[LibraryRun], all_runs: Compared
+    context: Context, runs: Sequence[LibraryRun], all_runs: ComparedRuns
 ) -> list[Component]:
     shown = []
     for run in runs:

@@ -15,7 +15,7 @@ from dpprof.dashboards.detail.path import path_bars
 from dpprof.dashboards.figures.critical_path import path_figure, rank_shares
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import columns, empty, note, panel
-from dpprof.dashboards.parts.table import Column, Row, bar, table
+from dpprof.dashboards.parts.table import Column, TableRow, bar, table
 from dpprof.dashboards.parts.zoom import zoom_callback, zoom_id
 from dpprof.dashboards.view.compared_runs import compared
 from dpprof.dashboards.view.links import timeline_link
@@ -110,7 +110,9 @@ def _kinds(runs: Sequence[LibraryRun], unit: TimeUnit, context: Context) -> Comp
             Column("share", "Share of the step."),
         ]
     rows = [
-        Row(kind, [kind, *[cell for run in runs for cell in _kind_cells(run, kind, unit, context)]])
+        TableRow(
+            kind, [kind, *[cell for run in runs for cell in _kind_cells(run, kind, unit, context)]]
+        )
         for kind in sorted(kinds, key=lambda kind: -kinds[kind])
     ]
     messages = [
@@ -161,7 +163,7 @@ def _names(run: LibraryRun, context: Context) -> Component:
         Column("pieces per step", "How often the path comes by."),
     ]
     rows = [
-        Row(
+        TableRow(
             str(number),
             [
                 named(name),
@@ -208,7 +210,7 @@ def _longest(run: LibraryRun, context: Context) -> Component:
 
 def _piece(
     number: int, row: dict[Any, Any], context: Context, of: tuple[LibraryRun, StepFigures, TimeUnit]
-) -> Row:
+) -> TableRow:
     from dash import dcc
 
     run, step, unit = of
@@ -216,7 +218,7 @@ def _piece(
     select = Selection(what, run.id, int(row[RANK]), int(row["at"]))
     span = (int(row["at"]), int(row["at"] + row["length"]))
     href = timeline_link(context, step.step, span, select)
-    return Row(
+    return TableRow(
         str(number),
         [
             dcc.Link(unit.text(row["at"]), href=href),

@@ -22,7 +22,7 @@ from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import columns, empty, evidence_notes, note, notes, panel
 from dpprof.dashboards.parts.section import section_table
-from dpprof.dashboards.view.compared_runs import Compared, compared
+from dpprof.dashboards.view.compared_runs import ComparedRuns, compared
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.cells import Section
 from dpprof.reporters.blocks.document import Document
@@ -75,7 +75,7 @@ def _chosen(context: Context, runs: Sequence[LibraryRun]) -> LibraryRun:
     return next((run for run in runs if run.id == wanted), runs[0])
 
 
-def _answer(context: Context, both: Compared, new: LibraryRun, document: Document) -> Component:
+def _answer(context: Context, both: ComparedRuns, new: LibraryRun, document: Document) -> Component:
     from dash import html
 
     assert both.base is not None

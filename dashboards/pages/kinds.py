@@ -15,7 +15,7 @@ from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import columns, note, notes, panel
 from dpprof.dashboards.parts.section import section_table
-from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.view.compared_runs import compared
 from dpprof.dashboards.view.page import Context, Page
@@ -141,12 +141,12 @@ def _chosen(context: Context, report: KindReport) -> Sequence[ExplainedKind]:
     return [one for one in rows[show] if kind in ("", one.kind)]
 
 
-def _row(number: int, one: ExplainedKind, unit: TimeUnit, ranks: int, whole: int) -> Row:
+def _row(number: int, one: ExplainedKind, unit: TimeUnit, ranks: int, whole: int) -> TableRow:
     from dash import html
 
     around = filter(None, (one.collective, one.group, one.annotation, one.call))
     shown = shown_name(one.name, _LONGEST_NAME)
-    return Row(
+    return TableRow(
         str(number),
         [
             html.Span(shown, title=one.name, className="name"),

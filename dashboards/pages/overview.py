@@ -24,7 +24,7 @@ from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import columns, evidence_notes, note, notes, panel
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.parts.tile import Tile, tiles
-from dpprof.dashboards.view.compared_runs import Compared, compared, shown_step, unlike
+from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, shown_step, unlike
 from dpprof.dashboards.view.links import region_link
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.evidence.evidence import others, texts
@@ -53,7 +53,7 @@ def layout(context: Context) -> list[Component]:
     ]
 
 
-def _headline_panel(run: LibraryRun, all_runs: Compared) -> Component:
+def _headline_panel(run: LibraryRun, all_runs: ComparedRuns) -> Component:
     from dash import html
 
     report, base, unit = run.report, all_runs.base, all_runs.unit
@@ -92,7 +92,7 @@ def _change(own: Headline, other: Headline | None, unit: TimeUnit) -> str:
     return "" if other is None else change_text(own, other, unit)
 
 
-def _differences(context: Context, all_runs: Compared) -> Iterator[Component]:
+def _differences(context: Context, all_runs: ComparedRuns) -> Iterator[Component]:
     from dash import dcc
 
     base, unit = all_runs.base, all_runs.unit
@@ -113,7 +113,7 @@ def _differences(context: Context, all_runs: Compared) -> Iterator[Component]:
             )
 
 
-def _states_panel(context: Context, all_runs: Compared) -> Component:
+def _states_panel(context: Context, all_runs: ComparedRuns) -> Component:
     bars = [bar for run in all_runs.everything for bar in _bars(run)]
     return panel(
         "Where the time goes",
@@ -176,7 +176,7 @@ def _waited_words(report: Report, unit: TimeUnit) -> str:
     )
 
 
-def _side_by_side(all_runs: Compared) -> Iterator[Component]:
+def _side_by_side(all_runs: ComparedRuns) -> Iterator[Component]:
     if len(all_runs.everything) < 2:
         return
     comparison = compare([run.report for run in all_runs.everything])

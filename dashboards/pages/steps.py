@@ -12,7 +12,7 @@ from dpprof.dashboards.figures.steps import rank_spread, rank_steps, step_times
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import columns, note, panel
-from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
@@ -146,7 +146,7 @@ def _table(run: LibraryRun, context: Context) -> Component:
     return panel(f"{run.id}: steps", whole, *notes, id=f"steps-{run.id}")
 
 
-def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -> Row:
+def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -> TableRow:
     from dash import dcc
 
     ranks = max(1, len(step.ranks))
@@ -154,7 +154,7 @@ def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -
     bubble = sum(one.bubble_ns for one in step.ranks)
     busiest = max(step.ranks, key=_computing, default=None)
     href = context.link(page="timeline", step=step.step, runs=(run.id,), options={}, select=None)
-    return Row(
+    return TableRow(
         str(step.step),
         [
             dcc.Link(str(step.step), href=href),

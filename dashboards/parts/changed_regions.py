@@ -5,11 +5,16 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from dpprof.analysis.diff.bubble_changes import Longest, RegionChange, RegionChanges, region_changes
+from dpprof.analysis.diff.bubble_changes import (
+    LongestBubble,
+    RegionChange,
+    RegionChanges,
+    region_changes,
+)
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.panel import note, panel
-from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.view.links import timeline_link
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
@@ -84,11 +89,11 @@ def _not_listed(changes: RegionChanges, unit: TimeUnit) -> list[Component]:
 _Of = tuple[tuple[LibraryRun, LibraryRun], int, TimeUnit]
 
 
-def _region(number: int, one: RegionChange, context: Context, of: _Of) -> Row:
+def _region(number: int, one: RegionChange, context: Context, of: _Of) -> TableRow:
     (base, new), steps, unit = of
     held = one.held
     work = f"stage {held.stage}, micro-batch {held.micro_batch}, {held.operation}"
-    return Row(
+    return TableRow(
         str(number),
         [
             PRESENCES[one.presence],
@@ -103,7 +108,7 @@ def _region(number: int, one: RegionChange, context: Context, of: _Of) -> Row:
     )
 
 
-def _place(text: str, run: LibraryRun, longest: Longest | None, context: Context) -> Any:
+def _place(text: str, run: LibraryRun, longest: LongestBubble | None, context: Context) -> Any:
     """The time, linked to the longest region it is made of."""
     from dash import dcc
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dpprof.analysis.model import KindFigures, RankFigures
 from dpprof.dashboards.data.library import LibraryRun
-from dpprof.dashboards.parts.table import Column, Row, table, unknown
+from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name
 
@@ -31,7 +31,7 @@ def kind_table(run: LibraryRun, unit: TimeUnit) -> Component:
     report = run.report
     spans = max(len(report.ranks) * len(report.per_step), 1)
     rows = [
-        Row(kind, [kind, *_cells(figures, spans, unit), _worst(run, kind, unit)])
+        TableRow(kind, [kind, *_cells(figures, spans, unit), _worst(run, kind, unit)])
         for kind, figures in report.total.by_kind.items()
         if figures.total_ns or figures.wait_ns
     ]

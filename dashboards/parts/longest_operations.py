@@ -8,7 +8,7 @@ from dpprof.dashboards.data.exposure_tables import short_name
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.data.operations import Operations
 from dpprof.dashboards.parts.panel import empty, panel
-from dpprof.dashboards.parts.table import Column, Row, known_table
+from dpprof.dashboards.parts.table import Column, TableRow, known_table
 from dpprof.dashboards.view.compared_runs import fine_unit
 from dpprof.dashboards.view.links import timeline_link
 from dpprof.dashboards.view.page import Context
@@ -40,7 +40,7 @@ def longest_operations(context: Context, operations: Operations, unit: TimeUnit)
     unit = fine_unit(unit, int(exposed.max()) if len(exposed) else 0)
     longest = operations.longest.head(_MOST).astype({SLOT: str, KIND: str, NAME: str})
     rows = [
-        Row(str(number), _cells(context, run, unit, one))
+        TableRow(str(number), _cells(context, run, unit, one))
         for number, one in enumerate(longest.itertuples())
     ]
     shown = known_table(f"longest-{run.id}", _COLUMNS, rows)

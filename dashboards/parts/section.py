@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dpprof.dashboards.parts.panel import note
-from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.reporters.blocks.cells import Cell, Section
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def section_table(section: Section, id: str) -> Component:
         for number, title in enumerate(section.columns)
     ]
     rows = [
-        Row(str(number), [_cell(cell) for cell in cells])
+        TableRow(str(number), [_cell(cell) for cell in cells])
         for number, cells in enumerate(section.rows)
     ]
     return html.Div(

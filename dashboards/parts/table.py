@@ -22,7 +22,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """Cells, texts or components, under a key that no other row of the table has."""
 
     key: str
@@ -30,7 +30,7 @@ class Row:
     emphasis: bool = False
 
 
-def table(id: str, columns: Sequence[Column], rows: Sequence[Row]) -> Component:
+def table(id: str, columns: Sequence[Column], rows: Sequence[TableRow]) -> Component:
     """A table; every row has the test id ``<id>-<key>``, every cell its column's number."""
     from dash import html
 
@@ -40,7 +40,7 @@ def table(id: str, columns: Sequence[Column], rows: Sequence[Row]) -> Component:
     return html.Div(whole, className="scroll", tabIndex=0, role="region", **{"aria-label": id})
 
 
-def known_table(id: str, columns: Sequence[Column], rows: Sequence[Row]) -> Component:
+def known_table(id: str, columns: Sequence[Column], rows: Sequence[TableRow]) -> Component:
     """The same without columns in which every cell is ``n/a``."""
     kept = [
         place for place in range(len(columns)) if any(row.cells[place] != UNKNOWN for row in rows)
@@ -75,7 +75,7 @@ def _head(column: Column) -> Component:
     return html.Th(column.title, className=name, title=column.about, scope="col")
 
 
-def _row(id: str, columns: Sequence[Column], row: Row) -> Component:
+def _row(id: str, columns: Sequence[Column], row: TableRow) -> Component:
     from dash import html
 
     cells = [

@@ -9,7 +9,7 @@ from dpprof.dashboards.data.bubble_regions import LENGTH, region_figures, step_r
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.parts.choices import option_link
 from dpprof.dashboards.parts.panel import empty, panel
-from dpprof.dashboards.parts.table import Column, Row, table
+from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.view.compared_runs import fine_unit, shown_step
 from dpprof.dashboards.view.links import region_link
 from dpprof.dashboards.view.page import Context
@@ -48,7 +48,7 @@ def worst_regions(context: Context, run: LibraryRun, unit: TimeUnit) -> Componen
     first = (number - 1) * _PER_PAGE
     shown = region_figures(regions.iloc[first : first + _PER_PAGE], start)
     rows = [
-        Row(str(first + place), _cells(context, run, (unit, end - start), one))
+        TableRow(str(first + place), _cells(context, run, (unit, end - start), one))
         for place, one in enumerate(shown)
     ]
     return panel(

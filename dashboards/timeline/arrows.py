@@ -11,7 +11,7 @@ import pandas as pd
 from dpprof.dashboards.detail.index import BUBBLES, SLOTS, lane_names
 from dpprof.dashboards.timeline.hit_test import BUBBLE, EVENT, SLOT, Hit
 from dpprof.dashboards.timeline.picture_model import Arrow, Mark, Selected
-from dpprof.dashboards.timeline.picture_rows import Row
+from dpprof.dashboards.timeline.picture_rows import PictureRow
 from dpprof.dashboards.timeline.scene import Scene, SceneRun
 from dpprof.dashboards.view.state import Selection
 from dpprof.export.arrows import arrows
@@ -164,7 +164,7 @@ def selected_of(scene: Scene, hit: Hit | None, ends: list[End]) -> Selected:
     return Selected(marks, lines)
 
 
-def _row(scene: Scene, hit: Hit) -> Row | None:
+def _row(scene: Scene, hit: Hit) -> PictureRow | None:
     names = {BUBBLE: [BUBBLES], SLOT: [SLOTS]}.get(hit.what)
     if names is None:
         one = pd.DataFrame({KIND: [hit.values[KIND]], LANE: [hit.values[LANE]]})

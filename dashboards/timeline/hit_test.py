@@ -12,7 +12,7 @@ import pandas as pd
 
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.detail.index import BUBBLES, SLOTS, lane_names, step_window
-from dpprof.dashboards.timeline.picture_rows import Row
+from dpprof.dashboards.timeline.picture_rows import PictureRow
 from dpprof.dashboards.timeline.scene import Scene, SceneRun
 from dpprof.dashboards.view.state import Selection
 from dpprof.runs.windows import runs_in
@@ -58,7 +58,7 @@ def hit_at(library: Library, scene: Scene, at_ns: int, y: float, near_ns: int) -
     return None if found is None else _made(library, run, (row.rank, what), found)
 
 
-def _what(row: Row) -> str:
+def _what(row: PictureRow) -> str:
     return {SLOTS: SLOT, BUBBLES: BUBBLE}.get(row.name, EVENT)
 
 

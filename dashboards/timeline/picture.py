@@ -18,7 +18,7 @@ from dpprof.dashboards.timeline.picture_model import (
     whole_ns,
 )
 from dpprof.dashboards.timeline.picture_pixels import Strip, paint, palette
-from dpprof.dashboards.timeline.picture_rows import Rows
+from dpprof.dashboards.timeline.picture_rows import PictureRows
 from dpprof.dashboards.view.theme import Theme, template
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ MARGIN = {"l": 92, "r": 14, "t": 48, "b": 6}
 
 def timeline_figure(
     runs: Sequence[Drawn],
-    rows: Rows,
+    rows: PictureRows,
     painted: Sequence[Strip],
     theme: Theme,
     selected: Selected = NOTHING,
@@ -81,7 +81,7 @@ def _image(source: str, ranges: dict[str, tuple[float, float]]) -> dict[str, Any
     }
 
 
-def _ends(runs: Sequence[Drawn], rows: Rows, theme: Theme) -> list[dict[str, Any]]:
+def _ends(runs: Sequence[Drawn], rows: PictureRows, theme: Theme) -> list[dict[str, Any]]:
     """A line where the step of each run ends."""
     shapes = []
     for run in runs:

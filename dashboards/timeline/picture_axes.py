@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dpprof.dashboards.detail.index import BUBBLES
-from dpprof.dashboards.timeline.picture_rows import Rows
+from dpprof.dashboards.timeline.picture_rows import PictureRows
 from dpprof.dashboards.view.theme import Theme
 from dpprof.tables.devices import rank_name
 
@@ -28,7 +28,7 @@ def x_axis(limits: tuple[float, float]) -> dict[str, Any]:
     }
 
 
-def y_axis(limits: tuple[float, float], rows: Rows, theme: Theme) -> dict[str, Any]:
+def y_axis(limits: tuple[float, float], rows: PictureRows, theme: Theme) -> dict[str, Any]:
     """Pixels from the top, with the names of lanes, or of ranks where lanes are low."""
     ticks = _lane_ticks(rows) or _rank_ticks(rows)
     return {
@@ -44,13 +44,13 @@ def y_axis(limits: tuple[float, float], rows: Rows, theme: Theme) -> dict[str, A
     }
 
 
-def _rank_ticks(rows: Rows) -> list[tuple[float, str]]:
+def _rank_ticks(rows: PictureRows) -> list[tuple[float, str]]:
     groups = list(rows.ranks())
     every = 1 + _TICK_PX * len(groups) // max(1, rows.height)
     return [((top + bottom) / 2, f"{rank_name(rank)}") for _, rank, top, bottom in groups[::every]]
 
 
-def _lane_ticks(rows: Rows) -> list[tuple[float, str]]:
+def _lane_ticks(rows: PictureRows) -> list[tuple[float, str]]:
     """The name of every lane, that of the first with its rank; empty where there is no room."""
     if any(row.bottom - row.top < _TICK_PX for row in rows.rows if row.name != BUBBLES):
         return []

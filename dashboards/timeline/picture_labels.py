@@ -9,7 +9,7 @@ import numpy as np
 
 from dpprof.dashboards.detail.index import SLOTS
 from dpprof.dashboards.timeline.picture_model import NS_PER_MS, Drawn
-from dpprof.dashboards.timeline.picture_rows import HEADER_PX, LABEL_PX, Row, Rows
+from dpprof.dashboards.timeline.picture_rows import HEADER_PX, LABEL_PX, PictureRow, PictureRows
 from dpprof.dashboards.view.theme import Theme
 
 _CHARACTER_PX = 6.2
@@ -44,7 +44,7 @@ def slot_labels(runs: Sequence[Drawn]) -> list[Any]:
     ]
 
 
-def _row_labels(run: Drawn, row: Row, shown: Any) -> list[tuple[float, float, str]]:
+def _row_labels(run: Drawn, row: PictureRow, shown: Any) -> list[tuple[float, float, str]]:
     starts = np.flatnonzero(np.append(True, np.diff(shown) != 0))
     ends = np.append(starts[1:], len(shown))
     edges = run.columns.pixels.edges - run.origin_ns
@@ -74,7 +74,7 @@ def _number(action: str) -> str:
     return micro_batch + _DIRECTIONS[direction] if direction in _DIRECTIONS and point else action
 
 
-def headers(runs: Sequence[Drawn], rows: Rows, theme: Theme) -> list[dict[str, Any]]:
+def headers(runs: Sequence[Drawn], rows: PictureRows, theme: Theme) -> list[dict[str, Any]]:
     """What each run is, above its ranks."""
     return [
         {

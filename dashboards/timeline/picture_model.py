@@ -10,7 +10,7 @@ import numpy as np
 from dpprof.dashboards.detail.index import BUBBLES, COMPUTE_LANE, SLOTS, Index
 from dpprof.dashboards.detail.pixel_columns import Columns
 from dpprof.dashboards.timeline.picture_pixels import Strip
-from dpprof.dashboards.timeline.picture_rows import Row
+from dpprof.dashboards.timeline.picture_rows import PictureRow
 
 NS_PER_MS = 1e6
 _WHITE_SPACE = (SLOTS, COMPUTE_LANE)
@@ -21,7 +21,7 @@ _WHITE_SPACE = (SLOTS, COMPUTE_LANE)
 class Mark:
     """A box around what is selected, ``[start_ns, end_ns)`` of the step, in a row."""
 
-    row: Row
+    row: PictureRow
     start_ns: int
     end_ns: int
 
@@ -30,8 +30,8 @@ class Mark:
 class Arrow:
     """From a time in a row to a time in another, in nanoseconds of the step."""
 
-    source: tuple[int, Row]
-    target: tuple[int, Row]
+    source: tuple[int, PictureRow]
+    target: tuple[int, PictureRow]
     text: str = ""
 
 
@@ -46,7 +46,7 @@ class Drawn:
     id: str
     title: str
     index: Index
-    rows: Sequence[Row]
+    rows: Sequence[PictureRow]
     columns: Columns
     origin_ns: int
     window_ns: int

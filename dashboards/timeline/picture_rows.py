@@ -62,7 +62,7 @@ def heights_for(ranks: int) -> Heights:
     return next((heights for most, heights in _HEIGHTS if ranks <= most), _SMALLEST)
 
 
-class Group(NamedTuple):
+class LaneGroup(NamedTuple):
     """The lanes of a rank of a run, as numbers in the run's index, with their names."""
 
     run: str
@@ -71,7 +71,7 @@ class Group(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """A row of pixels ``[top, bottom)`` that shows a lane of a rank of a run."""
 
     run: str
@@ -88,38 +88,38 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Rows:
+class PictureRows:
     """All rows, where the header of each run is, and the height of the picture."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[PictureRow, ...]
     headers: Mapping[str, int]
     height: int
 
-    def at(self, y: float) -> Row | None:
+    def at(self, y: float) -> PictureRow | None:
         """The row at a height; in the gap beneath a rank its last row."""
         above = [row for row in self.rows if row.top <= y]
         found = above[-1] if above else None
         gap = _LARGEST_GAP if found is not None and found.name == BUBBLES else 0
         return found if found is not None and y < found.bottom + gap else None
 
-    def find(self, run: str, rank: int, name: str) -> Row | None:
+    def find(self, run: str, rank: int, name: str) -> PictureRow | None:
         """The row of a lane, else any row of its rank; None where the rank is not shown."""
         own = [row for row in self.rows if row.run == run and row.rank == rank]
         return next((row for row in own if row.name == name), own[0] if own else None)
 
     def ranks(self) -> Iterator[tuple[str, int, int, int]]:
         """Run, rank, and from where to where its rows go."""
-        groups: dict[tuple[str, int], list[Row]] = {}
+        groups: dict[tuple[str, int], list[PictureRow]] = {}
         for row in self.rows:
             groups.setdefault((row.run, row.rank), []).append(row)
         for (run, rank), rows in groups.items():
             yield run, rank, rows[0].top, rows[-1].bottom
 
 
-def make_rows(groups: Sequence[Group]) -> Rows:
+def make_rows(groups: Sequence[LaneGroup]) -> PictureRows:
     """Lays the lanes out from top to bottom, in the order given, runs beneath each other."""
     heights = heights_for(len(groups))
-    rows: list[Row] = []
+    rows: list[PictureRow] = []
     headers: dict[str, int] = {}
     y = 0
     for group in groups:
@@ -129,7 +129,7 @@ def make_rows(groups: Sequence[Group]) -> Rows:
         for lane, name in group.lanes:
             height = heights.of(name)
             if height:
-                rows.append(Row(group.run, group.rank, lane, name, y, y + height))
+                rows.append(PictureRow(group.run, group.rank, lane, name, y, y + height))
                 y += height
         y += heights.gap
-    return Rows(tuple(rows), headers, y)
+    return PictureRows(tuple(rows), headers, y)

@@ -14,7 +14,7 @@ from dpprof.dashboards.detail.pixel_columns import Pixels
 from dpprof.dashboards.parts.badge import run_name
 from dpprof.dashboards.timeline.picture import MARGIN, timeline_figure
 from dpprof.dashboards.timeline.picture_model import NOTHING, Drawn, Selected, strips
-from dpprof.dashboards.timeline.picture_rows import Group, Rows, make_rows
+from dpprof.dashboards.timeline.picture_rows import LaneGroup, PictureRows, make_rows
 from dpprof.dashboards.view.theme import Theme
 from dpprof.reporters.blocks.units import time_unit
 
@@ -56,7 +56,7 @@ class Scene:
     """Everything in the picture; times are nanoseconds from the start of each run's step."""
 
     runs: tuple[SceneRun, ...]
-    rows: Rows
+    rows: PictureRows
     start_ns: int
     end_ns: int
     width_px: int
@@ -113,7 +113,7 @@ def make_scene(library: Library, runs: Sequence[LibraryRun], wanted: Wanted) -> 
     most = max(1, MOST_RANKS // max(1, len(stepped)))
     found = [_scene_run(library, run, (wanted, place, most)) for run in stepped]
     groups = [
-        Group(one.run.id, rank, [(lane, one.index.lanes[lane].name) for lane in lanes])
+        LaneGroup(one.run.id, rank, [(lane, one.index.lanes[lane].name) for lane in lanes])
         for one in found
         for rank, lanes in _by_rank(one)
     ]

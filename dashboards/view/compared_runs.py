@@ -13,7 +13,7 @@ from dpprof.reporters.blocks.units import TimeUnit, time_unit
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRuns:
     """The runs that are looked at, and the one that they are compared with, if any."""
 
     runs: tuple[LibraryRun, ...]
@@ -42,11 +42,11 @@ class Compared:
         return time_unit(min(steps, default=None))
 
 
-def compared(context: Context) -> Compared:
+def compared(context: Context) -> ComparedRuns:
     """What a view compares; the baseline alone is looked at like any other run."""
     base = context.baseline
     runs = tuple(run for run in context.runs if base is None or run.id != base.id)
-    return Compared(runs, base) if runs else Compared(context.runs, None)
+    return ComparedRuns(runs, base) if runs else ComparedRuns(context.runs, None)
 
 
 def fine_unit(unit: TimeUnit, longest_ns: int) -> TimeUnit:

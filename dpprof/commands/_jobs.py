@@ -30,7 +30,7 @@ _ONE_RANK = "dualpipev,1f1b"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class JobRequest:
     """The command line's options, as given."""
 
     schedule: str | None
@@ -55,7 +55,7 @@ class Request:
     force: bool
 
 
-def make_jobs(request: Request) -> list[Job]:
+def make_jobs(request: JobRequest) -> list[Job]:
     """Every job of the request, checked before the first one starts."""
     if importlib.util.find_spec("torch") is None:
         raise DpprofError("profiling needs torch: pip install 'dpprof[profile]'")
@@ -92,14 +92,14 @@ def make_jobs(request: Request) -> list[Job]:
     ]
 
 
-def _check_faults(request: Request, device: str, pp: int) -> None:
+def _check_faults(request: JobRequest, device: str, pp: int) -> None:
     if request.inject and device != "emulated":
         raise DpprofError("--inject changes modelled times; add --device emulated")
     for text in request.inject:
         read_fault(text, pp)
 
 
-def _schedules(request: Request, pp: int) -> list[Schedule]:
+def _schedules(request: JobRequest, pp: int) -> list[Schedule]:
     micro_batches = request.micro_batches or _default_micro_batches(pp)
     given = request.schedule or (_ONE_RANK if pp == 1 else _RANKS)
     words = [word.strip() for word in given.split(",") if word.strip()]
@@ -113,7 +113,7 @@ def _schedules(request: Request, pp: int) -> list[Schedule]:
     return schedules
 
 
-def _check_gpu_options(request: Request, device: str) -> None:
+def _check_gpu_options(request: JobRequest, device: str) -> None:
     if device != "cuda" and (request.share_gpus or request.memory_history):
         option = "--share-gpus" if request.share_gpus else "--memory-history"
         raise DpprofError(f"{option} is for GPUs and this would run on {device}; leave it out")
@@ -145,7 +145,7 @@ def _check_world(world_size: int) -> None:
 
 
 def _model_of(
-    request: Request, device: str, stages: list[int]
+    request: JobRequest, device: str, stages: list[int]
 ) -> tuple[dict[str, Any] | None, dict[str, Any], int]:
     """Costs of the emulated device or sizes of the real model; and the layers of all stages."""
     if device == "emulated":

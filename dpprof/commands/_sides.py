@@ -10,7 +10,7 @@ from dpprof.commands._config import user_patterns
 from dpprof.commands._reading import ReadingOptions
 
 if TYPE_CHECKING:
-    from dpprof.gating import Side
+    from dpprof.gating import GateSide
     from dpprof.runs.run import Run
 
 
@@ -22,7 +22,7 @@ class SideReader:
     steps: str | None = None
     whole_trace: bool = False
 
-    def read(self, paths: Sequence[str]) -> Side:
+    def read(self, paths: Sequence[str]) -> GateSide:
         """The figures of the runs at `paths`, repeats of one thing, or of one baseline file."""
         from dpprof.gating import read_side
 

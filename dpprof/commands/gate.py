@@ -28,7 +28,7 @@ _FORMATS = ("table", "json", "markdown", "html", "junit", "github")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Request:
+class _GateRequest:
     """What is gated and by what, from options and configuration."""
 
     runs: tuple[str, ...]
@@ -129,7 +129,7 @@ def command(
     others = [make_output(_FORMATS, None, path, force) for path in reports]
     config = load_config()
     configured = config.gate
-    request = _Request(
+    request = _GateRequest(
         runs=runs,
         baseline=baseline or (str(configured.baseline) if configured.baseline else None),
         rules=rules or configured.fail_if,
@@ -152,7 +152,7 @@ def command(
     return EXIT_OK if result.passed else EXIT_LIMIT_BROKEN
 
 
-def _gate(request: _Request, reader: SideReader) -> GateResult:
+def _gate(request: _GateRequest, reader: SideReader) -> GateResult:
     from dpprof.gate.gate import gate
     from dpprof.gate.rules import read_rules
 
@@ -175,7 +175,7 @@ def _gate(request: _Request, reader: SideReader) -> GateResult:
 
 
 @contextmanager
-def _paths(request: _Request) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+def _paths(request: _GateRequest) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """The runs to gate and those to compare with, profiled where that is asked for."""
     if request.profile is None:
         if not request.runs:
@@ -193,7 +193,7 @@ def _paths(request: _Request) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
         yield runs, baselines or ([request.baseline] if request.baseline else [])
 
 
-def _baseline(request: _Request, reader: SideReader, paths: Sequence[str]) -> Baseline | None:
+def _baseline(request: _GateRequest, reader: SideReader, paths: Sequence[str]) -> Baseline | None:
     from dpprof.gate.gate import Baseline
 
     if not paths:

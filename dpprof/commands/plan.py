@@ -20,7 +20,7 @@ from dpprof.schedules.registry import schedule_definition, schedule_names
 
 if TYPE_CHECKING:
     from dpprof.plan.question import Question
-    from dpprof.reporters.plan import Check
+    from dpprof.reporters.plan import PlanCheck
     from dpprof.runs.run import Run
 
 
@@ -139,12 +139,12 @@ def _names(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def _check(run: Run, question: Question) -> Check | None:
+def _check(run: Run, question: Question) -> PlanCheck | None:
     """What the same costs predict for the run itself; None where its schedule is not known."""
     if run.schedule is None:
         return None
     from dpprof.analysis.report.analyze import analyze
-    from dpprof.reporters.plan import Check
+    from dpprof.reporters.plan import PlanCheck
     from dpprof.search.fast_step import fast_step
     from dpprof.simulate.timing import timing_from_profile
 
@@ -153,4 +153,4 @@ def _check(run: Run, question: Question) -> Check | None:
         return None
     timing = timing_from_profile(question.costs)  # a run's own costs are of its own chunks
     predicted = fast_step(run.schedule, timing).step_ns
-    return Check(measured, predicted)
+    return PlanCheck(measured, predicted)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dpprof.commands._jobs import Request, make_jobs
+from dpprof.commands._jobs import JobRequest, make_jobs
 from dpprof.commands._output import Output
 from dpprof.commands._place import check_targets, partial_of, partial_run, put_in_place
 from dpprof.commands._streams import say
@@ -145,7 +145,7 @@ def command(**options: Any) -> None:
     torchrun the ranks join its world.
     """
     timeout_seconds = options.pop("rank_timeout")
-    jobs = make_jobs(Request(**options))
+    jobs = make_jobs(JobRequest(**options))
     folders = [Path(job.folder) for job in jobs]
     first = int(os.environ.get("RANK", "0")) == 0
     if first:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dpprof.launcher.job import Job
+from dpprof.launcher.job import LaunchedJob
 from dpprof.launcher.rules import read_rule
 from dpprof.launcher.settings import NOTES, Settings
 
@@ -86,4 +86,4 @@ def command(
     find_adapters(settings.adapters)
     if when:
         read_rule(when)
-    return Job(list(command), settings, Summary(quiet, log)).run()
+    return LaunchedJob(list(command), settings, Summary(quiet, log)).run()

@@ -22,7 +22,7 @@ from dpprof.schedules.form import schedule_to_json
 from dpprof.schedules.registry import schedule_definition, schedule_names
 
 if TYPE_CHECKING:
-    from dpprof.search.find import Found
+    from dpprof.search.find import FoundSchedule
     from dpprof.search.rounds import Progress
 
 
@@ -99,14 +99,14 @@ def command(
     """
     file = make_output(("json",), "json", output_path, force)
     output = make_output(FORMATS, output_format, None, False)
-    from dpprof.search.find import Request, find
+    from dpprof.search.find import SearchRequest, find
     from dpprof.search.rounds import Budget
 
     profile = find_costs(costs)
     chosen = tuple(word.strip() for word in (names or "").split(",") if word.strip())
     for name in chosen:
         schedule_definition(name)
-    request = Request(
+    request = SearchRequest(
         pp=pp,
         micro_batches=micro_batches,
         costs=profile,
@@ -144,7 +144,7 @@ def _shown(seconds: float) -> Iterator[Progress | None]:
         yield lambda share, _: bar.update(task, completed=share)
 
 
-def _write(found: Found, output: Output) -> None:
+def _write(found: FoundSchedule, output: Output) -> None:
     from dpprof.reporters.search import found_document, found_json
     from dpprof.search.anneal import has_compiled
 

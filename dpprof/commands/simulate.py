@@ -24,7 +24,7 @@ _LARGEST_COSTS_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Request:
+class _SimulateRequest:
     """The command line's options, as given."""
 
     name: str
@@ -74,7 +74,7 @@ def command(
     A simulated rank does what its schedule and costs say and nothing else: no host, no noise.
     """
     output = make_output(FORMATS, output_format, output_path, force)
-    request = _Request(**options)
+    request = _SimulateRequest(**options)
     schedule = find_schedule(request.name, request.pp, request.micro_batches)
 
     from dpprof.analysis.report.analyze import analyze

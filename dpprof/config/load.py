@@ -32,7 +32,7 @@ READ_ELSEWHERE = (f"{PREFIX}MAX_TRACE_BYTES",)
 _Values = dict[tuple[str, str], Any]
 
 
-class Found(NamedTuple):
+class ConfigFile(NamedTuple):
     """A configuration file: where it is, and what it says for dpprof."""
 
     file: Path
@@ -81,18 +81,18 @@ def _current_folder() -> Path | None:
         return None
 
 
-def find_config(folder: Path) -> Found | None:
+def find_config(folder: Path) -> ConfigFile | None:
     """The nearest configuration file from `folder` upwards; None where there is none."""
     for place in (folder.absolute(), *folder.absolute().parents):
         own = place / FILE_NAME
         if own.is_file():
-            return Found(own, str(own), _read_toml(own))
+            return ConfigFile(own, str(own), _read_toml(own))
         project = place / PROJECT_FILE_NAME
         if project.is_file():
             tool = _read_toml(project).get("tool")
             if isinstance(tool, dict) and "dpprof" in tool:
                 origin = f"{project}: tool.dpprof"
-                return Found(project, origin, _table(tool["dpprof"], origin))
+                return ConfigFile(project, origin, _table(tool["dpprof"], origin))
     return None
 
 
@@ -112,7 +112,7 @@ def _table(value: Any, origin: str) -> dict[str, Any]:
     return value
 
 
-def _from_file(found: Found) -> tuple[_Values, tuple[KindPattern, ...]]:
+def _from_file(found: ConfigFile) -> tuple[_Values, tuple[KindPattern, ...]]:
     check_known(found.content, (KINDS_SECTION, *READERS), found.origin, "section")
     values: _Values = {}
     for section, readers in READERS.items():

@@ -30,7 +30,7 @@ _LARGEST_FACTOR = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class InjectedFault:
     """One injected fault on the pipeline ranks `ranks` (None: on all).
 
     `factor` is for times and bytes, `component` what is serialised, `delay_ns` the idle time
@@ -49,7 +49,7 @@ class Fault:
         return self.ranks is None or pp_rank in self.ranks
 
 
-def read_fault(text: str, pp: int) -> Fault:
+def read_fault(text: str, pp: int) -> InjectedFault:
     """The fault that `text` says (see `FORM`), for a pipeline of `pp` ranks.
 
     Raises `DpprofError` that says what can be written.
@@ -66,13 +66,15 @@ def read_fault(text: str, pp: int) -> Fault:
     if name == "message" and ranks is not None:
         raise _wrong(text, "messages belong to two ranks; leave @RANK out")
     if name == "serial":
-        return Fault(text=text, name=name, ranks=ranks, component=_communicating(text, amount))
+        return InjectedFault(
+            text=text, name=name, ranks=ranks, component=_communicating(text, amount)
+        )
     if name == "sync":
-        return Fault(text=text, name=name, ranks=ranks, delay_ns=_time(text, amount))
-    return Fault(text=text, name=name, ranks=ranks, factor=_factor(text, amount))
+        return InjectedFault(text=text, name=name, ranks=ranks, delay_ns=_time(text, amount))
+    return InjectedFault(text=text, name=name, ranks=ranks, factor=_factor(text, amount))
 
 
-def with_faults(profile: CostProfile, faults: Sequence[Fault], pp_rank: int) -> CostProfile:
+def with_faults(profile: CostProfile, faults: Sequence[InjectedFault], pp_rank: int) -> CostProfile:
     """What the costs of a pipeline rank become under those faults that hit it."""
     for fault in faults:
         if fault.hits(pp_rank):
@@ -80,7 +82,7 @@ def with_faults(profile: CostProfile, faults: Sequence[Fault], pp_rank: int) -> 
     return profile
 
 
-def _with_fault(profile: CostProfile, fault: Fault) -> CostProfile:
+def _with_fault(profile: CostProfile, fault: InjectedFault) -> CostProfile:
     match fault.name:
         case "serial":
             serial = sorted({*profile.serial_components, fault.component})
@@ -107,7 +109,7 @@ def _slower_message(profile: CostProfile, factor: float) -> MessageCost:
     )
 
 
-def _slower(profile: CostProfile, fault: Fault) -> CostProfile:
+def _slower(profile: CostProfile, fault: InjectedFault) -> CostProfile:
     """Components that take a factor longer; operations without components with their compute."""
     names = _COMPUTING if fault.name == "compute" else (fault.name,)
 

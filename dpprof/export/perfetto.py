@@ -17,7 +17,7 @@ from dpprof.export.content import Content
 from dpprof.export.flows import flows
 from dpprof.export.place import whole_file
 from dpprof.export.tracks import (
-    Group,
+    TrackGroup,
     bubble_track,
     exposed_counter,
     lane_tracks,
@@ -67,7 +67,7 @@ def trace_events(content: Content, origin_ns: int) -> Iterator[Event]:
     """The events of the trace; times count from `origin_ns`."""
     run, moved, made = content.run, [], []
     for order, place in enumerate(run.places):
-        group = Group(place.rank + 1, origin_ns)
+        group = TrackGroup(place.rank + 1, origin_ns)
         yield from process_name(group.pid, _title(run, place), order)
         yield from step_track(group, _of(content.accounting.states, place.rank))
         slots = _of(run.slots, place.rank)

@@ -51,7 +51,7 @@ from dpprof.tables.intervals import index_at
 _ARGUMENTS = (STEP, SLOT, COMPONENT, LAYER, STAGE, GROUP, PEER, BYTES, SEQUENCE, CORRELATION)
 
 
-class Group:
+class TrackGroup:
     """A group of tracks that is being filled: it hands out their numbers in order."""
 
     def __init__(self, pid: int, origin_ns: int) -> None:
@@ -77,7 +77,7 @@ class Group:
 
 
 def _draw(
-    group: Group,
+    group: TrackGroup,
     table: pd.DataFrame,
     tids: npt.NDArray[np.int64],
     names: str,
@@ -97,21 +97,23 @@ def _arguments(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Sequenc
     return {column: _values(table, column) for column in columns}
 
 
-def step_track(group: Group, states: pd.DataFrame) -> Iterator[Event]:
+def step_track(group: TrackGroup, states: pd.DataFrame) -> Iterator[Event]:
     """The step windows; `states` are accounts of one rank."""
     tids, named = group.tracks("steps", states)
     titled = states.assign(**{NAME: [f"step {step}" for step in states[STEP].tolist()]})
     return chain(named, _draw(group, titled, tids, NAME, "step", _arguments(states, [STEP])))
 
 
-def slot_track(group: Group, slots: pd.DataFrame) -> tuple[npt.NDArray[np.int64], Iterator[Event]]:
+def slot_track(
+    group: TrackGroup, slots: pd.DataFrame
+) -> tuple[npt.NDArray[np.int64], Iterator[Event]]:
     """The track of each schedule slot of one rank, and the tracks' events."""
     tids, named = group.tracks("slots", slots)
     arguments = _arguments(slots, [STEP, OPERATION])
     return tids, chain(named, _draw(group, slots, tids, SLOT, "slot", arguments))
 
 
-def bubble_track(group: Group, regions: pd.DataFrame) -> Iterator[Event]:
+def bubble_track(group: TrackGroup, regions: pd.DataFrame) -> Iterator[Event]:
     """The bubble regions of one rank, named by their state."""
     tids, named = group.tracks("bubbles", regions)
     arguments = _arguments(regions, [STEP, PHASE, CAUSE, CAUSE_RANK, SLOT])
@@ -119,7 +121,7 @@ def bubble_track(group: Group, regions: pd.DataFrame) -> Iterator[Event]:
 
 
 def lane_tracks(
-    group: Group, events: pd.DataFrame
+    group: TrackGroup, events: pd.DataFrame
 ) -> tuple[npt.NDArray[np.int64], Iterator[Event]]:
     """The track of each event of one rank, and the tracks' events: one track per lane.
 
@@ -146,7 +148,7 @@ def _waited(events: pd.DataFrame) -> list[float]:
     return [value if instant >= 0 else -1 for value, instant in zip(known, ready, strict=True)]
 
 
-def memory_counter(group: Group, curve: pd.DataFrame) -> Iterator[Event]:
+def memory_counter(group: TrackGroup, curve: pd.DataFrame) -> Iterator[Event]:
     """The memory curve of one rank; reserved bytes only where they are known."""
     series = {
         "allocated bytes": curve[ALLOCATED].tolist(),
@@ -155,7 +157,7 @@ def memory_counter(group: Group, curve: pd.DataFrame) -> Iterator[Event]:
     return counter(group.pid, "memory", group.since_origin(curve, AT), series)
 
 
-def exposed_counter(group: Group, events: pd.DataFrame) -> Iterator[Event]:
+def exposed_counter(group: TrackGroup, events: pd.DataFrame) -> Iterator[Event]:
     """1 while communication of a kind is exposed, 0 else; `events` are of one rank."""
     exposed = exposed_intervals(events)
     at_ns = np.unique(np.concatenate([np.zeros(0, np.int64), *chain(*exposed.values())]))

@@ -13,7 +13,7 @@ from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import slot_operation, slot_text
-from dpprof.simulate.plan import Plan, make_plan
+from dpprof.simulate.plan import StepPlan, make_plan
 from dpprof.simulate.walk import walk
 from dpprof.tables.columns import END, RANK, SLOT, START, STEP
 
@@ -33,7 +33,7 @@ class Replay:
     """
 
     run: Run
-    plan: Plan
+    plan: StepPlan
     costs: CostProfile
     length_ns: Lengths
     late_ns: Lengths
@@ -93,7 +93,7 @@ def make_replay(run: Run, windows: Mapping[int, int]) -> Replay | str:
 
 
 def _spans(
-    run: Run, plan: Plan, windows: Mapping[int, int]
+    run: Run, plan: StepPlan, windows: Mapping[int, int]
 ) -> tuple[Lengths, Lengths, Lengths] | str:
     """(steps, slots) starts and ends over the ranks of a pipeline rank, and the steps' windows."""
     assert run.schedule is not None
@@ -118,7 +118,7 @@ def _spans(
     return starts, ends, np.maximum(spans, np.array(marked, np.int64))
 
 
-def _late(plan: Plan, starts: Lengths, ends: Lengths, message_ns: int) -> Lengths:
+def _late(plan: StepPlan, starts: Lengths, ends: Lengths, message_ns: int) -> Lengths:
     """How long after its rank was free, and its inputs there, a slot began; at least 0."""
     ready = np.full_like(starts, np.iinfo(np.int64).min)
     firsts = np.array(plan.offsets[:-1])

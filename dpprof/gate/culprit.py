@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from dpprof.gate.evaluate import lookup
 from dpprof.gate.names import COMPUTING, MEMORY, RANK_FIGURES
-from dpprof.gate.result import Blame, Cause, Finding
-from dpprof.gate.snapshot import Figure, Snapshot
+from dpprof.gate.result import Blame, Cause, GateFinding
+from dpprof.gate.snapshot import Figure, FigureSnapshot
 from dpprof.gate.split import incomparable
 from dpprof.gate.spread import Difference, Sampling, difference
 from dpprof.tables.kinds import (
@@ -43,7 +43,7 @@ _SHIFTING = 0.25
 _WAITING = (BUBBLE_WARMUP, BUBBLE_COOLDOWN, BUBBLE_DEPENDENCY, BUBBLE_STRAGGLER)
 
 
-class _Own(NamedTuple):
+class _OwnFigure(NamedTuple):
     """A figure that is a rank's own doing."""
 
     metric: str
@@ -52,21 +52,21 @@ class _Own(NamedTuple):
 
 
 _OWN_TIMES = (
-    _Own(COMPUTING, COMPUTE, "computes_longer"),
-    *(_Own(f"exposed.{kind}_ns", kind, "less_hidden") for kind in COMMUNICATION_KINDS),
-    _Own(f"{BUBBLE_HOST}_ns", "host", "host_late"),
-    _Own("memory_ns", "memory", "copies_longer"),
-    _Own(f"{BUBBLE_OTHER}_ns", "idle", "idles"),
+    _OwnFigure(COMPUTING, COMPUTE, "computes_longer"),
+    *(_OwnFigure(f"exposed.{kind}_ns", kind, "less_hidden") for kind in COMMUNICATION_KINDS),
+    _OwnFigure(f"{BUBBLE_HOST}_ns", "host", "host_late"),
+    _OwnFigure("memory_ns", "memory", "copies_longer"),
+    _OwnFigure(f"{BUBBLE_OTHER}_ns", "idle", "idles"),
 )
-_MEMORY_PEAK = _Own(MEMORY[0], "memory", "holds_more")
+_MEMORY_PEAK = _OwnFigure(MEMORY[0], "memory", "holds_more")
 
 
 @dataclass(frozen=True)
-class Sides:
+class ComparedSides:
     """A run and its baseline, which have these ranks in common; `run_spread` as for a gate."""
 
-    run: Snapshot
-    baseline: Snapshot
+    run: FigureSnapshot
+    baseline: FigureSnapshot
     run_spread: float | None = None
 
     @property
@@ -97,7 +97,7 @@ class Sides:
         return sorted(set(held))
 
 
-def find_culprits(sides: Sides, *, times: bool, memory: bool) -> list[Finding]:
+def find_culprits(sides: ComparedSides, *, times: bool, memory: bool) -> list[GateFinding]:
     """What got worse, largest first: of times, of memory, or of both."""
     found = [finding for own in _OWN_TIMES for finding in _finding(sides, own)] if times else []
     if times and not found:
@@ -108,12 +108,12 @@ def find_culprits(sides: Sides, *, times: bool, memory: bool) -> list[Finding]:
     return worth[:_MOST_FINDINGS] + peaks
 
 
-def _weight(finding: Finding) -> float:
+def _weight(finding: GateFinding) -> float:
     """Time over all ranks; messages less, whose exposure shifts with whatever else changes."""
     return finding.change * len(finding.ranks) * (_SHIFTING if finding.kind == "p2p" else 1)
 
 
-def _finding(sides: Sides, own: _Own) -> Iterator[Finding]:
+def _finding(sides: ComparedSides, own: _OwnFigure) -> Iterator[GateFinding]:
     """At most one: the ranks that carry the change of one figure."""
     grown = _grown(sides, own.metric)
     if not grown:
@@ -124,7 +124,7 @@ def _finding(sides: Sides, own: _Own) -> Iterator[Finding]:
     before = sum(grown[rank].reference for rank in ranks) / len(ranks)
     victims = _victims(sides, ranks) if own is not _MEMORY_PEAK else {}
     cause, hidden = _communication_cause(sides, own, ranks, change)
-    yield Finding(
+    yield GateFinding(
         ranks=ranks,
         stages=sides.stages(ranks),
         kind=own.kind,
@@ -144,7 +144,7 @@ def _largest(grown: dict[int, Difference]) -> float:
     return max(one.change for one in grown.values())
 
 
-def _grown(sides: Sides, metric: str) -> dict[int, Difference]:
+def _grown(sides: ComparedSides, metric: str) -> dict[int, Difference]:
     """Rank -> difference, where it grew by something that is worth a word and no accident.
 
     What is sure on one rank is believed of others that are less sure.
@@ -160,13 +160,13 @@ def _grown(sides: Sides, metric: str) -> dict[int, Difference]:
     return {rank: found for rank, found in grown.items() if chances[rank] < _CHANCE_BESIDE}
 
 
-def _least(sides: Sides, metric: str, found: Difference) -> float:
+def _least(sides: ComparedSides, metric: str, found: Difference) -> float:
     if RANK_FIGURES[metric] == "bytes":
         return max(1.0, _LEAST_OF_BYTES * found.reference)
     return _LEAST_OF_STEP * sides.baseline.job["step_ns"].typical
 
 
-def _victims(sides: Sides, culprits: Sequence[int]) -> dict[int, float]:
+def _victims(sides: ComparedSides, culprits: Sequence[int]) -> dict[int, float]:
     """Other ranks that wait longer, and how much longer."""
     least = _LEAST_OF_STEP * sides.baseline.job["step_ns"].typical
     waits = {
@@ -177,13 +177,13 @@ def _victims(sides: Sides, culprits: Sequence[int]) -> dict[int, float]:
     return {rank: longer for rank, longer in waits.items() if longer > least}
 
 
-def _change(sides: Sides, metric: str, rank: int) -> float:
+def _change(sides: ComparedSides, metric: str, rank: int) -> float:
     found = sides.difference(metric, rank)
     return 0.0 if found is None else found.change
 
 
 def _communication_cause(
-    sides: Sides, own: _Own, ranks: Sequence[int], change: float
+    sides: ComparedSides, own: _OwnFigure, ranks: Sequence[int], change: float
 ) -> tuple[Cause, tuple[float, float] | None]:
     """Whether exposed communication takes longer, or is hidden less."""
     if own.kind not in COMMUNICATION_KINDS:
@@ -195,7 +195,7 @@ def _communication_cause(
     return cause, (hidden[0], hidden[1])
 
 
-def _mean_hidden(side: Snapshot, kind: str, ranks: Sequence[int]) -> float:
+def _mean_hidden(side: FigureSnapshot, kind: str, ranks: Sequence[int]) -> float:
     sums = {
         name: sum(_value(lookup(side, f"{kind}.{name}_ns", rank, "rank")) for rank in ranks)
         for name in ("hidden", "total")
@@ -207,7 +207,7 @@ def _value(figure: Figure | str) -> float:
     return 0.0 if isinstance(figure, str) else figure.mean
 
 
-def _part(sides: Sides, ranks: Sequence[int]) -> str | None:
+def _part(sides: ComparedSides, ranks: Sequence[int]) -> str | None:
     """What of the memory grew most, the largest part or all of it."""
     grown = {
         name: sum(_change(sides, name, rank) for rank in ranks)
@@ -218,7 +218,7 @@ def _part(sides: Sides, ranks: Sequence[int]) -> str | None:
     return most.removesuffix("_bytes") if grown[most] > 0 else None
 
 
-def _waits(sides: Sides) -> Iterator[Finding]:
+def _waits(sides: ComparedSides) -> Iterator[GateFinding]:
     """Where nobody's own time grew: who waits longer, and the rank that most of it is for."""
     victims = _victims(sides, [])
     if not victims:
@@ -226,7 +226,7 @@ def _waits(sides: Sides) -> Iterator[Finding]:
     ranks = list(victims)
     change = sum(victims.values()) / len(victims)
     before = sum(_bubble(sides.baseline, rank) for rank in ranks) / len(ranks)
-    yield Finding(
+    yield GateFinding(
         ranks=ranks,
         stages=sides.stages(ranks),
         kind="bubble",
@@ -238,11 +238,11 @@ def _waits(sides: Sides) -> Iterator[Finding]:
     )
 
 
-def _bubble(side: Snapshot, rank: int) -> float:
+def _bubble(side: FigureSnapshot, rank: int) -> float:
     return _value(lookup(side, "bubble_ns", rank, "rank"))
 
 
-def blame(run: Snapshot) -> Blame | None:
+def blame(run: FigureSnapshot) -> Blame | None:
     """The rank that idles most, the largest state of its bubble, and the rank it waits for."""
     bubbles = {place.rank: _bubble(run, place.rank) for place in run.places}
     rank = max(bubbles, key=lambda one: bubbles[one])

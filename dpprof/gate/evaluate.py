@@ -9,13 +9,13 @@ from dpprof.errors import DpprofError
 from dpprof.evidence.figures import touching
 from dpprof.gate.names import IDEAL, JOB_FIGURES, WINDOW
 from dpprof.gate.rules import Condition, Rule
-from dpprof.gate.snapshot import Figure, Number, Snapshot
+from dpprof.gate.snapshot import Figure, FigureSnapshot, Number
 from dpprof.gate.split import incomparable, unsplit_figure
 from dpprof.gate.spread import Difference, Sampling, beside, difference
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RuleComparison:
     """A rule on the job (`rank` None) or a rank, before significance is judged.
 
     `broken`: the figures as they stand are beyond the limit; `unsure`: the 95 % interval of the
@@ -37,15 +37,15 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedFigures:
     """A run, what it is compared with, and how much runs of it are taken to vary.
 
     `run_spread` is a part of the step time; None: as `RUN_SPREADS` has it. With `allow_missing`,
     figures are compared as they stand, whatever evidence they lack.
     """
 
-    run: Snapshot
-    baseline: Snapshot | None = None
+    run: FigureSnapshot
+    baseline: FigureSnapshot | None = None
     run_spread: float | None = None
     allow_missing: bool = False
 
@@ -61,7 +61,7 @@ class Compared:
         )
 
 
-def compare(rule: Rule, sides: Compared) -> list[Comparison]:
+def compare(rule: Rule, sides: ComparedFigures) -> list[RuleComparison]:
     """The rule on everything that it names; raises `DpprofError` where it lacks a baseline."""
     if rule.reference == "baseline" and sides.baseline is None:
         raise DpprofError(
@@ -70,17 +70,17 @@ def compare(rule: Rule, sides: Compared) -> list[Comparison]:
     return [_with_evidence(rule, sides, rank) for rank in _targets(rule, sides.run)]
 
 
-def _with_evidence(rule: Rule, sides: Compared, rank: int | None) -> Comparison:
+def _with_evidence(rule: Rule, sides: ComparedFigures, rank: int | None) -> RuleComparison:
     found, untold = _compare(rule, sides, rank), _untold(rule, sides, rank)
     untold = untold or _unmatched(rule, sides.run, found)
     if not untold:
         return found
     if sides.allow_missing:
         return replace(found, untold=untold) if found.reason else found
-    return Comparison(rank, False, found.value, untold=untold)
+    return RuleComparison(rank, False, found.value, untold=untold)
 
 
-def _untold(rule: Rule, sides: Compared, rank: int | None) -> str:
+def _untold(rule: Rule, sides: ComparedFigures, rank: int | None) -> str:
     """What evidence the rule's figure lacks, in the run or in what it is compared with."""
     against = sides.baseline if rule.reference == "baseline" else None
     figures = [rule.metric.figure, *(["ideal"] if rule.reference == "ideal" else [])]
@@ -93,7 +93,7 @@ def _untold(rule: Rule, sides: Compared, rank: int | None) -> str:
     return ""
 
 
-def _unmatched(rule: Rule, run: Snapshot, found: Comparison) -> str:
+def _unmatched(rule: Rule, run: FigureSnapshot, found: RuleComparison) -> str:
     """Why a rule on waiting or bubbles is not decided: operations were not matched.
 
     They count as transfer, and may have been waiting: the figure lies between what is known and
@@ -120,7 +120,7 @@ def _unmatched(rule: Rule, run: Snapshot, found: Comparison) -> str:
 _UNMATCHED = "per step were not matched with the peers' and may have been waiting"
 
 
-def _is_decided(rule: Rule, run: Snapshot, found: Comparison, left_ns: Number) -> bool:
+def _is_decided(rule: Rule, run: FigureSnapshot, found: RuleComparison, left_ns: Number) -> bool:
     """Whether a rule holds, or does not, with any part of what is not known added."""
     if not isinstance(found.value, int | float) or not isinstance(found.limit, int | float):
         return False
@@ -131,7 +131,7 @@ def _is_decided(rule: Rule, run: Snapshot, found: Comparison, left_ns: Number) -
     )
 
 
-def _targets(rule: Rule, run: Snapshot) -> list[int | None]:
+def _targets(rule: Rule, run: FigureSnapshot) -> list[int | None]:
     metric = rule.metric
     if metric.scope == "job":
         return [None]
@@ -144,18 +144,18 @@ def _targets(rule: Rule, run: Snapshot) -> list[int | None]:
     return ranks
 
 
-def _compare(rule: Rule, sides: Compared, rank: int | None) -> Comparison:
+def _compare(rule: Rule, sides: ComparedFigures, rank: int | None) -> RuleComparison:
     run, baseline = sides.run, sides.baseline
     if rule.metric.unit == "text":
         return _word(rule, run)
     own = lookup(run, rule.metric.figure, rank, rule.metric.scope)
     if isinstance(own, str):
-        return Comparison(rank, True, None, reason=own)
+        return RuleComparison(rank, True, None, reason=own)
     if rule.reference is None:
         return _absolute(rule, run, own, rank)
     other = _reference(rule, run, baseline, rank)
     if isinstance(other, str):
-        return Comparison(rank, True, own.typical, reason=other)
+        return RuleComparison(rank, True, own.typical, reason=other)
     if rule.reference == "ideal" or baseline is None:
         found = beside(own, Sampling(run.steps), other.typical)
         bounds = [bound for _, bound in _bounds(rule, run, found)]
@@ -165,7 +165,7 @@ def _compare(rule: Rule, sides: Compared, rank: int | None) -> Comparison:
 
 
 def _reference(
-    rule: Rule, run: Snapshot, baseline: Snapshot | None, rank: int | None
+    rule: Rule, run: FigureSnapshot, baseline: FigureSnapshot | None, rank: int | None
 ) -> Figure | str:
     if rule.reference == "ideal" or baseline is None:
         return lookup(run, f"{IDEAL}{rule.metric.figure}", rank, rule.metric.scope)
@@ -178,7 +178,7 @@ def _reference(
     return f"in the baseline: {other}" if isinstance(other, str) else other
 
 
-def lookup(snapshot: Snapshot, figure: str, rank: int | None, scope: str) -> Figure | str:
+def lookup(snapshot: FigureSnapshot, figure: str, rank: int | None, scope: str) -> Figure | str:
     """The figure of the job or a rank, or the reason why there is none."""
     reason = snapshot.missing.get(figure)
     if figure.startswith(IDEAL):
@@ -195,7 +195,7 @@ def lookup(snapshot: Snapshot, figure: str, rank: int | None, scope: str) -> Fig
     return column.at(positions[0]) or reason or "not known of this rank"
 
 
-def _nothing(snapshot: Snapshot, figure: str) -> Figure | str:
+def _nothing(snapshot: FigureSnapshot, figure: str) -> Figure | str:
     """What no rank spent any time on is left out of snapshots, of job and ranks alike."""
     if figure.endswith("hidden_share"):
         return "no such communication"
@@ -203,7 +203,7 @@ def _nothing(snapshot: Snapshot, figure: str) -> Figure | str:
     return Figure(0, 0) if figure in _no_time(snapshot) and not elsewhere else _NOT_KNOWN
 
 
-def _no_time(snapshot: Snapshot) -> Collection[str]:
+def _no_time(snapshot: FigureSnapshot) -> Collection[str]:
     return _OF_OLD_FILES if snapshot.nothing is None else snapshot.nothing
 
 
@@ -216,23 +216,23 @@ _OF_OLD_FILES = frozenset(
 """What takes no time where a file that does not say so leaves it out."""
 
 
-def _word(rule: Rule, run: Snapshot) -> Comparison:
+def _word(rule: Rule, run: FigureSnapshot) -> RuleComparison:
     value = getattr(run.identity, rule.metric.figure)
     wanted = rule.conditions[0].word
     reason = "" if value is not None else "not known of this run"
-    return Comparison(None, value != wanted, value, wanted, reason=reason)
+    return RuleComparison(None, value != wanted, value, wanted, reason=reason)
 
 
-def _absolute(rule: Rule, run: Snapshot, own: Figure, rank: int | None) -> Comparison:
+def _absolute(rule: Rule, run: FigureSnapshot, own: Figure, rank: int | None) -> RuleComparison:
     limits = [_amount(one, run) for one in rule.conditions]
     holds = [
         _holds(one.operator, own.typical, limit)
         for one, limit in zip(rule.conditions, limits, strict=True)
     ]
     if rule.conditions[0].operator == "==":
-        return Comparison(rank, not holds[0], own.typical, limits[0])
+        return RuleComparison(rank, not holds[0], own.typical, limits[0])
     alone = beside(own, Sampling(run.steps), 0.0)
-    return Comparison(
+    return RuleComparison(
         rank,
         all(holds),
         own.typical,
@@ -250,14 +250,18 @@ def _holds_any(found: Difference, limits: Sequence[float]) -> bool:
     return any(low <= limit <= high for limit in limits)
 
 
-def _beside(rule: Rule, reference: Snapshot, found: Difference, rank: int | None) -> Comparison:
+def _beside(
+    rule: Rule, reference: FigureSnapshot, found: Difference, rank: int | None
+) -> RuleComparison:
     """Against a reference; `limit` is the value at which the strictest condition begins to hold."""
     bounds = list(_bounds(rule, reference, found))
     broken = all(_holds(operator, found.value, bound) for operator, bound in bounds)
-    return Comparison(rank, broken, found.value, _strictest(bounds), found)
+    return RuleComparison(rank, broken, found.value, _strictest(bounds), found)
 
 
-def _bounds(rule: Rule, reference: Snapshot, found: Difference) -> Iterator[tuple[str, float]]:
+def _bounds(
+    rule: Rule, reference: FigureSnapshot, found: Difference
+) -> Iterator[tuple[str, float]]:
     """Every condition as one on the value; a floor goes the way of the others, wherever it is."""
     base = found.reference
     down = all(one.operator.startswith("<") for one in rule.conditions if one.meaning != "floor")
@@ -283,7 +287,7 @@ def _strictest(bounds: Sequence[tuple[str, float]]) -> float:
     return max(lower) if lower else min(bound for _, bound in bounds)
 
 
-def _amount(condition: Condition, snapshot: Snapshot) -> float:
+def _amount(condition: Condition, snapshot: FigureSnapshot) -> float:
     return condition.amount * (snapshot.job["step_ns"].typical if condition.of_step else 1)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from dpprof.errors import DpprofError
 from dpprof.gate.old_names import renamed
-from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, Figure, RankColumn, Snapshot
+from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, Figure, FigureSnapshot, RankColumn
 from dpprof.system.inputs import BadInput, convert_plain, decode_json, read_regular
 from dpprof.system.whole import write_whole
 
@@ -23,7 +23,7 @@ _MOST_STEPS = 10**6
 _LARGEST = 1e24
 
 
-def baseline_text(snapshot: Snapshot) -> str:
+def baseline_text(snapshot: FigureSnapshot) -> str:
     """The snapshot as JSON: sorted keys, one figure a line, so that differences read well."""
     plain = msgspec.to_builtins(snapshot)
     return _lines({"file": MARK, **plain}, "") + "\n"
@@ -56,7 +56,7 @@ def _is_figure(value: dict[str, Any]) -> bool:
     return value.keys() <= set(Figure.__struct_fields__) and "mean" in value
 
 
-def write_baseline(path: Path, snapshot: Snapshot) -> None:
+def write_baseline(path: Path, snapshot: FigureSnapshot) -> None:
     """Write the file, whole or not at all; raises `DpprofError` where it cannot be written."""
     try:
         write_whole(path, baseline_text(snapshot).encode())
@@ -75,7 +75,7 @@ def is_baseline(path: Path) -> bool:
         return False
 
 
-def read_baseline(path: Path) -> Snapshot:
+def read_baseline(path: Path) -> FigureSnapshot:
     """Read a baseline file of this or an older version; `DpprofError` names file and field."""
     try:
         plain = decode_json(read_regular(path, LARGEST_BYTES))
@@ -89,7 +89,7 @@ def read_baseline(path: Path) -> Snapshot:
                 f"{path}: written by a newer dpprof (schema {version}, this one reads "
                 f"{SNAPSHOT_SCHEMA_VERSION}); upgrade dpprof"
             )
-        snapshot = convert_plain(renamed(plain), Snapshot)
+        snapshot = convert_plain(renamed(plain), FigureSnapshot)
     except OSError as error:
         raise DpprofError(f"{path}: cannot be read ({error.strerror})") from error
     except BadInput as error:
@@ -101,7 +101,7 @@ def read_baseline(path: Path) -> Snapshot:
     return snapshot
 
 
-def _check(plain: dict[str, Any], snapshot: Snapshot) -> None:
+def _check(plain: dict[str, Any], snapshot: FigureSnapshot) -> None:
     """What types alone do not say, and the gate relies on; raises `ValueError`."""
     version = plain.get("schema_version")
     if not isinstance(version, int) or version < 1:
@@ -121,7 +121,7 @@ def _check(plain: dict[str, Any], snapshot: Snapshot) -> None:
         _check_column(name, column, snapshot)
 
 
-def _check_column(name: str, column: RankColumn, snapshot: Snapshot) -> None:
+def _check_column(name: str, column: RankColumn, snapshot: FigureSnapshot) -> None:
     ranks = len(snapshot.places)
     for values in (column.mean, column.middle, column.step_sd, column.run_sd):
         if values is not None and len(values) != ranks:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpprof.errors import DpprofError
-from dpprof.gate.culprit import Sides as CulpritSides
+from dpprof.gate.culprit import ComparedSides as CulpritSides
 from dpprof.gate.culprit import blame, find_culprits
-from dpprof.gate.evaluate import Compared, compare
+from dpprof.gate.evaluate import ComparedFigures, compare
 from dpprof.gate.identity import Mismatch, mismatches
 from dpprof.gate.judge import judge
 from dpprof.gate.result import Check, GateResult, RuleResult, Status
 from dpprof.gate.rules import Rule, read_rules
-from dpprof.gate.snapshot import Snapshot
+from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.gate.spread import assumed_spread
 
 DEFAULT_RULES = (
@@ -44,12 +44,12 @@ class Baseline:
     """What a run is compared with: its figures, and its name for messages."""
 
     name: str
-    snapshot: Snapshot
+    snapshot: FigureSnapshot
     allow_mismatch: bool = False
 
 
 def gate(
-    run: Snapshot,
+    run: FigureSnapshot,
     rules: Sequence[str | Rule],
     baseline: Baseline | None = None,
     *,
@@ -71,7 +71,7 @@ def gate(
     chosen = chosen or read_rules(DEFAULT_RULES)
     let_through = _differences(run, baseline)
     other = None if baseline is None else baseline.snapshot
-    sides = Compared(run, other, run_spread, allow_missing)
+    sides = ComparedFigures(run, other, run_spread, allow_missing)
     judged = judge([compare(rule, sides) for rule in chosen])
     results = [
         _rule_result(rule, checks, default=not rules)
@@ -106,13 +106,15 @@ def gate(
     )
 
 
-def _assumed(rules: Sequence[RuleResult], run: Snapshot, run_spread: float | None) -> float | None:
+def _assumed(
+    rules: Sequence[RuleResult], run: FigureSnapshot, run_spread: float | None
+) -> float | None:
     """By how much runs were taken to vary, where that went into a comparison."""
     beside = any(one.compares_with == "baseline" and one.unit != "bytes" for one in rules)
     return assumed_spread(run.identity.source, run_spread) or None if beside else None
 
 
-def _differences(run: Snapshot, baseline: Baseline | None) -> list[Mismatch]:
+def _differences(run: FigureSnapshot, baseline: Baseline | None) -> list[Mismatch]:
     if baseline is None:
         return []
     found = mismatches(baseline.snapshot.identity, run.identity)

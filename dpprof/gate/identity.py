@@ -11,7 +11,7 @@ import msgspec
 from dpprof.analysis.model import Report
 from dpprof.costs.profile import CostProfile
 from dpprof.errors import DpprofError
-from dpprof.gate.snapshot import Identity
+from dpprof.gate.snapshot import RunIdentity
 from dpprof.runs.manifest import Manifest
 from dpprof.runs.run import Run
 
@@ -20,11 +20,11 @@ _DIGEST = 12
 _VERSIONS = ("python", "torch", "cuda", "nccl", "hip")
 
 
-def identity_of(run: Run, report: Report) -> Identity:
+def identity_of(run: Run, report: Report) -> RunIdentity:
     """What a run says of itself. Modelled times do not depend on machine and versions."""
     manifest = run.manifest
     measured = manifest is not None and report.source not in _MODELLED
-    return Identity(
+    return RunIdentity(
         source=report.source,
         device=manifest.device if manifest else None,
         device_name=(manifest.device_name or None) if manifest and measured else None,
@@ -79,7 +79,7 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.field} is {_shown(self.run)}, the baseline has {_shown(self.baseline)}"
 
 
-def mismatches(baseline: Identity, run: Identity) -> list[Mismatch]:
+def mismatches(baseline: RunIdentity, run: RunIdentity) -> list[Mismatch]:
     """Every field that differs, those of tables one by one."""
     ours, theirs = _flat(baseline), _flat(run)
     return [
@@ -89,7 +89,7 @@ def mismatches(baseline: Identity, run: Identity) -> list[Mismatch]:
     ]
 
 
-def _flat(identity: Identity) -> dict[str, Any]:
+def _flat(identity: RunIdentity) -> dict[str, Any]:
     """Fields and the keys of tables; a dimension of the mesh that is 1 is one that is not there."""
     plain = msgspec.to_builtins(identity)
     plain["mesh"] = {name: size for name, size in plain["mesh"].items() if size != 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dpprof.gate.evaluate import Comparison
+from dpprof.gate.evaluate import RuleComparison
 from dpprof.gate.result import Check, Status
 from dpprof.gate.spread import Difference
 
@@ -14,7 +14,7 @@ _OF_THE_JOB = 0.8
 """The part of it for figures of the job, which are few; those of single ranks share the rest."""
 
 
-def judge(comparisons: Sequence[Sequence[Comparison]]) -> list[list[Check]]:
+def judge(comparisons: Sequence[Sequence[RuleComparison]]) -> list[list[Check]]:
     """Comparisons by rule as checks: what is beyond its limit must also be significant.
 
     Over all comparisons of a gate, however many, an unchanged run gives a significant one in at
@@ -26,7 +26,7 @@ def judge(comparisons: Sequence[Sequence[Comparison]]) -> list[list[Check]]:
     return [[_check(one, *next(adjusted)) for one in many] for many in comparisons]
 
 
-def _weights(comparisons: Sequence[Comparison]) -> list[float]:
+def _weights(comparisons: Sequence[RuleComparison]) -> list[float]:
     """How much of `FALSE_ALARMS` each may use; in all 1, or 0 where nothing has noise."""
     noisy = [
         one.tested and one.difference is not None and bool(one.difference.error)
@@ -44,7 +44,9 @@ def _weights(comparisons: Sequence[Comparison]) -> list[float]:
     ]
 
 
-def _adjusted(comparisons: Sequence[Comparison], weights: Sequence[float]) -> list[float | None]:
+def _adjusted(
+    comparisons: Sequence[RuleComparison], weights: Sequence[float]
+) -> list[float | None]:
     """Chances to be held against `FALSE_ALARMS`; None where nothing is tested or known."""
     chances = [_chance(one) for one in comparisons]
     noisy = [i for i, weight in enumerate(weights) if weight]
@@ -54,7 +56,7 @@ def _adjusted(comparisons: Sequence[Comparison], weights: Sequence[float]) -> li
     return chances
 
 
-def _chance(one: Comparison) -> float | None:
+def _chance(one: RuleComparison) -> float | None:
     """Of a change as large or larger towards the limit."""
     found = one.difference
     if found is None or found.chance is None or not one.tested:
@@ -75,7 +77,7 @@ def _holm(chances: Sequence[float], weights: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _check(one: Comparison, adjusted: float | None, weight: float) -> Check:
+def _check(one: RuleComparison, adjusted: float | None, weight: float) -> Check:
     found, status = one.difference, _status(one, adjusted)
     tested = found is not None and one.tested
     unknown = tested and found is not None and found.error is None
@@ -96,14 +98,14 @@ def _check(one: Comparison, adjusted: float | None, weight: float) -> Check:
     )
 
 
-def _interval(one: Comparison, found: Difference) -> tuple[float, float] | None:
+def _interval(one: RuleComparison, found: Difference) -> tuple[float, float] | None:
     return found.interval if one.tested or found.error else None
 
 
 _UNKNOWN = "its spread is not known (one step, or one value of a run)"
 
 
-def _status(one: Comparison, adjusted: float | None) -> Status:
+def _status(one: RuleComparison, adjusted: float | None) -> Status:
     if one.untold:
         return "skipped" if one.reason else "cannot_tell"
     if one.value is None or one.reason:

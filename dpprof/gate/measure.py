@@ -11,7 +11,7 @@ from dpprof.errors import DpprofError
 from dpprof.gate.identity import identity_of, mismatches
 from dpprof.gate.names import IDEAL, JOB_FIGURES, MEMORY, RANK_FIGURES, Unit
 from dpprof.gate.samples import job_samples, rank_samples, unclaimed
-from dpprof.gate.snapshot import Figure, Number, Place, RankColumn, Snapshot, Waiting
+from dpprof.gate.snapshot import Figure, FigureSnapshot, Number, RankColumn, RankSeat, Waiting
 from dpprof.gate.spread import figure_of
 from dpprof.runs.run import Run
 
@@ -24,7 +24,7 @@ class Measured:
     report: Report
 
 
-def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
+def take_snapshot(measured: Sequence[Measured]) -> FigureSnapshot:
     """The figures of one run, or of several runs of the same thing together.
 
     Raises `DpprofError` for runs that are not of the same thing or have no steps.
@@ -48,14 +48,14 @@ def take_snapshot(measured: Sequence[Measured]) -> Snapshot:
         if name in figures and not figures[name].mean and _zero_is_nothing(name, unit)
     ]
     job = {name: figure for name, figure in figures.items() if name not in nothing}
-    return Snapshot(
+    return FigureSnapshot(
         dpprof=dpprof.__version__,
         created=first.run.manifest.created if first.run.manifest else "",
         runs=[one.report.name for one in measured],
         steps=[len(one.report.per_step) for one in measured],
         identity=identity,
         places=[
-            Place(rank=one.rank, pp_rank=one.pp_rank, stages=one.stages) for one in report.ranks
+            RankSeat(rank=one.rank, pp_rank=one.pp_rank, stages=one.stages) for one in report.ranks
         ],
         job=job,
         ranks=ranks,

@@ -65,7 +65,7 @@ Cause = Literal[
 ]
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class GateFinding(msgspec.Struct, frozen=True, kw_only=True):
     """What got worse where: `ranks` of which `kind` of activity, and by what `cause`.
 
     `change` is the mean over these ranks of the change of `metric` against the baseline. `victims`
@@ -122,7 +122,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     baseline_steps: list[int] = []
     run_spread: float | None = None
     rules: list[RuleResult]
-    findings: list[Finding] = []
+    findings: list[GateFinding] = []
     blame: Blame | None = None
     let_through: list[Mismatch] = []
     evidence: list[Evidence] = []

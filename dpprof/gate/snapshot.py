@@ -33,7 +33,7 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RankColumn(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A figure of every rank, in the order of `Snapshot.places`; None is "not known"."""
+    """A figure of every rank, in the order of `FigureSnapshot.places`; None is "not known"."""
 
     mean: list[Number | None]
     middle: list[Number | None] | None = None
@@ -52,7 +52,7 @@ class RankColumn(msgspec.Struct, frozen=True, omit_defaults=True):
         return Figure(mean, *others)
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class RankSeat(msgspec.Struct, frozen=True, kw_only=True):
     """Where a rank stands in the pipeline."""
 
     rank: int
@@ -60,7 +60,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     stages: list[int]
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """What must be equal for the figures of two runs to be comparable; None: not known.
 
     `costs` names the cost profile of an emulated or simulated run, with a digest of its content.
@@ -89,7 +89,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     bubble_ns: int
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class FigureSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run, or of several runs of the same thing.
 
     Times are nanoseconds per step. `job` has the job's figures (mean over the ranks, of memory the
@@ -104,8 +104,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     created: str = ""
     runs: list[str]
     steps: list[int]  # used steps of each run
-    identity: Identity
-    places: list[Place]
+    identity: RunIdentity
+    places: list[RankSeat]
     job: dict[str, Figure]
     ranks: dict[str, RankColumn]
     waits: list[Waiting] = []

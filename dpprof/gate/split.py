@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpprof.gate.names import COMPUTING, TIMES
-from dpprof.gate.snapshot import Snapshot
+from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, MEMORY, STATES
 
 _TIMES = tuple(one for one in TIMES if one != COMPUTING and not one.startswith("including_wait."))
@@ -16,7 +16,9 @@ _OF_WAITING = frozenset(
 """What changes where waiting counts as transfer; computing and the step do not."""
 
 
-def incomparable(run: Snapshot, baseline: Snapshot, figure: str, rank: int | None) -> str | None:
+def incomparable(
+    run: FigureSnapshot, baseline: FigureSnapshot, figure: str, rank: int | None
+) -> str | None:
     """Why a figure of the job or a rank does not compare; None where it does.
 
     Where operations were not matched with their peers' (a trace is missing), their waiting counts
@@ -44,7 +46,7 @@ def unsplit_figure(figure: str) -> str | None:
     return f"{kind}.unsplit_ns" if time == "wait" else None
 
 
-def _unsplit(snapshot: Snapshot, kind: str) -> set[int]:
+def _unsplit(snapshot: FigureSnapshot, kind: str) -> set[int]:
     """The ranks on which waiting is not told from the transfer of that kind, or not everywhere."""
     total, wait, left = (
         snapshot.ranks.get(f"{kind}.{name}_ns") for name in ("total", "wait", "unsplit")

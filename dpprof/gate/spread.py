@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dpprof.gate.names import Unit
-from dpprof.gate.snapshot import Figure, Number, Snapshot
+from dpprof.gate.snapshot import Figure, FigureSnapshot, Number
 from dpprof.gate.student import quantile, survival
 
 RUN_SPREADS = {"captured": 0.005, "emulated": 0.001, "simulated": 0.0}
@@ -124,7 +124,7 @@ class Sampling:
 
     @classmethod
     def of(
-        cls, snapshot: Snapshot, unit: Unit, typical: Number, run_spread: float | None = None
+        cls, snapshot: FigureSnapshot, unit: Unit, typical: Number, run_spread: float | None = None
     ) -> Sampling:
         """Of a figure with that unit and value; `run_spread` replaces that of `RUN_SPREADS`."""
         source = snapshot.identity.source

@@ -6,14 +6,14 @@ import gc
 from typing import NamedTuple
 
 
-class Held(NamedTuple):
+class MemoryBefore(NamedTuple):
     """Bytes of host memory in tensors: all of them, and those of parameters among them."""
 
     bytes: int
     parameter_bytes: int
 
 
-def held_on_host() -> Held:
+def held_on_host() -> MemoryBefore:
     """Count every storage once, of all tensors on the CPU that Python's collector knows."""
     import torch
 
@@ -34,4 +34,4 @@ def held_on_host() -> Held:
         if issubclass(kind, torch.nn.Parameter):
             parameters.add(place)
     sizes.pop(0, None)
-    return Held(sum(sizes.values()), sum(sizes[one] for one in parameters if one in sizes))
+    return MemoryBefore(sum(sizes.values()), sum(sizes[one] for one in parameters if one in sizes))

@@ -34,7 +34,7 @@ class Listener(Protocol):
         """The job has ended; `notes` are all that was said in it."""
 
 
-class Job:
+class LaunchedJob:
     """One command under the profiler. Has state: the process, and what came of it so far."""
 
     def __init__(self, command: Sequence[str], settings: Settings, listener: Listener) -> None:

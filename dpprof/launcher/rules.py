@@ -14,7 +14,7 @@ _SIGNAL = "signal"
 
 
 @dataclass(frozen=True)
-class Rule:
+class WindowRule:
     """When a window's first recorded step is due: at a step, at every n-th, or after a slow one.
 
     `signal` is whether SIGUSR2 to ``dpprof run`` asks for a window, too.
@@ -30,17 +30,17 @@ class Rule:
         return step == self.at or (self.every > 0 and step % self.every == 0)
 
 
-def read_rule(text: str) -> Rule:
+def read_rule(text: str) -> WindowRule:
     """Read a rule; raises `DpprofError` that shows the forms there are."""
     words = text.strip()
     if match := _AT.fullmatch(words):
-        return Rule(at=int(match[1]))
+        return WindowRule(at=int(match[1]))
     if (match := _EVERY.fullmatch(words)) and int(match[1]):
-        return Rule(every=int(match[1]))
+        return WindowRule(every=int(match[1]))
     if (match := _SLOW.fullmatch(words)) and float(match[1]) > 1:
-        return Rule(slower_than_median=float(match[1]))
+        return WindowRule(slower_than_median=float(match[1]))
     if words == _SIGNAL:
-        return Rule(signal=True)
+        return WindowRule(signal=True)
     raise DpprofError(
         f"--when {text!r}: no such rule; write 'step == 2000', 'step % 1000 == 0', "
         "'step_time > 1.5x median' (a factor above 1) or 'signal'"

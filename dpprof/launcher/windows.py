@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
-from dpprof.launcher.rules import Rule, read_rule
+from dpprof.launcher.rules import WindowRule, read_rule
 from dpprof.launcher.settings import Settings
 
 REQUEST = "request"
@@ -60,7 +60,7 @@ class Windows:
         base = Path(self._settings.folder)
         return base if self._rule is None else base / f"step{step + 1 + self._settings.warmup}"
 
-    def _is_due(self, rule: Rule, due: int, step: int) -> bool:
+    def _is_due(self, rule: WindowRule, due: int, step: int) -> bool:
         too_early = self._first and step == 1 and 0 < rule.at < due
         if rule.is_due(due) or too_early:
             self._first = False

@@ -15,7 +15,7 @@ _GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Check:
+class PlanCheck:
     """The same prediction for a run that was made: its step, measured and predicted, in ns."""
 
     measured_ns: int
@@ -27,7 +27,7 @@ class Check:
         return self.predicted_ns / self.measured_ns - 1
 
 
-def plan_json(plan: Plan, check: Check | None) -> str:
+def plan_json(plan: Plan, check: PlanCheck | None) -> str:
     """The JSON form: rows best first, `check` null where no run was given."""
     rows = [
         {
@@ -59,7 +59,7 @@ def plan_json(plan: Plan, check: Check | None) -> str:
     return json.dumps(content)
 
 
-def plan_document(plan: Plan, check: Check | None, question: Question, shown: int) -> Document:
+def plan_document(plan: Plan, check: PlanCheck | None, question: Question, shown: int) -> Document:
     """The best configuration first, then a table of the `shown` first rows."""
     unit = time_unit(plan.rows[0].step_ns)
     columns = ("schedule", "PP", "copies", "chunks", "batches", "layers", "step", "bubble")
@@ -89,7 +89,7 @@ def plan_document(plan: Plan, check: Check | None, question: Question, shown: in
     )
 
 
-def _about(check: Check | None) -> tuple[str, ...]:
+def _about(check: PlanCheck | None) -> tuple[str, ...]:
     if check is None:
         return ()
     unit = time_unit(check.measured_ns)

@@ -8,12 +8,12 @@ from typing import Any
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.blocks.units import UNKNOWN, time_unit
-from dpprof.search.find import Found
+from dpprof.search.find import FoundSchedule
 
 SCHEMA_VERSION = 1
 
 
-def found_json(found: Found) -> str:
+def found_json(found: FoundSchedule) -> str:
     """The JSON form: times in ns, `peak_bytes` by pipeline rank, shares 0 to 1."""
     more = found.more_memory
     content: dict[str, Any] = {
@@ -53,7 +53,7 @@ def found_json(found: Found) -> str:
     return json.dumps(content)
 
 
-def found_document(found: Found) -> Document:
+def found_document(found: FoundSchedule) -> Document:
     """The answer first, then the schedules and the bound side by side."""
     unit = time_unit(found.known.step_ns)
     best, known = found.best, found.known
@@ -96,7 +96,7 @@ def found_document(found: Found) -> Document:
     )
 
 
-def _answer(found: Found) -> str:
+def _answer(found: FoundSchedule) -> str:
     unit = time_unit(found.known.step_ns)
     closed = found.gap_closed
     share = UNKNOWN if closed is None else f"{closed:.0%}"

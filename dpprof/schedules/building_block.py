@@ -8,14 +8,14 @@ from itertools import product
 from typing import NamedTuple
 
 from dpprof.schedules.actions import Operation, Slot, single
-from dpprof.schedules.definition import Bubble, Promise
+from dpprof.schedules.definition import Bubble, ScheduleTheory
 from dpprof.schedules.in_flight import most_in_flight
 
 _ROUND = 6
 """Units from micro-batch to micro-batch: F, I and W of both chunks of a rank take one each."""
 
 
-class Block(NamedTuple):
+class BuildingBlock(NamedTuple):
     """Units from a rank to the next: of F down the V and up, and of I down and up again."""
 
     forward_down: int
@@ -24,7 +24,9 @@ class Block(NamedTuple):
     backward_up: int
 
 
-def building_block_slots(pp_rank: int, pp: int, micro_batches: int, block: Block) -> Iterator[Slot]:
+def building_block_slots(
+    pp_rank: int, pp: int, micro_batches: int, block: BuildingBlock
+) -> Iterator[Slot]:
     """The slots of a rank in the order of their times when the block is repeated.
 
     Times only rise along dependencies, so no order of them can deadlock. The memory that a rank
@@ -39,15 +41,15 @@ def building_block_slots(pp_rank: int, pp: int, micro_batches: int, block: Block
         yield single(operation, direction, micro_batch)
 
 
-def block_promise(pp: int, micro_batches: int, block: Block) -> Promise:
+def block_promise(pp: int, micro_batches: int, block: BuildingBlock) -> ScheduleTheory:
     """What a repeated block promises: the memory; its authors give no closed form of the bubble."""
     ranks = (building_block_slots(pp_rank, pp, micro_batches, block) for pp_rank in range(pp))
     chunks = max(map(most_in_flight, ranks))
     note = "the authors give no closed form; it is made for F = I = W"
-    return Promise("", Bubble(None, None, note), 2, chunks, pp)
+    return ScheduleTheory("", Bubble(None, None, note), 2, chunks, pp)
 
 
-def _times(pp_rank: int, pp: int, block: Block) -> list[tuple[Operation, int, int]]:
+def _times(pp_rank: int, pp: int, block: BuildingBlock) -> list[tuple[Operation, int, int]]:
     """When a rank does what for micro-batch 0; W as soon as no other micro-batch is in its way."""
     starts = _starts(pp_rank, pp, block, _turns(pp, block))
     taken = {at % _ROUND for at in starts}
@@ -64,7 +66,7 @@ def _times(pp_rank: int, pp: int, block: Block) -> list[tuple[Operation, int, in
     return times
 
 
-def _starts(pp_rank: int, pp: int, block: Block, turns: tuple[int, ...]) -> tuple[int, ...]:
+def _starts(pp_rank: int, pp: int, block: BuildingBlock, turns: tuple[int, ...]) -> tuple[int, ...]:
     """When F0, F1, I1 and I0 of micro-batch 0 start on a rank; `turns` as in `_turns`."""
     to_last = pp - 1 - pp_rank
     at_turn = (pp - 1) * block.forward_down + turns[0]
@@ -79,7 +81,7 @@ def _starts(pp_rank: int, pp: int, block: Block, turns: tuple[int, ...]) -> tupl
 
 
 @lru_cache(maxsize=256)
-def _turns(pp: int, block: Block) -> tuple[int, ...]:
+def _turns(pp: int, block: BuildingBlock) -> tuple[int, ...]:
     """The least waits at the turn, the loss and the turn back with which no two slots collide."""
     for turns in sorted(product(range(1, _ROUND + 1), repeat=3), key=sum):
         ranks = (_starts(pp_rank, pp, block, turns) for pp_rank in range(pp))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Slot
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.greedy import Policy, cached_orders, most_held
 from dpprof.schedules.placements import two_directions
 from dpprof.schedules.registry import schedule
@@ -15,10 +15,10 @@ def _policy(pp: int) -> Policy:
     return Policy(entered=max(1, pp // 2), held=pp)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     note = "laid out by running it with B = 2F; the authors' form is of PP micro-batches a step"
     chunks = most_held(two_directions(pp), micro_batches // 2, _policy(pp))
-    return Promise("", Bubble(None, None, note), 2, chunks, pp)
+    return ScheduleTheory("", Bubble(None, None, note), 2, chunks, pp)
 
 
 def _size_rule(pp: int, micro_batches: int) -> str | None:

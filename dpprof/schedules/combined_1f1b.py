@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Operation, Slot
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.interleaved_1f1b import CHUNKS, forwards_ahead, multiple_of_ranks, turn
 from dpprof.schedules.placements import two_chunks_in_turn
 from dpprof.schedules.registry import schedule
@@ -19,10 +19,10 @@ def _ahead(pp_rank: int, pp: int, micro_batches: int) -> int:
     return min(forwards_ahead(pp_rank, pp, micro_batches) + 1, CHUNKS * micro_batches)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     note = "no closed form is published for the overlapped order"
     in_flight = min(_ahead(0, pp, micro_batches) + 1, CHUNKS * micro_batches)
-    return Promise("", Bubble(None, None, note), CHUNKS, in_flight, pp)
+    return ScheduleTheory("", Bubble(None, None, note), CHUNKS, in_flight, pp)
 
 
 @schedule(

@@ -36,7 +36,7 @@ class Bubble(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Promise:
+class ScheduleTheory:
     """What a schedule promises for given sizes and chunk costs (metrics.md, section 7)."""
 
     form: str
@@ -71,5 +71,5 @@ class Definition:
     summary: str
     placement: Callable[[int], Placement]
     size_rule: Callable[[int, int], str | None]
-    promise: Callable[[int, int, ChunkCosts], Promise]
+    promise: Callable[[int, int, ChunkCosts], ScheduleTheory]
     rank_slots: Callable[[int, int, int], Iterator[Slot]]

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from dpprof.schedules.actions import Slot
 from dpprof.schedules.bidirectional import BUBBLE_FORM, bidirectional_bubble, eight_phases
-from dpprof.schedules.definition import ChunkCosts, Promise
+from dpprof.schedules.definition import ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import two_directions
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     bubble = bidirectional_bubble(pp // 2, costs)
     if bubble.ranks_ns is not None:
         bubble = bubble._replace(ranks_ns=bubble.ranks_ns + bubble.ranks_ns[::-1])
-    return Promise(BUBBLE_FORM, bubble, 2, pp + 1, pp)
+    return ScheduleTheory(BUBBLE_FORM, bubble, 2, pp + 1, pp)
 
 
 def _size_rule(pp: int, micro_batches: int) -> str | None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from dpprof.schedules.actions import Slot
 from dpprof.schedules.bidirectional import BUBBLE_FORM, bidirectional_bubble, eight_phases
-from dpprof.schedules.definition import ChunkCosts, Promise
+from dpprof.schedules.definition import ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import two_arms_of_a_v
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
-    return Promise(BUBBLE_FORM, bidirectional_bubble(pp, costs), 2, 2 * pp + 1, pp)
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+    return ScheduleTheory(BUBBLE_FORM, bidirectional_bubble(pp, costs), 2, 2 * pp + 1, pp)
 
 
 def _size_rule(pp: int, micro_batches: int) -> str | None:

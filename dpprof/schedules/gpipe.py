@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Operation, Slot, single
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import one_stage
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     bubble = Bubble(idle_ns, (idle_ns,) * pp)
-    return Promise("(PP-1)(F+B)", bubble, 1, micro_batches, pp)
+    return ScheduleTheory("(PP-1)(F+B)", bubble, 1, micro_batches, pp)
 
 
 @schedule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Slot
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.greedy import Policy, cached_orders, most_held
 from dpprof.schedules.placements import two_waves
 from dpprof.schedules.registry import schedule
@@ -15,10 +15,10 @@ def _policy(pp: int) -> Policy:
     return Policy(entered=pp, held=4 * pp)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     note = "laid out by running it with B = 2F; no closed form is known for this order"
     chunks = most_held(two_waves(pp), micro_batches, _policy(pp))
-    return Promise("", Bubble(None, None, note), 4, chunks, pp)
+    return ScheduleTheory("", Bubble(None, None, note), 4, chunks, pp)
 
 
 @schedule(

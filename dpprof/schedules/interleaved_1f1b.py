@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Operation, Slot, single
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import two_chunks_in_turn
 from dpprof.schedules.registry import schedule
 
@@ -18,11 +18,11 @@ def forwards_ahead(pp_rank: int, pp: int, micro_batches: int, chunks: int = CHUN
     return min(2 * (pp - 1 - pp_rank) + (chunks - 1) * pp, chunks * micro_batches)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     bubble = Bubble(idle_ns, (idle_ns,) * pp)
     in_flight = min(forwards_ahead(0, pp, micro_batches) + 1, CHUNKS * micro_batches)
-    return Promise("(PP/2-1)(F+B)", bubble, CHUNKS, in_flight, pp)
+    return ScheduleTheory("(PP/2-1)(F+B)", bubble, CHUNKS, in_flight, pp)
 
 
 def multiple_of_ranks(pp: int, micro_batches: int) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Operation, Slot, single
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import two_chunks_in_turn
 from dpprof.schedules.registry import schedule
 
@@ -16,12 +16,12 @@ CHUNKS = 2
 """Chunks (stages) per rank."""
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     note = "" if micro_batches >= pp else "fewer micro-batches than ranks: no form is known"
     ranks_ns = (idle_ns,) * pp if micro_batches >= pp else None
     bubble = Bubble(idle_ns, ranks_ns, note)
-    return Promise("(PP/2-1)(F+B)", bubble, CHUNKS, CHUNKS * micro_batches, pp)
+    return ScheduleTheory("(PP/2-1)(F+B)", bubble, CHUNKS, CHUNKS * micro_batches, pp)
 
 
 @schedule(

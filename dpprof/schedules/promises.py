@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dpprof.errors import DpprofError
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.in_flight import peak_in_flight
 from dpprof.schedules.registry import schedule_definition, schedule_names
 from dpprof.schedules.schedule import Schedule
@@ -33,7 +33,7 @@ def chunk_costs(operation_ns: Mapping[str, int]) -> ChunkCosts:
     )
 
 
-def promise(schedule: Schedule, operation_ns: Mapping[str, int]) -> Promise:
+def promise(schedule: Schedule, operation_ns: Mapping[str, int]) -> ScheduleTheory:
     """The promise (metrics.md, section 7) for a schedule whose chunks cost `operation_ns`.
 
     `operation_ns` has nanoseconds of F, B, I, W and F&B of one stage's chunk (`chunk_costs`
@@ -45,4 +45,4 @@ def promise(schedule: Schedule, operation_ns: Mapping[str, int]) -> Promise:
         return definition.promise(schedule.pp, schedule.micro_batches, chunk_costs(operation_ns))
     peak = max(rank.total for rank in peak_in_flight(schedule))
     bubble = Bubble(None, None, f"no closed form is known for schedule {schedule.name!r}")
-    return Promise("", bubble, len(schedule.placement.streams), peak, schedule.pp)
+    return ScheduleTheory("", bubble, len(schedule.placement.streams), peak, schedule.pp)

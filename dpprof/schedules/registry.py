@@ -11,7 +11,7 @@ from functools import cache
 from dpprof import schedules
 from dpprof.errors import DpprofError
 from dpprof.schedules.actions import Slot
-from dpprof.schedules.definition import ChunkCosts, Definition, Promise
+from dpprof.schedules.definition import ChunkCosts, Definition, ScheduleTheory
 from dpprof.schedules.schedule import Placement, Schedule
 
 _RankSlots = Callable[[int, int, int], Iterator[Slot]]
@@ -32,7 +32,7 @@ def schedule(
     summary: str,
     *,
     placement: Callable[[int], Placement],
-    promise: Callable[[int, int, ChunkCosts], Promise],
+    promise: Callable[[int, int, ChunkCosts], ScheduleTheory],
     size_rule: Callable[[int, int], str | None] = any_size,
 ) -> Callable[[_RankSlots], _RankSlots]:
     """Register the decorated ``(pp_rank, pp, micro_batches) -> slots`` (see `Definition`)."""

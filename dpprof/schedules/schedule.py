@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dpprof.schedules.actions import Action, Operation, Slot
 
 
-class Place(NamedTuple):
+class StageSeat(NamedTuple):
     """Where a stage of a stream lives: pipeline rank and direction."""
 
     pp_rank: int
@@ -39,10 +39,10 @@ class Placement:
         """Number of independent flows of micro-batches."""
         return 1 + max(self.streams)
 
-    def places(self) -> dict[tuple[int, int], Place]:
+    def places(self) -> dict[tuple[int, int], StageSeat]:
         """``(stream, stage) -> Place``: the inverse of `stages`."""
         return {
-            (self.streams[direction], stage): Place(pp_rank, direction)
+            (self.streams[direction], stage): StageSeat(pp_rank, direction)
             for pp_rank, stages in enumerate(self.stages)
             for direction, stage in enumerate(stages)
         }
@@ -140,6 +140,6 @@ class DependencyRule:
         )
         return Dependency(pp_rank, Action(before, action.direction, action.micro_batch))
 
-    def _backward_of(self, place: Place, micro_batch: int) -> Operation:
+    def _backward_of(self, place: StageSeat, micro_batch: int) -> Operation:
         key = (place.pp_rank, place.direction, micro_batch)
         return self._backward.get(key, Operation.BACKWARD)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Slot
-from dpprof.schedules.building_block import Block, block_promise, building_block_slots
-from dpprof.schedules.definition import ChunkCosts, Promise
+from dpprof.schedules.building_block import BuildingBlock, block_promise, building_block_slots
+from dpprof.schedules.definition import ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import two_arms_of_a_v
 from dpprof.schedules.registry import schedule
 
-BLOCK = Block(1, 1, 1, 1)
+BLOCK = BuildingBlock(1, 1, 1, 1)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     return block_promise(pp, micro_batches, BLOCK)
 
 

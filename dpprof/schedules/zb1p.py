@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Operation, Slot, single
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import one_stage
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     forward, inputs, weights = (
         costs.forward_ns,
         costs.input_gradient_ns,
         costs.weight_gradient_ns,
     )
     published_ns = (pp - 1) * (forward + inputs - weights)
-    return Promise(
+    return ScheduleTheory(
         "(PP-1)(F+B-2W)",
         _bubble(pp, micro_batches, published_ns, (pp - 1) * max(forward, inputs)),
         1,

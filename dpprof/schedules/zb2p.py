@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Slot
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.greedy import Policy, cached_orders
 from dpprof.schedules.placements import one_stage
 from dpprof.schedules.registry import schedule
@@ -15,8 +15,8 @@ def _policy(pp: int) -> Policy:
     return Policy(entered=2 * pp, held=2 * pp, split=True)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
-    return Promise("", _bubble(pp, micro_batches, costs), 1, min(2 * pp, micro_batches), pp)
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+    return ScheduleTheory("", _bubble(pp, micro_batches, costs), 1, min(2 * pp, micro_batches), pp)
 
 
 def _bubble(pp: int, micro_batches: int, costs: ChunkCosts) -> Bubble:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.schedules.actions import Operation, Slot, single
-from dpprof.schedules.definition import Bubble, ChunkCosts, Promise
+from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import two_arms_of_a_v
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> Promise:
-    return Promise("", _bubble(pp, micro_batches, costs), 2, min(2 * pp, 2 * micro_batches), pp)
+def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+    return ScheduleTheory(
+        "", _bubble(pp, micro_batches, costs), 2, min(2 * pp, 2 * micro_batches), pp
+    )
 
 
 def _bubble(pp: int, micro_batches: int, costs: ChunkCosts) -> Bubble:

@@ -87,7 +87,7 @@ class _Tables:
 _Lists = list[list[int]]
 
 
-class _Step:
+class _AnnealStep:
     """One run of the orders by their dependencies."""
 
     def __init__(self, tables: _Tables, orders: _Lists) -> None:
@@ -373,7 +373,9 @@ def anneal(*arguments: object) -> None:
     tables = _Tables(arrays[:6])
     tokens, counts, best_tokens, best_counts, state = arrays[6:]
     current, best = _lists(tokens, counts), _lists(best_tokens, best_counts)
-    value, best_value = (_Step(tables, orders).value(_NEVER // 2) for orders in (current, best))
+    value, best_value = (
+        _AnnealStep(tables, orders).value(_NEVER // 2) for orders in (current, best)
+    )
     random = Random(int(state[0]))
     if value != _NEVER:
         trial = [list(order) for order in current]
@@ -385,7 +387,7 @@ def anneal(*arguments: object) -> None:
             if good and all(_is_sound(tables, trial[rank], rank) for rank in touched):
                 chance = ((random.next() >> 11) + 1) * (1.0 / 9007199254740992.0)
                 limit = value + int(-temperature * math.log(chance))
-                found = _Step(tables, trial).value(limit)
+                found = _AnnealStep(tables, trial).value(limit)
                 good = found <= limit
                 value = found if good else value
             else:

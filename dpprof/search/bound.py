@@ -12,7 +12,7 @@ from dpprof.search.problem import OPERATIONS, Array, Problem
 _F, _B, _I, _W = (OPERATIONS.index(operation) for operation in Operation)
 
 
-class _Rank(NamedTuple):
+class _RankLoad(NamedTuple):
     """Least times on a rank over its directions: of its operations, and of what is around them."""
 
     forward: int
@@ -35,7 +35,7 @@ def _chunks(problem: Problem) -> int:
     return problem.micro_batches * problem.directions
 
 
-def _rank_bound(rank: _Rank, chunks: int) -> int:
+def _rank_bound(rank: _RankLoad, chunks: int) -> int:
     """The least over all numbers of pairs and of split backwards that a rank may choose.
 
     Before `first_backward` only forwards that are no part of a pair can run; after the last F only
@@ -63,7 +63,7 @@ def _rank_bound(rank: _Rank, chunks: int) -> int:
     return int(np.where(split <= alone, longest, np.iinfo(np.int64).max).min())
 
 
-def _ranks(problem: Problem) -> list[_Rank]:
+def _ranks(problem: Problem) -> list[_RankLoad]:
     """The least times of every rank, chains followed through all stages."""
     least = _least(problem)
     forward, backward = _links(problem, 0), _links(problem, 1)
@@ -74,7 +74,7 @@ def _ranks(problem: Problem) -> list[_Rank]:
     forward_tail = _forward_tails(problem, tail, least)
     d = problem.directions
     return [
-        _Rank(
+        _RankLoad(
             *_own(problem, rank),
             int(ahead[rank * d : rank * d + d].min()),
             int(back[rank * d : rank * d + d].min()),

@@ -33,7 +33,7 @@ _LEAST_SECONDS_FOR_MORE = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class SearchRequest:
     """What is to be found: sizes, the memory of a device, and for how long to look.
 
     The model has `model_layers` (None: ``pp * costs.layers``). `memory_bytes` None: a device holds
@@ -57,7 +57,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSchedule:
     """What was found, beside the best known schedule and a bound that no order can beat.
 
     `limit_chunks` is how many chunks in flight a rank was allowed at most; `more_memory` what
@@ -79,7 +79,7 @@ class Found:
         return (self.known.step_ns - self.best.step_ns) / way if way > 0 else None
 
 
-def find(request: Request, progress: Progress | None = None) -> Found:
+def find(request: SearchRequest, progress: Progress | None = None) -> FoundSchedule:
     """Search for the time that the request gives.
 
     What is found is checked and simulated anew. Raises `DpprofError` where no known schedule
@@ -105,10 +105,10 @@ def find(request: Request, progress: Progress | None = None) -> Found:
     faster = [one for one in every if one.step_ns < best.step_ns and one.layers != best.layers]
     faster = [one for one in faster if memory is None or max(one.peak_bytes) <= memory]
     elsewhere = faster[0] if faster else None
-    return Found(best, known, lower_bound(problem), most, more, elsewhere)
+    return FoundSchedule(best, known, lower_bound(problem), most, more, elsewhere)
 
 
-def _known(request: Request) -> list[Candidate]:
+def _known(request: SearchRequest) -> list[Candidate]:
     sizes = request.pp, request.micro_batches
     every = known_candidates(*sizes, request.costs, request.layers)
     if len(request.names) == 1 and request.names[0] not in [one.schedule.name for one in every]:
@@ -116,7 +116,7 @@ def _known(request: Request) -> list[Candidate]:
     return every
 
 
-def _best_known(request: Request, every: list[Candidate]) -> Candidate:
+def _best_known(request: SearchRequest, every: list[Candidate]) -> Candidate:
     known = [one for one in every if len(one.schedule.placement.streams) <= MOST_DIRECTIONS]
     if request.names:
         known = [one for one in known if one.schedule.name in request.names]
@@ -145,7 +145,7 @@ def _best_known(request: Request, every: list[Candidate]) -> Candidate:
     )
 
 
-def _limits(request: Request, known: Candidate) -> tuple[Array, Array]:
+def _limits(request: SearchRequest, known: Candidate) -> tuple[Array, Array]:
     """What chunks in flight may take of each rank, and what a chunk of each direction takes."""
     schedule = known.schedule
     chunk = request.costs.memory.activation_bytes * known.layers or 1
@@ -159,7 +159,7 @@ def _limits(request: Request, known: Candidate) -> tuple[Array, Array]:
 class _Search:
     """Searches from schedules of one placement; keeps what its problems have in common."""
 
-    def __init__(self, request: Request, known: Candidate, weights: Array) -> None:
+    def __init__(self, request: SearchRequest, known: Candidate, weights: Array) -> None:
         self._request, self._known, self._weights = request, known, weights
         self._timing = timing_from_profile(request.costs, known.layers)
 

@@ -29,7 +29,7 @@ NAMES = (
 )
 
 
-class Block(NamedTuple):
+class EventBlock(NamedTuple):
     """Columns of one length; `lane` to `component` and `group` hold positions of texts."""
 
     slot: Integers  # row of the slot in `SlotColumns`: the slot of the component or the producer
@@ -51,11 +51,11 @@ class Block(NamedTuple):
     sequence: Integers
 
 
-def join_blocks(blocks: Iterable[Block]) -> Block:
+def join_blocks(blocks: Iterable[EventBlock]) -> EventBlock:
     """All rows of all blocks, by rank and start."""
-    joined = Block(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+    joined = EventBlock(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
     order = np.lexsort((joined.start, joined.rank))
-    return Block(*(values[order] for values in joined))
+    return EventBlock(*(values[order] for values in joined))
 
 
 def category(codes: npt.NDArray[np.integer], categories: Sequence[str]) -> pd.Series:

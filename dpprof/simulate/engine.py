@@ -36,7 +36,7 @@ import numpy.typing as npt
 from dpprof.errors import DpprofError
 from dpprof.schedules.actions import Action, slot_operation
 from dpprof.schedules.schedule import Schedule
-from dpprof.simulate.plan import Plan, make_plan
+from dpprof.simulate.plan import StepPlan, make_plan
 from dpprof.simulate.timing import Timing
 from dpprof.simulate.walk import COMMUNICATIONS, Communication, Times, walk
 
@@ -151,7 +151,7 @@ def _lengths(schedule: Schedule, timing: Timing) -> list[int]:
     return lengths
 
 
-def _message_table(plan: Plan, times: Times, ends: Nanoseconds) -> Messages:
+def _message_table(plan: StepPlan, times: Times, ends: Nanoseconds) -> Messages:
     numbers = np.fromiter(chain.from_iterable(plan.messages), dtype=np.int64)
     producer, member, consumer, source, target = numbers.reshape(-1, 5).T
     first = np.array(plan.offsets, dtype=np.int64)

@@ -11,7 +11,7 @@ from dpprof.simulate.block import (
     PARTS,
     RECEIVE,
     SEND,
-    Block,
+    EventBlock,
     Integers,
     of_member,
     receive_lane,
@@ -22,7 +22,7 @@ from dpprof.simulate.slot_columns import SlotColumns
 from dpprof.simulate.timing import OPERATIONS
 
 
-def message_blocks(step: SimulatedStep, slots: SlotColumns) -> list[Block]:
+def message_blocks(step: SimulatedStep, slots: SlotColumns) -> list[EventBlock]:
     """The senders' rows and the receivers' rows; both name the slot and action that sent."""
     messages, pp = step.messages, step.schedule.pp
     first = np.cumsum([0, *(len(rank) for rank in step.schedule.ranks)])
@@ -37,7 +37,7 @@ def message_blocks(step: SimulatedStep, slots: SlotColumns) -> list[Block]:
         (messages.target, messages.source, receive_lane(messages.source, pp), RECEIVE),
     )
     return [
-        Block(
+        EventBlock(
             slot=row,
             rank=rank,
             start=start,

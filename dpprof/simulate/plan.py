@@ -10,7 +10,7 @@ from dpprof.schedules.actions import Action, slot_text
 from dpprof.schedules.schedule import Dependency, DependencyRule, Schedule
 
 
-class Message(NamedTuple):
+class PlannedMessage(NamedTuple):
     """A result that goes from one rank to another; `member` is the producer within its slot."""
 
     producer: int  # slot number
@@ -21,7 +21,7 @@ class Message(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """Slots numbered rank by rank; rank r has numbers ``offsets[r]`` to ``offsets[r + 1] - 1``.
 
     `messages` are ordered by producer and member, so those of one edge are in sending order.
@@ -30,7 +30,7 @@ class Plan:
 
     schedule: Schedule
     offsets: tuple[int, ...]
-    messages: tuple[Message, ...]
+    messages: tuple[PlannedMessage, ...]
     sends: tuple[tuple[int, ...], ...]
     receives: tuple[tuple[int, ...], ...]
 
@@ -42,7 +42,7 @@ class Plan:
 _Where = dict[Action, tuple[int, int]]
 
 
-def make_plan(schedule: Schedule) -> Plan:
+def make_plan(schedule: Schedule) -> StepPlan:
     """Find every message; raises `DpprofError` where a slot needs what no earlier slot makes."""
     offsets = [0]
     for slots in schedule.ranks:
@@ -62,7 +62,7 @@ def make_plan(schedule: Schedule) -> Plan:
     for number, message in enumerate(messages):
         sends[message.producer] += (number,)
         receives[message.consumer] += (number,)
-    return Plan(schedule, tuple(offsets), tuple(messages), tuple(sends), tuple(receives))
+    return StepPlan(schedule, tuple(offsets), tuple(messages), tuple(sends), tuple(receives))
 
 
 def _check_once(schedule: Schedule, where: tuple[_Where, ...]) -> None:
@@ -75,7 +75,7 @@ def _check_once(schedule: Schedule, where: tuple[_Where, ...]) -> None:
             )
 
 
-def _messages(schedule: Schedule, where: tuple[_Where, ...]) -> list[Message]:
+def _messages(schedule: Schedule, where: tuple[_Where, ...]) -> list[PlannedMessage]:
     rule = DependencyRule(schedule)
     messages = []
     for pp_rank, own in enumerate(where):
@@ -84,7 +84,9 @@ def _messages(schedule: Schedule, where: tuple[_Where, ...]) -> list[Message]:
             if needed is not None:
                 producer, member = _find(where, needed, pp_rank, action)
                 if needed.pp_rank != pp_rank:
-                    messages.append(Message(producer, member, number, needed.pp_rank, pp_rank))
+                    messages.append(
+                        PlannedMessage(producer, member, number, needed.pp_rank, pp_rank)
+                    )
                     continue
                 _check_order(producer, number, needed, action)
             before = rule.own(pp_rank, action)

@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dpprof.schedules.components import Lane
-from dpprof.simulate.block import COMPONENTS, KINDS, NAMES, PARTS, Block, of_member
+from dpprof.simulate.block import COMPONENTS, KINDS, NAMES, PARTS, EventBlock, of_member
 from dpprof.simulate.engine import SimulatedStep
 from dpprof.simulate.slot_columns import SlotColumns
 from dpprof.simulate.timing import OPERATIONS, SlotTemplate
 from dpprof.tables.kinds import COMPUTE
 
 
-def slot_blocks(step: SimulatedStep, slots: SlotColumns) -> list[Block]:
+def slot_blocks(step: SimulatedStep, slots: SlotColumns) -> list[EventBlock]:
     """One block for each template in use that has events."""
     templates: list[SlotTemplate] = []
     used = np.zeros((step.schedule.pp, len(OPERATIONS)), dtype=np.int64)
@@ -30,14 +30,14 @@ def slot_blocks(step: SimulatedStep, slots: SlotColumns) -> list[Block]:
     ]
 
 
-def _lay_out(template: SlotTemplate, rows: npt.NDArray[np.intp], slots: SlotColumns) -> Block:
+def _lay_out(template: SlotTemplate, rows: npt.NDArray[np.intp], slots: SlotColumns) -> EventBlock:
     """The events of a template at each of the slots `rows`."""
     row = np.repeat(rows, len(template.events)).astype(np.int64)
     member, start, end, lane, kind, name, part, component, layer = np.tile(
         _numbers(template), len(rows)
     )
     unknown = np.full_like(row, -1)
-    return Block(
+    return EventBlock(
         slot=row,
         rank=slots.rank[row].astype(np.int64),
         start=slots.start[row] + start,

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from dpprof.costs.profile import MessageCost
 from dpprof.errors import DpprofError
-from dpprof.simulate.plan import Plan
+from dpprof.simulate.plan import StepPlan
 
 Communication = Literal["eager", "batched"]
 COMMUNICATIONS: tuple[str, ...] = get_args(Communication)
@@ -26,7 +26,7 @@ class Times:
 
 
 def walk(
-    plan: Plan, lengths_ns: Sequence[int], message: MessageCost, communication: Communication
+    plan: StepPlan, lengths_ns: Sequence[int], message: MessageCost, communication: Communication
 ) -> Times:
     """Times of all slots and messages; raises `DpprofError` where the ranks wait in a circle.
 
@@ -67,7 +67,7 @@ def walk(
     return times
 
 
-def _deadlock(plan: Plan, waiting: Mapping[int, int]) -> DpprofError:
+def _deadlock(plan: StepPlan, waiting: Mapping[int, int]) -> DpprofError:
     rank, slot = next(iter(waiting.items()))
     return DpprofError(
         f"schedule {plan.schedule.name} deadlocks: {plan.text(rank, slot)} of pipeline rank {rank} "

@@ -19,7 +19,7 @@ import pandas as pd
 
 from dpprof.store.contents import Stamp
 from dpprof.store.parquet import from_parquet
-from dpprof.store.place import Place
+from dpprof.store.place import CacheLocation
 from dpprof.system.inputs import BadInput, decode_json, read_regular
 from dpprof.system.whole import partial_folder
 
@@ -55,7 +55,7 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """An entry that was found; its tables are read when asked for."""
 
     folder: Path
@@ -106,7 +106,7 @@ class Entry:
             return
 
 
-def open_entry(place: Place, key: str) -> Entry | None:
+def open_entry(place: CacheLocation, key: str) -> CacheEntry | None:
     """The entry of that key; None where there is none, or a damaged one."""
     folder = place.entries / key
     try:
@@ -114,12 +114,14 @@ def open_entry(place: Place, key: str) -> Entry | None:
         head, body = content[:_SUM_BYTES], content[_SUM_BYTES:]
         if head != f"{zlib.crc32(body):08x}\n".encode():
             return None
-        return Entry(folder, decode_json(body, About))
+        return CacheEntry(folder, decode_json(body, About))
     except (OSError, BadInput):
         return None
 
 
-def write_entry(place: Place, key: str, contents: Mapping[str, bytes], about: About) -> None:
+def write_entry(
+    place: CacheLocation, key: str, contents: Mapping[str, bytes], about: About
+) -> None:
     """Write an entry of Parquet files, in place of any other of that key.
 
     Two that write the same at once write the same content, and either may win. Raises OSError.

@@ -17,7 +17,7 @@ FORMAT = "1"
 
 
 @dataclass(frozen=True)
-class Place:
+class CacheLocation:
     """A cache folder (which need not exist yet) and the size that it is kept below."""
 
     folder: Path
@@ -29,7 +29,7 @@ class Place:
         return self.folder / f"ranks-{FORMAT}"
 
 
-def find_place() -> Place | None:
+def find_place() -> CacheLocation | None:
     """The cache that is configured, or the user's; None where it is off or the user has no home.
 
     ``DPPROF_CACHE=off`` switches it off, ``DPPROF_CACHE_DIR`` moves it, ``DPPROF_CACHE_LIMIT``
@@ -42,7 +42,7 @@ def find_place() -> Place | None:
         return None
 
 
-def any_place() -> Place:
+def any_place() -> CacheLocation:
     """The cache that is configured, or the user's, whether switched on or not.
 
     Raises `DpprofError` for a user without a home.
@@ -53,9 +53,9 @@ def any_place() -> Place:
         raise DpprofError(f"no cache: {error} Say where with DPPROF_CACHE_DIR") from error
 
 
-def _place(settings: CacheSettings) -> Place:
+def _place(settings: CacheSettings) -> CacheLocation:
     limit = DEFAULT_LIMIT_BYTES if settings.limit_bytes is None else settings.limit_bytes
-    return Place(settings.folder or _user_folder(), limit)
+    return CacheLocation(settings.folder or _user_folder(), limit)
 
 
 def _user_folder() -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpprof.store.entries import ABOUT, open_entry, remove
-from dpprof.store.place import Place
+from dpprof.store.place import CacheLocation
 from dpprof.system.whole import PREFIX, remove_left_behind
 
 _LEFT_BEHIND_SECONDS = 3600
@@ -26,18 +26,18 @@ class Kept:
     used_at: float
 
 
-def list_entries(place: Place) -> list[Kept]:
+def list_entries(place: CacheLocation) -> list[Kept]:
     """All entries, the longest unused first; those that vanish meanwhile are left out."""
     return sorted(_entries(place), key=lambda kept: (kept.used_at, kept.key))
 
 
-def source_of(place: Place, key: str) -> str | None:
+def source_of(place: CacheLocation, key: str) -> str | None:
     """The file that the entry was first made from; None where it is damaged."""
     entry = open_entry(place, key)
     return None if entry is None else entry.about.source
 
 
-def evict(place: Place, keep: Collection[str] = ()) -> list[Kept]:
+def evict(place: CacheLocation, keep: Collection[str] = ()) -> list[Kept]:
     """Throw out entries, the longest unused first, until the limit holds; gives those.
 
     Those of the keys `keep` stay, whatever the limit. What killed processes left goes too.
@@ -55,14 +55,14 @@ def evict(place: Place, keep: Collection[str] = ()) -> list[Kept]:
     return gone
 
 
-def clear(place: Place, older_than_seconds: float = 0) -> list[Kept]:
+def clear(place: CacheLocation, older_than_seconds: float = 0) -> list[Kept]:
     """Throw out all entries that were not used for so long; gives those that are gone."""
     gone = [kept for kept in old_entries(place, older_than_seconds) if _remove(kept)]
     _remove_left_behind(place)
     return gone
 
 
-def old_entries(place: Place, older_than_seconds: float = 0) -> list[Kept]:
+def old_entries(place: CacheLocation, older_than_seconds: float = 0) -> list[Kept]:
     """What `clear` would throw out now: after it, what it could not."""
     latest = time.time() - older_than_seconds
     return [k for k in list_entries(place) if k.used_at <= latest or not older_than_seconds]
@@ -77,7 +77,7 @@ def _remove(kept: Kept) -> bool:
     return not kept.folder.exists()
 
 
-def _entries(place: Place) -> Iterator[Kept]:
+def _entries(place: CacheLocation) -> Iterator[Kept]:
     for folder in _folders(place):
         if folder.name.startswith(PREFIX):
             continue
@@ -89,7 +89,7 @@ def _entries(place: Place) -> Iterator[Kept]:
         yield Kept(folder.name, folder, sum(file.st_size for file in files), used)
 
 
-def _remove_left_behind(place: Place) -> None:
+def _remove_left_behind(place: CacheLocation) -> None:
     remove_left_behind(place.entries)
     for folder in _folders(place):
         try:
@@ -100,7 +100,7 @@ def _remove_left_behind(place: Place) -> None:
             continue
 
 
-def _folders(place: Place) -> list[Path]:
+def _folders(place: CacheLocation) -> list[Path]:
     try:
         return list(place.entries.iterdir())
     except OSError:

@@ -21,7 +21,7 @@ from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_of, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.lost_kernels import NO_DEVICE
-from dpprof.trace.activities.steps import Choice, choose_steps
+from dpprof.trace.activities.steps import StepChoice, choose_steps
 from dpprof.trace.activities.unknown_kernels import unknown_evidence
 from dpprof.trace.match.align_clocks import align_parts, shifted_as_ranks
 from dpprof.trace.match.join_ranks import find_peers, join_events
@@ -71,7 +71,7 @@ def load_run(
     aligned = align_parts(ranks, peers)
     ranks, clocks = aligned.parts, aligned.clocks
     manifest = files.manifest
-    choice = Choice((0,), ())
+    choice = StepChoice((0,), ())
     if not whole_trace:
         choice, step_warnings = _steps(ranks, steps, manifest)
         warnings += step_warnings
@@ -205,7 +205,7 @@ def _steps(
     ranks: Sequence[RankPart],
     wanted: str | None,
     manifest: Manifest | None,
-) -> tuple[Choice, list[str]]:
+) -> tuple[StepChoice, list[str]]:
     marked = [rank.marked for rank in ranks]
     if not any(marked):
         if wanted is not None:
@@ -214,7 +214,7 @@ def _steps(
             "the trace marks no steps (ProfilerStep): the whole trace is taken as one window, "
             "with whatever warm-up it holds"
         )
-        return Choice((0,), ()), [warning]
+        return StepChoice((0,), ()), [warning]
     measured = manifest.steps.measured if manifest is not None else ()
     warmup = manifest.steps.warmup if manifest is not None else ()
     return choose_steps(marked, wanted, measured, warmup), []

@@ -35,7 +35,7 @@ class Copies(Protocol):
         """Into the rows of `to`, another GPU's memory, from `start` on."""
 
 
-class Peers(Protocol):
+class PeerBuffers(Protocol):
     """What every rank of a group can read and write of every other."""
 
     rank: int
@@ -55,7 +55,7 @@ class SymmetricMemory:
 
     waits_for_counts = False
 
-    def __init__(self, peers: Peers, copies: Copies) -> None:
+    def __init__(self, peers: PeerBuffers, copies: Copies) -> None:
         self._peers = peers
         self._copies = copies
 
@@ -100,7 +100,7 @@ class SymmetricMemory:
 
 
 class _TorchPeers:
-    """`Peers` by torch.distributed._symmetric_memory."""
+    """`PeerBuffers` by torch.distributed._symmetric_memory."""
 
     def __init__(self, place: ExchangePlace) -> None:
         import torch.distributed._symmetric_memory as symmetric

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from dpprof.costs.profile import MessageCost
-from dpprof.reference.runtime.lanes import Completion, Label, Lane
+from dpprof.reference.runtime.lanes import Completion, ExecutionLane, Label
 from dpprof.reference.runtime.operating_system import sleep_until
 
 
@@ -98,7 +98,11 @@ class EmulatedWire:
         sleep_until(self._departing[edge].popleft())
 
     def receive(
-        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+        self,
+        edge: tuple[int, int],
+        lane: ExecutionLane,
+        label: Label,
+        after: Sequence[Completion] = (),
     ) -> PostedReceive:
         """Post a receive at once; it lasts on its lane until its modelled arrival."""
         posted = PostedReceive(self._edges[edge], edge[0], self._last.get(edge))

@@ -50,7 +50,7 @@ class RankFailedError(DpprofError):
     exit_code = EXIT_BUG
 
 
-class _Rank(NamedTuple):
+class _RankProcess(NamedTuple):
     number: int
     process: Any
     messages: Connection
@@ -74,7 +74,7 @@ def launch(
     )
     with working_folder() as folder, sigterm_as_interrupt():
         rendezvous = f"file://{folder / 'rendezvous'}"
-        ranks: list[_Rank] = []
+        ranks: list[_RankProcess] = []
         try:
             for number in range(job.world_size):
                 ours, theirs = context.Pipe(duplex=False)
@@ -86,7 +86,7 @@ def launch(
                 )
                 process.start()
                 theirs.close()
-                ranks.append(_Rank(number, process, ours, log))
+                ranks.append(_RankProcess(number, process, ours, log))
             _watch(ranks, progress, _Patience(ranks, folder, timeout_seconds, say))
         finally:
             _take_down(ranks)
@@ -96,7 +96,7 @@ class _Patience:
     """How long nothing has come from any rank; has state because it watches."""
 
     def __init__(
-        self, ranks: list[_Rank], folder: Path, seconds: float, say: Callable[[str], None]
+        self, ranks: list[_RankProcess], folder: Path, seconds: float, say: Callable[[str], None]
     ) -> None:
         self._ranks, self._folder, self._seconds, self._say = ranks, folder, seconds, say
         self._steps = [0] * len(ranks)
@@ -129,7 +129,7 @@ class _Patience:
             self._next_word *= 2
 
 
-def _watch(ranks: list[_Rank], progress: Progress, patience: _Patience) -> None:
+def _watch(ranks: list[_RankProcess], progress: Progress, patience: _Patience) -> None:
     """Until every rank has ended well: pass on progress, raise the failure that came first.
 
     A rank that lost its connection may be heard before the rank that was the reason.
@@ -161,7 +161,9 @@ def _watch(ranks: list[_Rank], progress: Progress, patience: _Patience) -> None:
         raise RankFailedError(first_failure(failures).words)
 
 
-def _read(rank: _Rank, progress: Progress, failures: list[Failure], patience: _Patience) -> bool:
+def _read(
+    rank: _RankProcess, progress: Progress, failures: list[Failure], patience: _Patience
+) -> bool:
     """Handle one message of a rank; False at the end of its pipe."""
     try:
         kind, value = rank.messages.recv()
@@ -178,7 +180,7 @@ def _read(rank: _Rank, progress: Progress, failures: list[Failure], patience: _P
     return True
 
 
-def _take_down(ranks: list[_Rank]) -> None:
+def _take_down(ranks: list[_RankProcess]) -> None:
     for rank in ranks:
         if rank.process.is_alive():
             rank.process.terminate()

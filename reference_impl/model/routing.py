@@ -11,7 +11,7 @@ from dpprof.reference.model.config import ModelConfig
 from dpprof.reference.model.operators import Operators
 
 
-class Choice(NamedTuple):
+class RoutingChoice(NamedTuple):
     """Each token's experts and their weights, both ``[tokens, top_k]``."""
 
     weights: Tensor
@@ -20,7 +20,7 @@ class Choice(NamedTuple):
 
 def choose_experts(
     x: Tensor, router: Tensor, bias: Tensor, config: ModelConfig, operators: Operators
-) -> Choice:
+) -> RoutingChoice:
     """Experts of each token of ``x [tokens, hidden]``; weights add up to `route_scale`.
 
     Scores are sigmoids, at least in single precision (DeepSeek-V3 technical report, section
@@ -36,7 +36,7 @@ def choose_experts(
             experts = best_experts(scores.detach() + bias, config)
     chosen = scores.gather(1, experts)
     weights = chosen / chosen.sum(dim=-1, keepdim=True) * config.route_scale
-    return Choice(weights.to(x.dtype), experts)
+    return RoutingChoice(weights.to(x.dtype), experts)
 
 
 def best_experts(scores: Tensor, config: ModelConfig) -> Tensor:

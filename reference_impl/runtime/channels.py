@@ -22,7 +22,7 @@ import torch.distributed as dist
 from dpprof.instrument.labels import span
 from dpprof.reference.model.streams import keep_for_current_stream
 from dpprof.reference.runtime.executor import MessageSpec
-from dpprof.reference.runtime.lanes import Completion, Label, Lane, MakeLane
+from dpprof.reference.runtime.lanes import Completion, ExecutionLane, Label, MakeLane
 from dpprof.reference.runtime.mesh import Groups, Mesh
 from dpprof.schedules.actions import Action, Slot
 from dpprof.schedules.schedule import DependencyRule, Schedule
@@ -39,7 +39,11 @@ class Wire(Protocol):
         """Send along `edge`; called on the lane."""
 
     def receive(
-        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+        self,
+        edge: tuple[int, int],
+        lane: ExecutionLane,
+        label: Label,
+        after: Sequence[Completion] = (),
     ) -> Completion:
         """Post the receive of the next tensor of `edge`, to begin behind what is in `after`.
 
@@ -61,7 +65,11 @@ class ProcessGroupWire:
         dist.send(tensor, edge[1], group=self._edges.get(edge))
 
     def receive(
-        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+        self,
+        edge: tuple[int, int],
+        lane: ExecutionLane,
+        label: Label,
+        after: Sequence[Completion] = (),
     ) -> Completion:
         """Receive into a new tensor."""
         return lane.submit(label, partial(self._receive, edge), after)
@@ -73,7 +81,7 @@ class ProcessGroupWire:
 
 
 @dataclass(frozen=True)
-class Message:
+class StageMessage:
     """A pipeline message, named by the action and stage that produce it."""
 
     producer: Action
@@ -90,16 +98,16 @@ def in_order_of_production(slots: Iterable[Slot]) -> Iterator[Action]:
         yield from reversed(slot)
 
 
-def outgoing(schedule: Schedule, pp_rank: int) -> dict[int, list[Message]]:
+def outgoing(schedule: Schedule, pp_rank: int) -> dict[int, list[StageMessage]]:
     """Messages that `pp_rank` sends, by receiving pipeline rank, in the order of production."""
     rule = DependencyRule(schedule)
-    messages: dict[int, list[Message]] = {}
+    messages: dict[int, list[StageMessage]] = {}
     for action in in_order_of_production(schedule.ranks[pp_rank]):
         consumer = rule.downstream(pp_rank, action)
         if consumer is not None and consumer.pp_rank != pp_rank:
             stage = schedule.stage(pp_rank, action.direction)
             messages.setdefault(consumer.pp_rank, []).append(
-                Message(action, consumer.action, stage)
+                StageMessage(action, consumer.action, stage)
             )
     return messages
 
@@ -120,7 +128,7 @@ class Channels:
         self._wire = wire
         self._outgoing = outgoing(schedule, mesh.pp_rank)
         self._consumer_edge: dict[Action, int] = {}
-        self._incoming: dict[int, list[Message]] = {}
+        self._incoming: dict[int, list[StageMessage]] = {}
         for source in range(schedule.pp):
             for target, messages in outgoing(schedule, source).items():
                 if target == mesh.pp_rank:
@@ -201,7 +209,9 @@ class Channels:
 
 
 @lru_cache(maxsize=2**14)
-def _label_text(message: Message, number: int, edge: tuple[int, int], way: str, size: int) -> str:
+def _label_text(
+    message: StageMessage, number: int, edge: tuple[int, int], way: str, size: int
+) -> str:
     """A message's label; kept, because every training step has the same ones."""
     return str(
         LabelText(

@@ -19,7 +19,14 @@ import torch.distributed as dist
 
 from dpprof.reference.model.streams import keep_for_current_stream
 from dpprof.reference.runtime.executor import MessageSpec
-from dpprof.reference.runtime.lanes import COMPUTE, Completion, Label, Lane, ThreadLane, make_lane
+from dpprof.reference.runtime.lanes import (
+    COMPUTE,
+    Completion,
+    ExecutionLane,
+    Label,
+    ThreadLane,
+    make_lane,
+)
 
 
 class StagedLane:
@@ -76,7 +83,11 @@ class StagedWire:
         dist.send(keep_for_current_stream(tensor).cpu(), edge[1])
 
     def receive(
-        self, edge: tuple[int, int], lane: Lane, label: Label, after: Sequence[Completion] = ()
+        self,
+        edge: tuple[int, int],
+        lane: ExecutionLane,
+        label: Label,
+        after: Sequence[Completion] = (),
     ) -> Completion:
         """Receive on the host, then copy to the device."""
         return lane.submit(label, partial(self._receive, edge), after)
@@ -88,7 +99,7 @@ class StagedWire:
         return tensor.to(self._device, non_blocking=True)
 
 
-def make_staged_lane(device: torch.device, name: str) -> Lane:
+def make_staged_lane(device: torch.device, name: str) -> ExecutionLane:
     """As `make_lane`, with threads for the lanes that wait for other ranks."""
     if name == COMPUTE or name == "communication":
         return make_lane(device, name)

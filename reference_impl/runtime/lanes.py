@@ -67,7 +67,7 @@ class StreamCompletion:
         return self._value
 
 
-class Lane(Protocol):
+class ExecutionLane(Protocol):
     """Runs submitted work in order."""
 
     def submit(
@@ -153,13 +153,13 @@ class StreamLane:
         """Nothing to finish: the stream drains by itself."""
 
 
-MakeLane = Callable[[str], Lane]
+MakeLane = Callable[[str], ExecutionLane]
 """Makes a lane by name; `COMPUTE` names the lane of the calling thread."""
 
 COMPUTE = "compute"
 
 
-def make_lane(device: torch.device, name: str) -> Lane:
+def make_lane(device: torch.device, name: str) -> ExecutionLane:
     """The compute lane (the caller's thread or current stream), or one that runs beside it.
 
     Beside means first: what communicates takes few multiprocessors, but must not wait for them

@@ -43,7 +43,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Event:
+class LaneEvent:
     """A point on a lane."""
 
     races: RaceDetector
@@ -63,7 +63,7 @@ class RecordingLane:
     races: RaceDetector
     name: str
 
-    def submit(self, label: Any, work: Any, after: Any = ()) -> Event:
+    def submit(self, label: Any, work: Any, after: Any = ()) -> LaneEvent:
         """Run `work` at once, behind the events of `after`."""
         outer, self.races.lane = self.races.lane, self.name
         try:
@@ -73,7 +73,7 @@ class RecordingLane:
             with label():
                 value = work()
             self.races.sweep()
-            return Event(self.races, self.races.current_clock.copy(), value)
+            return LaneEvent(self.races, self.races.current_clock.copy(), value)
         finally:
             self.races.lane = outer
 

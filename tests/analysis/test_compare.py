@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpprof.analysis.report.analyze import analyze
-from dpprof.analysis.report.side_by_side import Metric, compare
+from dpprof.analysis.report.side_by_side import ComparedMetric, compare
 
 
 def test_figures_are_per_step_and_rank_and_ratios_are_to_the_last(make_run, event) -> None:
@@ -14,7 +14,7 @@ def test_figures_are_per_step_and_rank_and_ratios_are_to_the_last(make_run, even
     )
     comparison = compare([analyze(fast), analyze(slow)])
     metrics = {metric.name: metric for metric in comparison.metrics}
-    assert metrics["step time"] == Metric("step", "step time", "time", (20, 40))
+    assert metrics["step time"] == ComparedMetric("step", "step time", "time", (20, 40))
     assert metrics["step time"].ratios(comparison.baseline) == (0.5, 1.0)
     assert metrics["bubble"].values == (3.0, 0.0)
     assert metrics["bubble"].ratios(comparison.baseline) == (None, None)

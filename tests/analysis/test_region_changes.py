@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.analysis.accounting.account import account
-from dpprof.analysis.diff.bubble_changes import Held, Longest, region_changes
+from dpprof.analysis.diff.bubble_changes import HeldUp, LongestBubble, region_changes
 from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
@@ -37,9 +37,9 @@ def test_bubbles_of_the_same_work_are_one_row(make_run: Any, event: Any) -> None
     other = next(state for rank, state in rows if state != DRAIN)
     gap, drain = rows[1, other], rows[1, DRAIN]
     assert (gap.base_ns, gap.new_ns, gap.change_ns, gap.presence) == (20, 5, -15, "both")
-    assert (gap.base, gap.new) == (Longest(1, 0, 10, 20), Longest(1, 0, 10, 5))
+    assert (gap.base, gap.new) == (LongestBubble(1, 0, 10, 20), LongestBubble(1, 0, 10, 5))
     assert (drain.base_ns, drain.new_ns, drain.presence) == (0, 10, "appeared")
-    assert (drain.base, drain.new) == (None, Longest(1, 0, 30, 10))
+    assert (drain.base, drain.new) == (None, LongestBubble(1, 0, 30, 10))
     assert (changes.steps, changes.not_listed_ns) == (1, (0, 0))
     assert len(changes.changes) == 2
 
@@ -48,7 +48,7 @@ def test_a_bubble_that_is_in_the_baseline_alone_went(make_run: Any, event: Any) 
     base = make_run([event(0, 0, 50), event(1, 20, 50)])
     new = make_run([event(0, 0, 50), event(1, 0, 50)])
     [went] = region_changes(base, new).changes
-    assert went.held == Held(1, WARMUP, -1, -1, "", "start of the step")
+    assert went.held == HeldUp(1, WARMUP, -1, -1, "", "start of the step")
     assert (went.presence, went.base_ns, went.new) == ("went", 20, None)
 
 
@@ -58,7 +58,7 @@ def test_sides_with_other_numbers_of_steps_count_alike(make_run: Any, event: Any
     changes = region_changes(make_run(once, used_steps=(1,)), make_run(twice, used_steps=(1, 2)))
     [row] = changes.changes
     assert (changes.steps, row.base_ns, row.new_ns) == (2, 40, 20 + 30)
-    assert row.new == Longest(1, 2, 0, 30)
+    assert row.new == LongestBubble(1, 2, 0, 30)
 
 
 def test_work_is_told_by_stage_and_micro_batch_whatever_the_schedule() -> None:

@@ -31,7 +31,7 @@ from dpprof.analysis.model import Report
 from dpprof.analysis.report.analyze import analyze
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import Measured, take_snapshot
-from dpprof.gate.snapshot import Snapshot
+from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.runs.run import Run
 from dpprof.tables.kinds import BUBBLE_STATES, EXPOSED_STATES, STATES
 from dpprof.trace.load import load_run
@@ -115,7 +115,7 @@ CHANGES = {
 }
 
 
-def as_snapshot(template: Measured, *runs: States) -> Snapshot:
+def as_snapshot(template: Measured, *runs: States) -> FigureSnapshot:
     """A snapshot as that of the template, but with these states, of one run or repeats."""
     return take_snapshot([_with_states(template, states) for states in runs])
 
@@ -144,7 +144,7 @@ def _sum(row: npt.NDArray[np.int64], states: tuple[str, ...]) -> int:
     return int(sum(row[STATES.index(state)] for state in states))
 
 
-def failures(pairs: Iterable[tuple[Snapshot, ...]], verbose: bool = True) -> tuple[int, int]:
+def failures(pairs: Iterable[tuple[FigureSnapshot, ...]], verbose: bool = True) -> tuple[int, int]:
     """How many gates of (run, baseline) fail, of how many."""
     results = [gate(run, (), Baseline(name="baseline", snapshot=base)) for run, base in pairs]
     failed = [one for one in results if not one.passed]
@@ -201,7 +201,7 @@ def report_schedule(name: str, measured: list[Measured], repeats: int, far: bool
 
 def in_turn(
     template: Measured, runs: list[States], change: Callable[[States], States]
-) -> Iterator[tuple[Snapshot, Snapshot]]:
+) -> Iterator[tuple[FigureSnapshot, FigureSnapshot]]:
     """Every six runs that follow each other as A B A B A B, and as B A B A B A."""
     for first in range(len(runs) - 2 * _NEAR + 1):
         sides = (runs[first : first + 2 * _NEAR : 2], runs[first + 1 : first + 2 * _NEAR : 2])

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.names import COMPUTING
-from dpprof.gate.snapshot import Figure, Identity, Place, RankColumn, Snapshot
+from dpprof.gate.snapshot import Figure, FigureSnapshot, RankColumn, RankSeat, RunIdentity
 from dpprof.gate.spread import figure_of
 
 RANKS = 4
@@ -55,7 +55,7 @@ def draw_run(
     return times
 
 
-def draw(noise: Noise, changes: dict[str, float], random: np.random.Generator) -> Snapshot:
+def draw(noise: Noise, changes: dict[str, float], random: np.random.Generator) -> FigureSnapshot:
     """A snapshot of so many runs."""
     runs = [draw_run(noise, changes, random) for _ in range(noise.runs)]
     job = {name: _figure([run[name].mean(axis=1) for run in runs]) for name in SHARES}
@@ -64,12 +64,12 @@ def draw(noise: Noise, changes: dict[str, float], random: np.random.Generator) -
         name: _column([_figure([run[name][:, rank] for run in runs]) for rank in range(RANKS)])
         for name in SHARES
     }
-    return Snapshot(
+    return FigureSnapshot(
         dpprof="",
         runs=["drawn"] * noise.runs,
         steps=[noise.steps] * noise.runs,
-        identity=Identity(source="captured", world_size=RANKS, ranks=list(range(RANKS))),
-        places=[Place(rank=rank, pp_rank=rank, stages=[rank]) for rank in range(RANKS)],
+        identity=RunIdentity(source="captured", world_size=RANKS, ranks=list(range(RANKS))),
+        places=[RankSeat(rank=rank, pp_rank=rank, stages=[rank]) for rank in range(RANKS)],
         job=job,
         ranks=ranks,
     )

@@ -29,9 +29,9 @@ from dpprof.store.contents import look
 from dpprof.store.place import any_place
 from dpprof.tables.columns import EVENTS, HOST_SPANS, MEMORY, SLOTS, STEPS, empty_table, make_table
 from dpprof.trace.load import load_run
-from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.tables import RankTables
-from dpprof.trace.source.cache import Request, keep, pack_tables
+from dpprof.trace.source.cache import ReadRequest, keep, pack_tables
 
 STEP_COUNT, GROUP = 10, 8
 KINDS = ("compute", "all_reduce", "dispatch", "memory")
@@ -103,7 +103,7 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
     tables = RankTables(
         file=file,
         rank=rank,
-        identity=Identity(rank, ranks, "captured", None, groups=groups),
+        identity=TraceIdentity(rank, ranks, "captured", None, groups=groups),
         on_gpu=True,
         events=table,
         slots=empty_table(SLOTS),
@@ -116,7 +116,7 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
         explained=pd.DataFrame({"rule": ["made up"]}),
         warnings=(),
     )
-    request = Request(file)
+    request = ReadRequest(file)
     assert keep(any_place(), request, pack_tables(request, [tables], look(file)))
 
 

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="profiling needs torch")
 
 from dpprof.commands._experts import placement_for
-from dpprof.commands._jobs import Request, make_jobs
+from dpprof.commands._jobs import JobRequest, make_jobs
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest, write_manifest
 
@@ -38,7 +38,7 @@ GIVEN = {
 
 
 def jobs(**changes):
-    return make_jobs(Request(**(GIVEN | changes)))
+    return make_jobs(JobRequest(**(GIVEN | changes)))
 
 
 def write_load(folder, load, **fields):

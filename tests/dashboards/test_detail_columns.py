@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.dashboards.detail.longest import Longest
+from dpprof.dashboards.detail.longest import LongestActivities
 from dpprof.dashboards.detail.pixel_columns import Lanes, Pixels, columns
 
 
@@ -90,7 +90,7 @@ def test_the_longest_of_any_neighbours_is_the_first_of_the_longest(lengths, data
     positions = st.integers(0, len(lengths) - 1)
     pairs = data.draw(st.lists(st.tuples(positions, positions), min_size=1, max_size=20))
     ranges = [(min(pair), max(pair) + 1) for pair in pairs]
-    longest = Longest.of(np.array(lengths, np.int64))
+    longest = LongestActivities.of(np.array(lengths, np.int64))
     found = longest.within(*(np.array(side, np.int64) for side in zip(*ranges, strict=True)))
     expected = [first + int(np.argmax(lengths[first:last])) for first, last in ranges]
     assert found.tolist() == expected

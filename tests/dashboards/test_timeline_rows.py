@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.dashboards.timeline.picture_rows import Group, heights_for, make_rows
+from dpprof.dashboards.timeline.picture_rows import LaneGroup, heights_for, make_rows
 
 LANES = [(0, "slots"), (1, "compute"), (2, "communication"), (3, "p2p"), (4, "bubbles")]
 
 
 def groups(ranks, runs=("a",)):
-    return [Group(run, rank, LANES) for run in runs for rank in range(ranks)]
+    return [LaneGroup(run, rank, LANES) for run in runs for rank in range(ranks)]
 
 
 def test_rows_from_top_to_bottom():

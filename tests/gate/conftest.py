@@ -12,7 +12,7 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.faults import read_fault, with_faults
 from dpprof.costs.load import load_costs
 from dpprof.gate.measure import Measured
-from dpprof.gate.snapshot import Figure, Identity, Place, RankColumn, Snapshot
+from dpprof.gate.snapshot import Figure, FigureSnapshot, RankColumn, RankSeat, RunIdentity
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.run import run_of_step
@@ -28,7 +28,7 @@ def build_snapshot(
     steps: Sequence[int] = (5,),
     source: str = "emulated",
     **more: Any,
-) -> Snapshot:
+) -> FigureSnapshot:
     """Figures as numbers or `Figure`; a step of 1000 ms unless `job` says."""
     count = max([1, *(len(values) for values in ranks.values())])
     figures = {"step_ns": 1000 * MS, "ranks": count, **job}
@@ -41,12 +41,12 @@ def build_snapshot(
         "ranks": list(range(count)),
         **more.pop("identity", {}),
     }
-    return Snapshot(
+    return FigureSnapshot(
         dpprof="0.1.0",
         runs=more.pop("runs", ["hand-made"]),
         steps=list(steps),
-        identity=Identity(**identity),
-        places=[Place(rank=rank, pp_rank=rank, stages=[rank]) for rank in range(count)],
+        identity=RunIdentity(**identity),
+        places=[RankSeat(rank=rank, pp_rank=rank, stages=[rank]) for rank in range(count)],
         job={name: _figure(value) for name, value in figures.items()},
         ranks={
             name: RankColumn(
@@ -85,7 +85,7 @@ def simulated(*faults: str, schedule: str = "dualpipe", pp: int = 4) -> Measured
 
 
 @pytest.fixture(scope="session")
-def make_snapshot() -> Callable[..., Snapshot]:
+def make_snapshot() -> Callable[..., FigureSnapshot]:
     return build_snapshot
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.gate.culprit import Sides, blame, find_culprits
+from dpprof.gate.culprit import ComparedSides, blame, find_culprits
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import take_snapshot
 from dpprof.gate.snapshot import Figure, Waiting
@@ -76,7 +76,7 @@ def test_a_late_host_is_named_although_messages_shift_more(make_snapshot) -> Non
     run = make_snapshot(
         {}, {"bubble.host_ns": noisy([4, 24, 4]), "exposed.p2p_ns": noisy([20, 45, 45])}
     )
-    found = find_culprits(Sides(run, base), times=True, memory=False)
+    found = find_culprits(ComparedSides(run, base), times=True, memory=False)
     assert [(one.ranks, one.kind) for one in found] == [([1], "host"), ([1, 2], "p2p")]
     assert finding_words(found[0]).startswith(
         "rank 1 (stage 1): host late, the device idle with its inputs there (a synchronisation?): "
@@ -87,17 +87,17 @@ def test_a_late_host_is_named_although_messages_shift_more(make_snapshot) -> Non
 def test_what_is_small_or_not_significant_is_not_told(make_snapshot) -> None:
     base = make_snapshot({}, {"compute_ns": noisy([500, 500])})
     small = make_snapshot({}, {"compute_ns": noisy([502, 502])})
-    assert find_culprits(Sides(small, base), times=True, memory=False) == []
+    assert find_culprits(ComparedSides(small, base), times=True, memory=False) == []
     wild = [Figure(540 * MS, step_sd=60 * MS)] * 2
     unsure = make_snapshot({}, {"compute_ns": wild})
-    assert find_culprits(Sides(unsure, base), times=True, memory=False) == []
+    assert find_culprits(ComparedSides(unsure, base), times=True, memory=False) == []
 
 
 def test_where_nobody_does_more_who_waits_is_told(make_snapshot) -> None:
     before, after = noisy([50, 50]), noisy([80, 50])
     base = make_snapshot({}, {"bubble.dependency_ns": before, "bubble_ns": before})
     run = make_snapshot({}, {"bubble.dependency_ns": after, "bubble_ns": after})
-    (finding,) = find_culprits(Sides(run, base), times=True, memory=False)
+    (finding,) = find_culprits(ComparedSides(run, base), times=True, memory=False)
     assert (finding.ranks, finding.cause, finding.change) == ([0], "waits", 30 * MS)
 
 
@@ -115,7 +115,9 @@ def test_transfers_are_longer_where_that_is_most_of_what_is_exposed(
             "dispatch.hidden_ns": hidden,
         }
 
-    sides = Sides(make_snapshot({}, ranks(20, 50 + longer)), make_snapshot({}, ranks(10, 50)))
+    sides = ComparedSides(
+        make_snapshot({}, ranks(20, 50 + longer)), make_snapshot({}, ranks(10, 50))
+    )
     (finding,) = find_culprits(sides, times=True, memory=False)
     assert (finding.kind, finding.cause) == ("dispatch", cause)
 
@@ -123,7 +125,7 @@ def test_transfers_are_longer_where_that_is_most_of_what_is_exposed(
 def test_a_rank_that_the_baseline_does_not_have_is_left_out(make_snapshot) -> None:
     base = make_snapshot({}, {"compute_ns": noisy([500])})
     run = make_snapshot({}, {"compute_ns": noisy([600, 900])})
-    (finding,) = find_culprits(Sides(run, base), times=True, memory=False)
+    (finding,) = find_culprits(ComparedSides(run, base), times=True, memory=False)
     assert finding.ranks == [0]
 
 
@@ -154,7 +156,7 @@ def test_what_is_sure_on_one_rank_is_believed_of_a_noisy_one(make_snapshot) -> N
     calm = Figure(200 * MS, step_sd=MS)
     wild = Figure(190 * MS, step_sd=900 * MS)
     run = make_snapshot({}, {"exposed.dispatch_ns": [calm, disturbed, wild]})
-    (finding,) = find_culprits(Sides(run, base), times=True, memory=False)
+    (finding,) = find_culprits(ComparedSides(run, base), times=True, memory=False)
     assert finding.ranks == [0, 1]
     alone = make_snapshot({}, {"exposed.dispatch_ns": [noisy([100])[0], disturbed, wild]})
-    assert find_culprits(Sides(alone, base), times=True, memory=False) == []
+    assert find_culprits(ComparedSides(alone, base), times=True, memory=False) == []

@@ -12,7 +12,7 @@ from dpprof.errors import DpprofError
 from dpprof.gate.gate import DEFAULT_RULES, Baseline, gate
 from dpprof.gate.judge import FALSE_ALARMS, _holm
 from dpprof.gate.result import GateResult, RuleResult
-from dpprof.gate.snapshot import Figure, Snapshot
+from dpprof.gate.snapshot import Figure, FigureSnapshot
 
 MS = 10**6
 
@@ -22,7 +22,7 @@ def only(result: GateResult) -> RuleResult:
     return rule
 
 
-def against(base: Snapshot, **more: Any) -> Baseline:
+def against(base: FigureSnapshot, **more: Any) -> Baseline:
     return Baseline(name="base.json", snapshot=base, **more)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dpprof.gate.culprit import Sides, find_culprits
+from dpprof.gate.culprit import ComparedSides, find_culprits
 from dpprof.gate.gate import Baseline, gate
-from dpprof.gate.snapshot import Snapshot
+from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.gate.split import incomparable
 from dpprof.reporters.gate.sentences import headline, rule_words
 
@@ -16,10 +16,10 @@ MS = 10**6
 
 
 @pytest.fixture
-def sides(make_snapshot) -> tuple[Snapshot, Snapshot]:
+def sides(make_snapshot) -> tuple[FigureSnapshot, FigureSnapshot]:
     """All is split in the first, messages of rank 1 are not in the second."""
 
-    def side(transfer: int, wait: Any) -> Snapshot:
+    def side(transfer: int, wait: Any) -> FigureSnapshot:
         return make_snapshot(
             {"exposed_ns": 10 * MS + transfer, "compute_ns": 500 * MS},
             {
@@ -70,7 +70,7 @@ def test_a_missing_trace_breaks_no_default_rule_and_blames_nobody(sides) -> None
     assert headline(result).endswith(" limits kept, 4 n/a against base")
     statuses = {rule.metric: rule.status for rule in result.rules}
     assert (statuses["exposed_ns"], statuses["compute_ns"]) == ("skipped", "passed")
-    assert find_culprits(Sides(unsplit, split), times=True, memory=False) == []
+    assert find_culprits(ComparedSides(unsplit, split), times=True, memory=False) == []
     asked = gate(unsplit, ["exposed_ns > +5%"], base)
     assert not asked.passed  # what is asked for and not known never passes silently
     assert rule_words(asked.rules[0]) == (

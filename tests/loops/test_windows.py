@@ -6,7 +6,7 @@ import pytest
 
 from dpprof.errors import DpprofError
 from dpprof.launcher import windows as module
-from dpprof.launcher.rules import Rule, read_rule
+from dpprof.launcher.rules import WindowRule, read_rule
 from dpprof.launcher.settings import Settings
 from dpprof.launcher.windows import Windows, ask_for_window
 
@@ -14,12 +14,12 @@ from dpprof.launcher.windows import Windows, ask_for_window
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("step == 2000", Rule(at=2000)),
-        ("step==7", Rule(at=7)),
-        ("step % 1000 == 0", Rule(every=1000)),
-        ("step_time > 1.5x median", Rule(slower_than_median=1.5)),
-        ("step_time > 2 * median", Rule(slower_than_median=2)),
-        ("signal", Rule(signal=True)),
+        ("step == 2000", WindowRule(at=2000)),
+        ("step==7", WindowRule(at=7)),
+        ("step % 1000 == 0", WindowRule(every=1000)),
+        ("step_time > 1.5x median", WindowRule(slower_than_median=1.5)),
+        ("step_time > 2 * median", WindowRule(slower_than_median=2)),
+        ("signal", WindowRule(signal=True)),
     ],
 )
 def test_rules(text, rule):

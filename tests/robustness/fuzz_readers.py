@@ -25,7 +25,7 @@ from dpprof.runs.manifest import read_manifest
 from dpprof.schedules.check import check_schedule
 from dpprof.schedules.form import read_schedule_file, schedule_to_json
 from dpprof.schedules.registry import make_schedule
-from dpprof.store.entries import About, Damaged, Entry
+from dpprof.store.entries import About, CacheEntry, Damaged
 from dpprof.store.parquet import to_parquet
 from dpprof.tables.columns import SLOTS, make_table
 from dpprof.trace.memory.snapshot import read_snapshot
@@ -166,7 +166,7 @@ def _read_table(file: Path) -> object:
     files = {"rank0": (len(content), zlib.crc32(content))}
     about = About(source="", digest=0, stamps=[], files=files, rest={})
     file.rename(file.with_name("rank0.parquet"))
-    return Entry(file.parent, about).table("rank0")
+    return CacheEntry(file.parent, about).table("rank0")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from dpprof.cli import cli
 from dpprof.costs.load import load_costs
 from dpprof.errors import DpprofError
 from dpprof.schedules.form import read_schedule_file
-from dpprof.search.find import Request, find
+from dpprof.search.find import SearchRequest, find
 from dpprof.search.rounds import Budget
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.timing import timing_from_profile
@@ -50,7 +50,7 @@ def test_the_schedule_keeps_the_memory_that_was_given():
     chunk = costs.memory.activation_bytes * costs.layers
 
     def request(memory):
-        return Request(
+        return SearchRequest(
             pp=4, micro_batches=10, costs=costs, names=("1f1b",), memory_bytes=memory,
             budget=Budget(0.3),
         )  # fmt: skip

@@ -23,11 +23,11 @@ from dpprof.trace.match.align_clocks import align_parts, tightest_bounds
 from dpprof.trace.match.clock_evidence import clock_bounds
 from dpprof.trace.match.join_ranks import find_peers, join_events
 from dpprof.trace.match.operations import match_operations
-from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.rank_part import RankPart, make_part
 from dpprof.trace.rank.tables import RankTables
 from dpprof.trace.source import processes
-from dpprof.trace.source.cache import Request, pack
+from dpprof.trace.source.cache import ReadRequest, pack
 from dpprof.trace.source.processes import available_bytes, need_bytes
 from dpprof.trace.source.read_ranks import Reading
 
@@ -67,7 +67,7 @@ def test_an_error_of_one_rank_is_told_as_ever(tmp_path, cache, make_run, paralle
 
 
 def _killing(times: int, marks: Path) -> Any:
-    def read(request: Request) -> Any:
+    def read(request: ReadRequest) -> Any:
         if request.file.name == "rank1.json" and len(list(marks.iterdir())) < times:
             (marks / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -108,7 +108,7 @@ def test_no_more_is_read_at_once_than_memory_allows(monkeypatch, tmp_path) -> No
 
         def __exit__(self, *_: object) -> None: ...
 
-        def submit(self, _: Any, __: Any, request: Request) -> Future[Any]:
+        def submit(self, _: Any, __: Any, request: ReadRequest) -> Future[Any]:
             running.append(int(request.file.name))
             most.append(sorted(running))
             return Future()
@@ -123,7 +123,7 @@ def test_no_more_is_read_at_once_than_memory_allows(monkeypatch, tmp_path) -> No
     monkeypatch.setattr(processes, "wait", first_done)
     monkeypatch.setattr(processes, "need_bytes", lambda file: int(file.name))
     monkeypatch.setattr(processes, "available_bytes", lambda: 6)
-    requests = {number: Request(Path(str(number))) for number in range(1, 6)}
+    requests = {number: ReadRequest(Path(str(number))) for number in range(1, 6)}
     read = [number for number, _ in processes.read_in_processes(None, requests, 3)]
     assert sorted(read) == [1, 2, 3, 4, 5]
     assert most == [[5], [4], [3], [2, 3], [1, 2, 3]]
@@ -162,7 +162,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
         RankTables(
             file=Path(f"rank{rank}.json"),
             rank=rank,
-            identity=Identity(rank, ranks, "captured", None, groups=groups),
+            identity=TraceIdentity(rank, ranks, "captured", None, groups=groups),
             on_gpu=True,
             events=events.reset_index(drop=True),
             slots=empty_table(SLOTS),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpprof.cli import run as dpprof
-from dpprof.store.place import Place, any_place, find_place
+from dpprof.store.place import CacheLocation, any_place, find_place
 from dpprof.store.tidy import clear, evict, list_entries
 from dpprof.system.whole import partial_folder
 from dpprof.trace.load import load_run
@@ -38,17 +38,17 @@ def sources() -> list[str]:
 def test_the_longest_unused_go_first_until_the_limit_holds(three) -> None:
     place = any_place()
     sizes = [kept.size_bytes for kept in list_entries(place)]
-    evict(Place(place.folder, sum(sizes)))
+    evict(CacheLocation(place.folder, sum(sizes)))
     assert sources() == ["rank0.json", "rank1.json", "rank2.json"]
     load_run(three[0])  # now it is the latest used
-    evict(Place(place.folder, sum(sizes) - 1))
+    evict(CacheLocation(place.folder, sum(sizes) - 1))
     assert sources() == ["rank2.json", "rank0.json"]
 
 
 def test_what_is_in_use_stays(three) -> None:
     place = any_place()
     keys = [kept.key for kept in list_entries(place)]
-    gone = evict(Place(place.folder, 0), keep=keys[:1])
+    gone = evict(CacheLocation(place.folder, 0), keep=keys[:1])
     assert [kept.key for kept in gone] == keys[1:]
     assert sources() == ["rank0.json"]
 
@@ -145,8 +145,8 @@ def test_switched_off_the_verb_still_shows_and_clears(three, monkeypatch, capsys
 def test_where_the_cache_is(monkeypatch, tmp_path) -> None:
     monkeypatch.delenv("DPPROF_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert any_place() == Place(tmp_path / "dpprof")
+    assert any_place() == CacheLocation(tmp_path / "dpprof")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
-    assert any_place() == Place(tmp_path / ".cache" / "dpprof")
+    assert any_place() == CacheLocation(tmp_path / ".cache" / "dpprof")

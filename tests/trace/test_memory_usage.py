@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from dpprof.errors import DpprofError
 from dpprof.tables.columns import SLOTS, empty_table, make_table
 from dpprof.trace.memory.origins import Origin, OriginReader
-from dpprof.trace.memory.snapshot import Action, Block, Entry, Snapshot, read_snapshot
+from dpprof.trace.memory.snapshot import (
+    AllocatorAction,
+    AllocatorEntry,
+    MemorySnapshot,
+    SnapshotBlock,
+    read_snapshot,
+)
 from dpprof.trace.memory.usage import (
     activation_bytes,
     find_allocations,
@@ -77,13 +83,13 @@ def as_json(file: Path, content: Any) -> Path:
 @pytest.mark.parametrize("write", [as_pickle, as_json])
 def test_both_forms_are_read(tmp_path: Path, write: Any) -> None:
     snapshot = read_snapshot(write(tmp_path / "rank0.pickle", CONTENT))
-    assert snapshot == Snapshot(
+    assert snapshot == MemorySnapshot(
         device=0,
         entries=(
-            Entry(9000, Action.RESERVE, 4096, 2048, Origin.NOT_RECORDED),
-            Entry(10000, Action.ALLOCATE, 4096, 1000, Origin.FORWARD),
-            Entry(11000, Action.ALLOCATE, 5120, 100, Origin.NOT_RECORDED),
-            Entry(12000, Action.FREE, 5120, 100, Origin.NOT_RECORDED),
+            AllocatorEntry(9000, AllocatorAction.RESERVE, 4096, 2048, Origin.NOT_RECORDED),
+            AllocatorEntry(10000, AllocatorAction.ALLOCATE, 4096, 1000, Origin.FORWARD),
+            AllocatorEntry(11000, AllocatorAction.ALLOCATE, 5120, 100, Origin.NOT_RECORDED),
+            AllocatorEntry(12000, AllocatorAction.FREE, 5120, 100, Origin.NOT_RECORDED),
         ),
         blocks=((4096, 1024, Origin.FORWARD), (5632, 512, Origin.NOT_RECORDED)),
         reserved_bytes=2048,
@@ -182,10 +188,12 @@ def test_categories_come_before_frames() -> None:
     assert reader.read({"category": "unknown", "frames": FORWARD}) is Origin.FORWARD
 
 
-def snapshot_of(entries: list[tuple[Action, int, int, Origin]], blocks: Any = ()) -> Snapshot:
+def snapshot_of(
+    entries: list[tuple[AllocatorAction, int, int, Origin]], blocks: Any = ()
+) -> MemorySnapshot:
     """Entry i is at i microseconds."""
-    made = [Entry(1000 * at, *one) for at, one in enumerate(entries)]
-    return Snapshot(0, tuple(made), tuple(Block(*one) for one in blocks), 0, 0)
+    made = [AllocatorEntry(1000 * at, *one) for at, one in enumerate(entries)]
+    return MemorySnapshot(0, tuple(made), tuple(SnapshotBlock(*one) for one in blocks), 0, 0)
 
 
 def slots(*rows: tuple[str, int, int]) -> Any:
@@ -203,11 +211,11 @@ def slots(*rows: tuple[str, int, int]) -> Any:
     )
 
 
-A, F = Action.ALLOCATE, Action.FREE
+A, F = AllocatorAction.ALLOCATE, AllocatorAction.FREE
 NONE = Origin.NOT_RECORDED
 
 
-def parts_of(snapshot: Snapshot, table: Any, step: list[int] | None = None) -> dict[str, Any]:
+def parts_of(snapshot: MemorySnapshot, table: Any, step: list[int] | None = None) -> dict[str, Any]:
     steps = np.array(step or [0] * len(snapshot.entries), dtype=np.int32)
     usage = find_usage(snapshot, table, steps)
     return {name: bytes_.tolist() for name, bytes_ in usage.parts.items()}
@@ -290,8 +298,12 @@ def test_the_curve_is_that_of_a_plain_count(actions: list[tuple[bool, int, int]]
 
 
 def test_reserved_is_counted_back_from_the_end() -> None:
-    entries = [(Action.RESERVE, 1, 100, NONE), (A, 1, 1, NONE), (Action.RELEASE, 2, 30, NONE)]
-    snapshot = Snapshot(0, snapshot_of(entries).entries, (), 500, 0)
+    entries = [
+        (AllocatorAction.RESERVE, 1, 100, NONE),
+        (A, 1, 1, NONE),
+        (AllocatorAction.RELEASE, 2, 30, NONE),
+    ]
+    snapshot = MemorySnapshot(0, snapshot_of(entries).entries, (), 500, 0)
     usage = find_usage(snapshot, slots(), np.zeros(3, np.int32))
     assert usage.reserved.tolist() == [530, 530, 500]
 
@@ -404,7 +416,7 @@ def test_sizes_that_no_column_could_add_up_are_refused(tmp_path: Path, content: 
 def test_a_block_has_the_size_that_the_allocator_says() -> None:
     """Not the one that its request is rounded to: what is left of 2 MiB is not split off."""
     size = 2 * 2**20
-    alloc = Entry(1, Action.ALLOCATE, 0, size - 1000, Origin.OTHER)
-    blocks = (Block(0, size, Origin.OTHER), Block(size, size + 513, Origin.OTHER))
-    found = find_allocations(Snapshot(0, (alloc,), blocks, 0, 0))
+    alloc = AllocatorEntry(1, AllocatorAction.ALLOCATE, 0, size - 1000, Origin.OTHER)
+    blocks = (SnapshotBlock(0, size, Origin.OTHER), SnapshotBlock(size, size + 513, Origin.OTHER))
+    found = find_allocations(MemorySnapshot(0, (alloc,), blocks, 0, 0))
     assert found.size.tolist() == [size, size + 513]

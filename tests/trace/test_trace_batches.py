@@ -13,7 +13,7 @@ from dpprof.tables.columns import EVENTS, make_table
 from dpprof.tables.edges import batch_text
 from dpprof.trace.load import load_run
 from dpprof.trace.match.batched_messages import put_together, taken_apart
-from dpprof.trace.match.operations import Peers, match_groups
+from dpprof.trace.match.operations import OperationPeers, match_groups
 
 SENDRECV = "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)"
 SHOWN = ["group", "peer", "bytes", "sequence", "ready_ns"]
@@ -170,7 +170,7 @@ def test_batches_agree_with_a_search_message_by_message(batches) -> None:
     }
     events = make_table(EVENTS, rows)
     apart, origin = taken_apart(events)
-    ready = match_groups(apart, Peers((0, 1, 2), 3, {}))
+    ready = match_groups(apart, OperationPeers((0, 1, 2), 3, {}))
     found = put_together(events, apart, origin, ready)["ready_ns"].tolist()
     assert found == [expected(batch, batches) for batch in batches]
 

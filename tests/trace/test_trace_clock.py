@@ -21,7 +21,7 @@ from dpprof.trace.load import load_run
 from dpprof.trace.match.clock_bounds import Points, closed, line_ends
 from dpprof.trace.match.clock_estimate import estimate_clocks
 from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
-from dpprof.trace.match.operations import Peers, match_operations
+from dpprof.trace.match.operations import OperationPeers, match_operations
 
 BASE_NS = 1_700_000_000_000_000_000
 SHIFTS = [(0, 0.0), (50_000_000, 50e-6), (-50_000_000, -50e-6), (4_200_000, 12e-6)]
@@ -211,7 +211,7 @@ def collectives(size: int, count: int, clocks, transfer_ns: int = 20_000):
 
 def clocks_of(events):
     size = events["rank"].nunique()
-    peers = Peers(tuple(range(size)), size, {})
+    peers = OperationPeers(tuple(range(size)), size, {})
     return estimate_clocks(clock_bounds(events, match_operations(events, peers)))
 
 

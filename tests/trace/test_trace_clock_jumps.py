@@ -13,7 +13,7 @@ from dpprof.trace.load import load_run
 from dpprof.trace.match.align_clocks import tightest_bounds
 from dpprof.trace.match.clock_estimate import fit_clocks
 from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
-from dpprof.trace.match.operations import Matched, Peers, match_operations
+from dpprof.trace.match.operations import Matched, OperationPeers, match_operations
 
 MS = 1_000_000
 ALL_REDUCE = "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(x)"
@@ -28,7 +28,7 @@ def bounds_of(size: int, clock, count: int = 20) -> Bounds:
     ]
     names = ("rank", "step", "start_ns", "end_ns", "kind", "group", "sequence")
     events = make_table(EVENTS, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
-    peers = Peers(tuple(range(size)), size, {})
+    peers = OperationPeers(tuple(range(size)), size, {})
     return clock_bounds(events, match_operations(events, peers))
 
 

@@ -13,7 +13,7 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.tables.columns import EVENTS, make_table
 from dpprof.trace.load import load_run
 from dpprof.trace.match.bare_order import match_by_order
-from dpprof.trace.match.operations import Peers
+from dpprof.trace.match.operations import OperationPeers
 from dpprof.trace.rank.process_groups import (
     OwnGroups,
     PeerNumbers,
@@ -149,7 +149,7 @@ def table(*rows):
 
 
 def numbers(events: pd.DataFrame, size: int) -> list[int]:
-    peers = Peers(tuple(range(size)), size, {})
+    peers = OperationPeers(tuple(range(size)), size, {})
     return match_by_order(events, peers, np.zeros(len(events), dtype=bool)).number.tolist()
 
 

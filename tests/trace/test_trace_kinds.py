@@ -6,14 +6,14 @@ import pytest
 
 from dpprof.errors import DpprofError
 from dpprof.trace.activities.annotations import exchange_of
-from dpprof.trace.activities.kind_rules import NOT_KNOWN, Evidence, KindRule, classify
+from dpprof.trace.activities.kind_rules import NOT_KNOWN, KindClues, KindRule, classify
 from dpprof.trace.read.columns import Category
 
 DEEPEP = "void dpsk::ep::internode::"
 
 
-def kernel(name: str, **found: str) -> Evidence:
-    return Evidence(Category.KERNEL, name, **found)
+def kernel(name: str, **found: str) -> KindClues:
+    return KindClues(Category.KERNEL, name, **found)
 
 
 @pytest.mark.parametrize(
@@ -123,48 +123,50 @@ GENERIC = "ncclDevKernel_Generic(ncclDevKernelArgsStorage<4096ul>)"
         (kernel("fused_kernel_7", collective="new"), "comm_other", "metadata, kind not known"),
         (kernel("fused_kernel_7", annotation="dpprof:dispatch"), "compute", NOT_KNOWN),
         (
-            Evidence(Category.MEMCPY, "Memcpy PtoP", annotation="dispatch(F)"),
+            KindClues(Category.MEMCPY, "Memcpy PtoP", annotation="dispatch(F)"),
             "dispatch",
             "copy between devices, annotation dispatch",
         ),
-        (Evidence(Category.MEMCPY, PTOP), "comm_other", "copy between devices"),
+        (KindClues(Category.MEMCPY, PTOP), "comm_other", "copy between devices"),
         (
-            Evidence(Category.MEMCPY, PTOP, collective="all_to_all"),
+            KindClues(Category.MEMCPY, PTOP, collective="all_to_all"),
             "all_to_all",
             "copy between devices, metadata all_to_all",
         ),
         (
-            Evidence(Category.MEMCPY, PTOP, annotation="exchange combine", collective="all_to_all"),
+            KindClues(
+                Category.MEMCPY, PTOP, annotation="exchange combine", collective="all_to_all"
+            ),
             "combine",
             "copy between devices, annotation of a combine",
         ),
         (
-            Evidence(Category.MEMCPY, PTOP, call="symm_mem::fused_all_gather_matmul"),
+            KindClues(Category.MEMCPY, PTOP, call="symm_mem::fused_all_gather_matmul"),
             "all_gather",
             "copy between devices, call all_gather",
         ),
         (
-            Evidence(Category.MEMCPY, DTOD, call="deep_ep::all_gather"),
+            KindClues(Category.MEMCPY, DTOD, call="deep_ep::all_gather"),
             "all_gather",
             "copy by a collective, call all_gather",
         ),
-        (Evidence(Category.MEMCPY, DTOD, annotation="dispatch(F)"), "memory", "category"),
+        (KindClues(Category.MEMCPY, DTOD, annotation="dispatch(F)"), "memory", "category"),
         (
-            Evidence(Category.MEMCPY, "Memcpy HtoD (Pinned -> Device)", collective="allreduce"),
+            KindClues(Category.MEMCPY, "Memcpy HtoD (Pinned -> Device)", collective="allreduce"),
             "memory",
             "category",
         ),
         (
-            Evidence(Category.MEMSET, "Memset (Device)", collective="allreduce"),
+            KindClues(Category.MEMSET, "Memset (Device)", collective="allreduce"),
             "memory",
             "category",
         ),
         (kernel(CAT, collective="reduce_scatter"), "compute", "PyTorch's own compute"),
         (kernel("ag_gemm_kernel", collective="allgather"), "fused", FUSED_RULE),
-        (Evidence(Category.OPERATOR, "aten::all_reduce_like"), "compute", "operator on the host"),
+        (KindClues(Category.OPERATOR, "aten::all_reduce_like"), "compute", "operator on the host"),
     ],
 )
-def test_order_of_the_rules(evidence: Evidence, kind: str, rule: str) -> None:
+def test_order_of_the_rules(evidence: KindClues, kind: str, rule: str) -> None:
     assert classify(evidence) == (kind, rule)
 
 
@@ -174,7 +176,7 @@ def test_the_users_patterns_come_first() -> None:
     everything = KindRule("everything", "annotation", "", "p2p")
     evidence = kernel("my_exchange_kernel", collective="allreduce", annotation="x")
     assert classify(evidence, [mine, everything]) == ("dispatch", "mine")
-    assert classify(Evidence(Category.MEMCPY, "Memcpy PtoP"), [mine, copies]).kind == "all_gather"
+    assert classify(KindClues(Category.MEMCPY, "Memcpy PtoP"), [mine, copies]).kind == "all_gather"
     assert classify(kernel("other"), [mine, everything]).kind == "compute"
 
 
@@ -200,7 +202,7 @@ def test_wrong_patterns_are_refused(pattern: str, kind: str, says: str) -> None:
     ],
 )
 def test_more_names(name: str, kind: str) -> None:
-    assert classify(Evidence(Category.KERNEL, name)).kind == kind
+    assert classify(KindClues(Category.KERNEL, name)).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ MEMCPY = "Memcpy DtoD (Device -> Device)"
     ],
 )
 def test_a_copy_in_an_own_label_of_a_communication_is_that(category, name, label, kind) -> None:
-    assert classify(Evidence(category, name, annotation=f"dpprof:{label}")).kind == kind
+    assert classify(KindClues(category, name, annotation=f"dpprof:{label}")).kind == kind
 
 
 @pytest.mark.parametrize("piece", ["moe_ep_", "ep_", "dispatch_", "a2a", "Fused", "token "])

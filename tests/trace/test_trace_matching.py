@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dpprof.tables.columns import EVENTS, make_table
 from dpprof.trace.match.bare_order import match_by_order
-from dpprof.trace.match.operations import Peers, match_groups
+from dpprof.trace.match.operations import OperationPeers, match_groups
 
 COLUMNS = ("rank", "step", "start_ns", "end_ns", "kind", "group", "sequence")
 
@@ -17,7 +17,7 @@ def table(*rows):
 
 
 def everyone(size, groups=None):
-    return Peers(tuple(range(size)), size, {rank: groups or {} for rank in range(size)})
+    return OperationPeers(tuple(range(size)), size, {rank: groups or {} for rank in range(size)})
 
 
 def test_a_message_is_ready_when_the_later_side_starts() -> None:
@@ -56,7 +56,7 @@ def test_kinds_and_unnumbered_rows_do_not_mix() -> None:
 def test_groups_of_one_name_with_other_members_are_different() -> None:
     rows = [(rank, 0, 10 + rank, 40, "all_reduce", "1", 0) for rank in range(4)]
     pairs = {0: {"1": (0, 1)}, 1: {"1": (0, 1)}, 2: {"1": (2, 3)}, 3: {"1": (2, 3)}}
-    peers = Peers((0, 1, 2, 3), 4, pairs)
+    peers = OperationPeers((0, 1, 2, 3), 4, pairs)
     assert match_groups(table(*rows), peers).tolist() == [11, 11, 13, 13]
 
 
@@ -72,7 +72,7 @@ def test_groups_of_one_name_with_other_members_are_different() -> None:
 )
 def test_missing_ranks(group, groups, expected) -> None:
     events = table((0, 0, 12, 40, "p2p", group, 0), (1, 0, 13, 40, "p2p", group, 0))
-    peers = Peers((0, 1), 3, {0: groups, 1: groups})
+    peers = OperationPeers((0, 1), 3, {0: groups, 1: groups})
     assert match_groups(events, peers).tolist() == expected
 
 
@@ -94,7 +94,7 @@ ROWS = st.lists(
 @settings(max_examples=50)
 @given(ROWS, st.booleans())
 def test_matching_agrees_with_a_search_row_by_row(rows, complete) -> None:
-    peers = Peers((0, 1, 2), 3 if complete else 4, {})
+    peers = OperationPeers((0, 1, 2), 3 if complete else 4, {})
     users = {row[5]: {other[0] for other in usable(rows) if other[5] == row[5]} for row in rows}
     members = {"0>1": {0, 1}, "2>1": {1, 2}, "g": users.get("g", set()) if complete else set()}
     expected = []
@@ -120,7 +120,7 @@ def test_by_order_without_metadata() -> None:
     ]
     none = np.zeros(len(rows), dtype=bool)
     assert match_by_order(table(*rows), everyone(2), none).number.tolist() == [0, 1, 0, -1] * 2
-    assert (match_by_order(table(*rows), Peers((0, 1), 3, {}), none).number == -1).all()
+    assert (match_by_order(table(*rows), OperationPeers((0, 1), 3, {}), none).number == -1).all()
     assert (match_by_order(table(*rows[:4]), everyone(1), none[:4]).number == -1).all()
     launched = table(*rows).assign(launch_ns=1)
     assert match_by_order(launched, everyone(2), none).number.tolist() == [0, 1, 0, 0] * 2

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from dpprof.config.settings import KindPattern
 from dpprof.errors import DpprofError
-from dpprof.trace.activities.kind_rules import Evidence, KindRule, Verdict, classify
+from dpprof.trace.activities.kind_rules import KindClues, KindRule, Verdict, classify
 from dpprof.trace.activities.user_rules import LONGEST_TEXT, ask_patterns, is_quick, kind_rules
 from dpprof.trace.read.columns import Category
 
 EXPONENTIAL = "(a+)+$"
 
 
-def kernel(name: str, **found: str) -> Evidence:
-    return Evidence(Category.KERNEL, name, **found)
+def kernel(name: str, **found: str) -> KindClues:
+    return KindClues(Category.KERNEL, name, **found)
 
 
 def test_the_first_pattern_that_matches_decides() -> None:

@@ -21,7 +21,7 @@ Times = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32]
 
 
-class Said(NamedTuple):
+class MessageEnds(NamedTuple):
     """What is known of the rows beside their times."""
 
     lanes: Rows
@@ -29,19 +29,19 @@ class Said(NamedTuple):
     messages: npt.NDArray[np.bool_]
     sending: npt.NDArray[np.bool_]
 
-    def part(self, first: int, after: int) -> Said:
+    def part(self, first: int, after: int) -> MessageEnds:
         """Of the rows `first` to ``after - 1``."""
         part = slice(first, after)
         lanes, tasks = self.lanes[part], self.tasks[part]
-        return Said(lanes, tasks, self.messages[part], self.sending[part])
+        return MessageEnds(lanes, tasks, self.messages[part], self.sending[part])
 
 
-def said(events: pd.DataFrame, kept: npt.NDArray[np.intp]) -> Said:
+def said(events: pd.DataFrame, kept: npt.NDArray[np.intp]) -> MessageEnds:
     """What the given rows of a rank's events (columns `EVENTS`) say."""
     messages = (events[KIND].iloc[kept] == COMMUNICATION_KINDS[0]).to_numpy()
     sending = np.zeros(len(kept), dtype=bool)
     sending[messages] = sends(events.iloc[kept[messages]])
-    return Said(coded(events[LANE], kept)[0], _tasks(events, kept), messages, sending)
+    return MessageEnds(coded(events[LANE], kept)[0], _tasks(events, kept), messages, sending)
 
 
 def coded(
@@ -61,7 +61,7 @@ def _tasks(events: pd.DataFrame, kept: npt.NDArray[np.intp]) -> Times:
 
 
 def previous_rows(
-    spans: tuple[Times, Times], facts: Said, limits: dict[int, tuple[int, int]], late_ns: int
+    spans: tuple[Times, Times], facts: MessageEnds, limits: dict[int, tuple[int, int]], late_ns: int
 ) -> Rows:
     """For each row the one of its step that let it start, `NONE` for the first.
 
@@ -75,7 +75,7 @@ def previous_rows(
     return previous
 
 
-def _previous_in_step(spans: tuple[Times, Times], facts: Said, late_ns: int) -> Times:
+def _previous_in_step(spans: tuple[Times, Times], facts: MessageEnds, late_ns: int) -> Times:
     starts, ends = spans
     own = np.full(len(starts), NONE, dtype=np.int64)
     order = np.argsort(facts.lanes, kind="stable")

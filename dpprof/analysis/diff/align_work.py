@@ -32,7 +32,7 @@ _Atom = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
-class Aligned:
+class AlignedWork:
     """The work of both sides: columns RANK, `KEY`, times and calls as in `Cells`.
 
     `base_slots` and `new_slots` say on which RANK and in which SLOT work was computed (STAGE,
@@ -46,7 +46,7 @@ class Aligned:
     known: Alignment
 
 
-def align(base: Cells, new: Cells, matches: Sequence[Match]) -> Aligned:
+def align(base: Cells, new: Cells, matches: Sequence[Match]) -> AlignedWork:
     """Put the work of both sides under common names; `matches` are of their kernels' names."""
     works = [base.work, new.work]
     labels = [label for label in LABELS if all(_knows(work, label) for work in works)]
@@ -54,7 +54,7 @@ def align(base: Cells, new: Cells, matches: Sequence[Match]) -> Aligned:
         kernels = [side.kernels.assign(**_EMPTY) for side in (base, new)]
         none = base.slots.iloc[:0]
         first, second = _named(kernels, matches)
-        return Aligned(first, second, none, none, Alignment(by=[]))
+        return AlignedWork(first, second, none, none, Alignment(by=[]))
     slots = [side.slots.assign(**{KIND: COMPUTE}) for side in (base, new)]
     notes: list[str] = []
     stages = (base.stage_count, new.stage_count)
@@ -72,7 +72,7 @@ def align(base: Cells, new: Cells, matches: Sequence[Match]) -> Aligned:
     first, second = _named(works, matches)
     base_slots, new_slots = slots
     known = Alignment(by=labels, note="; ".join(notes))
-    return Aligned(first, second, base_slots, new_slots, known)
+    return AlignedWork(first, second, base_slots, new_slots, known)
 
 
 def _unsplit(work: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dpprof.analysis.accounting.account import Accounting, account
 from dpprof.analysis.diff.bubbles import waited_for
-from dpprof.analysis.diff.common_ranks import Sides, comparable
+from dpprof.analysis.diff.common_ranks import CommonRanks, comparable
 from dpprof.analysis.diff.parts import common_count
 from dpprof.analysis.diff.work_labels import Labels
 from dpprof.analysis.events.slot_names import read_slot
@@ -20,7 +20,7 @@ from dpprof.tables.columns import CAUSE, END, RANK, SLOT, START, STATE, STEP
 Presence = Literal["both", "appeared", "went"]
 
 
-class Held(NamedTuple):
+class HeldUp(NamedTuple):
     """What a bubble held up: a state of a rank (NEW's number, -1 where ranks do not correspond).
 
     `stage`, `micro_batch` and `operation` are of the work that could not start, -1 and empty where
@@ -36,7 +36,7 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Longest:
+class LongestBubble:
     """The longest of some regions: where to look; `offset_ns` counts from the step's start."""
 
     rank: int
@@ -53,11 +53,11 @@ class RegionChange:
     each side, None where there is none.
     """
 
-    held: Held
+    held: HeldUp
     base_ns: int
     new_ns: int
-    base: Longest | None
-    new: Longest | None
+    base: LongestBubble | None
+    new: LongestBubble | None
 
     @property
     def change_ns(self) -> int:
@@ -96,10 +96,10 @@ def region_changes(
     sides = comparable(base, new)
     accounts = _accounts(sides, (base, new), known)
     steps, scale = common_count(*(one.states[STEP].nunique() for one in accounts))
-    rows: dict[Held, _Row] = {}
+    rows: dict[HeldUp, _BubbleRow] = {}
     for side, (run, scaled) in enumerate(((sides.base, scale.base), (sides.new, scale.new))):
         for held, longest in _regions(run, accounts[side], _numbers(sides, side)):
-            rows.setdefault(held, _Row()).add(side, longest, scaled)
+            rows.setdefault(held, _BubbleRow()).add(side, longest, scaled)
     changes = [
         RegionChange(held, row.times_ns[0], row.times_ns[1], row.longest[0], row.longest[1])
         for held, row in rows.items()
@@ -110,7 +110,7 @@ def region_changes(
 
 
 def _accounts(
-    sides: Sides, runs: tuple[Run, Run], known: tuple[Accounting, Accounting] | None
+    sides: CommonRanks, runs: tuple[Run, Run], known: tuple[Accounting, Accounting] | None
 ) -> tuple[Accounting, Accounting]:
     """The accounts of both sides; those known hold where a side is the whole run as it was."""
     compared = (sides.base, sides.new)
@@ -121,14 +121,14 @@ def _accounts(
     return first, second
 
 
-class _Row:
+class _BubbleRow:
     """Adds up the regions of one key; has state while they are gone through."""
 
     def __init__(self) -> None:
         self.times_ns = [0, 0]
-        self.longest: list[Longest | None] = [None, None]
+        self.longest: list[LongestBubble | None] = [None, None]
 
-    def add(self, side: int, region: Longest, scale: int) -> None:
+    def add(self, side: int, region: LongestBubble, scale: int) -> None:
         """Count a region of a side."""
         self.times_ns[side] += region.length_ns * scale
         best = self.longest[side]
@@ -136,21 +136,21 @@ class _Row:
             self.longest[side] = region
 
 
-def _numbers(sides: Sides, side: int) -> Mapping[int, int]:
+def _numbers(sides: CommonRanks, side: int) -> Mapping[int, int]:
     """From a side's ranks to NEW's."""
     return {pair[side]: pair[1] for pair in sides.pairs}
 
 
 def _regions(
     run: Run, accounts: Accounting, numbers: Mapping[int, int]
-) -> Iterator[tuple[Held, Longest]]:
+) -> Iterator[tuple[HeldUp, LongestBubble]]:
     labels = Labels.of(run)
     begin = accounts.states.groupby(STEP)[START].first().to_dict()
     for rank, step, start, end, state, cause, slot in _rows(accounts.regions):
         stage, micro_batch, operation = _work(labels, rank, slot, cause)
         words = waited_for(state, cause, slot)
-        held = Held(numbers.get(rank, -1), state, stage, micro_batch, operation, words)
-        yield held, Longest(rank, step, start - int(begin[step]), end - start)
+        held = HeldUp(numbers.get(rank, -1), state, stage, micro_batch, operation, words)
+        yield held, LongestBubble(rank, step, start - int(begin[step]), end - start)
 
 
 def _rows(regions: pd.DataFrame) -> Iterable[tuple[int, int, int, int, str, str, str]]:

@@ -15,7 +15,7 @@ from dpprof.tables.devices import rank_label, rank_name
 
 
 @dataclass(frozen=True)
-class Sides:
+class CommonRanks:
     """Two runs with what they have in common.
 
     `pairs` are the ranks that correspond, as (BASE's, NEW's), in order; none where the sides have
@@ -28,14 +28,14 @@ class Sides:
     notes: tuple[str, ...]
 
 
-def comparable(base: Run, new: Run) -> Sides:
+def comparable(base: Run, new: Run) -> CommonRanks:
     """What of two runs can be compared; raises `DpprofError` where nothing can."""
     for name, run in (("BASE", base), ("NEW", new)):
         _check(name, run)
     ranks = _Ranks.of(base, new)
     kept = ranks.kept(base), ranks.kept(new)
     first, second, notes = alike_split(*kept, ranks.pairs)
-    return Sides(first, second, ranks.pairs, (*ranks.notes, *notes))
+    return CommonRanks(first, second, ranks.pairs, (*ranks.notes, *notes))
 
 
 def _check(name: str, run: Run) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
-from dpprof.analysis.diff.align_work import Aligned
+from dpprof.analysis.diff.align_work import AlignedWork
 from dpprof.analysis.diff.kernel_matching import Match, Name
 from dpprof.analysis.diff.model import KernelDiff, Kernels, Part, Presence, SlotDiff, Slots
 from dpprof.analysis.diff.part_names import OTHERS
@@ -31,7 +31,7 @@ def busy_ns(rows: pd.DataFrame, prefix: str = "") -> pd.Series[int]:
     return rows[prefix + OWN] + hidden
 
 
-def slot_diffs(rows: pd.DataFrame, aligned: Aligned, scale: Scale) -> Slots:
+def slot_diffs(rows: pd.DataFrame, aligned: AlignedWork, scale: Scale) -> Slots:
     """The slots that changed most; `rows` as `compare` makes them."""
     labelled = rows[rows[OPERATION] != ""]
     times = labelled[[*_PLACE, *both(CALLS)]].assign(

@@ -8,15 +8,15 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from dpprof.analysis.diff.align_work import Aligned, align
+from dpprof.analysis.diff.align_work import AlignedWork, align
 from dpprof.analysis.diff.bootstrap import effects
 from dpprof.analysis.diff.bubbles import bubbles_beside, with_ranks
 from dpprof.analysis.diff.change_trees import operation_tree, time_tree, work_tree
-from dpprof.analysis.diff.common_ranks import Sides, comparable
+from dpprof.analysis.diff.common_ranks import CommonRanks, comparable
 from dpprof.analysis.diff.contributors import kernel_calls, kernel_diffs, slot_diffs
 from dpprof.analysis.diff.kernel_matching import Match, match_names
 from dpprof.analysis.diff.memory import largest_diff, peak_diff
-from dpprof.analysis.diff.model import Diff, Effect, Part, RankDiff, Side
+from dpprof.analysis.diff.model import Diff, DiffSide, Effect, Part, RankDiff
 from dpprof.analysis.diff.part_names import CRITICAL_PATH
 from dpprof.analysis.diff.parts import Scale, common_count, present, whole
 from dpprof.analysis.diff.setup_differences import differs, notes
@@ -53,7 +53,7 @@ def diff_runs(base: Run, new: Run, known: tuple[Report, Report] | None = None) -
 class _Comparison:
     """Two runs with their reports and accounts; what follows is worked out when asked for."""
 
-    sides: Sides
+    sides: CommonRanks
     reports: tuple[Report, Report]
     cells: tuple[Cells, Cells]
 
@@ -115,7 +115,7 @@ class _Comparison:
         return match_names(kernel_calls(base, self._scale.base), kernel_calls(new, self._scale.new))
 
     @cached_property
-    def _aligned(self) -> Aligned:
+    def _aligned(self) -> AlignedWork:
         return align(*self.cells, self._matches)
 
     @cached_property
@@ -193,8 +193,8 @@ def _by_rank(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
     return {_NO_RANK: table.iloc[:0]} | {rank: table.iloc[rows] for rank, rows in parts}
 
 
-def _side(run: Run, report: Report, steps: int) -> Side:
-    return Side(
+def _side(run: Run, report: Report, steps: int) -> DiffSide:
+    return DiffSide(
         name=report.name,
         source=report.source,
         schedule=report.schedule,

@@ -87,7 +87,7 @@ def match_names(base: Mapping[Name, int], new: Mapping[Name, int]) -> list[Match
     return matches
 
 
-class _Group(NamedTuple):
+class _KernelGroup(NamedTuple):
     base: set[Name]
     new: set[Name]
 
@@ -99,13 +99,13 @@ class _Group(NamedTuple):
 
 def _alike(
     base: Iterable[Name], new: Iterable[Name], form: Callable[[str], str]
-) -> Iterator[_Group]:
+) -> Iterator[_KernelGroup]:
     """Names that both sides have in one form, by kind and form."""
-    groups: dict[Name, _Group] = {}
+    groups: dict[Name, _KernelGroup] = {}
     for side, names in enumerate((base, new)):
         for kind, name in names:
             if alike := form(name):
-                groups.setdefault((kind, alike), _Group(set(), set()))[side].add((kind, name))
+                groups.setdefault((kind, alike), _KernelGroup(set(), set()))[side].add((kind, name))
     for _, group in sorted(groups.items()):
         if group.base and group.new:
             yield group

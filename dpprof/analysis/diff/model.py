@@ -175,7 +175,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
     others_count: int
 
 
-class Promise(msgspec.Struct, frozen=True, kw_only=True):
+class Theory(msgspec.Struct, frozen=True, kw_only=True):
     """A figure of one side: measured, what the simulator gives for its own costs, and the form.
 
     `closed_form` is what `form` (the published formula) gives; `reason` says why one is missing.
@@ -188,7 +188,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class PromiseDiff(msgspec.Struct, frozen=True, kw_only=True):
+class TheoryDiff(msgspec.Struct, frozen=True, kw_only=True):
     """A figure that schedules are chosen by, on both sides, beside what the schedules promise.
 
     ``parameters``: bytes per rank (the form: in stages). ``activations``: the most micro-batches
@@ -198,11 +198,11 @@ class PromiseDiff(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Literal["parameters", "activations", "bubble", "throughput"]
     unit: Literal["bytes", "chunks", "ns", "tokens/s"]
-    base: Promise
-    new: Promise
+    base: Theory
+    new: Theory
 
 
-class Side(msgspec.Struct, frozen=True, kw_only=True):
+class DiffSide(msgspec.Struct, frozen=True, kw_only=True):
     """One of the runs. `ranks` are those compared, `steps` how many were used.
 
     `evidence` is what is amiss in it; its texts are the first of `warnings`.
@@ -258,8 +258,8 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     schema_version: int = DIFF_SCHEMA_VERSION
-    base: Side
-    new: Side
+    base: DiffSide
+    new: DiffSide
     steps: int
     rank_count: int
     differs: list[Differs]
@@ -275,4 +275,4 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     slots: Slots
     kernels: Kernels
     memory: MemoryDiff
-    promises: list[PromiseDiff]
+    promises: list[TheoryDiff]

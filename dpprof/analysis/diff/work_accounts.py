@@ -136,20 +136,20 @@ class _Maker:
         activities = activities_with_events(events, rank, self.windows, self.stragglers)
         return self._summed([self._of(activity, part) for activity, part in activities], rank)
 
-    def _of(self, activity: Activity, events: pd.DataFrame) -> _Step:
+    def _of(self, activity: Activity, events: pd.DataFrame) -> _StepAccount:
         needs = self.needs.get((activity.rank, activity.step))
         claims = claims_of(activity, needs, self.host)
         owners = [_owners(activity, code) for code in range(len(KINDS))]
         timeline = make_timeline(activity, claims, _cuts(owners))
         times: dict[str, Any] = dict(zip(TIMES, _times(timeline, owners, len(events)), strict=True))
-        return _Step(
+        return _StepAccount(
             activity.step,
             timeline.states_ns(),
             events[ROW_LABELS].assign(**times, **{CALLS: activity.rows.begins.astype(np.int64)}),
             _bubbles(bubble_regions(activity, timeline, claims, needs)),
         )
 
-    def _summed(self, steps: Sequence[_Step], rank: int) -> Cells:
+    def _summed(self, steps: Sequence[_StepAccount], rank: int) -> Cells:
         states = np.array([one.states for one in steps], dtype=np.int64).reshape(-1, len(STATES))
         rows = add_up(pd.concat([one.rows for one in steps]), ROW_LABELS, _VALUES)
         bubbles = pd.concat([one.bubbles for one in steps])
@@ -175,7 +175,7 @@ class _Maker:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _StepAccount:
     """One rank in one step: a row per event, and a row per bubble region."""
 
     step: int

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.diff.align_work import KEY, Aligned
+from dpprof.analysis.diff.align_work import KEY, AlignedWork
 from dpprof.analysis.diff.part_names import APPEARED, MOVED_AWAY, MOVED_HERE, SAME, WENT
 from dpprof.analysis.diff.parts import Scale, add_up
 from dpprof.analysis.diff.work_accounts import CALLS, TIMES, TOTAL
@@ -33,7 +33,7 @@ _VALUES = [*TIMES, CALLS]
 _COLUMNS = [column for value in _VALUES for column in both(value)]
 
 
-def compare(aligned: Aligned, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
+def compare(aligned: AlignedWork, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
     """One row per rank and work: `RANK`, `KEY`, `LABEL`, times and calls of both sides.
 
     `pairs` are the ranks that correspond, as (BASE's, NEW's); rows carry NEW's number, or 0 for

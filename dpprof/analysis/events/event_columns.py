@@ -22,7 +22,7 @@ COMMUNICATION_CODES = tuple(KINDS.index(kind) for kind in COMMUNICATION_KINDS)
 
 
 @dataclass(frozen=True)
-class Rows:
+class EventColumns:
     """Events, one array per column, all of one length.
 
     `kinds` are positions in `KINDS` (-1: none of them). ``transfers_ns[i]`` is where row i stops
@@ -46,20 +46,20 @@ class Rows:
     names: npt.NDArray[np.object_]
     begins: npt.NDArray[np.bool_]
 
-    def part(self, low: int, high: int) -> Rows:
+    def part(self, low: int, high: int) -> EventColumns:
         """Rows ``low`` to ``high - 1``, without copying."""
-        return Rows(*(getattr(self, field.name)[low:high] for field in fields(self)))
+        return EventColumns(*(getattr(self, field.name)[low:high] for field in fields(self)))
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Rows:
+    def where(self, chosen: npt.NDArray[np.bool_]) -> EventColumns:
         """The chosen rows."""
-        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return EventColumns(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def begun_since(self, instant: int) -> npt.NDArray[np.bool_]:
         """Which rows begin at an instant or later."""
         begun: npt.NDArray[np.bool_] = self.starts >= instant
         return begun
 
-    def cut(self, start: int, end: int) -> Rows:
+    def cut(self, start: int, end: int) -> EventColumns:
         """Rows that all reach into ``[start, end)``, without what lies outside."""
         begins = self.begun_since(start)
         if not len(begins) or (begins.all() and int(self.ends.max()) <= end):
@@ -73,8 +73,8 @@ class Rows:
         )
 
 
-def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
-    """Turn events (columns `EVENTS`) into `Rows`, in the same order.
+def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> EventColumns:
+    """Turn events (columns `EVENTS`) into `EventColumns`, in the same order.
 
     `cause_ranks` has the rank that each event may wait for (`stragglers.cause_ranks`).
     """
@@ -89,7 +89,7 @@ def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Rows:
     sending = np.zeros(len(events), dtype=bool)
     sending[message] = sends(events[message])
     names = texts(events[NAME])
-    return Rows(
+    return EventColumns(
         starts=starts,
         ends=ends,
         transfers_ns=np.minimum(wait_ends, np.maximum(starts, ends)),

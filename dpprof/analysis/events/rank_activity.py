@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows, make_rows
+from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, EventColumns, make_rows
 from dpprof.analysis.events.pipeline_messages import texts
 from dpprof.analysis.events.stragglers import cause_ranks
 from dpprof.runs.run import Run
@@ -31,7 +31,7 @@ class Activity:
     step: int
     start_ns: int
     end_ns: int
-    rows: Rows
+    rows: EventColumns
 
     @property
     def window_ns(self) -> int:
@@ -171,7 +171,7 @@ def rank_activities(
 def activities_with_events(
     events: pd.DataFrame, rank: int, windows: Windows, stragglers: Stragglers
 ) -> Iterator[tuple[Activity, pd.DataFrame]]:
-    """The same, each with its events, uncut: row i of its `Rows` is row i of this table."""
+    """The same, each with its events, uncut: row i of its `EventColumns` is row i of this table."""
     causes = np.full(len(events), -1, dtype=np.int32)
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(dtype=bool)
     causes[communicates] = stragglers.of_rank(rank)

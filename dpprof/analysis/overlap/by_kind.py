@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows
+from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, EventColumns
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.analysis.model import IncludingWait, KindFigures, TimeFigures
 from dpprof.tables.intervals import EMPTY, intersection_length, total_length, union
@@ -74,13 +74,13 @@ def measure_transfers(activity: Activity) -> Transfers:
     )
 
 
-def _hidden_reasons(rows: Rows) -> dict[str, str]:
+def _hidden_reasons(rows: EventColumns) -> dict[str, str]:
     """Why no share of a kind's transfers is claimed to be hidden, by kind."""
     posted = {KINDS[code]: POSTED for code in np.unique(rows.kinds[rows.posted])}
     return posted | dict.fromkeys(_in_parts(rows), IN_PARTS)
 
 
-def _in_parts(rows: Rows) -> frozenset[str]:
+def _in_parts(rows: EventColumns) -> frozenset[str]:
     """Kinds with kernels that only send or only receive."""
     moving = np.isin(rows.kinds, COMMUNICATION_CODES)
     codes, names = pd.factorize(rows.names[moving])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, Rows
+from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, EventColumns
 from dpprof.analysis.events.rank_activity import (
     Activity,
     Stragglers,
@@ -119,7 +119,7 @@ def _outside(covering: Intervals, pieces: Intervals) -> npt.NDArray[np.int64]:
     return pieces.ends - pieces.starts - _inside(covering, pieces)
 
 
-def _waits(rows: Rows, chosen: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+def _waits(rows: EventColumns, chosen: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
     """What each operation of a kind adds to the time in which that kind waits; -1: unsplit."""
     waits = np.zeros(len(chosen), dtype=np.int64)
     pieces, owner = first_come(Intervals(rows.starts[chosen], rows.transfers_ns[chosen]))

@@ -18,7 +18,7 @@ class Comparison:
 
     reports: tuple[Report, ...]
     baseline: int
-    metrics: tuple[Metric, ...]
+    metrics: tuple[ComparedMetric, ...]
 
     def json_form(self) -> dict[str, object]:
         """What ``analyze --format json`` writes for several runs."""
@@ -26,7 +26,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Metric:
+class ComparedMetric:
     """One line of a comparison: a value per report, None where it is not known.
 
     Times are nanoseconds per step, and where they are of ranks, the mean over the ranks.
@@ -46,7 +46,7 @@ class Metric:
 def compare(reports: Sequence[Report], baseline: int = -1) -> Comparison:
     """Compare reports with one of them (default: the last)."""
     metrics = tuple(
-        Metric(section, name, unit, tuple(map(figure, reports)))
+        ComparedMetric(section, name, unit, tuple(map(figure, reports)))
         for section, name, unit, figure in _figures(reports)
     )
     known = tuple(m for m in metrics if any(value is not None for value in m.values))

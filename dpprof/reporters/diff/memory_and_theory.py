@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dpprof.analysis.diff.model import Bytes, Diff, MemoryDiff, Promise, PromiseDiff
+from dpprof.analysis.diff.model import Bytes, Diff, MemoryDiff, Theory, TheoryDiff
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import UNKNOWN, bytes_text, rate_text
 from dpprof.reporters.diff.sentences import signed_bytes, unit_of_diff
@@ -89,7 +89,7 @@ def promise_section(diff: Diff) -> Section:
     )
 
 
-def _texts(promise: PromiseDiff, diff: Diff) -> Callable[[float | None], str]:
+def _texts(promise: TheoryDiff, diff: Diff) -> Callable[[float | None], str]:
     match promise.unit:
         case "bytes":
             return lambda value: bytes_text(value)
@@ -101,12 +101,12 @@ def _texts(promise: PromiseDiff, diff: Diff) -> Callable[[float | None], str]:
             return lambda value: UNKNOWN if value is None else f"{value:g}"
 
 
-def _promise_rows(promise: PromiseDiff, text: Callable[[float | None], str]) -> Iterator[_Row]:
+def _promise_rows(promise: TheoryDiff, text: Callable[[float | None], str]) -> Iterator[_Row]:
     for name, side in (("base", promise.base), ("new", promise.new)):
         title = _TITLES[promise.name] if name == "base" else ""
         figures = (text(side.measured), text(side.ideal), text(side.closed_form))
         yield tuple(map(Cell, (title, name, *figures, _form(side))))
 
 
-def _form(side: Promise) -> str:
+def _form(side: Theory) -> str:
     return side.form or ("" if side.closed_form is None else "its own count")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from dpprof.analysis.diff.model import Bytes, Diff, Effect, Part, RankDiff, Side
+from dpprof.analysis.diff.model import Bytes, Diff, DiffSide, Effect, Part, RankDiff
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, time_unit
 from dpprof.reporters.report.sentences import run_words, source_words
@@ -48,7 +48,7 @@ def side_names(diff: Diff) -> tuple[str, str]:
     return diff.base.name, diff.new.name
 
 
-def side_words(label: str, side: Side) -> str:
+def side_words(label: str, side: DiffSide) -> str:
     """One side in a line: what it is, how many steps, where it comes from."""
     steps = f"{side.steps} step{'s' * (side.steps != 1)}"
     return f"{label} {side.name}: {run_words(side)}; {steps}; {source_words(side)}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dpprof.gate.names import JOB_FIGURES, RANK_FIGURES, Unit
-from dpprof.gate.snapshot import Figure, Identity, Number, RankColumn, Snapshot
+from dpprof.gate.snapshot import Figure, FigureSnapshot, Number, RankColumn, RunIdentity
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.blocks.units import UNKNOWN, share_text
 from dpprof.reporters.gate.sentences import value_text
 
 
-def snapshot_document(name: str, snapshot: Snapshot) -> Document:
+def snapshot_document(name: str, snapshot: FigureSnapshot) -> Document:
     """Every figure that a rule can ask for, of the job and over the ranks."""
     job = [_job_row(figure, unit, snapshot) for figure, unit in JOB_FIGURES.items()]
     return Document(
@@ -36,7 +36,7 @@ def snapshot_document(name: str, snapshot: Snapshot) -> Document:
     )
 
 
-def _about(snapshot: Snapshot) -> list[str]:
+def _about(snapshot: FigureSnapshot) -> list[str]:
     steps = ", ".join(map(str, snapshot.steps))
     made = f", {snapshot.created}" if snapshot.created else ""
     lines = [f"runs: {', '.join(snapshot.runs)}; steps: {steps}{made}; dpprof {snapshot.dpprof}"]
@@ -46,7 +46,7 @@ def _about(snapshot: Snapshot) -> list[str]:
     return lines + [", ".join(words)] * bool(words)
 
 
-def _job_row(name: str, unit: Unit, snapshot: Snapshot) -> tuple[str, ...]:
+def _job_row(name: str, unit: Unit, snapshot: FigureSnapshot) -> tuple[str, ...]:
     if unit == "text":
         value = getattr(snapshot.identity, name)
         return (name, value or UNKNOWN, "", "", "") if value else ()
@@ -74,7 +74,7 @@ def _range(column: RankColumn | None, unit: Unit) -> str:
     return f"{value_text(min(known), unit)} to {value_text(max(known), unit)}"
 
 
-def list_document(folder: str, snapshots: Mapping[str, Snapshot]) -> Document:
+def list_document(folder: str, snapshots: Mapping[str, FigureSnapshot]) -> Document:
     """A row per baseline file."""
     rows = [_list_row(name, snapshot) for name, snapshot in snapshots.items()]
     return Document(
@@ -93,7 +93,7 @@ def list_document(folder: str, snapshots: Mapping[str, Snapshot]) -> Document:
     )
 
 
-def _list_row(name: str, snapshot: Snapshot) -> Sequence[str]:
+def _list_row(name: str, snapshot: FigureSnapshot) -> Sequence[str]:
     figures = (
         ("step_ns", "ns"),
         ("bubble_share", "share"),
@@ -108,7 +108,7 @@ def _list_row(name: str, snapshot: Snapshot) -> Sequence[str]:
     return (name, _identity(snapshot.identity), steps, *values)
 
 
-def _identity(identity: Identity) -> str:
+def _identity(identity: RunIdentity) -> str:
     words = [identity.schedule or "schedule not known"]
     if identity.pp is not None:
         words.append(f"PP {identity.pp}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dpprof.evidence.evidence import texts
 from dpprof.gate.names import Unit
-from dpprof.gate.result import Blame, Check, Finding, GateResult, RuleResult
+from dpprof.gate.result import Blame, Check, GateFinding, GateResult, RuleResult
 from dpprof.reporters.blocks.units import UNKNOWN, bytes_text, rate_text, time_unit
 from dpprof.tables.devices import rank_label, rank_name
 
@@ -120,7 +120,7 @@ def change_text(check: Check, unit: Unit) -> str:
     return f"{check.relative * 100:+.1f} %".replace("-0.0 ", "+0.0 ")
 
 
-def finding_words(finding: Finding) -> str:
+def finding_words(finding: GateFinding) -> str:
     """``rank 2 (stages 1, 2): computes longer: +97.2 ms (+20.0 %) a step; ranks 0, 1 wait``."""
     who = f"{_ranks(finding.ranks)}{_stages(finding)}"
     much = signed_text(finding.change, finding.unit)
@@ -135,7 +135,7 @@ def finding_words(finding: Finding) -> str:
     return text
 
 
-def _cause(finding: Finding) -> str:
+def _cause(finding: GateFinding) -> str:
     match finding.cause:
         case "computes_longer":
             return "compute takes longer"
@@ -233,7 +233,7 @@ def _ranks(ranks: Sequence[int]) -> str:
     return f"ranks {named}" + (f" and {more} more" if more > 0 else "")
 
 
-def _stages(finding: Finding) -> str:
+def _stages(finding: GateFinding) -> str:
     """Which stages, where there are few."""
     if not finding.stages or len(finding.stages) > _MOST_RANKS or len(finding.ranks) > 1:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dpprof.analysis.report.side_by_side import Comparison, Metric
+from dpprof.analysis.report.side_by_side import ComparedMetric, Comparison
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text, time_unit
 
@@ -41,7 +41,9 @@ def run_names(comparison: Comparison) -> list[str]:
     ]
 
 
-def _row(metric: Metric, baseline: int, unit: TimeUnit, trivial_ns: float) -> tuple[Cell, ...]:
+def _row(
+    metric: ComparedMetric, baseline: int, unit: TimeUnit, trivial_ns: float
+) -> tuple[Cell, ...]:
     """A line; times that are next to nothing in the baseline get no ratio."""
     ratios = metric.ratios(baseline)
     base = metric.values[baseline]
@@ -57,7 +59,7 @@ def _row(metric: Metric, baseline: int, unit: TimeUnit, trivial_ns: float) -> tu
     return (Cell(metric.name), *cells)
 
 
-def _text(metric: Metric, value: float | None, unit: TimeUnit) -> str:
+def _text(metric: ComparedMetric, value: float | None, unit: TimeUnit) -> str:
     match metric.unit:
         case "time":
             return unit.full(value)

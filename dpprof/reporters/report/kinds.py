@@ -24,7 +24,7 @@ _RETURN_TYPE = re.compile(r"(?:void|std::enable_if<.*?>::type) ")
 _ARGUMENTS = re.compile(r"(?<=\w)[<(]")
 
 
-class _Row(NamedTuple):
+class _KindRow(NamedTuple):
     """Activities that look alike to people: C++ names without their template arguments."""
 
     name: str
@@ -126,10 +126,14 @@ def _others(kinds: Sequence[ExplainedKind], unit: TimeUnit, longest: int) -> Sec
     )
 
 
-def _alike(kinds: Sequence[ExplainedKind], longest: int) -> list[tuple[_Row, list[ExplainedKind]]]:
-    groups: dict[_Row, list[ExplainedKind]] = {}
+def _alike(
+    kinds: Sequence[ExplainedKind], longest: int
+) -> list[tuple[_KindRow, list[ExplainedKind]]]:
+    groups: dict[_KindRow, list[ExplainedKind]] = {}
     for one in kinds:
-        row = _Row(short_name(one.name, longest), one.kind, one.rule, _context(one), one.suspect)
+        row = _KindRow(
+            short_name(one.name, longest), one.kind, one.rule, _context(one), one.suspect
+        )
         groups.setdefault(row, []).append(one)
     return sorted(groups.items(), key=lambda item: -_time(item[1]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.diff.model import Side
+from dpprof.analysis.diff.model import DiffSide
 from dpprof.analysis.model import IN_HOST, RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name, rank_of
@@ -23,12 +23,12 @@ _SOURCES = {
 }
 
 
-def source_words(report: Report | Side) -> str:
+def source_words(report: Report | DiffSide) -> str:
     """Where the figures come from; anything but a capture stands out."""
     return _SOURCES[report.source]
 
 
-def run_words(report: Report | Side) -> str:
+def run_words(report: Report | DiffSide) -> str:
     """Schedule, sizes and device in one line."""
     words = [report.schedule or "schedule not known"]
     if report.pp is not None:

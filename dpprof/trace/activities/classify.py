@@ -16,7 +16,7 @@ from dpprof.trace.activities.kind_rules import (
     BY_A_COLLECTIVE,
     KNOWN_COMPUTATION,
     NOT_KNOWN,
-    Evidence,
+    KindClues,
     KindRule,
     Verdict,
     classify,
@@ -43,7 +43,7 @@ class Verdicts:
     """Kind and rule of each activity, and one row per distinct verdict for people to read.
 
     `kinds` are positions in `dpprof.tables.kinds.KINDS`; the columns of `explained` are those of
-    `Evidence`, then kind, rule, activities (a count), total_ns, and suspect: whether any of them
+    `KindClues`, then kind, rule, activities (a count), total_ns, and suspect: whether any of them
     is `suspect`: taken for computation by default although its name has words of communication,
     or on a lane that mostly communicates.
     """
@@ -60,7 +60,7 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundActivities:
     """What was found around the activities `rows` of a trace, one entry each.
 
     `call` is the row of the library's call that issued it, `instance` that of its collective, if
@@ -76,7 +76,7 @@ class Found:
     labelled: Mask
 
 
-def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Verdicts:
+def judge(trace: TraceColumns, found: FoundActivities, patterns: Sequence[KindRule]) -> Verdicts:
     """The verdict on each activity; every distinct combination of evidence is judged once."""
     hint = found.context[HINT].astype("category")
     name, names = _names(trace, found)
@@ -111,7 +111,9 @@ def judge(trace: TraceColumns, found: Found, patterns: Sequence[KindRule]) -> Ve
     return Verdicts(kinds, rules, suspect, _explain(evidence, frame))
 
 
-def _names(trace: TraceColumns, found: Found) -> tuple[npt.NDArray[np.integer], Sequence[str]]:
+def _names(
+    trace: TraceColumns, found: FoundActivities
+) -> tuple[npt.NDArray[np.integer], Sequence[str]]:
     """The names to judge by, as codes: of labels the short ones, as in the events table."""
     if not found.labelled.any():
         return trace.name[found.rows], trace.names
@@ -124,10 +126,10 @@ def _names(trace: TraceColumns, found: Found) -> tuple[npt.NDArray[np.integer], 
 
 def _evidence(
     trace: TraceColumns, row: list[int], names: Sequence[str], hints: Sequence[str]
-) -> Evidence:
+) -> KindClues:
     category, name, collective, hint, call = row
     said = trace.collectives[collective] if collective >= 0 else None
-    return Evidence(
+    return KindClues(
         category=Category(category),
         name="" if name < 0 else names[name],
         collective="" if said is None else said.name,
@@ -137,7 +139,7 @@ def _evidence(
     )
 
 
-def _judge_one(evidence: Evidence, labelled: bool) -> Verdict:
+def _judge_one(evidence: KindClues, labelled: bool) -> Verdict:
     if not labelled:
         return classify(evidence)
     kind = evidence.annotation.rpartition(":")[2]
@@ -146,7 +148,7 @@ def _judge_one(evidence: Evidence, labelled: bool) -> Verdict:
 
 def _by_namesakes(
     trace: TraceColumns,
-    found: Found,
+    found: FoundActivities,
     kinds: npt.NDArray[np.int8],
     rules: npt.NDArray[np.object_],
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.object_]]:
@@ -171,7 +173,7 @@ def _by_namesakes(
 
 
 def _own_copies(
-    found: Found, kinds: npt.NDArray[np.int8], rules: npt.NDArray[np.object_]
+    found: FoundActivities, kinds: npt.NDArray[np.int8], rules: npt.NDArray[np.object_]
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.object_]]:
     """Copies on the device in a collective's call are local where something else carries it out.
 
@@ -189,7 +191,7 @@ def _own_copies(
     return kinds, rules
 
 
-def _explain(evidence: Sequence[Evidence], judged: pd.DataFrame) -> pd.DataFrame:
+def _explain(evidence: Sequence[KindClues], judged: pd.DataFrame) -> pd.DataFrame:
     by_verdict = judged.groupby(["number", "code", RULE], sort=False)
     total = by_verdict.agg(
         count=(TIME, "size"), time=(TIME, "sum"), suspect=(SUSPECT, "any")
@@ -199,7 +201,7 @@ def _explain(evidence: Sequence[Evidence], judged: pd.DataFrame) -> pd.DataFrame
         | {KIND: KINDS[code], RULE: rule, COUNT: count, TIME: time, SUSPECT: suspect}
         for number, code, rule, count, time, suspect in total.itertuples(index=False)
     ]
-    columns = [*Evidence._fields, KIND, RULE, COUNT, TIME, SUSPECT]
+    columns = [*KindClues._fields, KIND, RULE, COUNT, TIME, SUSPECT]
     return pd.DataFrame.from_records(records, columns=columns)
 
 
@@ -209,7 +211,7 @@ def _communicates(kinds: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
 
 def _suspect(
     trace: TraceColumns,
-    found: Found,
+    found: FoundActivities,
     kinds: npt.NDArray[np.int8],
     rules: npt.NDArray[np.object_],
 ) -> npt.NDArray[np.bool_]:
@@ -223,7 +225,7 @@ def _suspect(
     return suspect
 
 
-def _looks(evidence: Evidence, verdict: Verdict) -> bool:
+def _looks(evidence: KindClues, verdict: Verdict) -> bool:
     """Whether a name that no rule knows has words of communication."""
     unknown = verdict.rule in (NOT_KNOWN, KNOWN_COMPUTATION)
     return unknown and looks_like_communication(evidence.name)

@@ -55,7 +55,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Library:
+class KernelLibrary:
     """A communication library, and what tells its kernels."""
 
     name: str
@@ -161,7 +161,7 @@ def looks_like_communication(name: str) -> bool:
     return bool(table.likely.search(function)) and not known
 
 
-def libraries() -> tuple[Library, ...]:
+def libraries() -> tuple[KernelLibrary, ...]:
     """The whole table, in the order in which it is asked."""
     return _table().libraries
 
@@ -170,7 +170,7 @@ def libraries() -> tuple[Library, ...]:
 class Table:
     """What ``kernels.toml`` says."""
 
-    libraries: tuple[Library, ...]
+    libraries: tuple[KernelLibrary, ...]
     operations: Operations
     calls: re.Pattern[str]
     surely: re.Pattern[str]
@@ -201,9 +201,11 @@ def read_table(table: Mapping[str, Any]) -> Table:
     )
 
 
-def _library(one: Mapping[str, Any], words: Mapping[str, str], operations: Operations) -> Library:
+def _library(
+    one: Mapping[str, Any], words: Mapping[str, str], operations: Operations
+) -> KernelLibrary:
     name, otherwise = one["name"], one.get("otherwise", "")
-    return Library(
+    return KernelLibrary(
         name=name,
         versions=one["versions"],
         source=one["source"],

@@ -93,7 +93,7 @@ EXCHANGE = "exchange "
 It says which of the two an all-to-all or SendRecv is, and nothing of any other communication."""
 
 
-class Evidence(NamedTuple):
+class KindClues(NamedTuple):
     """All that is known of an activity that may tell its kind; "" where there is none."""
 
     category: Category
@@ -129,7 +129,7 @@ LIBRARY_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):")
 """How torch calls the spans of communications on the host, as annotations or as operators."""
 
 
-def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
+def classify(evidence: KindClues, patterns: Sequence[KindRule] = ()) -> Verdict:
     """The kind of one activity; `patterns`, the user's own rules, are asked first.
 
     Source: section 2 of the definitions of the metrics.
@@ -146,7 +146,7 @@ def classify(evidence: Evidence, patterns: Sequence[KindRule] = ()) -> Verdict:
     return _of_kernel(evidence, find_kernel(evidence.name))
 
 
-def _of_kernel(evidence: Evidence, known: Kernel | None) -> Verdict:
+def _of_kernel(evidence: KindClues, known: Kernel | None) -> Verdict:
     if known is not None and known.kind in (COMPUTE, FUSED, MEMORY):
         return Verdict(known.kind, f"{known.library} {known.kind}")
     if known is None and (not evidence.collective or is_surely_computation(evidence.name)):
@@ -156,7 +156,7 @@ def _of_kernel(evidence: Evidence, known: Kernel | None) -> Verdict:
     return _exchanged(evidence, verdict) or verdict
 
 
-def _of_communication(evidence: Evidence, known: Kernel | None) -> Verdict:
+def _of_communication(evidence: KindClues, known: Kernel | None) -> Verdict:
     collective = operation_of(evidence.collective)
     if collective and collective != "all_to_all":
         return Verdict(collective, f"metadata {collective}")
@@ -175,7 +175,7 @@ def _by_name(known: Kernel) -> Verdict:
     return Verdict(known.kind, rule + _UNSURE if known.ambiguous else rule)
 
 
-def _of_launch(evidence: Evidence) -> Verdict | None:
+def _of_launch(evidence: KindClues) -> Verdict | None:
     """What the metadata or the call of the library say of something that communicates."""
     for source, text in (("metadata", evidence.collective), ("call", evidence.call)):
         kind = operation_of(text)
@@ -186,7 +186,7 @@ def _of_launch(evidence: Evidence) -> Verdict | None:
     return None
 
 
-def _exchanged(evidence: Evidence, verdict: Verdict) -> Verdict | None:
+def _exchanged(evidence: KindClues, verdict: Verdict) -> Verdict | None:
     """What an annotation in anybody's words makes of something that fits several kinds."""
     exchange = evidence.annotation.removeprefix(EXCHANGE)
     fits_several = verdict.kind == "all_to_all" or is_unsure(verdict.rule)
@@ -195,7 +195,7 @@ def _exchanged(evidence: Evidence, verdict: Verdict) -> Verdict | None:
     return Verdict(exchange, f"annotation of a {exchange}")
 
 
-def _of_copy(evidence: Evidence) -> Verdict:
+def _of_copy(evidence: KindClues) -> Verdict:
     """A copy by the copy engine: between devices, or by a collective's call, it communicates."""
     between = _BETWEEN_DEVICES.search(evidence.name) is not None
     if not between and not _ON_DEVICES.search(evidence.name):
@@ -212,14 +212,14 @@ def _of_copy(evidence: Evidence) -> Verdict:
     return Verdict(launched.kind, f"{BY_A_COLLECTIVE}, {launched.rule}")
 
 
-def _own_copy(evidence: Evidence) -> Verdict | None:
+def _own_copy(evidence: KindClues) -> Verdict | None:
     """A copy inside dpprof's own label of a communication is that communication."""
     label = _first(_OWN_LABELS, evidence)
     copies = evidence.category is Category.MEMCPY or OWN_COPIES.search(evidence.name)
     return label if copies else None
 
 
-def _first(rules: Sequence[KindRule], evidence: Evidence) -> Verdict | None:
+def _first(rules: Sequence[KindRule], evidence: KindClues) -> Verdict | None:
     for rule in rules:
         text: str = getattr(evidence, rule.where)
         if text and re.search(rule.pattern, text):

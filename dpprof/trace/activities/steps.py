@@ -117,7 +117,7 @@ def bracketed(step: Codes, lane: Codes, start_ns: Nanoseconds, known: Mask) -> C
     return result
 
 
-class Choice(NamedTuple):
+class StepChoice(NamedTuple):
     """The steps to account, and those that are left out."""
 
     used: tuple[int, ...]
@@ -129,7 +129,7 @@ def choose_steps(
     wanted: str | None,
     measured: Collection[int] = (),
     warmup: Collection[int] = (),
-) -> Choice:
+) -> StepChoice:
     """Decide between the steps that each rank marks, those of the manifest and those asked for.
 
     `marked` has one collection per rank; only steps that all of them mark can be accounted.
@@ -155,7 +155,7 @@ def choose_steps(
             f"the trace marks only steps {_listed(everywhere)}, and run.json counts none of them "
             "as measured; pick steps with --steps"
         )
-    return Choice(tuple(sorted(used)), tuple(sorted(known - used)))
+    return StepChoice(tuple(sorted(used)), tuple(sorted(known - used)))
 
 
 def _parse_steps(text: str) -> set[int]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from dpprof.config.settings import KindPattern
 from dpprof.errors import DpprofError
-from dpprof.trace.activities.kind_rules import Evidence, KindRule, Verdict
+from dpprof.trace.activities.kind_rules import KindClues, KindRule, Verdict
 
 LONGEST_TEXT = 2000
 """Characters of a name that patterns are asked of; no known kernel has more."""
@@ -40,7 +40,7 @@ def kind_rules(patterns: Iterable[KindPattern]) -> tuple[KindRule, ...]:
 
 
 def ask_patterns(
-    rules: Sequence[KindRule], evidence: Sequence[Evidence], limit_seconds: float = LIMIT_SECONDS
+    rules: Sequence[KindRule], evidence: Sequence[KindClues], limit_seconds: float = LIMIT_SECONDS
 ) -> list[Verdict | None]:
     """The verdict of the first of `rules` that matches, one per evidence; None where none does.
 
@@ -73,12 +73,12 @@ def asked_for(
     return frozenset().union(*found)
 
 
-def _text(rule: KindRule, evidence: Evidence) -> str:
+def _text(rule: KindRule, evidence: KindClues) -> str:
     text: str = getattr(evidence, rule.where)
     return text[:LONGEST_TEXT]
 
 
-def _texts(rule: KindRule, evidence: Sequence[Evidence]) -> list[str]:
+def _texts(rule: KindRule, evidence: Sequence[KindClues]) -> list[str]:
     """The distinct texts that the rule looks at; an empty text is no evidence."""
     return sorted({_text(rule, one) for one in evidence} - {""})
 

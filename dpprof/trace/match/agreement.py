@@ -19,7 +19,7 @@ from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.match.operations import (
     Matched,
-    Peers,
+    OperationPeers,
     candidates,
     match_operations,
     participants,
@@ -35,7 +35,7 @@ SYNCHRONISE = frozenset(COMMUNICATION_KINDS) - {P2P, "broadcast", "comm_other"}
 _OF_ONE_SIZE = frozenset({P2P, "all_reduce", "all_gather", "reduce_scatter", "broadcast"})
 
 
-def match_sound(events: pd.DataFrame, peers: Peers, counted: Mask) -> Matched:
+def match_sound(events: pd.DataFrame, peers: OperationPeers, counted: Mask) -> Matched:
     """`match_operations`, but for numbers by order (`counted`) that are not certain."""
     wrong = disputed(events, peers, counted)
     if wrong.any():
@@ -43,7 +43,7 @@ def match_sound(events: pd.DataFrame, peers: Peers, counted: Mask) -> Matched:
     return match_operations(events, peers)
 
 
-def disputed(events: pd.DataFrame, peers: Peers, counted: Mask) -> Mask:
+def disputed(events: pd.DataFrame, peers: OperationPeers, counted: Mask) -> Mask:
     """Which events are numbered by order (`counted`) though their group's ranks did not do alike.
 
     Of a step and group all of them are, or none.

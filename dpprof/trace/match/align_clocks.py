@@ -41,7 +41,7 @@ from dpprof.trace.match.clock_estimate import (
     fit_clocks,
 )
 from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
-from dpprof.trace.match.operations import Matched, Peers, match_operations
+from dpprof.trace.match.operations import Matched, OperationPeers, match_operations
 from dpprof.trace.rank.identity import is_of_one_machine
 from dpprof.trace.rank.rank_part import RankPart
 
@@ -50,7 +50,7 @@ _MOST_ROWS = 200_000  # in groups of 8, each gives 8 bounds
 _MOMENTS = 1000
 
 
-class Aligned(NamedTuple):
+class AlignedClocks(NamedTuple):
     """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
 
     `apart` are ranks whose clock fits no other's, which is left as it is; `evidence` says so.
@@ -65,7 +65,7 @@ class Aligned(NamedTuple):
     tolerance_ns: int
 
 
-def align_parts(parts: Sequence[RankPart], peers: Peers) -> Aligned:
+def align_parts(parts: Sequence[RankPart], peers: OperationPeers) -> AlignedClocks:
     """Put the ranks on one clock.
 
     Parts whose clock needs no correction are given back as they are; where causality holds
@@ -76,7 +76,7 @@ def align_parts(parts: Sequence[RankPart], peers: Peers) -> Aligned:
     wrong = set(clocks.loc[(clocks["shift_ns"] != 0) | (clocks["drift_ppm"] != 0), RANK])
     aligned = [_shifted(part, clocks) if part.rank in wrong else part for part in parts]
     apart = frozenset(group[0] for group in unfit)
-    return Aligned(
+    return AlignedClocks(
         aligned,
         clocks,
         clock_warnings(clocks),
@@ -116,7 +116,7 @@ def _share_a_clock(parts: Sequence[RankPart]) -> bool:
 _NO_CLOCKS = Fit(empty_table(CLOCK_COLUMNS), ())
 
 
-def _clocks(parts: Sequence[RankPart], peers: Peers) -> Fit:
+def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
     emulated = all(part.identity.source == "emulated" for part in parts)  # always on one machine
     if emulated or len(parts) < 2 or not any(part.count for part in parts):
         return _NO_CLOCKS
@@ -172,7 +172,7 @@ def _tightest(bounds: Bounds, window: tuple[int, int]) -> Bounds:
     return Bounds(*(column[chosen] for column in bounds))
 
 
-def _if_explained(bare: pd.DataFrame, peers: Peers, window: tuple[int, int]) -> Fit:
+def _if_explained(bare: pd.DataFrame, peers: OperationPeers, window: tuple[int, int]) -> Fit:
     """Order is a guess: clocks are corrected by it only if nothing contradicts it any more."""
     matched = match_operations(bare, peers)
     clocks = estimate_clocks(clock_bounds(bare, matched), window)

@@ -21,7 +21,7 @@ from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.activities.steps import OUTSIDE
 from dpprof.trace.match.agreement import P2P, row_hashes
-from dpprof.trace.match.operations import ALL_RANKS, Peers, Ranks
+from dpprof.trace.match.operations import ALL_RANKS, OperationPeers, Ranks
 from dpprof.trace.rank.process_groups import ranks_text
 
 _EXPERT_KINDS = ("dispatch", "combine")
@@ -39,7 +39,9 @@ class Order(NamedTuple):
     number: npt.NDArray[np.int64]
 
 
-def number_by_order(events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]) -> Order:
+def number_by_order(
+    events: pd.DataFrame, peers: OperationPeers, no_wait: npt.NDArray[np.bool_]
+) -> Order:
     """Groups and numbers of the communications without metadata, by order alone.
 
     Message kernels are numbered only within a group of two, where a device runs them in the order
@@ -65,7 +67,9 @@ def number_by_order(events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.
     return order
 
 
-def match_by_order(events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]) -> Order:
+def match_by_order(
+    events: pd.DataFrame, peers: OperationPeers, no_wait: npt.NDArray[np.bool_]
+) -> Order:
     """`number_by_order`, but for what contradicts causality.
 
     A collective cannot end before its last participant has started: where one does, nothing of
@@ -92,7 +96,7 @@ def _bare(events: pd.DataFrame, no_wait: npt.NDArray[np.bool_]) -> npt.NDArray[n
 
 def _members(
     events: pd.DataFrame,
-    peers: Peers,
+    peers: OperationPeers,
     ranks: npt.NDArray[np.int64],
     expert: npt.NDArray[np.bool_],
     message: npt.NDArray[np.bool_],
@@ -108,7 +112,7 @@ def _members(
     return np.array([found[key] for key in keys], dtype=object)
 
 
-def _group_of(rank: int, peers: Peers, *, of_experts: bool, smaller: bool) -> Ranks:
+def _group_of(rank: int, peers: OperationPeers, *, of_experts: bool, smaller: bool) -> Ranks:
     own = peers.own(rank).groups
     called = {group.ranks for group in own if of_experts and _is_of_experts(group.description)}
     sets = called or {group.ranks for group in own}
@@ -126,7 +130,7 @@ def _is_of_experts(description: str) -> bool:
     return _EXPERT_GROUP.search(description) is not None and is_other is None
 
 
-def _smaller_than_world(events: pd.DataFrame, peers: Peers) -> bool:
+def _smaller_than_world(events: pd.DataFrame, peers: OperationPeers) -> bool:
     """Whether any group of several ranks is known that is not the whole world."""
     listed = {group.ranks for groups in peers.listed.values() for group in groups}
     listed |= {ranks for groups in peers.groups.values() for ranks in groups.values()}
@@ -138,13 +142,13 @@ def _smaller_than_world(events: pd.DataFrame, peers: Peers) -> bool:
     return any(edge_of(str(group)) is None for group in several.index)
 
 
-def _name(members: Ranks, peers: Peers) -> str:
+def _name(members: Ranks, peers: OperationPeers) -> str:
     if not members:
         return ""
     return ALL_RANKS if len(members) >= peers.world_size else ranks_text(members)
 
 
-def _sizes(peers: Peers) -> dict[str, int]:
+def _sizes(peers: OperationPeers) -> dict[str, int]:
     sets = {group.ranks for groups in peers.listed.values() for group in groups}
     return {ranks_text(ranks): len(ranks) for ranks in sets} | {ALL_RANKS: len(peers.present)}
 

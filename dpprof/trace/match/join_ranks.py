@@ -14,17 +14,17 @@ from dpprof.tables.columns import EVENTS, GROUP, RANK, READY, SEQUENCE, START
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import MOST_RANKS
 from dpprof.trace.match.agreement import causal, match_sound, without_ranks
-from dpprof.trace.match.align_clocks import Aligned
+from dpprof.trace.match.align_clocks import AlignedClocks
 from dpprof.trace.match.bare_order import match_by_order
 from dpprof.trace.match.batched_messages import put_together, taken_apart
-from dpprof.trace.match.operations import ALL_RANKS, UNSPLIT, Peers, match_groups, ready_of
+from dpprof.trace.match.operations import ALL_RANKS, UNSPLIT, OperationPeers, match_groups, ready_of
 from dpprof.trace.match.posted import until_received
 from dpprof.trace.rank.rank_part import PartedEvents, RankPart
 
 
 def find_peers(
     ranks: Sequence[RankPart], manifest: Manifest | None
-) -> tuple[Peers, tuple[Evidence, ...]]:
+) -> tuple[OperationPeers, tuple[Evidence, ...]]:
     """Who takes part in the run, and the ranks that are missing."""
     present = tuple(one.rank for one in ranks)
     if manifest is not None:
@@ -35,7 +35,7 @@ def find_peers(
         sizes = [one.identity.world_size or 0 for one in ranks]
         expected = set(range(max(sizes))) | set(present)
     missing = sorted(expected - set(present))
-    peers = Peers(
+    peers = OperationPeers(
         present,
         len(expected | set(present)),
         {one.rank: one.identity.groups for one in ranks},
@@ -57,7 +57,7 @@ def _missing_evidence(missing: Sequence[int], expected: int) -> tuple[Evidence, 
     return (Evidence("missing-ranks", len(missing), expected, tuple(missing), (), text),)
 
 
-def join_events(aligned: Aligned, peers: Peers) -> tuple[PartedEvents, list[str]]:
+def join_events(aligned: AlignedClocks, peers: OperationPeers) -> tuple[PartedEvents, list[str]]:
     """All events with READY, and warnings on what the matching rests on.
 
     Operations of ranks whose clocks cannot be compared are not split.
@@ -87,7 +87,7 @@ def join_events(aligned: Aligned, peers: Peers) -> tuple[PartedEvents, list[str]
 
 
 def _by_order(
-    events: pd.DataFrame, peers: Peers, no_wait: npt.NDArray[np.bool_]
+    events: pd.DataFrame, peers: OperationPeers, no_wait: npt.NDArray[np.bool_]
 ) -> tuple[pd.DataFrame, list[str]]:
     """The events with READY of those that name no group, where their order tells it."""
     order = match_by_order(events, peers, no_wait)

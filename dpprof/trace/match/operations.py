@@ -29,7 +29,7 @@ ALL_RANKS = "all ranks"
 
 
 @dataclass(frozen=True)
-class Peers:
+class OperationPeers:
     """Who takes part: the ranks present, the world, each rank's own groups by name, and all listed.
 
     `groups` are those of one meaning, `listed` every group that a rank's trace lists.
@@ -78,7 +78,7 @@ class Matched(NamedTuple):
     operation: npt.NDArray[np.int64]
 
 
-def match_operations(events: pd.DataFrame, peers: Peers) -> Matched:
+def match_operations(events: pd.DataFrame, peers: OperationPeers) -> Matched:
     """The communications of which all participants are found, whatever their clocks say.
 
     Operations are the same if step, group, its participants, kind and sequence number are. Events
@@ -101,7 +101,7 @@ def match_operations(events: pd.DataFrame, peers: Peers) -> Matched:
     return Matched(rows[whole], operation[whole])
 
 
-def match_groups(events: pd.DataFrame, peers: Peers) -> npt.NDArray[np.int64]:
+def match_groups(events: pd.DataFrame, peers: OperationPeers) -> npt.NDArray[np.int64]:
     """READY of every event: the latest start among the participants, `UNSPLIT` where not known."""
     return ready_of(events, match_operations(events, peers))
 
@@ -127,7 +127,7 @@ def candidates(events: pd.DataFrame) -> npt.NDArray[np.intp]:
 
 
 def participants(
-    events: pd.DataFrame, rows: npt.NDArray[np.intp], peers: Peers
+    events: pd.DataFrame, rows: npt.NDArray[np.intp], peers: OperationPeers
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """A number for the participants of each of `rows`, and how many they are (0: not known)."""
     groups = events[GROUP].astype("category").cat

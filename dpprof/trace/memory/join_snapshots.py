@@ -34,7 +34,7 @@ from dpprof.tables.columns import (
 from dpprof.tables.concat import concat_tables
 from dpprof.trace.activities.nesting import innermost
 from dpprof.trace.activities.steps import OUTSIDE
-from dpprof.trace.memory.snapshot import Snapshot, read_snapshot
+from dpprof.trace.memory.snapshot import MemorySnapshot, read_snapshot
 from dpprof.trace.memory.snapshot_files import find_snapshots
 from dpprof.trace.memory.usage import find_usage
 from dpprof.trace.read.columns import Codes, Nanoseconds
@@ -87,7 +87,7 @@ def with_snapshots(run: Run, given: Mapping[int, Path] | None = None) -> Run:
     )
 
 
-def _join(run: Run, rank: int, snapshot: Snapshot, name: str) -> _Joined:
+def _join(run: Run, rank: int, snapshot: MemorySnapshot, name: str) -> _Joined:
     profiled = run.memory[run.memory[RANK] == rank]
     snapshot = _on_common_clock(run, rank, snapshot)
     warnings = _doubts(run, rank, snapshot, name)
@@ -112,7 +112,7 @@ def _join(run: Run, rank: int, snapshot: Snapshot, name: str) -> _Joined:
     return _Joined(_with_parts(profiled, table), tuple(warnings))
 
 
-def _at_least(rank: int, snapshot: Snapshot, name: str) -> Iterator[Evidence]:
+def _at_least(rank: int, snapshot: MemorySnapshot, name: str) -> Iterator[Evidence]:
     """Why the peak of a snapshot may not be the rank's."""
     entries = len(snapshot.entries)
     if snapshot.overflowed:
@@ -138,7 +138,7 @@ def _at_least(rank: int, snapshot: Snapshot, name: str) -> Iterator[Evidence]:
         )
 
 
-def _doubts(run: Run, rank: int, snapshot: Snapshot, name: str) -> list[str]:
+def _doubts(run: Run, rank: int, snapshot: MemorySnapshot, name: str) -> list[str]:
     doubts = []
     if snapshot.skipped:
         doubts.append(f"{name}: {snapshot.skipped} entries are damaged or have no time: left out")
@@ -151,7 +151,7 @@ def _doubts(run: Run, rank: int, snapshot: Snapshot, name: str) -> list[str]:
     return doubts
 
 
-def _on_common_clock(run: Run, rank: int, snapshot: Snapshot) -> Snapshot:
+def _on_common_clock(run: Run, rank: int, snapshot: MemorySnapshot) -> MemorySnapshot:
     if not len(run.clocks) or not snapshot.entries:
         return snapshot
     times = np.array([one.at_ns for one in snapshot.entries], dtype=np.int64)
@@ -160,7 +160,7 @@ def _on_common_clock(run: Run, rank: int, snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, entries=tuple(one._replace(at_ns=at) for one, at in moved))
 
 
-def _overlaps(run: Run, rank: int, snapshot: Snapshot) -> bool:
+def _overlaps(run: Run, rank: int, snapshot: MemorySnapshot) -> bool:
     """Whether anything of the snapshot is of the time of the trace."""
     if not snapshot.entries:
         return False

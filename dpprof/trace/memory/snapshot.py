@@ -29,7 +29,7 @@ _LIMIT = 2**62
 _MOST_DEVICES = 1024
 
 
-class Action(IntEnum):
+class AllocatorAction(IntEnum):
     """What the allocator did, as far as it changes what is allocated or reserved."""
 
     ALLOCATE = 0
@@ -39,26 +39,26 @@ class Action(IntEnum):
 
 
 _ACTIONS = {
-    "alloc": Action.ALLOCATE,
-    "free_requested": Action.FREE,  # torch counts it as freed from here on
-    "segment_alloc": Action.RESERVE,
-    "segment_map": Action.RESERVE,
-    "segment_free": Action.RELEASE,
-    "segment_unmap": Action.RELEASE,
+    "alloc": AllocatorAction.ALLOCATE,
+    "free_requested": AllocatorAction.FREE,  # torch counts it as freed from here on
+    "segment_alloc": AllocatorAction.RESERVE,
+    "segment_map": AllocatorAction.RESERVE,
+    "segment_free": AllocatorAction.RELEASE,
+    "segment_unmap": AllocatorAction.RELEASE,
 }
 
 
-class Entry(NamedTuple):
+class AllocatorEntry(NamedTuple):
     """An action; times in absolute nanoseconds, to the microsecond."""
 
     at_ns: int
-    action: Action
+    action: AllocatorAction
     address: int
     size: int
     origin: Origin
 
 
-class Block(NamedTuple):
+class SnapshotBlock(NamedTuple):
     """A block that is allocated when the snapshot is taken; size as the allocator rounded it."""
 
     address: int
@@ -67,7 +67,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class MemorySnapshot:
     """One device of a snapshot; `skipped` counts damaged entries, which are left out.
 
     `overflowed`: its ring was too small, so that the history begins late. `others` counts further
@@ -75,8 +75,8 @@ class Snapshot:
     """
 
     device: int
-    entries: tuple[Entry, ...]
-    blocks: tuple[Block, ...]
+    entries: tuple[AllocatorEntry, ...]
+    blocks: tuple[SnapshotBlock, ...]
     reserved_bytes: int
     skipped: int
     overflowed: bool = False
@@ -89,7 +89,7 @@ class Snapshot:
         return np.maximum.accumulate(times) if len(times) else times
 
 
-def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> Snapshot:
+def read_snapshot(file: Path, most_bytes: int = MOST_BYTES) -> MemorySnapshot:
     """The device of the snapshot in `file` that holds or did most.
 
     Raises `DpprofError` that names the file: not a snapshot, damaged, too large, or a pickle of
@@ -149,7 +149,7 @@ def _check_count(file: Path, segments: list[Any], traces: list[Any], size: int) 
         raise DpprofError(f"{file}: {count} entries are too many; record with max_entries")
 
 
-def _check_sizes(file: Path, snapshot: Snapshot) -> None:
+def _check_sizes(file: Path, snapshot: MemorySnapshot) -> None:
     """Refuse sizes whose sums no column could hold."""
     sizes = [sum(one.size for one in snapshot.entries), sum(one.size for one in snapshot.blocks)]
     if max(*sizes, snapshot.reserved_bytes) >= _LIMIT // 4:
@@ -185,20 +185,20 @@ def _segments_by_device(segments: list[Any]) -> dict[int, list[dict[str, Any]]]:
 
 def _device(
     device: int, trace: Any, segments: list[dict[str, Any]], reader: OriginReader
-) -> Snapshot:
+) -> MemorySnapshot:
     written = trace if isinstance(trace, list) else []
     entries = [_entry(one, reader) for one in written]
     blocks = [block for segment in segments for block in _blocks(segment, reader)]
-    return Snapshot(
+    return MemorySnapshot(
         device=device,
-        entries=tuple(one for one in entries if isinstance(one, Entry)),
+        entries=tuple(one for one in entries if isinstance(one, AllocatorEntry)),
         blocks=tuple(blocks),
         reserved_bytes=sum(_integer(one.get("total_size")) or 0 for one in segments),
         skipped=sum(one is None for one in entries),
     )
 
 
-def _entry(one: Any, reader: OriginReader) -> Entry | bool | None:
+def _entry(one: Any, reader: OriginReader) -> AllocatorEntry | bool | None:
     """The entry; True for an action that changes nothing; None for a damaged one."""
     if not isinstance(one, dict) or not isinstance(one.get("action"), str):
         return None
@@ -208,11 +208,11 @@ def _entry(one: Any, reader: OriginReader) -> Entry | bool | None:
     time, address, size = (_integer(one.get(key)) for key in ("time_us", "addr", "size"))
     if time is None or address is None or size is None or time > _LIMIT // 1000:
         return None
-    origin = reader.read(one) if action is Action.ALLOCATE else Origin.NOT_RECORDED
-    return Entry(time * 1000, action, address, size, origin)
+    origin = reader.read(one) if action is AllocatorAction.ALLOCATE else Origin.NOT_RECORDED
+    return AllocatorEntry(time * 1000, action, address, size, origin)
 
 
-def _blocks(segment: dict[str, Any], reader: OriginReader) -> Iterator[Block]:
+def _blocks(segment: dict[str, Any], reader: OriginReader) -> Iterator[SnapshotBlock]:
     """What is allocated; older snapshots give no addresses: blocks follow one another."""
     address = _integer(segment.get("address")) or 0
     blocks = segment.get("blocks")
@@ -222,7 +222,7 @@ def _blocks(segment: dict[str, Any], reader: OriginReader) -> Iterator[Block]:
             continue
         address = next((at for at in (_integer(block.get("address")),) if at is not None), address)
         if block.get("state") == "active_allocated":
-            yield Block(address, size, reader.read(_with_frames(block)))
+            yield SnapshotBlock(address, size, reader.read(_with_frames(block)))
         address += size
 
 

@@ -22,7 +22,7 @@ from dpprof.tables.columns import (
 )
 from dpprof.trace.activities.nesting import innermost
 from dpprof.trace.memory.origins import Origin
-from dpprof.trace.memory.snapshot import Action, Snapshot
+from dpprof.trace.memory.snapshot import AllocatorAction, MemorySnapshot
 from dpprof.trace.read.columns import Codes, Mask, Nanoseconds
 
 _Integers = npt.NDArray[np.int64]
@@ -62,19 +62,19 @@ class Usage:
     reasons: tuple[str, ...]
 
 
-def find_allocations(snapshot: Snapshot) -> Allocations:
+def find_allocations(snapshot: MemorySnapshot) -> Allocations:
     """Follow the addresses from their allocation to their freeing."""
     held = {block.address: block for block in snapshot.blocks}
     rows: list[tuple[int, int, int, int]] = []
     living: dict[int, int] = {}  # address -> position in rows
     never = len(snapshot.entries)
     for position, entry in enumerate(snapshot.entries):
-        if entry.action is Action.ALLOCATE:
+        if entry.action is AllocatorAction.ALLOCATE:
             if (gone := living.get(entry.address)) is not None:  # its freeing was not recorded
                 rows[gone] = (rows[gone][0], position, *rows[gone][2:])
             living[entry.address] = len(rows)
             rows.append((position, never, _rounded(entry.size), entry.origin))
-        elif entry.action is Action.FREE:
+        elif entry.action is AllocatorAction.FREE:
             row = living.pop(entry.address, None)
             if row is None:
                 rows.append((-1, position, _rounded(entry.size), Origin.NOT_RECORDED))
@@ -135,7 +135,7 @@ def _rounded(size: int) -> int:
     return -(-size // GRANULE_BYTES) * GRANULE_BYTES
 
 
-def find_usage(snapshot: Snapshot, slots: pd.DataFrame, step_of_entry: Codes) -> Usage:
+def find_usage(snapshot: MemorySnapshot, slots: pd.DataFrame, step_of_entry: Codes) -> Usage:
     """The curve of a snapshot; `slots` are the rank's own, on its host, on the snapshot's clock.
 
     What is freed in the slot it was allocated in is temporary; what outlasts a forward slot is an
@@ -233,9 +233,9 @@ def _curve(allocations: Allocations, wanted: Mask, count: int) -> _Integers:
     return np.cumsum(change)[1 : count + 1]
 
 
-def _reserved(snapshot: Snapshot) -> _Integers:
+def _reserved(snapshot: MemorySnapshot) -> _Integers:
     """Bytes reserved after each entry, counted back from what is reserved at the end."""
-    sign = {Action.RESERVE: 1, Action.RELEASE: -1}
+    sign = {AllocatorAction.RESERVE: 1, AllocatorAction.RELEASE: -1}
     change = np.array(
         [sign.get(entry.action, 0) * entry.size for entry in snapshot.entries], dtype=np.int64
     )

@@ -29,7 +29,7 @@ _LONGEST_NAME = 253  # of a host, by the rules of DNS
 Ranks = tuple[int, ...]
 
 
-class _Group(msgspec.Struct):
+class _ProcessGroup(msgspec.Struct):
     pg_name: str = ""
     pg_desc: str = ""
     ranks: list[int] = []
@@ -38,10 +38,10 @@ class _Group(msgspec.Struct):
 class _Distributed(msgspec.Struct):
     rank: int | None = None
     world_size: int | None = None
-    pg_config: list[_Group] = []
+    pg_config: list[_ProcessGroup] = []
 
 
-class _Own(msgspec.Struct):
+class _OwnMetadata(msgspec.Struct):
     source: Source | None = None
     device: str = ""
     rank: int | None = None
@@ -54,7 +54,7 @@ class _Own(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Identity:
+class TraceIdentity:
     """Who a trace is from; None where neither the trace nor the file's name says.
 
     `groups` maps the name and the description of each process group to its global ranks, as far
@@ -84,10 +84,10 @@ class Identity:
         return device_row(self.rank, self.device_number)
 
 
-def identify(trace: TraceColumns, file: Path) -> Identity:
+def identify(trace: TraceColumns, file: Path) -> TraceIdentity:
     """The identity of the trace read from `file`; metadata of the wrong form count as absent."""
     distributed = _read(trace.distributed, _Distributed)
-    own = _read(trace.dpprof, _Own)
+    own = _read(trace.dpprof, _OwnMetadata)
     rank = next(filter(_is_rank, (distributed.rank, own.rank, rank_in_name(file))), None)
     listed = _listed(trace, distributed)
     place = None
@@ -95,7 +95,7 @@ def identify(trace: TraceColumns, file: Path) -> Identity:
         place = own.place
     elif rank is not None and own.pp_rank is not None:
         place = RankPlace(rank=rank, pp_rank=own.pp_rank, ep_rank=own.ep_rank)
-    return Identity(
+    return TraceIdentity(
         rank=rank,
         world_size=_world_size(distributed.world_size) or _world_size(own.world_size),
         source=own.source,

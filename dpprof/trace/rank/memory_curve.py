@@ -21,7 +21,7 @@ from dpprof.tables.columns import (
 )
 from dpprof.trace.activities.steps import Marks
 from dpprof.trace.memory.usage import activation_bytes, follow_addresses
-from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.read.columns import Codes, MemoryColumns, Rows, TraceColumns
 
 _NO_ADDRESS = -1
@@ -30,7 +30,7 @@ _HOST = 0
 
 
 def memory_table(
-    trace: TraceColumns, on_gpu: bool, marks: Marks, identity: Identity, slots: pd.DataFrame
+    trace: TraceColumns, on_gpu: bool, marks: Marks, identity: TraceIdentity, slots: pd.DataFrame
 ) -> pd.DataFrame:
     """The MEMORY table: of the device that the rank uses on a GPU run, else of the host.
 

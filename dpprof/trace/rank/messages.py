@@ -7,7 +7,7 @@ import pandas as pd
 
 from dpprof.tables.columns import BYTES, GROUP, PEER, SEQUENCE
 from dpprof.tables.devices import MOST_RANKS
-from dpprof.trace.activities.classify import Found, Verdicts
+from dpprof.trace.activities.classify import FoundActivities, Verdicts
 from dpprof.trace.activities.steps import OUTSIDE
 from dpprof.trace.rank.process_groups import OwnGroups, PeerNumbers
 from dpprof.trace.read.columns import (
@@ -38,7 +38,7 @@ _BYTES = {
 
 
 def message_columns(
-    trace: TraceColumns, found: Found, verdicts: Verdicts, step: Codes, reader: Reader
+    trace: TraceColumns, found: FoundActivities, verdicts: Verdicts, step: Codes, reader: Reader
 ) -> dict[str, object]:
     """The columns GROUP, PEER, BYTES, SEQUENCE and `COUNTED` of the activities of a rank.
 
@@ -48,7 +48,7 @@ def message_columns(
     """
     context, collective = found.context, found.collective
     communicates = verdicts.communicates
-    said = [reader.said(one) for one in trace.collectives] + [Said()]
+    said = [reader.said(one) for one in trace.collectives] + [CommunicationMetadata()]
     labelled = (context[GROUP] != "").to_numpy() & communicates
     by_kineto = ~labelled & communicates & (collective >= 0)
     group = np.where(labelled, context[GROUP].astype(object), "")
@@ -67,7 +67,7 @@ def message_columns(
     return {GROUP: group, SEQUENCE: sequence, COUNTED: counted & ~labelled, **columns}
 
 
-class Said:
+class CommunicationMetadata:
     """Group (or pipeline edge), peer and bytes that a collective's metadata give."""
 
     def __init__(self, group: str = "", peer: int = -1, sent: int = -1) -> None:
@@ -80,16 +80,16 @@ class Reader:
     def __init__(self, own: OwnGroups, trace: TraceColumns) -> None:
         self._own, self._peers = own, PeerNumbers(own, trace.collectives)
 
-    def said(self, one: Collective) -> Said:
+    def said(self, one: Collective) -> CommunicationMetadata:
         """What the metadata of a collective say of it."""
         sent = bytes_of(one)
         if one.source < 0 and one.destination < 0:
-            return Said(self._own.named(one), -1, sent)
+            return CommunicationMetadata(self._own.named(one), -1, sent)
         peer, mine = self._peers.peer(one), self._own.rank
         if not 0 <= peer < MOST_RANKS:
-            return Said("", -1, sent)
+            return CommunicationMetadata("", -1, sent)
         receives = one.name.endswith("recv") or one.destination < 0
-        return Said(f"{peer}>{mine}" if receives else f"{mine}>{peer}", peer, sent)
+        return CommunicationMetadata(f"{peer}>{mine}" if receives else f"{mine}>{peer}", peer, sent)
 
 
 def bytes_of(one: Collective) -> int:
@@ -114,7 +114,7 @@ def _width(dtype: str) -> int:
 
 def _numbered(
     trace: TraceColumns,
-    found: Found,
+    found: FoundActivities,
     step: Codes,
     group: np.ndarray[tuple[int], np.dtype[np.object_]],
 ) -> tuple[Nanoseconds, Mask]:

@@ -18,7 +18,7 @@ import pandas as pd
 from dpprof.tables.columns import BYTES, GROUP, PEER, SEQUENCE, START, STEP
 from dpprof.tables.edges import batch_text
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
-from dpprof.trace.activities.classify import Found, Verdicts
+from dpprof.trace.activities.classify import FoundActivities, Verdicts
 from dpprof.trace.activities.find import Activities
 from dpprof.trace.activities.steps import OUTSIDE
 from dpprof.trace.rank.messages import COUNTED, Reader, bytes_of
@@ -85,7 +85,7 @@ def with_messages(
     values: dict[str, object],
     trace: TraceColumns,
     issued: Activities,
-    found: Found,
+    found: FoundActivities,
     verdicts: Verdicts,
     own: OwnGroups,
 ) -> dict[str, object]:
@@ -135,7 +135,7 @@ class _Told(NamedTuple):
             }
         ).astype({"edge": object, GROUP: object})
 
-    def alone(self, found: Found, messages: Mask, carried: Carried) -> pd.DataFrame:
+    def alone(self, found: FoundActivities, messages: Mask, carried: Carried) -> pd.DataFrame:
         """The same of messages without such calls: by their own metadata, or older words."""
         free = messages.copy()
         free[carried.activity] = False

@@ -31,7 +31,7 @@ from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_order
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.activities.unknown_kernels import UnknownKernel
-from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.tables import RankTables
 
 NO_EVENTS = empty_table(EVENTS)
@@ -51,7 +51,7 @@ class RankPart:
 
     file: Path
     rank: int
-    identity: Identity
+    identity: TraceIdentity
     on_gpu: bool
     communications: pd.DataFrame
     positions: npt.NDArray[np.intp]
@@ -72,7 +72,7 @@ class RankPart:
 
 
 @dataclass(frozen=True)
-class Held:
+class TableInMemory:
     """Gives a table that is in memory; unlike a lambda it can be passed to another process."""
 
     table: pd.DataFrame
@@ -102,8 +102,8 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         steps=tables.steps,
         marked=tables.marked,
         warnings=tables.warnings,
-        load=Held(events) if load is None else load,
-        explained=Held(tables.explained),
+        load=TableInMemory(events) if load is None else load,
+        explained=TableInMemory(tables.explained),
         host_spans=tables.host_spans,
         evidence=tables.evidence,
         unknown=tables.unknown,

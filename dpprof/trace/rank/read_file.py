@@ -15,7 +15,7 @@ from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.possible_times import checked
 from dpprof.trace.nsys.database import is_export
 from dpprof.trace.nsys.reader import read_nsys
-from dpprof.trace.rank.identity import Identity, identify
+from dpprof.trace.rank.identity import TraceIdentity, identify
 from dpprof.trace.rank.tables import RankTables, make_tables
 from dpprof.trace.read.columns import DEVICE_CATEGORIES, Nanoseconds, TraceColumns
 from dpprof.trace.read.parse import read_trace
@@ -108,7 +108,7 @@ def _read_share(
     return make_tables(share.trace, identity, file, patterns)
 
 
-def _identify(trace: TraceColumns, file: Path, share: Share) -> Identity:
+def _identify(trace: TraceColumns, file: Path, share: Share) -> TraceIdentity:
     identity = identify(trace, file)
     if share.process is not None:
         identity = replace(identity, rank=share.process.rank, place=None)

@@ -15,7 +15,7 @@ from dpprof.evidence.evidence import Evidence
 from dpprof.runs.host_slots import on_host
 from dpprof.tables import columns
 from dpprof.tables.kinds import KINDS
-from dpprof.trace.activities.classify import TITLE, Found, Verdicts, judge
+from dpprof.trace.activities.classify import TITLE, FoundActivities, Verdicts, judge
 from dpprof.trace.activities.find import Activities, find_activities
 from dpprof.trace.activities.host_spans import host_spans
 from dpprof.trace.activities.kernel_table import in_parts
@@ -32,7 +32,7 @@ from dpprof.trace.activities.launch_context import (
 from dpprof.trace.activities.steps import OUTSIDE, Marks, bracketed, find_marks
 from dpprof.trace.activities.unknown_kernels import UnknownKernel, unknown_kernels
 from dpprof.trace.rank.host_waits import wait_warning
-from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
 from dpprof.trace.rank.messages import COUNTED, Reader, message_columns
 from dpprof.trace.rank.open_spans import without_open_ends
@@ -46,7 +46,8 @@ from dpprof.trace.read.columns import Category, Codes, TraceColumns
 class RankTables:
     """The tables of one rank, READY not yet filled; `explained` is `Verdicts.explained`.
 
-    `rank` is the number of its row (`Identity.row`), `on_gpu` whether it holds device activities.
+    `rank` is the number of its row (`TraceIdentity.row`), `on_gpu` whether it holds device
+    activities.
 
     `marked` are the steps that the trace marks: without any, everything is step 0. `no_wait`
     says which rows of `events` need not wait for peers even where they are collective, `counted`
@@ -56,7 +57,7 @@ class RankTables:
 
     file: Path
     rank: int
-    identity: Identity
+    identity: TraceIdentity
     on_gpu: bool
     events: pd.DataFrame
     slots: pd.DataFrame
@@ -73,7 +74,7 @@ class RankTables:
 
 
 def make_tables(
-    trace: TraceColumns, identity: Identity, file: Path, patterns: Sequence[KindRule] = ()
+    trace: TraceColumns, identity: TraceIdentity, file: Path, patterns: Sequence[KindRule] = ()
 ) -> RankTables:
     """The tables of a parsed trace; `identity` must have a rank."""
     rank, row = identity.rank, identity.row
@@ -121,7 +122,7 @@ def make_tables(
     )
 
 
-def _refuse_empty_gpu(identity: Identity, activities: Activities, file: Path) -> None:
+def _refuse_empty_gpu(identity: TraceIdentity, activities: Activities, file: Path) -> None:
     """Raise `DpprofError` where the GPU's own work is missing: host time is no stand-in for it."""
     if identity.device == "cuda" and len(activities.rows) and not activities.on_gpu:
         raise DpprofError(
@@ -131,10 +132,10 @@ def _refuse_empty_gpu(identity: Identity, activities: Activities, file: Path) ->
         )
 
 
-def _search(issuer: Issuer, marks: Marks, patterns: Sequence[KindRule]) -> Found:
+def _search(issuer: Issuer, marks: Marks, patterns: Sequence[KindRule]) -> FoundActivities:
     activities, call = issuer.activities, find_calls(issuer)
     around = collective_calls(issuer)
-    return Found(
+    return FoundActivities(
         rows=activities.rows,
         lane=activities.lane,
         context=with_own_hints(issuer, find_context(issuer, marks), patterns),
@@ -179,7 +180,7 @@ _FROM_CONTEXT = (
 
 
 def _values(
-    trace: TraceColumns, activities: Activities, found: Found, verdicts: Verdicts
+    trace: TraceColumns, activities: Activities, found: FoundActivities, verdicts: Verdicts
 ) -> dict[str, object]:
     rows, context = activities.rows, found.context
     values: dict[str, object] = {name: context[name] for name in _FROM_CONTEXT}
@@ -208,7 +209,7 @@ def _coded(codes: npt.NDArray[np.integer], texts: Sequence[str]) -> object:
     return pd.Categorical.from_codes(codes, pd.Index(list(texts), dtype="str"))
 
 
-def _names(trace: TraceColumns, found: Found) -> object:
+def _names(trace: TraceColumns, found: FoundActivities) -> object:
     """What the activities are called: labels by their short names."""
     if found.labelled.all():
         return found.context[TITLE]
@@ -220,12 +221,12 @@ def _names(trace: TraceColumns, found: Found) -> object:
     return names.astype(object).where(~found.labelled, title).astype("category")
 
 
-def _low_latency(trace: TraceColumns, found: Found) -> npt.NDArray[np.bool_]:
+def _low_latency(trace: TraceColumns, found: FoundActivities) -> npt.NDArray[np.bool_]:
     codes, names = np.unique(trace.name[found.rows], return_inverse=True)
     return np.array([in_parts(trace.names[code]) for code in codes], dtype=bool)[names]
 
 
-def _warnings(trace: TraceColumns, found: Found, file: Path) -> tuple[str, ...]:
+def _warnings(trace: TraceColumns, found: FoundActivities, file: Path) -> tuple[str, ...]:
     warnings = [f"{file.name}: {what}" for what in trace.damage]
     if waits := wait_warning(trace):
         warnings.append(f"{file.name}: {waits}")

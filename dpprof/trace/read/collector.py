@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dpprof.trace.read.begin_end import pair_halves
 from dpprof.trace.read.columns import Codes, Collective, MemoryColumns, Nanoseconds, TraceColumns
-from dpprof.trace.read.engines import COLLECTIVE, MEMORY, PAIR, SPAN, Block
+from dpprof.trace.read.engines import COLLECTIVE, MEMORY, PAIR, SPAN, ScannedBlock
 from dpprof.trace.read.json_values import Token, text_of
 from dpprof.trace.read.message_inputs import make_collective
 
@@ -49,7 +49,7 @@ class Collector:
         self._thread_names: dict[tuple[str, str], tuple[str, ...]] = {}
         self._process_names: dict[str, tuple[str, ...]] = {}
 
-    def add(self, block: Block) -> None:
+    def add(self, block: ScannedBlock) -> None:
         """Take the next block."""
         self.skipped += block.skipped
         self.events += block.events
@@ -71,7 +71,9 @@ class Collector:
         memory = np.frombuffer(block.memory, MEMORY)
         self._memory.append({name: memory[name].copy() for name in MEMORY.names or ()})
 
-    def _add_spans(self, block: Block, threads: list[tuple[str, str]], texts: list[str]) -> None:
+    def _add_spans(
+        self, block: ScannedBlock, threads: list[tuple[str, str]], texts: list[str]
+    ) -> None:
         spans = np.frombuffer(block.spans, SPAN)
         names = self._names.codes(text_of(token) for token in block.names)
         streams = self._streams.codes(text_of(token) for token in block.streams)
@@ -142,7 +144,7 @@ def _label(token: Token, text: str) -> str:
     return "None" if token == b"null" else text
 
 
-def _collectives(block: Block, texts: list[str]) -> list[Collective]:
+def _collectives(block: ScannedBlock, texts: list[str]) -> list[Collective]:
     rows = np.frombuffer(block.collectives, COLLECTIVE)
     return [
         make_collective([texts[code] for code in codes], numbers)

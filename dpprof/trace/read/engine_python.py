@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from dpprof.trace.read.engine_python_rows import Event, EventRows
+from dpprof.trace.read.engine_python_rows import EventRows, ParsedEvent
 from dpprof.trace.read.engines import (
     HEADERS,
     MAX_DEPTH,
     MAX_HEADER_BYTES,
-    Block,
-    Place,
+    ParserPosition,
+    ScannedBlock,
     State,
     Stop,
 )
@@ -34,10 +34,10 @@ _VALUE_ENDS = (b"}", b"]", b'"', b"true", b"false", b"null")
 
 _BEGUN_TOKEN = re.compile(rb"(?:[tfn][a-z]{0,3}|-?[0-9][0-9.eE+-]*|-)?\Z")
 
-_EVENTS = msgspec.json.Decoder(list[Event])
+_EVENTS = msgspec.json.Decoder(list[ParsedEvent])
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_EVENT = msgspec.json.Decoder(Event)
+_EVENT = msgspec.json.Decoder(ParsedEvent)
 
 _T = TypeVar("_T")
 
@@ -48,7 +48,7 @@ class _Scan:
 
     data: bytes
     position: int
-    place: Place
+    place: ParserPosition
     is_list: bool
     rows: EventRows = field(default_factory=EventRows)
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -69,13 +69,13 @@ class _Decoded:
     unsound_at: int | None
 
 
-def scan_python(data: Any, start: int, stop: int, state: State) -> Block:
+def scan_python(data: Any, start: int, stop: int, state: State) -> ScannedBlock:
     """Scan `data` from `start` to its end; takes no `stop` between events."""
     del stop
     with memoryview(data) as view:
         scan = _Scan(bytes(view[start:]), 0, state.place, state.is_list)
     while scan.stop is None:
-        if scan.place in (Place.FIRST_EVENT, Place.AFTER_EVENT):
+        if scan.place in (ParserPosition.FIRST_EVENT, ParserPosition.AFTER_EVENT):
             _scan_events(scan)
         else:
             _scan_top(scan)
@@ -104,14 +104,14 @@ def _scan_events(scan: _Scan) -> None:
     first = len(body) - len(body.lstrip(_SPACE))
     is_blank = first == len(body)
     if not is_blank:
-        if scan.place == Place.AFTER_EVENT and body[first : first + 1] != b",":
+        if scan.place == ParserPosition.AFTER_EVENT and body[first : first + 1] != b",":
             return scan.give_up(Stop.UNSOUND, scan.position + first)
-        skip = first + 1 if scan.place == Place.AFTER_EVENT else 0
+        skip = first + 1 if scan.place == ParserPosition.AFTER_EVENT else 0
         if skip and end is not None and not body[skip:].strip(_SPACE):
             return scan.give_up(Stop.UNSOUND, scan.position + end)
         decoded = _decode_events(body, skip, ends)
         if decoded.end > skip:
-            scan.place = Place.AFTER_EVENT
+            scan.place = ParserPosition.AFTER_EVENT
             _add_events(scan, decoded.value)
         if decoded.unsound_at is not None:
             at = scan.position + decoded.unsound_at
@@ -123,7 +123,7 @@ def _scan_events(scan: _Scan) -> None:
     if end is None:
         return scan.give_up(Stop.NEEDS_MORE, len(scan.data))
     scan.position = scan.position + 1 if not is_blank else scan.position + end + 1
-    scan.place = Place.END if scan.is_list else Place.AFTER_MEMBER
+    scan.place = ParserPosition.END if scan.is_list else ParserPosition.AFTER_MEMBER
     return None
 
 
@@ -140,7 +140,7 @@ def _decode_events(body: bytes, skip: int, ends: Positions) -> _Decoded:
     return _Decoded([], 0 if unsound_at is not None else len(body), unsound_at)
 
 
-def _decode_list(data: bytes) -> list[Event] | list[msgspec.Raw]:
+def _decode_list(data: bytes) -> list[ParsedEvent] | list[msgspec.Raw]:
     try:
         return _EVENTS.decode(data)
     except msgspec.ValidationError:  # an element is no object
@@ -149,7 +149,7 @@ def _decode_list(data: bytes) -> list[Event] | list[msgspec.Raw]:
 
 def _add_events(scan: _Scan, elements: list[Any]) -> None:
     for element in elements:
-        if isinstance(element, Event):
+        if isinstance(element, ParsedEvent):
             scan.rows.add((element,))
         elif bytes(element).startswith(b"{"):
             scan.rows.add((_EVENT.decode(element),))
@@ -159,22 +159,22 @@ def _scan_top(scan: _Scan) -> None:
     """Go on in the top object, before, after or between its members."""
     at = len(scan.data) - len(scan.data[scan.position :].lstrip(_SPACE))
     here = scan.data[at : at + 1]
-    if scan.place == Place.END:
+    if scan.place == ParserPosition.END:
         scan.position = at
         scan.give_up(Stop.UNSOUND if here else Stop.FINE, at)
     elif not here:
         scan.give_up(Stop.NEEDS_MORE, at)
-    elif scan.place == Place.START and here == b"[":
-        scan.position, scan.place, scan.is_list = at + 1, Place.FIRST_EVENT, True
+    elif scan.place == ParserPosition.START and here == b"[":
+        scan.position, scan.place, scan.is_list = at + 1, ParserPosition.FIRST_EVENT, True
         scan.lists += 1
-    elif scan.place == Place.START and here != b"{":
+    elif scan.place == ParserPosition.START and here != b"{":
         scan.give_up(Stop.NO_TRACE, at)
-    elif scan.place == Place.AFTER_MEMBER and here == b"}":
-        scan.position, scan.place = at + 1, Place.END
-    elif scan.place == Place.AFTER_MEMBER and here != b",":
+    elif scan.place == ParserPosition.AFTER_MEMBER and here == b"}":
+        scan.position, scan.place = at + 1, ParserPosition.END
+    elif scan.place == ParserPosition.AFTER_MEMBER and here != b",":
         scan.give_up(Stop.UNSOUND, at)
-    elif scan.place == Place.START and scan.data[at + 1 :].lstrip(_SPACE).startswith(b"}"):
-        scan.position, scan.place = scan.data.index(b"}", at) + 1, Place.END
+    elif scan.place == ParserPosition.START and scan.data[at + 1 :].lstrip(_SPACE).startswith(b"}"):
+        scan.position, scan.place = scan.data.index(b"}", at) + 1, ParserPosition.END
     else:
         _scan_members(scan, at + 1)
 
@@ -203,16 +203,16 @@ def _scan_members(scan: _Scan, begin: int) -> None:
         if name in HEADERS and len(value) <= MAX_HEADER_BYTES:
             scan.headers.append((name, value))
     if decoded.end > 0:
-        scan.position, scan.place = begin + decoded.end, Place.AFTER_MEMBER
+        scan.position, scan.place = begin + decoded.end, ParserPosition.AFTER_MEMBER
     if decoded.unsound_at is not None:
         return scan.give_up(Stop.UNSOUND, begin + decoded.unsound_at)
     if key is not None and not has_comma and text.strip(_SPACE):
         scan.give_up(Stop.UNSOUND, begin + key[0])
     elif key is not None:
-        scan.position, scan.place = begin + key[1], Place.FIRST_EVENT
+        scan.position, scan.place = begin + key[1], ParserPosition.FIRST_EVENT
         scan.lists += 1
     elif len(closing):
-        scan.position, scan.place = begin + end + 1, Place.END
+        scan.position, scan.place = begin + end + 1, ParserPosition.END
     else:
         scan.give_up(Stop.NEEDS_MORE, len(scan.data))
     return None

@@ -19,7 +19,7 @@ from dpprof.trace.read.engines import (
     OTHER,
     PAIR,
     SPAN,
-    Block,
+    ScannedBlock,
 )
 from dpprof.trace.read.json_values import (
     Token,
@@ -46,7 +46,7 @@ def _key(name: str) -> Any:
     return msgspec.field(name=name, default=_ABSENT)
 
 
-class Event(msgspec.Struct, gc=False):
+class ParsedEvent(msgspec.Struct, gc=False):
     """One event, its values as written."""
 
     ph: msgspec.Raw = _ABSENT
@@ -114,13 +114,13 @@ class EventRows:
         self._threads: dict[tuple[int, int], int] = {}
         self._collectives: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[ParsedEvent]) -> None:
         """Take these events, in file order."""
         for event in events:
             self.events += 1
             self._add(event)
 
-    def _add(self, event: Event) -> None:
+    def _add(self, event: ParsedEvent) -> None:
         kind, name = bytes(event.ph), bytes(event.name)
         category = _category(event, name)
         has_kind = _is_text(kind)
@@ -145,7 +145,7 @@ class EventRows:
         except _WrongError:
             self.skipped += 1
 
-    def _add_span(self, event: Event, category: int, half: int = 0) -> None:
+    def _add_span(self, event: ParsedEvent, category: int, half: int = 0) -> None:
         start_ns = nanoseconds(bytes(event.ts))
         duration_ns = half or nanoseconds(bytes(event.dur))
         if start_ns is None or duration_ns is None or (duration_ns < 0 and not half):
@@ -203,7 +203,7 @@ class EventRows:
         codes = tuple(_number(self._texts, text or b"null") for text in texts)
         return _number(self._collectives, (numbers, codes))
 
-    def _add_memory(self, event: Event) -> None:
+    def _add_memory(self, event: ParsedEvent) -> None:
         at_ns = nanoseconds(bytes(event.ts))
         if at_ns is None:
             raise _WrongError
@@ -220,7 +220,7 @@ class EventRows:
             )
         )
 
-    def _add_naming(self, event: Event, what: Token) -> None:
+    def _add_naming(self, event: ParsedEvent, what: Token) -> None:
         name = bytes(_arguments(event).name)
         if not _is_text(name) or not 2 < len(name) <= MAX_TEXT_BYTES:
             return
@@ -230,15 +230,15 @@ class EventRows:
             process = _number(self._texts, bytes(event.pid) or b"null")
             self._process_names.append((process, _number(self._texts, name)))
 
-    def _thread(self, event: Event) -> int:
+    def _thread(self, event: ParsedEvent) -> int:
         pid = _number(self._texts, bytes(event.pid) or b"null")
         tid = _number(self._texts, bytes(event.tid) or b"null")
         return _number(self._threads, (pid, tid))
 
-    def block(self, **where: Any) -> Block:
+    def block(self, **where: Any) -> ScannedBlock:
         """The rows so far, with `where` the scan stands."""
         collectives = [(*key, 0) for key in self._collectives]
-        return Block(
+        return ScannedBlock(
             skipped=self.skipped,
             events=self.events,
             spans=np.array(self._spans, SPAN).tobytes(),
@@ -254,7 +254,7 @@ class EventRows:
         )
 
 
-def _category(event: Event, name: Token) -> int | None:
+def _category(event: ParsedEvent, name: Token) -> int | None:
     category = bytes(event.cat)
     if category != b'"python_function"':
         return _CATEGORY_TOKENS.get(category)
@@ -270,7 +270,7 @@ def _is_text(token: Token) -> bool:
     return not token or token.startswith(b'"')
 
 
-def _is_sound(event: Event) -> bool:
+def _is_sound(event: ParsedEvent) -> bool:
     arguments = bytes(event.args)
     return (
         _is_text(bytes(event.cat))
@@ -282,7 +282,7 @@ def _is_sound(event: Event) -> bool:
     )
 
 
-def _arguments(event: Event) -> Arguments:
+def _arguments(event: ParsedEvent) -> Arguments:
     raw = event.args
     return _ARGUMENTS.decode(raw) if bytes(raw).startswith(b"{") else _NO_ARGUMENTS
 

@@ -45,7 +45,7 @@ MAX_HEADER_BYTES = 64 << 20
 """The members of a trace beside its events that are read; longer ones are passed over."""
 
 
-class Place(IntEnum):
+class ParserPosition(IntEnum):
     """Where in the document a scan stands."""
 
     START = 0
@@ -69,12 +69,12 @@ class Stop(IntEnum):
 class State:
     """Where to go on."""
 
-    place: Place = Place.START
+    place: ParserPosition = ParserPosition.START
     is_list: bool = False
 
 
 @dataclass(frozen=True)
-class Block:
+class ScannedBlock:
     """One scanned piece: rows as bytes of the types above, and what their numbers mean.
 
     `position` is just after the last whole event or member; `stop_at` the byte that ended the
@@ -107,19 +107,19 @@ class Block:
     @property
     def state(self) -> State:
         """Where to go on from `position`."""
-        return State(Place(self.place), bool(self.is_list))
+        return State(ParserPosition(self.place), bool(self.is_list))
 
 
-Engine = Callable[[Any, int, int, State], Block]
+Engine = Callable[[Any, int, int, State], ScannedBlock]
 """Scans a buffer from a byte on, to a byte between two events or to the end."""
 
 _SEED = secrets.randbits(64)
 
 
-def scan_compiled(data: Any, start: int, stop: int, state: State) -> Block:
+def scan_compiled(data: Any, start: int, stop: int, state: State) -> ScannedBlock:
     """Scan with the compiled engine, without holding the interpreter's lock."""
     assert _compiled is not None
-    return Block(**_compiled.scan(data, start, stop, state.place, state.is_list, _SEED))
+    return ScannedBlock(**_compiled.scan(data, start, stop, state.place, state.is_list, _SEED))
 
 
 def has_compiled() -> bool:

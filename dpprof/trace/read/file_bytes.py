@@ -10,7 +10,7 @@ import os
 from typing import Protocol
 
 
-class Bytes(Protocol):
+class ReadableBytes(Protocol):
     """What can be read by position: bytes, or a file."""
 
     def __len__(self) -> int:

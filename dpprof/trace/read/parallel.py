@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from dpprof.runs.workers import usable_cores
 from dpprof.trace.read.collector import Collector
-from dpprof.trace.read.engines import Block, Place, State, Stop, scan_compiled
-from dpprof.trace.read.file_bytes import Bytes
+from dpprof.trace.read.engines import ParserPosition, ScannedBlock, State, Stop, scan_compiled
+from dpprof.trace.read.file_bytes import ReadableBytes
 
 _PIECE_BYTES = 4 << 20
 _REACH_BYTES = 1 << 20
@@ -20,7 +20,7 @@ _MOST_THREADS = 8
 _BETWEEN_EVENTS = re.compile(rb'\}[ \t\r\n]*(,)[ \t\r\n]*\{[ \t\r\n]*"(?:ph|name|cat|args)"')
 
 
-def scan_pieces(data: Bytes, collector: Collector) -> tuple[int, State]:
+def scan_pieces(data: ReadableBytes, collector: Collector) -> tuple[int, State]:
     """Scan `data` into `collector`; where to go on, and how, with what could not be taken so.
 
     A piece's beginning may lie inside an event that holds what looks like events. So a piece
@@ -30,7 +30,7 @@ def scan_pieces(data: Bytes, collector: Collector) -> tuple[int, State]:
     position, state = 0, State()
     if len(starts) == 1:
         return position, state
-    later = State(Place.AFTER_EVENT, is_list=bytes(data[:64]).lstrip().startswith(b"["))
+    later = State(ParserPosition.AFTER_EVENT, is_list=bytes(data[:64]).lstrip().startswith(b"["))
     states = itertools.chain([state], itertools.repeat(later))
     with ThreadPoolExecutor(_threads()) as pool:
         pending = [
@@ -51,7 +51,7 @@ def scan_pieces(data: Bytes, collector: Collector) -> tuple[int, State]:
     return position, state
 
 
-def _scan(data: Bytes, start: int, stop: int, state: State) -> Block:
+def _scan(data: ReadableBytes, start: int, stop: int, state: State) -> ScannedBlock:
     piece = data[start:stop]
     block = scan_compiled(piece, 0, len(piece), state)
     return replace(block, position=start + block.position, stop_at=start + block.stop_at)
@@ -63,7 +63,7 @@ def _threads() -> int:
     return min(usable_cores(), _MOST_THREADS)
 
 
-def _guess_starts(data: Bytes) -> list[int]:
+def _guess_starts(data: ReadableBytes) -> list[int]:
     starts = []
     for nominal in range(_PIECE_BYTES, len(data) - _PIECE_BYTES // 2, _PIECE_BYTES):
         for reach in (_GLANCE_BYTES, _REACH_BYTES):

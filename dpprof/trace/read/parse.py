@@ -13,17 +13,17 @@ from dpprof.trace.read.columns import TraceColumns
 from dpprof.trace.read.engine_python import scan_python
 from dpprof.trace.read.engines import (
     MAX_DEPTH,
-    Block,
     Engine,
-    Place,
+    ParserPosition,
+    ScannedBlock,
     State,
     Stop,
     has_compiled,
     scan_compiled,
 )
-from dpprof.trace.read.file_bytes import Bytes, FileBytes
+from dpprof.trace.read.file_bytes import FileBytes, ReadableBytes
 from dpprof.trace.read.parallel import scan_pieces
-from dpprof.trace.read.repair import Fault, Repair, repairs_for
+from dpprof.trace.read.repair import JsonFault, Repair, repairs_for
 from dpprof.trace.read.unpack import Stream
 
 _PIECE_BYTES = 8 << 20
@@ -50,7 +50,7 @@ def read_trace(file: Path) -> TraceColumns:
         return parse_trace(FileBytes(stream.fileno()), file)
 
 
-def parse_trace(data: Bytes, file: Path) -> TraceColumns:
+def parse_trace(data: ReadableBytes, file: Path) -> TraceColumns:
     """Read a trace that is not packed; `file` is only named in errors.
 
     Takes both forms, an object with ``traceEvents`` and a bare list of events. An event of a
@@ -65,7 +65,7 @@ def parse_trace(data: Bytes, file: Path) -> TraceColumns:
     return reading.columns()
 
 
-def _reader(data: Bytes, start: int) -> Callable[[int], bytes]:
+def _reader(data: ReadableBytes, start: int) -> Callable[[int], bytes]:
     position = start
 
     def read(count: int) -> bytes:
@@ -86,11 +86,11 @@ class _Reading:
         self._buffer = bytearray()
         self._state = State()
         self._collector = Collector()
-        self._faults: dict[str, Fault] = {}
+        self._faults: dict[str, JsonFault] = {}
         self._damage: list[str] = []
         self._engine: Engine = scan_compiled if has_compiled() else scan_python
 
-    def take_pieces(self, data: Bytes) -> None:
+    def take_pieces(self, data: ReadableBytes) -> None:
         """Take as much as can be read in parallel."""
         self.offset, self._state = scan_pieces(data, self._collector)
 
@@ -135,7 +135,7 @@ class _Reading:
                 self._truncated()
             return is_last or block.stop != Stop.NEEDS_MORE
 
-    def _scan(self) -> Block:
+    def _scan(self) -> ScannedBlock:
         """Scan once, take what was found and drop it from the buffer."""
         block = self._engine(self._buffer, 0, len(self._buffer), self._state)
         window = _WINDOW_BYTES
@@ -151,7 +151,7 @@ class _Reading:
         self._take(block)
         return block
 
-    def _take(self, block: Block) -> None:
+    def _take(self, block: ScannedBlock) -> None:
         self._collector.add(block)
         self._state = block.state
         self._drop(block.position)
@@ -167,17 +167,17 @@ class _Reading:
                 return True
         return False
 
-    def _repair(self, faults: list[Fault]) -> bool:
+    def _repair(self, faults: list[JsonFault]) -> bool:
         for fault in faults:
             known = self._faults.get(fault.what)
             first = known.byte if known else self.offset + fault.byte
             count = fault.count + (known.count if known else 0)
-            self._faults[fault.what] = Fault(fault.what, first, count)
+            self._faults[fault.what] = JsonFault(fault.what, first, count)
         return bool(faults)
 
     def _no_trace(self, at: int) -> str:
         here = bytes(self._buffer[at : at + 1])
-        is_first = self._state.place == Place.START and not self._buffer[:at].strip()
+        is_first = self._state.place == ParserPosition.START and not self._buffer[:at].strip()
         if is_first and here not in b'"-0123456789':
             return (
                 f"{self.file}: not valid JSON (byte {self.offset + at}); give a trace that "
@@ -188,7 +188,10 @@ class _Reading:
     def _cut(self, what: str, at: int) -> None:
         """Nothing after this can be read: an error without any event, else damage."""
         byte = self.offset + at
-        if self._state.place == Place.END and bytes(self._buffer[at : at + 1]) in (b"{", b"["):
+        if self._state.place == ParserPosition.END and bytes(self._buffer[at : at + 1]) in (
+            b"{",
+            b"[",
+        ):
             self._damage.append(
                 f"a second document begins at byte {byte}: only the first is read; split the file "
                 "there to read the other"
@@ -205,7 +208,7 @@ class _Reading:
 
     def _truncated(self) -> None:
         end = self.offset + len(self._buffer)
-        if self._state.place == Place.START and not self._buffer.strip():
+        if self._state.place == ParserPosition.START and not self._buffer.strip():
             raise DpprofError(
                 f"{self.file}: is empty; the profiler wrote nothing, profile the step again"
             )

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from dpprof.trace.read.engines import Place
+from dpprof.trace.read.engines import ParserPosition
 from dpprof.trace.read.json_structure import Positions, find_quotes, in_strings
 
 _NO_NUMBER = re.compile(rb"-?\b(?:NaN|nan|Infinity|infinity|Inf|inf)\b")
@@ -39,7 +39,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Fault:
+class JsonFault:
     """What was unsound, where first, and how often."""
 
     what: str
@@ -47,7 +47,7 @@ class Fault:
     count: int
 
 
-def repair(piece: bytearray, is_last: bool) -> list[Fault]:
+def repair(piece: bytearray, is_last: bool) -> list[JsonFault]:
     """Repair `piece` in place and say what was found; it starts outside strings.
 
     NaN and infinities become texts (so that a number is missing there), bad UTF-8 and bad escapes
@@ -70,27 +70,29 @@ def repair(piece: bytearray, is_last: bool) -> list[Fault]:
     return faults + _replace_no_numbers(piece, quotes)
 
 
-Repair = Callable[[bytearray, bool], list[Fault]]
+Repair = Callable[[bytearray, bool], list[JsonFault]]
 """Makes a piece sounder in place and says what was found; with True, nothing follows the piece."""
 
 
-def repairs_for(piece: bytearray, place: Place, is_unsound: bool, is_last: bool) -> list[Repair]:
+def repairs_for(
+    piece: bytearray, place: ParserPosition, is_unsound: bool, is_last: bool
+) -> list[Repair]:
     """What to try, in order, where `piece` could not be scanned to its end.
 
     `is_unsound` says that a mistake ended the scan, `is_last` that nothing follows. Where quotes
     within names turn what is inside and outside of strings around, events are looked at one by
     one.
     """
-    if place not in (Place.FIRST_EVENT, Place.AFTER_EVENT):
-        return [repair] if is_unsound and place != Place.END else []
+    if place not in (ParserPosition.FIRST_EVENT, ParserPosition.AFTER_EVENT):
+        return [repair] if is_unsound and place != ParserPosition.END else []
     quotes, begins = find_quotes(piece), _matches(_BETWEEN_EVENTS, piece, 1)
     is_open = is_last and len(quotes) % 2 == 1
     if not is_open and not in_strings(quotes, begins).any():
-        return [repair, partial(drop_bad_events, is_first=place == Place.FIRST_EVENT)]
-    return [partial(drop_bad_events, is_first=place == Place.FIRST_EVENT)]
+        return [repair, partial(drop_bad_events, is_first=place == ParserPosition.FIRST_EVENT)]
+    return [partial(drop_bad_events, is_first=place == ParserPosition.FIRST_EVENT)]
 
 
-def drop_bad_events(piece: bytearray, is_last: bool, *, is_first: bool) -> list[Fault]:
+def drop_bad_events(piece: bytearray, is_last: bool, *, is_first: bool) -> list[JsonFault]:
     """Repair events that are no JSON, else replace them by spaces: others then can be read.
 
     `piece` starts before the first event of the list (`is_first`), or behind another. An event
@@ -103,7 +105,7 @@ def drop_bad_events(piece: bytearray, is_last: bool, *, is_first: bool) -> list[
     starts = [begin.end() - 1, *(match.start(1) for match in _BETWEEN_EVENTS.finditer(piece))]
     if is_last and (end := _AFTER_EVENTS.search(piece, starts[-1])):
         starts.append(end.start(1))
-    faults: list[Fault] = []
+    faults: list[JsonFault] = []
     here = 0
     while here < len(starts) - 1:
         count = _events_in(piece, starts[here : here + _MOST_JOINED + 1])
@@ -125,22 +127,22 @@ def drop_bad_events(piece: bytearray, is_last: bool, *, is_first: bool) -> list[
 _DROPPED = "events that are not valid JSON"
 
 
-def _mended(piece: bytearray, begin: int, end: int) -> list[Fault]:
+def _mended(piece: bytearray, begin: int, end: int) -> list[JsonFault]:
     """Repair one event, or blank it out."""
     event = piece[begin:end]
     faults = repair(event, True)
     if _is_sound(event):
         piece[begin:end] = event
-        return [Fault(one.what, begin + one.byte, one.count) for one in faults]
+        return [JsonFault(one.what, begin + one.byte, one.count) for one in faults]
     piece[begin:end] = b" " * (end - begin)
-    return [Fault(_DROPPED, begin, 1)]
+    return [JsonFault(_DROPPED, begin, 1)]
 
 
-def _summed(faults: list[Fault]) -> list[Fault]:
-    first: dict[str, Fault] = {}
+def _summed(faults: list[JsonFault]) -> list[JsonFault]:
+    first: dict[str, JsonFault] = {}
     for one in faults:
-        known = first.get(one.what, Fault(one.what, one.byte, 0))
-        first[one.what] = Fault(one.what, known.byte, known.count + one.count)
+        known = first.get(one.what, JsonFault(one.what, one.byte, 0))
+        first[one.what] = JsonFault(one.what, known.byte, known.count + one.count)
     return list(first.values())
 
 
@@ -162,21 +164,21 @@ def _is_sound(event: bytearray) -> bool:
     return True
 
 
-def _replace(what: str, positions: Positions, piece: bytearray, by: bytes) -> list[Fault]:
+def _replace(what: str, positions: Positions, piece: bytearray, by: bytes) -> list[JsonFault]:
     if not len(positions):
         return []
     np.frombuffer(piece, dtype=np.uint8)[positions] = by[0]
-    return [Fault(what, int(positions[0]), len(positions))]
+    return [JsonFault(what, int(positions[0]), len(positions))]
 
 
-def _replace_no_numbers(piece: bytearray, quotes: Positions) -> list[Fault]:
+def _replace_no_numbers(piece: bytearray, quotes: Positions) -> list[JsonFault]:
     found = _matches(_NO_NUMBER, piece, 0)
     found = found[~in_strings(quotes, found)]
     for start in found.tolist():
         match = _NO_NUMBER.match(piece, start)
         assert match is not None
         piece[start : match.end()] = b'""'.ljust(match.end() - start)
-    return [Fault("NaN or Infinity", int(found[0]), len(found))] if len(found) else []
+    return [JsonFault("NaN or Infinity", int(found[0]), len(found))] if len(found) else []
 
 
 def _matches(pattern: re.Pattern[bytes], piece: bytearray, group: int) -> Positions:

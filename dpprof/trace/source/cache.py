@@ -15,13 +15,13 @@ import pandas as pd
 
 from dpprof.evidence.evidence import Evidence
 from dpprof.store.contents import Look, code_digest, digest, look, sample
-from dpprof.store.entries import About, Damaged, Entry, open_entry, write_entry
+from dpprof.store.entries import About, CacheEntry, Damaged, open_entry, write_entry
 from dpprof.store.parquet import from_parquet, to_parquet
-from dpprof.store.place import Place
+from dpprof.store.place import CacheLocation
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.unknown_kernels import UnknownKernel
 from dpprof.trace.file_names import rank_in_name
-from dpprof.trace.rank.identity import Identity
+from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.rank_part import RankPart, make_part
 from dpprof.trace.rank.read_file import read_file
 from dpprof.trace.rank.tables import RankTables
@@ -35,7 +35,7 @@ _READER = ("trace", "evidence", "tables", "runs", "schedules", "store")
 
 
 @dataclass(frozen=True)
-class Request:
+class ReadRequest:
     """A trace to read: `rank` is used where nothing says one, `patterns` are the user's rules.
 
     With `given`, `rank` is what the user says, whatever else says.
@@ -64,7 +64,7 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
     """What a part has besides tables."""
 
     rank: int
-    identity: Identity
+    identity: TraceIdentity
     on_gpu: bool
     count: int
     marked: tuple[int, ...]
@@ -89,14 +89,14 @@ class Packed:
     look: Look | None
 
 
-def pack(request: Request) -> Packed:
+def pack(request: ReadRequest) -> Packed:
     """Read a trace and pack its tables; raises `DpprofError`."""
     before = look_at(request.file)
     tables = request.read()
     return pack_tables(request, tables, before)
 
 
-def pack_tables(request: Request, tables: Sequence[RankTables], before: Look | None) -> Packed:
+def pack_tables(request: ReadRequest, tables: Sequence[RankTables], before: Look | None) -> Packed:
     """Pack the tables of a trace that looked like `before` when reading it began."""
     parts = tuple(_pack_part(one) for one in tables)
     try:
@@ -120,7 +120,7 @@ def _pack_part(tables: RankTables) -> PackedPart:
     return PackedPart({name: to_parquet(frame) for name, frame in frames.items()}, rest)
 
 
-def unpack(request: Request, packed: Packed) -> list[RankPart]:
+def unpack(request: ReadRequest, packed: Packed) -> list[RankPart]:
     """The parts of a packed trace; their events stay packed until they are asked for."""
     parts = []
     for contents, rest in packed.parts:
@@ -130,7 +130,7 @@ def unpack(request: Request, packed: Packed) -> list[RankPart]:
     return parts
 
 
-def keep(place: Place, request: Request, packed: Packed) -> bool:
+def keep(place: CacheLocation, request: ReadRequest, packed: Packed) -> bool:
     """Store a packed trace; False where it changed meanwhile. Raises OSError."""
     if packed.look is None:
         return False
@@ -146,7 +146,7 @@ def keep(place: Place, request: Request, packed: Packed) -> bool:
     return True
 
 
-def find_parts(place: Place, request: Request) -> list[RankPart] | None:
+def find_parts(place: CacheLocation, request: ReadRequest) -> list[RankPart] | None:
     """The parts that are stored for this very content; None where one is not, or is damaged."""
     try:
         parts: list[RankPart] = []
@@ -163,7 +163,7 @@ def find_parts(place: Place, request: Request) -> list[RankPart] | None:
     return parts
 
 
-def _stored(place: Place, request: Request, number: int, entry: Entry) -> RankPart:
+def _stored(place: CacheLocation, request: ReadRequest, number: int, entry: CacheEntry) -> RankPart:
     tables = {name: entry.table(name) for name in _TABLES}
     rest = msgspec.convert(entry.about.rest[_REST], Rest)
     later = {}
@@ -173,7 +173,7 @@ def _stored(place: Place, request: Request, number: int, entry: Entry) -> RankPa
     return _part(request, tables, rest, later)
 
 
-def _is_right(entry: Entry, file: Path) -> bool:
+def _is_right(entry: CacheEntry, file: Path) -> bool:
     now = look(file)
     if entry.knows(now.stamp):
         return True
@@ -196,9 +196,9 @@ def look_at(file: Path) -> Look | None:
 class StoredTable:
     """Gets a table of a rank from its entry, or once more from the trace where that is gone."""
 
-    place: Place
+    place: CacheLocation
     key: str
-    request: Request
+    request: ReadRequest
     name: str
     part: int = 0
 
@@ -223,7 +223,7 @@ class _PackedTable:
 
 
 def _part(
-    request: Request,
+    request: ReadRequest,
     tables: dict[str, pd.DataFrame],
     rest: Rest,
     later: Mapping[str, StoredTable | _PackedTable],

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from dpprof.errors import DpprofError
-from dpprof.trace.source.cache import Packed, Request, pack
+from dpprof.trace.source.cache import Packed, ReadRequest, pack
 
 _CONNECT_SECONDS = 20
 _NO_WORKERS_SECONDS = 30
@@ -18,7 +18,7 @@ _ASK_SECONDS = 2.0
 
 
 def read_on_cluster(
-    scheduler: str, requests: Mapping[int, Request]
+    scheduler: str, requests: Mapping[int, ReadRequest]
 ) -> Iterator[tuple[int, Packed]]:
     """What comes of each request, under its number, as it comes.
 
@@ -89,7 +89,7 @@ def _client(scheduler: str) -> Any:
         ) from error
 
 
-def _result(task: Any, request: Request, scheduler: str) -> Packed:
+def _result(task: Any, request: ReadRequest, scheduler: str) -> Packed:
     from distributed import KilledWorker
 
     try:

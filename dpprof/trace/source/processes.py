@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dpprof.errors import DpprofError
-from dpprof.store.place import Place
+from dpprof.store.place import CacheLocation
 from dpprof.system.processes import forked_pool
-from dpprof.trace.source.cache import Packed, Request, keep, pack
+from dpprof.trace.source.cache import Packed, ReadRequest, keep, pack
 
 _PER_BYTE = 5
 """Memory per byte of JSON: the text, its columns and tables. Measured with bench_scale."""
@@ -32,7 +32,7 @@ class Handed(NamedTuple):
     problem: str = ""  # why it could not
 
 
-def read_and_keep(place: Place | None, request: Request) -> Handed:
+def read_and_keep(place: CacheLocation | None, request: ReadRequest) -> Handed:
     """Read a trace and store it; raises `DpprofError` where it cannot be read."""
     packed = pack(request)
     try:
@@ -44,7 +44,7 @@ def read_and_keep(place: Place | None, request: Request) -> Handed:
 
 
 def read_in_processes(
-    place: Place | None, requests: Mapping[int, Request], processes: int
+    place: CacheLocation | None, requests: Mapping[int, ReadRequest], processes: int
 ) -> Iterator[tuple[int, Handed]]:
     """What comes of each request, under its number, as it comes; the biggest are read first.
 
@@ -63,7 +63,7 @@ def read_in_processes(
 
 
 def _pooled(
-    place: Place | None, requests: Mapping[int, Request], processes: int
+    place: CacheLocation | None, requests: Mapping[int, ReadRequest], processes: int
 ) -> Iterator[tuple[int, Handed]]:
     needs = {number: need_bytes(request.file) for number, request in requests.items()}
     waiting = sorted(requests, key=lambda number: needs[number])
@@ -90,7 +90,7 @@ def _fits(
     return not running or needs[waiting[-1]] <= free
 
 
-def _alone(place: Place | None, request: Request) -> Handed:
+def _alone(place: CacheLocation | None, request: ReadRequest) -> Handed:
     with forked_pool(1) as pool:
         try:
             if pool is None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from dpprof.errors import DpprofError
 from dpprof.runs.workers import may_fork, usable_cores
-from dpprof.store.place import Place, find_place
+from dpprof.store.place import CacheLocation, find_place
 from dpprof.store.tidy import evict
 from dpprof.tables.devices import rank_name, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.rank.rank_part import RankPart, make_part
 from dpprof.trace.source.cache import (
     Packed,
-    Request,
+    ReadRequest,
     StoredTable,
     find_parts,
     keep,
@@ -67,7 +67,7 @@ def read_parts(
     if numbers is None:
         numbers = [0] if len(traces) == 1 else numbers_in_names(traces)
     requests = [
-        Request(trace, number, tuple(patterns), given)
+        ReadRequest(trace, number, tuple(patterns), given)
         for trace, number in zip(traces, numbers or [None] * len(traces), strict=True)
     ]
     reader = _Reader(find_place(), reading)
@@ -91,7 +91,7 @@ def _check_files(traces: Iterable[Path]) -> None:
 class _Reader:
     """Reads requests; it has a state to hold few events in memory and to warn but once."""
 
-    def __init__(self, place: Place | None, reading: Reading) -> None:
+    def __init__(self, place: CacheLocation | None, reading: Reading) -> None:
         self._place, self._reading = place, reading
         self._problem = ""
         self._held = 0
@@ -106,9 +106,9 @@ class _Reader:
             "be read again the next time; make room, or choose another folder (DPPROF_CACHE_DIR)"
         ]
 
-    def read(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[RankPart]]]:
+    def read(self, requests: Sequence[ReadRequest]) -> Iterator[tuple[int, list[RankPart]]]:
         """The parts of each request, under its number, as they come."""
-        missing: dict[int, Request] = {}
+        missing: dict[int, ReadRequest] = {}
         keys: set[str] = set()
         for number, request in enumerate(requests):
             parts = None if self._place is None else find_parts(self._place, request)
@@ -123,7 +123,9 @@ class _Reader:
         if missing and self._place is not None:
             evict(self._place, keep=keys)
 
-    def _read_missing(self, missing: Mapping[int, Request]) -> Iterator[tuple[int, list[RankPart]]]:
+    def _read_missing(
+        self, missing: Mapping[int, ReadRequest]
+    ) -> Iterator[tuple[int, list[RankPart]]]:
         if missing and self._reading.scheduler is not None:
             for number, packed in read_on_cluster(self._reading.scheduler, missing):
                 yield number, self._keep(missing[number], packed)
@@ -136,7 +138,7 @@ class _Reader:
         for number, handed in read_in_processes(self._place, missing, processes):
             yield number, self._received(missing[number], handed)
 
-    def _received(self, request: Request, handed: Handed) -> list[RankPart]:
+    def _received(self, request: ReadRequest, handed: Handed) -> list[RankPart]:
         if handed.packed is not None:
             self._problem = self._problem or handed.problem
             return unpack(request, handed.packed)
@@ -144,7 +146,7 @@ class _Reader:
         parts = find_parts(self._place, request)
         return self._read_here(request) if parts is None else parts
 
-    def _read_here(self, request: Request) -> list[RankPart]:
+    def _read_here(self, request: ReadRequest) -> list[RankPart]:
         before = look_at(request.file)
         tables = request.read()
         count = sum(len(one.events) for one in tables)
@@ -155,7 +157,7 @@ class _Reader:
         parts = self._keep(request, pack_tables(request, tables, before))
         return [make_part(one) for one in tables] if holds else parts
 
-    def _keep(self, request: Request, packed: Packed) -> list[RankPart]:
+    def _keep(self, request: ReadRequest, packed: Packed) -> list[RankPart]:
         """The parts as stored; else their events stay in memory, packed."""
         parts = None
         try:
@@ -166,7 +168,7 @@ class _Reader:
         return unpack(request, packed) if parts is None else parts
 
 
-def _worth_processes(requests: Iterable[Request]) -> bool:
+def _worth_processes(requests: Iterable[ReadRequest]) -> bool:
     files = [request.file for request in requests]
     return sum(file.stat().st_size for file in files if file.exists()) >= _WORTH_A_PROCESS_BYTES
 

@@ -17,7 +17,7 @@ from dpprof.dashboards.figures.diff import (
     stage_rows,
     waterfall_changes,
 )
-from dpprof.dashboards.figures.difference import OTHERS, Change, waterfall
+from dpprof.dashboards.figures.difference import OTHERS, StateChange, waterfall
 from dpprof.dashboards.view.theme import DARK, LIGHT
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.schedules.registry import make_schedule
@@ -90,7 +90,10 @@ def test_the_map_has_the_changes_and_a_symmetric_scale(diff: Diff, theme: Any) -
 
 
 def test_a_long_cause_is_written_in_lines_as_narrow_as_its_bar() -> None:
-    changes = [Change("exposed.combine, other transfers under way", 5.0), Change("compute", 1.0)]
+    changes = [
+        StateChange("exposed.combine, other transfers under way", 5.0),
+        StateChange("compute", 1.0),
+    ]
     (trace,) = waterfall(("new", "base"), 10.0, changes, LIGHT, MS).data
     assert list(trace.x) == [
         "base",

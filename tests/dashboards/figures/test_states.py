@@ -14,7 +14,7 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.dashboards.figures.difference import (
     COMPUTING,
     OTHERS,
-    Change,
+    StateChange,
     state_changes,
     waterfall,
 )
@@ -61,7 +61,7 @@ def test_nothing_to_show_is_an_empty_figure() -> None:
 def test_what_is_hidden_under_computing_changes_no_step(make_run, event) -> None:
     base = analyze(make_run([event(0, 0, 600), event(0, 600, 1000, "dispatch", ready_ns=0)]))
     new = analyze(make_run([event(0, 0, 600), event(0, 100, 500, "dispatch", ready_ns=0)]))
-    assert state_changes(new, base) == [Change("exposed.dispatch", -400.0)]
+    assert state_changes(new, base) == [StateChange("exposed.dispatch", -400.0)]
 
 
 def test_a_side_without_steps_has_no_changes(make_run, event) -> None:
@@ -95,7 +95,7 @@ def test_the_changes_are_the_change_of_the_step_time(make_run, event, lengths, s
 
 
 def test_the_waterfall_leads_from_one_step_time_to_the_other() -> None:
-    changes = [Change(COMPUTING, -2e6), Change("bubble.warmup", 0.5e6)]
+    changes = [StateChange(COMPUTING, -2e6), StateChange("bubble.warmup", 0.5e6)]
     (trace,) = waterfall(("new", "base"), 10e6, changes, LIGHT, MS).data
     assert trace.x == ("base", "computing", "bubble:<br>warmup", "new")
     assert trace.y == (10.0, -2.0, 0.5, 0.0)
