@@ -41,7 +41,7 @@ def building_block_slots(
         yield single(operation, direction, micro_batch)
 
 
-def block_promise(pp: int, micro_batches: int, block: BuildingBlock) -> ScheduleTheory:
+def block_theory(pp: int, micro_batches: int, block: BuildingBlock) -> ScheduleTheory:
     """What a repeated block promises: the memory; its authors give no closed form of the bubble."""
     ranks = (building_block_slots(pp_rank, pp, micro_batches, block) for pp_rank in range(pp))
     chunks = max(map(most_in_flight, ranks))

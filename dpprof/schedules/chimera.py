@@ -15,7 +15,7 @@ def _policy(pp: int) -> Policy:
     return Policy(entered=max(1, pp // 2), held=pp)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     note = "laid out by running it with B = 2F; the authors' form is of PP micro-batches a step"
     chunks = most_held(two_directions(pp), micro_batches // 2, _policy(pp))
     return ScheduleTheory("", Bubble(None, None, note), 2, chunks, pp)
@@ -33,7 +33,7 @@ def _size_rule(pp: int, micro_batches: int) -> str | None:
     "chimera",
     "both ends feed 1F1B pipelines, PP/2 micro-batches each on their way; nothing overlapped",
     placement=two_directions,
-    promise=_promise,
+    theory=_theory,
     size_rule=_size_rule,
 )
 def chimera(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:

@@ -19,7 +19,7 @@ def _ahead(pp_rank: int, pp: int, micro_batches: int) -> int:
     return min(forwards_ahead(pp_rank, pp, micro_batches) + 1, CHUNKS * micro_batches)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     note = "no closed form is published for the overlapped order"
     in_flight = min(_ahead(0, pp, micro_batches) + 1, CHUNKS * micro_batches)
     return ScheduleTheory("", Bubble(None, None, note), CHUNKS, in_flight, pp)
@@ -29,7 +29,7 @@ def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     "combined-1f1b",
     "interleaved 1F1B whose forwards overlap backwards (Megatron's EP overlap), one more in flight",
     placement=two_chunks_in_turn,
-    promise=_promise,
+    theory=_theory,
     size_rule=multiple_of_ranks,
 )
 def combined_1f1b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:

@@ -63,7 +63,7 @@ class Definition:
 
     ``rank_slots(pp_rank, pp, micro_batches)`` gives a rank's slots in order, ``placement(pp)``
     says which stages the rank runs, ``size_rule(pp, micro_batches)`` says what is wrong with the
-    sizes and what to do, or nothing, and ``promise(pp, micro_batches, costs)`` gives the figures
+    sizes and what to do, or nothing, and ``theory(pp, micro_batches, costs)`` gives the figures
     that the schedule's authors claim.
     """
 
@@ -71,5 +71,5 @@ class Definition:
     summary: str
     placement: Callable[[int], Placement]
     size_rule: Callable[[int, int], str | None]
-    promise: Callable[[int, int, ChunkCosts], ScheduleTheory]
+    theory: Callable[[int, int, ChunkCosts], ScheduleTheory]
     rank_slots: Callable[[int, int, int], Iterator[Slot]]

@@ -11,7 +11,7 @@ from dpprof.schedules.placements import two_directions
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     bubble = bidirectional_bubble(pp // 2, costs)
     if bubble.ranks_ns is not None:
         bubble = bubble._replace(ranks_ns=bubble.ranks_ns + bubble.ranks_ns[::-1])
@@ -32,7 +32,7 @@ def _size_rule(pp: int, micro_batches: int) -> str | None:
     "dualpipe",
     "both ends feed micro-batches, forwards overlap backwards; two stages' parameters per rank",
     placement=two_directions,
-    promise=_promise,
+    theory=_theory,
     size_rule=_size_rule,
 )
 def dualpipe(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:

@@ -11,7 +11,7 @@ from dpprof.schedules.placements import two_arms_of_a_v
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     return ScheduleTheory(BUBBLE_FORM, bidirectional_bubble(pp, costs), 2, 2 * pp + 1, pp)
 
 
@@ -25,7 +25,7 @@ def _size_rule(pp: int, micro_batches: int) -> str | None:
     "dualpipev",
     "DualPipe folded into a V: half the ranks, one copy of the parameters",
     placement=two_arms_of_a_v,
-    promise=_promise,
+    theory=_theory,
     size_rule=_size_rule,
 )
 def dualpipev(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:

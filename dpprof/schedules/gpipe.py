@@ -10,7 +10,7 @@ from dpprof.schedules.placements import one_stage
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     bubble = Bubble(idle_ns, (idle_ns,) * pp)
     return ScheduleTheory("(PP-1)(F+B)", bubble, 1, micro_batches, pp)
@@ -20,7 +20,7 @@ def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     "gpipe",
     "all forwards, then all backwards; keeps every micro-batch's activations",
     placement=one_stage,
-    promise=_promise,
+    theory=_theory,
 )
 def gpipe(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank: all forwards, then all backwards, both in order of micro-batch."""

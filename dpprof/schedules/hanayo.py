@@ -15,7 +15,7 @@ def _policy(pp: int) -> Policy:
     return Policy(entered=pp, held=4 * pp)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     note = "laid out by running it with B = 2F; no closed form is known for this order"
     chunks = most_held(two_waves(pp), micro_batches, _policy(pp))
     return ScheduleTheory("", Bubble(None, None, note), 4, chunks, pp)
@@ -25,7 +25,7 @@ def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     "hanayo",
     "four chunks per rank in two waves, backwards first; PP micro-batches on their way",
     placement=two_waves,
-    promise=_promise,
+    theory=_theory,
 )
 def hanayo(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank; the direction of an action is the rank's chunk."""

@@ -18,7 +18,7 @@ def forwards_ahead(pp_rank: int, pp: int, micro_batches: int, chunks: int = CHUN
     return min(2 * (pp - 1 - pp_rank) + (chunks - 1) * pp, chunks * micro_batches)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     bubble = Bubble(idle_ns, (idle_ns,) * pp)
     in_flight = min(forwards_ahead(0, pp, micro_batches) + 1, CHUNKS * micro_batches)
@@ -45,7 +45,7 @@ def turn(operation: Operation, count: int, pp: int, chunks: int) -> Slot:
     "interleaved-1f1b",
     "1F1B with two chunks per rank in turn (Megatron's order): half the bubble, more messages",
     placement=two_chunks_in_turn,
-    promise=_promise,
+    theory=_theory,
     size_rule=multiple_of_ranks,
 )
 def interleaved_1f1b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:

@@ -16,7 +16,7 @@ CHUNKS = 2
 """Chunks (stages) per rank."""
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     note = "" if micro_batches >= pp else "fewer micro-batches than ranks: no form is known"
     ranks_ns = (idle_ns,) * pp if micro_batches >= pp else None
@@ -28,7 +28,7 @@ def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     "looped-bfs",
     "two chunks per rank, all micro-batches on one before the next; keeps all activations",
     placement=two_chunks_in_turn,
-    promise=_promise,
+    theory=_theory,
 )
 def looped_bfs(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank: forwards chunk by chunk, then backwards from the last chunk."""

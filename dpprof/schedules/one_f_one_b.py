@@ -10,7 +10,7 @@ from dpprof.schedules.placements import one_stage
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     idle_ns = (pp - 1) * (costs.forward_ns + costs.backward_ns)
     bubble = Bubble(idle_ns, (idle_ns,) * pp)
     return ScheduleTheory("(PP-1)(F+B)", bubble, 1, min(pp, micro_batches), pp)
@@ -20,7 +20,7 @@ def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     "1f1b",
     "one forward, one backward in turn; at most PP micro-batches in flight",
     placement=one_stage,
-    promise=_promise,
+    theory=_theory,
 )
 def one_f_one_b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank: PP-1-r forwards ahead, then F and B in turn, then the last backwards."""

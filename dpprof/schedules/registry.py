@@ -32,13 +32,13 @@ def schedule(
     summary: str,
     *,
     placement: Callable[[int], Placement],
-    promise: Callable[[int, int, ChunkCosts], ScheduleTheory],
+    theory: Callable[[int, int, ChunkCosts], ScheduleTheory],
     size_rule: Callable[[int, int], str | None] = any_size,
 ) -> Callable[[_RankSlots], _RankSlots]:
     """Register the decorated ``(pp_rank, pp, micro_batches) -> slots`` (see `Definition`)."""
 
     def register(rank_slots: _RankSlots) -> _RankSlots:
-        _DEFINITIONS[name] = Definition(name, summary, placement, size_rule, promise, rank_slots)
+        _DEFINITIONS[name] = Definition(name, summary, placement, size_rule, theory, rank_slots)
         return rank_slots
 
     return register

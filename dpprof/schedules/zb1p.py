@@ -10,7 +10,7 @@ from dpprof.schedules.placements import one_stage
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     forward, inputs, weights = (
         costs.forward_ns,
         costs.input_gradient_ns,
@@ -38,7 +38,7 @@ def _bubble(pp: int, micro_batches: int, published_ns: int, least_ns: int) -> Bu
     "zb1p",
     "1F1B with the backward split; weight gradients fill the drain (ZB-H1)",
     placement=one_stage,
-    promise=_promise,
+    theory=_theory,
 )
 def zb1p(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank: 1F1B's order with I for B; W follows `pp_rank` input gradients later."""

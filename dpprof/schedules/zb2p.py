@@ -15,7 +15,7 @@ def _policy(pp: int) -> Policy:
     return Policy(entered=2 * pp, held=2 * pp, split=True)
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     return ScheduleTheory("", _bubble(pp, micro_batches, costs), 1, min(2 * pp, micro_batches), pp)
 
 
@@ -35,7 +35,7 @@ def _bubble(pp: int, micro_batches: int, costs: ChunkCosts) -> Bubble:
     "zb2p",
     "backwards split, 2 PP micro-batches in flight, weight gradients fill every gap (ZB-H2)",
     placement=one_stage,
-    promise=_promise,
+    theory=_theory,
 )
 def zb2p(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank: I before F before W, as they can run with F = I = W."""

@@ -10,7 +10,7 @@ from dpprof.schedules.placements import two_arms_of_a_v
 from dpprof.schedules.registry import schedule
 
 
-def _promise(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
+def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     return ScheduleTheory(
         "", _bubble(pp, micro_batches, costs), 2, min(2 * pp, 2 * micro_batches), pp
     )
@@ -29,7 +29,7 @@ def _bubble(pp: int, micro_batches: int, costs: ChunkCosts) -> Bubble:
     "zbv",
     "two chunks per rank on a V, weight gradients fill the gaps (ZB-V)",
     placement=two_arms_of_a_v,
-    promise=_promise,
+    theory=_theory,
 )
 def zbv(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank; with fewer than 2 PP - 1 micro-batches, the order without the others."""

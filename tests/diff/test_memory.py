@@ -82,7 +82,7 @@ def test_a_stage_has_the_largest_peak_of_the_ranks_that_hold_it(sample_diff):
 
 
 def test_promises_of_1f1b_and_dualpipe_stand_beside_what_was_measured(sample_diff):
-    found = {one.name: one for one in sample_diff.promises}
+    found = {one.name: one for one in sample_diff.theory}
     parameters, activations = found["parameters"], found["activations"]
     assert (parameters.base.form, parameters.new.form) == ("1x", "2x")
     assert parameters.new.measured == parameters.new.closed_form
@@ -100,16 +100,16 @@ def test_promises_of_1f1b_and_dualpipe_stand_beside_what_was_measured(sample_dif
 
 def test_simulated_steps_keep_their_promises_exactly(simulated):
     diff = diff_runs(simulated("1f1b", 4, 8, "unit"), simulated("zb1p", 4, 8, "unit"))
-    bubble = next(one for one in diff.promises if one.name == "bubble")
+    bubble = next(one for one in diff.theory if one.name == "bubble")
     for side in (bubble.base, bubble.new):
         assert side.measured == side.ideal == side.closed_form
-    throughput = next(one for one in diff.promises if one.name == "throughput")
+    throughput = next(one for one in diff.theory if one.name == "throughput")
     for side in (throughput.base, throughput.new):
         assert side.measured == pytest.approx(side.ideal) == pytest.approx(side.closed_form)
 
 
 def test_without_a_schedule_nothing_is_promised(make_run, event):
     run = make_run([event(0, 0, 5, name="work")])
-    for promise in diff_runs(run, run).promises:
-        assert (promise.base.ideal, promise.base.closed_form) == (None, None)
-        assert promise.base.reason
+    for theory in diff_runs(run, run).theory:
+        assert (theory.base.ideal, theory.base.closed_form) == (None, None)
+        assert theory.base.reason

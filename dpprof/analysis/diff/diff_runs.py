@@ -22,7 +22,7 @@ from dpprof.analysis.diff.parts import Scale, common_count, present, whole
 from dpprof.analysis.diff.setup_differences import differs, notes
 from dpprof.analysis.diff.stages import stage_diffs
 from dpprof.analysis.diff.step_samples import samples, step_count, too_few
-from dpprof.analysis.diff.theory import promise_diffs
+from dpprof.analysis.diff.theory import theory_diffs
 from dpprof.analysis.diff.work_accounts import Cells, make_cells
 from dpprof.analysis.diff.work_labels import Labels
 from dpprof.analysis.diff.work_rows import classify, compare, without_moves
@@ -79,7 +79,7 @@ class _Comparison:
             slots=slot_diffs(self._rows, self._aligned, self._scale),
             kernels=kernel_diffs(*self.cells, self._matches, self._scale),
             memory=largest_diff(*self.reports),
-            promises=promise_diffs(base, new),
+            theory=theory_diffs(base, new),
         )
 
     @property

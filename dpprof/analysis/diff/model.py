@@ -275,4 +275,4 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     slots: Slots
     kernels: Kernels
     memory: MemoryDiff
-    promises: list[TheoryDiff]
+    theory: list[TheoryDiff]

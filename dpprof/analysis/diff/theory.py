@@ -6,8 +6,8 @@ from dpprof.analysis.diff.model import Theory, TheoryDiff
 from dpprof.analysis.model import Report
 from dpprof.runs.run import Run
 from dpprof.schedules.in_flight import peak_in_flight
-from dpprof.schedules.promises import promise
 from dpprof.schedules.registry import schedule_names
+from dpprof.schedules.theory import theory
 
 _NO_SCHEDULE = "the schedule is not known"
 _ANY_COSTS = {"F": 1, "B": 2, "W": 1}
@@ -19,7 +19,7 @@ _ACTIVATION_FORMS = {"1f1b": "PP", "zb1p": "PP", "dualpipe": "PP+1", "dualpipev"
 _Side = tuple[Run, Report]
 
 
-def promise_diffs(base: _Side, new: _Side) -> list[TheoryDiff]:
+def theory_diffs(base: _Side, new: _Side) -> list[TheoryDiff]:
     """The four figures, whether or not they are known."""
     return [
         TheoryDiff(name="parameters", unit="bytes", base=_parameters(*base), new=_parameters(*new)),
@@ -39,7 +39,7 @@ def _parameters(run: Run, report: Report) -> Theory:
     measured = max((rank.memory.parameter_bytes or 0 for rank in known), default=None)
     if run.schedule is None:
         return Theory(measured=measured, reason=_NO_SCHEDULE)
-    stages = promise(run.schedule, _ANY_COSTS).stages_per_device
+    stages = theory(run.schedule, _ANY_COSTS).stages_per_device
     each = [(rank.memory.parameter_bytes or 0) / len(rank.stages) for rank in known if rank.stages]
     return Theory(
         measured=measured,
@@ -59,7 +59,7 @@ def _activations(run: Run, report: Report) -> Theory:
     return Theory(
         measured=measured,
         ideal=max(peak.total for peak in peak_in_flight(run.schedule)),
-        closed_form=promise(run.schedule, _ANY_COSTS).activation_chunks if named else None,
+        closed_form=theory(run.schedule, _ANY_COSTS).activation_chunks if named else None,
         form=_ACTIVATION_FORMS.get(run.schedule.name, ""),
         reason="" if held else "no memory curve with slots to count in",
     )

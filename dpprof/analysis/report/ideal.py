@@ -10,8 +10,8 @@ from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import OVERLAPPED_PAIR, slot_operation
-from dpprof.schedules.promises import promise
 from dpprof.schedules.schedule import Schedule
+from dpprof.schedules.theory import theory
 from dpprof.simulate.engine import SimulatedStep, simulate
 from dpprof.simulate.events import events_table
 from dpprof.simulate.slot_columns import slot_columns, slots_table
@@ -44,7 +44,7 @@ def ideal_figures(run: Run, accounting: Accounting) -> Ideal | str:
     if not len(accounting.states):
         return "no ideal: the trace has slots, but no activity in them"
     operation_ns = _over_ranks(chunks)
-    promised = promise(step.schedule, _without_noise(operation_ns))
+    promised = theory(step.schedule, _without_noise(operation_ns))
     steps = accounting.states[STEP].nunique()
     published = promised.bubble.published_ns
     return Ideal(

@@ -61,27 +61,27 @@ def _sizes(part: Bytes) -> list[int]:
     return [part.base_bytes or 0, part.new_bytes or 0, part.change_bytes or 0]
 
 
-def promise_section(diff: Diff) -> Section:
+def theory_section(diff: Diff) -> Section:
     """Measured beside the simulator's figure and the closed form, on both sides."""
     rows = [
         row
-        for promise in diff.promises
+        for theory in diff.theory
         if any(
             figure is not None
-            for side in (promise.base, promise.new)
+            for side in (theory.base, theory.new)
             for figure in (side.ideal, side.closed_form)
         )
-        for row in _promise_rows(promise, _texts(promise, diff))
+        for row in _theory_rows(theory, _texts(theory, diff))
     ]
     notes = [
-        f"{name}, {_TITLES[promise.name]}: {side.reason}"
-        for promise in diff.promises
-        for name, side in (("BASE", promise.base), ("NEW", promise.new))
+        f"{name}, {_TITLES[theory.name]}: {side.reason}"
+        for theory in diff.theory
+        for name, side in (("BASE", theory.base), ("NEW", theory.new))
         if side.reason
     ]
     columns = ("", "side", "measured", "ideal", "closed form", "form")
     return Section(
-        "What the schedules promise (ideal: the simulator, with the run's own costs)",
+        "Measured against theory (ideal: the simulator, with the run's own costs)",
         columns,
         tuple(rows),
         tuple(dict.fromkeys(notes)),
@@ -89,8 +89,8 @@ def promise_section(diff: Diff) -> Section:
     )
 
 
-def _texts(promise: TheoryDiff, diff: Diff) -> Callable[[float | None], str]:
-    match promise.unit:
+def _texts(theory: TheoryDiff, diff: Diff) -> Callable[[float | None], str]:
+    match theory.unit:
         case "bytes":
             return lambda value: bytes_text(value)
         case "ns":
@@ -101,9 +101,9 @@ def _texts(promise: TheoryDiff, diff: Diff) -> Callable[[float | None], str]:
             return lambda value: UNKNOWN if value is None else f"{value:g}"
 
 
-def _promise_rows(promise: TheoryDiff, text: Callable[[float | None], str]) -> Iterator[_Row]:
-    for name, side in (("base", promise.base), ("new", promise.new)):
-        title = _TITLES[promise.name] if name == "base" else ""
+def _theory_rows(theory: TheoryDiff, text: Callable[[float | None], str]) -> Iterator[_Row]:
+    for name, side in (("base", theory.base), ("new", theory.new)):
+        title = _TITLES[theory.name] if name == "base" else ""
         figures = (text(side.measured), text(side.ideal), text(side.closed_form))
         yield tuple(map(Cell, (title, name, *figures, _form(side))))
 

@@ -11,7 +11,7 @@ from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.cells import Section, View
 from dpprof.reporters.blocks.document import Document, Listing
 from dpprof.reporters.diff.contributors import Carriers
-from dpprof.reporters.diff.memory_and_theory import memory_section, promise_section
+from dpprof.reporters.diff.memory_and_theory import memory_section, theory_section
 from dpprof.reporters.diff.sections import Changes
 from dpprof.reporters.diff.sentences import answer, differs_lines, side_words
 from dpprof.reporters.formats import html, markdown, table
@@ -54,7 +54,7 @@ def _blocks(diff: Diff, width: int) -> Iterator[Section | Listing]:
         who.kernels(),
         what.path(),
         memory_section(diff),
-        promise_section(diff),
+        theory_section(diff),
     )
     yield from (section for section in sections if section.rows)
     if diff.differs:

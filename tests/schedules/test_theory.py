@@ -10,9 +10,9 @@ from dpprof.errors import DpprofError
 from dpprof.schedules.definition import ChunkCosts
 from dpprof.schedules.execution import execute
 from dpprof.schedules.in_flight import peak_in_flight
-from dpprof.schedules.promises import chunk_costs, promise
 from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.schedules.schedule import Schedule
+from dpprof.schedules.theory import chunk_costs, theory
 
 FORMS = {
     "1f1b": ("(PP-1)(F+B)", 1, 8),
@@ -70,7 +70,7 @@ def test_idle_by_rank_is_that_of_a_run(
     name: str, pp: int, more: int, costs: dict[str, int]
 ) -> None:
     schedule = make_schedule(name, pp, (2 + more) * pp)
-    promised = promise(schedule, costs)
+    promised = theory(schedule, costs)
     measured = idle(schedule, costs)
     assert promised.bubble.published_ns == PUBLISHED[name](pp, costs)
     assert promised.bubble.ranks_ns in (None, measured)
@@ -84,7 +84,7 @@ def test_zb1p_holds_exactly_while_weights_are_the_shortest(pp: int, costs: dict[
     schedule = make_schedule("zb1p", pp, 2 * pp)
     every = tuple(range(pp))
     shortest = costs["W"] <= min(costs["F"], costs["I"])
-    promised = promise(schedule, costs)
+    promised = theory(schedule, costs)
     assert promised.exact_ranks == (every if shortest else ())
     assert (promised.bubble.note == "") == shortest
 
@@ -94,7 +94,7 @@ def test_zb1p_holds_exactly_while_weights_are_the_shortest(pp: int, costs: dict[
 def test_dualpipe_holds_on_the_middle_ranks_where_inputs_equal_forward(
     pp: int, costs: dict[str, int]
 ) -> None:
-    exact = promise(make_schedule("dualpipe", pp, 2 * pp), costs).exact_ranks
+    exact = theory(make_schedule("dualpipe", pp, 2 * pp), costs).exact_ranks
     if costs["I"] == costs["F"] and costs["W"] <= costs["F"]:
         assert {pp // 2 - 1, pp // 2} <= set(exact)
     elif costs["I"] > costs["F"]:
@@ -103,7 +103,7 @@ def test_dualpipe_holds_on_the_middle_ranks_where_inputs_equal_forward(
 
 @pytest.mark.parametrize("name", schedule_names())
 def test_form_stages_and_devices(name: str) -> None:
-    promised = promise(make_schedule(name, 8, 16), {"F": 1, "I": 1, "W": 1})
+    promised = theory(make_schedule(name, 8, 16), {"F": 1, "I": 1, "W": 1})
     assert (promised.form, promised.stages_per_device, promised.devices) == FORMS[name]
 
 
@@ -112,12 +112,12 @@ def test_form_stages_and_devices(name: str) -> None:
 def test_activation_bound_is_reached_and_never_passed(name: str, pp: int) -> None:
     for micro_batches in (2 * pp, 4 * pp):
         schedule = make_schedule(name, pp, micro_batches)
-        bound = promise(schedule, {"F": 1, "I": 1, "W": 1}).activation_chunks
+        bound = theory(schedule, {"F": 1, "I": 1, "W": 1}).activation_chunks
         assert max(peak.total for peak in peak_in_flight(schedule)) == bound
 
 
 def test_zbv_idles_on_the_way_to_the_last_rank_where_all_parts_are_equal() -> None:
-    promised = promise(make_schedule("zbv", 4, 8), {"F": 5, "I": 5, "W": 5})
+    promised = theory(make_schedule("zbv", 4, 8), {"F": 5, "I": 5, "W": 5})
     assert promised.bubble.published_ns is None
     assert promised.bubble.ranks_ns == (15, 15, 15, 15)
     assert promised.exact_ranks == ()
@@ -126,7 +126,7 @@ def test_zbv_idles_on_the_way_to_the_last_rank_where_all_parts_are_equal() -> No
 def test_unknown_schedule_promises_nothing_and_says_so() -> None:
     known = make_schedule("1f1b", 4, 8)
     schedule = Schedule("home-made", known.micro_batches, known.placement, known.ranks)
-    promised = promise(schedule, {"F": 1, "B": 2})
+    promised = theory(schedule, {"F": 1, "B": 2})
     assert promised.bubble == (None, None, "no closed form is known for schedule 'home-made'")
     assert (promised.activation_chunks, promised.devices) == (4, 4)
 

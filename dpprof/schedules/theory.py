@@ -33,7 +33,7 @@ def chunk_costs(operation_ns: Mapping[str, int]) -> ChunkCosts:
     )
 
 
-def promise(schedule: Schedule, operation_ns: Mapping[str, int]) -> ScheduleTheory:
+def theory(schedule: Schedule, operation_ns: Mapping[str, int]) -> ScheduleTheory:
     """The promise (metrics.md, section 7) for a schedule whose chunks cost `operation_ns`.
 
     `operation_ns` has nanoseconds of F, B, I, W and F&B of one stage's chunk (`chunk_costs`
@@ -42,7 +42,7 @@ def promise(schedule: Schedule, operation_ns: Mapping[str, int]) -> ScheduleTheo
     """
     if schedule.name in schedule_names():
         definition = schedule_definition(schedule.name)
-        return definition.promise(schedule.pp, schedule.micro_batches, chunk_costs(operation_ns))
+        return definition.theory(schedule.pp, schedule.micro_batches, chunk_costs(operation_ns))
     peak = max(rank.total for rank in peak_in_flight(schedule))
     bubble = Bubble(None, None, f"no closed form is known for schedule {schedule.name!r}")
     return ScheduleTheory("", bubble, len(schedule.placement.streams), peak, schedule.pp)
