@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.accounting.idle_causes import NO_CLAIMS, Claims, make_claims
@@ -21,6 +23,23 @@ _LEAST_PART = 0.25
 """Of an idle time, that what the host did in it must take to be named."""
 
 
+class _Spans(NamedTuple):
+    """What a rank's host did, by start; `reach` is the latest end so far."""
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    reach: npt.NDArray[np.int64]
+    names: npt.NDArray[np.object_]
+
+    @classmethod
+    def of(cls, spans: pd.DataFrame) -> _Spans:
+        """Those of a table."""
+        ends = spans[END].to_numpy(np.int64)
+        starts = spans[START].to_numpy(np.int64)
+        names = spans[NAME].astype(object).to_numpy()
+        return cls(starts, ends, np.maximum.accumulate(ends), names)
+
+
 @dataclass(frozen=True)
 class HostTime:
     """What is known of the hosts of a run.
@@ -31,13 +50,14 @@ class HostTime:
 
     present: bool
     edges: Mapping[int, tuple[int, int]]
-    spans: pd.DataFrame
+    spans: Mapping[int, _Spans]
 
     @classmethod
     def of(cls, run: Run) -> HostTime:
         """That of a run."""
         present = run.source != "simulated"
-        return cls(present, device_edges(run) if present else {}, run.host_spans)
+        spans = {int(str(rank)): _Spans.of(own) for rank, own in run.host_spans.groupby(RANK)}
+        return cls(present, device_edges(run) if present else {}, spans)
 
     def edge_claims(self, activity: Activity) -> Claims:
         """The time in which no device of the job has begun, or any goes on, with the step's work.
@@ -54,19 +74,21 @@ class HostTime:
 
     def named(self, claims: Claims, rank: int) -> Claims:
         """Host claims with what the host did in most of the time, where the trace says it."""
-        own = self.spans[self.spans[RANK] == rank] if len(self.spans) else self.spans
-        if own.empty or claims.state != BUBBLE_HOST or not len(claims.pieces.starts):
+        own = self.spans.get(rank)
+        if own is None or claims.state != BUBBLE_HOST or not len(claims.pieces.starts):
             return claims
-        starts, ends = own[START].to_numpy(np.int64), own[END].to_numpy(np.int64)
-        names = own[NAME].astype(str).to_numpy(dtype=object)
-        reach = np.maximum.accumulate(ends)
+        begins, closes = claims.pieces
+        lows = np.searchsorted(own.reach, begins, "right")
+        highs = np.searchsorted(own.starts, closes, "left")
         causes = claims.causes.copy()
-        for i, (start, end) in enumerate(zip(*claims.pieces, strict=True)):
-            low, high = np.searchsorted(reach, start, "right"), np.searchsorted(starts, end, "left")
-            if low >= high:
-                continue
-            shared = np.minimum(ends[low:high], end) - np.maximum(starts[low:high], start)
-            most = int(np.argmax(shared))
-            if shared[most] >= _LEAST_PART * (end - start):
-                causes[i] = IN_HOST + names[low + most]
+        most = lows.copy()
+        for i in np.flatnonzero(highs - lows > 1).tolist():
+            inside = slice(lows[i], highs[i])
+            shared = np.minimum(own.ends[inside], closes[i])
+            most[i] += int(np.argmax(shared - np.maximum(own.starts[inside], begins[i])))
+        some = np.flatnonzero(lows < highs)
+        most, begins, closes = most[some], begins[some], closes[some]
+        shared = np.minimum(own.ends[most], closes) - np.maximum(own.starts[most], begins)
+        large = shared >= _LEAST_PART * (closes - begins)
+        causes[some[large]] = [IN_HOST + str(name) for name in own.names[most[large]]]
         return replace(claims, causes=causes)

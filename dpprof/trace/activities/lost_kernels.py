@@ -34,17 +34,18 @@ def lost_kernels(trace: TraceColumns, elsewhere: Nanoseconds | None = None) -> l
     in this trace, but known.
     """
     work = trace.rows(*DEVICE_CATEGORIES)
-    kernels, graphs = (_launches(trace, pattern) for pattern in (_LAUNCH, _GRAPH))
+    kernels, graphs = _launches(trace)
     launches = len(kernels) + len(graphs)
     if not len(work):
         return [_no_device(launches)] if launches else []
-    correlations, counts = np.unique(trace.correlation[work], return_counts=True)
-    known = correlations if elsewhere is None else np.append(correlations, elsewhere)
+    own = trace.correlation[work]
+    known = own if elsewhere is None else np.append(own, elsewhere)
     lost = int((~np.isin(trace.correlation[kernels], known)).sum())
     replayed = np.isin(trace.correlation[graphs], known)
     missing = int((~replayed).sum())
     if not lost and not missing:
         return []
+    correlations, counts = np.unique(own, return_counts=True)
     found = np.isin(correlations, trace.correlation[graphs])
     each = round(float(np.median(counts[found]))) if found.any() else 1
     words = [f"{lost} of {len(kernels)} kernel launches have no kernel in the trace"] * bool(lost)
@@ -78,18 +79,27 @@ def _no_device(launches: int) -> Fault:
     )
 
 
-def _launches(trace: TraceColumns, pattern: re.Pattern[str]) -> Rows:
-    """Launches of that kind inside the marked steps, but for those of a capture."""
+def _launches(trace: TraceColumns) -> tuple[Rows, Rows]:
+    """Launches of kernels and of graphs in the marked steps, but for those of a capture."""
     rows = trace.rows(Category.LAUNCH)
-    codes, code = np.unique(trace.name[rows], return_inverse=True)
-    wanted = np.array([bool(pattern.search(trace.names[one])) for one in codes], dtype=bool)
-    rows = rows[wanted[code] & (trace.correlation[rows] > 0)]
-    if not len(rows):
-        return rows
-    marks = read_marks(trace)
-    if len(marks.step):
-        rows = rows[innermost(marks.start_ns, marks.end_ns, trace.start_ns[rows]) >= 0]
-    return rows[~_captured(trace, rows)]
+    used = np.zeros(len(trace.names), dtype=bool)
+    used[trace.name[rows]] = True
+    by_pattern = [_matching(trace, used, pattern) for pattern in (_LAUNCH, _GRAPH)]
+    rows = rows[(by_pattern[0] | by_pattern[1])[trace.name[rows]] & (trace.correlation[rows] > 0)]
+    if len(rows):
+        marks = read_marks(trace)
+        if len(marks.step):
+            rows = rows[innermost(marks.start_ns, marks.end_ns, trace.start_ns[rows]) >= 0]
+        rows = rows[~_captured(trace, rows)]
+    kernels, graphs = (rows[matching[trace.name[rows]]] for matching in by_pattern)
+    return kernels, graphs
+
+
+def _matching(trace: TraceColumns, used: Mask, pattern: re.Pattern[str]) -> Mask:
+    matching = np.zeros(len(trace.names), dtype=bool)
+    for code in np.flatnonzero(used).tolist():
+        matching[code] = pattern.search(trace.names[code]) is not None
+    return matching
 
 
 def _captured(trace: TraceColumns, rows: Rows) -> Mask:

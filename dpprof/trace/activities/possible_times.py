@@ -113,11 +113,13 @@ def _with_a_next(trace: TraceColumns, work: Rows) -> Rows:
 def _by_stream(trace: TraceColumns, work: Rows) -> tuple[Rows, Nanoseconds]:
     """Rows by device, stream and start, and a number for the stream of each."""
     thread = np.where(trace.stream[work] >= 0, -1, trace.thread[work])
-    columns = (trace.device[work], trace.stream[work], thread)
-    order = np.lexsort((trace.end_ns[work], trace.start_ns[work], *columns))
-    changes = [np.diff(column[order].astype(np.int64)) != 0 for column in columns]
-    lane = np.append(0, np.cumsum(np.logical_or.reduce(changes))) if len(order) else order
-    return work[order], lane.astype(np.int64)
+    lane = np.zeros(len(work), dtype=np.int64)
+    for column in (thread, trace.stream[work], trace.device[work]):
+        lane = lane + (column.astype(np.int64) + 1) * (int(lane.max(initial=0)) + 1)
+    order = np.lexsort((trace.end_ns[work], trace.start_ns[work], lane))
+    changes = np.diff(lane[order]) != 0
+    number = np.append(0, np.cumsum(changes)) if len(order) else order
+    return work[order], number.astype(np.int64)
 
 
 def _without_overlaps(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:

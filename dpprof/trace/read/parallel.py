@@ -16,6 +16,7 @@ from dpprof.trace.read.file_bytes import ReadableBytes
 _PIECE_BYTES = 4 << 20
 _REACH_BYTES = 1 << 20
 _GLANCE_BYTES = 1 << 14
+_BEHIND_BYTES = 64  # an event has ended for certain where what follows it is seen
 _MOST_THREADS = 8
 _BETWEEN_EVENTS = re.compile(rb'\}[ \t\r\n]*(,)[ \t\r\n]*\{[ \t\r\n]*"(?:ph|name|cat|args)"')
 
@@ -52,8 +53,8 @@ def scan_pieces(data: ReadableBytes, collector: Collector) -> tuple[int, State]:
 
 
 def _scan(data: ReadableBytes, start: int, stop: int, state: State) -> ScannedBlock:
-    piece = data[start:stop]
-    block = scan_compiled(piece, 0, len(piece), state)
+    piece = data[start : stop + _BEHIND_BYTES]
+    block = scan_compiled(piece, 0, min(stop - start, len(piece)), state)
     return replace(block, position=start + block.position, stop_at=start + block.stop_at)
 
 
