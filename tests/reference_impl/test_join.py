@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from dpprof.system.whole import partial_path
+
 pytest.importorskip("torch", reason="the reference implementation needs torch")
 
 pytestmark = pytest.mark.slow
@@ -36,7 +38,7 @@ def test_two_schedules_in_one_world(tmp_path):
 
 def test_a_terminated_world_leaves_no_partial_run(tmp_path):
     process = _torchrun(tmp_path / "out", "--num-steps", "1000")
-    partial = tmp_path / "out" / ".1f1b.partial"
+    partial = partial_path(tmp_path / "out", "1f1b")
     while not partial.exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
