@@ -124,7 +124,10 @@ def test_hostile_names_are_read_to_the_end():
 
 
 def test_two_machines_run_the_same_kernels_by_other_names(shared_run):
-    """An A100 and a V100 ran one model: matched groups are called equally often on both."""
+    """An A100 and a V100 ran one model: matched groups are called equally often on both.
+
+    The V100 still does work of the step before its first mark, which counts where it runs.
+    """
     diff = diff_runs(
         shared_run("hta/diff_control_a100.json.gz"), shared_run("hta/diff_test_v100.json.gz")
     )
@@ -133,11 +136,11 @@ def test_two_machines_run_the_same_kernels_by_other_names(shared_run):
         for row in diff.kernels.rows
         if row.rule == "family"
     }
-    assert products["matrix product nn"] == (486, 486, 20, 7)
-    assert products["matrix product nt"] == (624, 624, 21, 6)
+    assert products["matrix product nn"] == (486, 486 + 16, 20, 7)
+    assert products["matrix product nt"] == (624, 624 + 30, 21, 6)
     assert products["matrix product tn"] == (624, 624, 14, 8)
     assert products["matrix-vector product"][:2] == (18, 18)
     alone = [row for row in diff.kernels.rows if row.presence != "both"]
     assert sum(row.base_ns + row.new_ns for row in alone) < 0.002 * diff.time.base_ns
     copies = next(row for row in diff.kernels.rows if "DtoD" in row.title)
-    assert (copies.base_calls, copies.new_calls) == (18, 4608)
+    assert (copies.base_calls, copies.new_calls) == (18, 4608 + 37)
