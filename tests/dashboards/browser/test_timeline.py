@@ -326,10 +326,13 @@ def test_next_and_previous_bubble(
 def test_the_pointer_is_told_what_it_is_at(
     timeline: Page, scene: Any, pp8: Any, settle: Callable[[Page], None]
 ) -> None:
-    slots = pp8.library.get("dualpipe").run.slots
-    slot = slots[slots["rank"] == 0].sort_values("start_ns").iloc[0]
+    shown = pp8.library.get("dualpipe")
+    slots, step = shown.run.slots, shown.report.per_step[0]
+    own = slots[(slots["rank"] == 0) & (slots["step"] == step.step)]
+    slot = own.sort_values("start_ns").iloc[0]
     row = row_of(scene, "dualpipe", 0, "slots")
-    x, y = at(timeline, 0.004 * scene.whole_ns, row.middle)
+    middle = (slot["start_ns"] + slot["end_ns"]) / 2 - step.start_ns
+    x, y = at(timeline, middle, row.middle)
     timeline.mouse.move(x, y)
     timeline.mouse.move(x + 1, y)
     settle(timeline)
