@@ -25,7 +25,8 @@ class CaptureOptions:
     `allocated_before_bytes` is what the rank's tensors held when the capture began, which a CPU
     trace cannot know: where it is None, the tensors that Python knows are counted. `manifest`
     holds further fields of `dpprof.runs.manifest.Manifest`; its schedule may be a name. With
-    `overwrite`, a run that is there already is replaced instead of written beside.
+    `overwrite`, a run that is there already is replaced instead of written beside. Without
+    `adapters`, frameworks are not labelled: the loop labels all that it does.
     """
 
     warmup: int = 2
@@ -37,6 +38,7 @@ class CaptureOptions:
     memory_history: bool = False
     overwrite: bool = False
     lead_in: bool = True
+    adapters: bool = True
     manifest: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -94,7 +94,8 @@ class Capture:
 
     def start(self) -> None:
         """Start the profiler; labels are recorded from here on."""
-        switch_on_all()
+        if self.options.adapters:
+            switch_on_all()
         self._count_memory()
         self._profiler.start()
         _running.append(self)

@@ -131,6 +131,7 @@ def _run_steps(
         allocated_before_bytes=sum(part or 0 for part in static),
         memory_history=job.memory_history,
         lead_in=False,  # barriers have all ranks begin a step together
+        adapters=False,  # everything is labelled here already
         manifest=workshop.manifest,
     ) as capture:
         if emulated:

@@ -10,15 +10,21 @@ from dataclasses import replace
 
 import numpy as np
 
+from dpprof.tables.labels import PREFIX
 from dpprof.trace.activities.kind_rules import LIBRARY_SPAN
 from dpprof.trace.read.columns import DEVICE_CATEGORIES, TraceColumns
+
+_OWN_MESSAGES = f"{PREFIX}p2p "
 
 
 def without_open_ends(trace: TraceColumns) -> tuple[TraceColumns, list[str]]:
     """The trace with such spans cut where all else has ended, and a word on how many they were.
 
-    Only traces without device activity are looked at: there, these spans are the communication.
+    Only traces without device activity are looked at: there, these spans are the communication,
+    unless our own labels say how long messages took.
     """
+    if any(name.startswith(_OWN_MESSAGES) for name in trace.names):
+        return trace, []
     library = np.array([LIBRARY_SPAN.match(name) is not None for name in trace.names], dtype=bool)
     if not library.any() or len(trace.rows(*DEVICE_CATEGORIES)):
         return trace, []
