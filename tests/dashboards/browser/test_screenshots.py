@@ -51,7 +51,7 @@ def test_the_pictures_are_of_views_that_there_are(library: Any) -> None:
 
 def test_the_pictures_that_the_documentation_shows_are_among_them(library: Any) -> None:
     known = {f"{shot.name}.png" for shot in shots(library)}
-    there = {file.name for file in (ROOT / "docs" / "images").iterdir()}
+    there = {file.name for file in (ROOT / "docs" / "images").glob("*.png")}
     assert there <= known
     texts = [(ROOT / "README.md").read_text(), (ROOT / "docs" / "dashboard.md").read_text()]
     assert all(any(name in text for text in texts) for name in there)
