@@ -9,6 +9,7 @@ import gzip
 import json
 import pickle
 import random
+import sqlite3
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ from dpprof.store.entries import About, CacheEntry, Damaged
 from dpprof.store.parquet import to_parquet
 from dpprof.tables.columns import SLOTS, make_table
 from dpprof.trace.memory.snapshot import read_snapshot
+from dpprof.trace.rank.read_file import read_file
 from dpprof.trace.read.parse import read_trace
 
 TRACES = Path(__file__).parents[2] / "traces"
@@ -108,6 +110,10 @@ def readers() -> dict[str, Reader]:
     return {
         "trace": Reader(read_trace, _small_trace(gzip.decompress(packed))),
         "packed trace": Reader(read_trace, packed[:20_000]),
+        "trace to tables": Reader(
+            lambda file: read_file(file, 0), _small_trace(gzip.decompress(packed), 300)
+        ),
+        "nsys database": Reader(lambda file: read_file(file, 0), _database()),
         "run.json": Reader(read_manifest, (TRACES / "dualpipe" / "run.json").read_bytes()),
         "baseline": Reader(read_baseline, _baseline()),
         "schedule": Reader(
@@ -128,10 +134,37 @@ def readers() -> dict[str, Reader]:
     }
 
 
-def _small_trace(data: bytes) -> bytes:
+def _small_trace(data: bytes, count: int = 60) -> bytes:
     plain = json.loads(data)
-    plain["traceEvents"] = plain["traceEvents"][:60]
+    plain["traceEvents"] = plain["traceEvents"][:count]
     return json.dumps(plain).encode()
+
+
+def _database() -> bytes:
+    """A small export of Nsight Systems: kernels, their launches, ranges."""
+    tables = {
+        "StringIds": ("id, value", [(1, "gemm"), (2, "cudaLaunchKernel"), (3, "ProfilerStep#1")]),
+        "CUPTI_ACTIVITY_KIND_KERNEL": (
+            "start, end, deviceId, streamId, correlationId, globalPid, demangledName, shortName",
+            [(100 * at, 100 * at + 80, 0, 7, at, 1 << 24, 1, 1) for at in range(40)],
+        ),
+        "CUPTI_ACTIVITY_KIND_RUNTIME": (
+            "start, end, globalTid, correlationId, nameId",
+            [(100 * at - 50, 100 * at - 40, 1 << 24 | 5, at, 2) for at in range(40)],
+        ),
+        "NVTX_EVENTS": (
+            "start, end, eventType, globalTid, domainId, textId, text",
+            [(0, 4000, 59, 1 << 24 | 5, 0, 3, None), (10, 90, 59, 1 << 24 | 5, 0, None, "F0.0")],
+        ),
+    }
+    connection = sqlite3.connect(":memory:")
+    connection.execute("PRAGMA page_size = 512")  # many pages: changes hit their structure too
+    for name, (columns, rows) in tables.items():
+        connection.execute(f"CREATE TABLE {name} ({columns})")
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+    connection.commit()
+    return connection.serialize()
 
 
 def _baseline() -> bytes:
