@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
+from dpprof.trace.read import budget
+from dpprof.trace.read.budget import LIMIT_VARIABLE
 from dpprof.trace.read.parse import read_trace
 from dpprof.trace.read.repair import _bad_utf8, repair
-from dpprof.trace.read.unpack import LIMIT_VARIABLE, Stream
+from dpprof.trace.read.unpack import Stream
 
 EVENT = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}
 
@@ -98,6 +100,34 @@ def test_what_unpacks_to_too_much_is_refused(
         read_trace(file)
     monkeypatch.setenv(LIMIT_VARIABLE, "lots")
     with pytest.raises(DpprofError, match="not a number of bytes"):
+        read_trace(file)
+
+
+def test_little_input_is_little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spaces take no memory and kernels much: each has its own bound."""
+    monkeypatch.setattr(budget, "_FREE_UNPACKED_BYTES", 1 << 20)
+    spaces, kernels = tmp_path / "spaces.json.gz", tmp_path / "kernels.json.gz"
+    spaces.write_bytes(gzip.compress(b'{"traceEvents": [' + b" " * (8 << 20)))
+    with pytest.raises(DpprofError, match=rf"unpack to \d+ bytes and more.*{LIMIT_VARIABLE}"):
+        read_trace(spaces)
+    row = b'{"ph":"X","cat":"kernel","name":"","ts":1,"dur":1},'
+    kernels.write_bytes(gzip.compress(b"[" + row * 2000 + row[:-1] + b"]", 1))
+    monkeypatch.setattr(budget, "_FREE_ROWS", 1000)
+    with pytest.raises(DpprofError, match="unpack to 2001 events and more"):
+        read_trace(kernels)
+    monkeypatch.setenv(LIMIT_VARIABLE, str(200 << 20))  # who says how much means it
+    assert len(read_trace(kernels).start_ns) == 2001
+
+
+def test_a_trace_that_memory_cannot_hold_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rank0.json"
+    file.write_bytes(trace_bytes(100))
+    monkeypatch.setattr(budget, "free_bytes", lambda: 100 * budget.ROW_BYTES)
+    assert len(read_trace(file).names) == 100
+    monkeypatch.setattr(budget, "free_bytes", lambda: 100 * budget.ROW_BYTES - 1)
+    with pytest.raises(DpprofError, match=r"holds 100 events.*profile fewer steps"):
         read_trace(file)
 
 

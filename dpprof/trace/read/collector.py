@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpprof.trace.read.begin_end import pair_halves
+from dpprof.trace.read.budget import Budget
 from dpprof.trace.read.columns import Codes, Collective, MemoryColumns, Nanoseconds, TraceColumns
 from dpprof.trace.read.engines import COLLECTIVE, MEMORY, PAIR, SPAN, ScannedBlock
 from dpprof.trace.read.json_values import Token, text_of
@@ -35,7 +36,9 @@ class _Numbers:
 class Collector:
     """Takes blocks in file order and gives the columns; has state while they come in."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._rows = 0
         self.skipped = 0
         self.events = 0
         self.lists = 0
@@ -50,7 +53,9 @@ class Collector:
         self._process_names: dict[str, tuple[str, ...]] = {}
 
     def add(self, block: ScannedBlock) -> None:
-        """Take the next block."""
+        """Take the next block; raises `DpprofError` where the trace has more than it may."""
+        self._rows += _rows_of(block)
+        self._budget.check_rows(self._rows)
         self.skipped += block.skipped
         self.events += block.events
         self.lists += block.lists
@@ -138,6 +143,11 @@ class Collector:
             return msgspec.json.decode(self._headers.get(key, b"null"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None  # a number out of range, or nested too deeply
+
+
+def _rows_of(block: ScannedBlock) -> int:
+    names = (len(block.thread_names) + len(block.process_names)) // PAIR.itemsize
+    return len(block.spans) // SPAN.itemsize + len(block.memory) // MEMORY.itemsize + names
 
 
 def _label(token: Token, text: str) -> str:

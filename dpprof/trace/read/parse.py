@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dpprof.errors import DpprofError
+from dpprof.trace.read.budget import Budget
 from dpprof.trace.read.collector import Collector
 from dpprof.trace.read.columns import TraceColumns
 from dpprof.trace.read.engine_python import scan_python
@@ -38,11 +39,11 @@ def read_trace(file: Path) -> TraceColumns:
     """Read a trace file, unpacked where it is gzip or zstd, whatever its name says.
 
     Holds little more than the columns in memory. Raises `DpprofError` as `parse_trace` does, and
-    for a file that cannot be read or unpacks to more than ``DPPROF_MAX_TRACE_BYTES``.
+    for a file that cannot be read or unpacks to more than it may.
     """
     with Stream(file) as stream:
         if stream.is_packed:
-            reading = _Reading(file)
+            reading = _Reading(file, stream.budget)
             reading.read_all(stream.read)
             return reading.columns(stream.damage)
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -56,9 +57,10 @@ def parse_trace(data: ReadableBytes, file: Path) -> TraceColumns:
     Takes both forms, an object with ``traceEvents`` and a bare list of events. An event of a
     known category whose values have the wrong type is left out and counted. What is unsound is
     repaired where that loses nothing else; else the events before it are read; `damage` names
-    the byte. Raises `DpprofError` for anything without events that can be read.
+    the byte. Raises `DpprofError` for anything without events that can be read, and where memory
+    would not hold them.
     """
-    reading = _Reading(file)
+    reading = _Reading(file, Budget(file))
     if has_compiled():
         reading.take_pieces(data)
     reading.read_all(_reader(data, reading.offset))
@@ -80,12 +82,12 @@ def _reader(data: ReadableBytes, start: int) -> Callable[[int], bytes]:
 class _Reading:
     """One trace being read; has state: the bytes not yet read and where the document stands."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, budget: Budget) -> None:
         self.file = file
         self.offset = 0  # of the first byte of the buffer, in the unpacked trace
         self._buffer = bytearray()
         self._state = State()
-        self._collector = Collector()
+        self._collector = Collector(budget)
         self._faults: dict[str, JsonFault] = {}
         self._damage: list[str] = []
         self._engine: Engine = scan_compiled if has_compiled() else scan_python

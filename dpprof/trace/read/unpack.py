@@ -11,26 +11,14 @@ from typing import Any, BinaryIO
 
 from dpprof.errors import DpprofError
 from dpprof.trace.read.archives import HEAD_BYTES, ZIP_MAGIC, Ahead, Read, open_packed
+from dpprof.trace.read.budget import Budget
 from dpprof.trace.read.writers import name_foreign
-
-LIMIT_VARIABLE = "DPPROF_MAX_TRACE_BYTES"
-DEFAULT_LIMIT_BYTES = 16 << 30
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _PACKED_BYTES = 1 << 18
 _MOST_LAYERS = 4
 _AUTOMATIC_GZIP = 31
-
-
-def limit_bytes() -> int:
-    """The most bytes a packed trace may unpack to: `LIMIT_VARIABLE`, else 16 GiB."""
-    text = os.environ.get(LIMIT_VARIABLE, "")
-    if not text:
-        return DEFAULT_LIMIT_BYTES
-    if not (text.isascii() and text.isdigit()):
-        raise DpprofError(f"{LIMIT_VARIABLE}={text}: not a number of bytes; give a whole number")
-    return int(text)
 
 
 def beginning(file: Path, count: int = 1 << 16) -> bytes:
@@ -40,13 +28,15 @@ def beginning(file: Path, count: int = 1 << 16) -> bytes:
 
 
 class Stream:
-    """A trace file being read; has state as a file has. `damage` says what stopped it early."""
+    """A trace file being read; has state as a file has.
+
+    `damage` says what stopped it early, `budget` what reading it may take.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.damage: list[str] = []
         self.is_packed = False
-        self._limit = limit_bytes()
         self._count = 0
         try:
             self._source: BinaryIO = file.open("rb")
@@ -57,6 +47,8 @@ class Stream:
                 f"{file}: cannot be read ({error.strerror}); give a trace file"
             ) from error
         self._read = self._unpacker()
+        size = os.fstat(self._source.fileno()).st_size
+        self.budget = Budget(file, size if self.is_packed else None)
 
     def __enter__(self) -> Stream:
         return self
@@ -76,15 +68,11 @@ class Stream:
     def read(self, count: int) -> bytes:
         """The next bytes, at most `count`; none at the end, or where the rest is damaged.
 
-        Raises `DpprofError` where the file unpacks to more than the limit.
+        Raises `DpprofError` where the file unpacks to more than it may: see `Budget`.
         """
         data = self._read(count)
         self._count += len(data)
-        if self.is_packed and self._count > self._limit:
-            raise DpprofError(
-                f"{self.file}: unpacks to more than {self._limit} bytes; if it is sound, allow "
-                f"more with {LIMIT_VARIABLE}"
-            )
+        self.budget.check_unpacked(self._count)
         return data
 
     def _unpacker(self) -> Read:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dpprof.errors import DpprofError
 from dpprof.store.place import CacheLocation
+from dpprof.system.memory import free_bytes
 from dpprof.system.processes import forked_pool
 from dpprof.trace.source.cache import Packed, ReadRequest, keep, pack
 
@@ -21,8 +22,6 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _COMPRESSION = 12  # of traces, by gzip and zstd; some reach 20
 _USABLE_SHARE = 0.6
-_UNKNOWN_BYTES = 4 * 1024**3
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Handed(NamedTuple):
@@ -125,25 +124,5 @@ def _json_bytes(file: Path) -> int:
 
 
 def available_bytes() -> int:
-    """What may be taken of the memory that is free now, on this machine and in this container."""
-    free = [_meminfo_bytes(), _cgroup_bytes()]
-    known = [value for value in free if value is not None]
-    return int(_USABLE_SHARE * min(known, default=_UNKNOWN_BYTES))
-
-
-def _meminfo_bytes() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    values = {name: value.split()[0] for name, _, value in (one.partition(":") for one in lines)}
-    return int(values["MemAvailable"]) * 1024 if "MemAvailable" in values else None
-
-
-def _cgroup_bytes() -> int | None:
-    try:
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        used = (_CGROUP / "memory.current").read_text().strip()
-        return max(0, int(limit) - int(used)) if limit.isdecimal() else None
-    except (OSError, ValueError):
-        return None
+    """What readers may take together of the memory that is free now."""
+    return int(_USABLE_SHARE * free_bytes())
