@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dpprof.dashboards.app.callback_bodies import check_callbacks
 from dpprof.dashboards.app.downloads import offer_downloads
 from dpprof.dashboards.app.shell import controls, empty_shell, error_panel, navigation, notes
 from dpprof.dashboards.data.library import Library
@@ -49,6 +50,7 @@ def make_app(library: Library) -> Dash:
     for page in all_pages():
         if page.callbacks is not None:
             page.callbacks(app, library)
+    check_callbacks(app)
     return app
 
 

@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from dpprof.dashboards.app.app import make_app
+from dpprof.dashboards.app.callback_bodies import is_known
 from dpprof.dashboards.app.serve import address_of, guard, listen, serve
 from dpprof.errors import DpprofError
 
@@ -185,3 +186,12 @@ def test_connections_that_say_nothing_shut_nobody_out(library):
     finally:
         for one in silent:
             one.close()
+
+
+def test_every_input_of_every_callback_has_a_type(library):
+    app = make_app(library)
+    app.server.test_client().get("/")
+    for known in app.callback_map.values():
+        for one in (*known["inputs"], *known["state"]):
+            id = json.loads(one["id"]) if one["id"].startswith("{") else one["id"]
+            assert is_known(id, one["property"]), one

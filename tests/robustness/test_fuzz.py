@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import fuzz_callbacks
 from fuzz_readers import fuzz, readers
 
 READERS = readers()
@@ -19,3 +20,9 @@ def test_a_mutated_input_is_read_or_refused_soon(name: str) -> None:
     found = fuzz(READERS[name], 60, seed=1)
     assert found.refused > 0
     assert found.slowest_seconds < 20
+
+
+def test_a_callback_is_answered_or_refused() -> None:
+    found = fuzz_callbacks.fuzz(60, seed=1)
+    assert found[200] + found[204] > 5
+    assert found[400] > 5
