@@ -121,11 +121,11 @@ def check_planted(planted: Planted) -> bool:
         told(False, planted.name, f"exit code {done.returncode}, not 1\n{done.stdout}{done.stderr}")
         return False
     result = json.loads(done.stdout)
-    first = result["findings"][0]
-    found = (first["ranks"], first["kind"], first["cause"])
-    wanted = (planted.ranks, planted.kind, planted.cause)
+    found = [(one["ranks"], one["kind"], one["cause"]) for one in result["findings"][:1]]
+    wanted = [(planted.ranks, planted.kind, planted.cause)]
     good = found == wanted and re.search(planted.says, result["headline"]) is not None
-    told(good, planted.name, result["headline"])
+    reasons = [result["headline"], *result["warnings"]]
+    told(good, planted.name, result["headline"] if good else "\n     ".join(reasons))
     return good
 
 

@@ -81,7 +81,7 @@ def load_run(
             ranks, places, _slot_steps(ranks) if whole_trace else choice.used
         )
         warnings += [_AS_RUN] if schedule is not None and schedule.name == AS_RUN else []
-    events, matching_warnings = join_events(aligned._replace(parts=list(ranks)), peers)
+    events, matching_warnings, matching = join_events(aligned._replace(parts=list(ranks)), peers)
     if further:
         further = shifted_as_ranks(further, clocks)
         ranks = sorted([*ranks, *further], key=lambda one: rank_order(one.rank))
@@ -117,6 +117,7 @@ def load_run(
             ),
             *aligned.evidence,
             *missing,
+            *matching,
             *unmatched_messages(events.communications, choice.used),
         ),
         devices={

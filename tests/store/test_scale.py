@@ -182,7 +182,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
 def test_ranks_one_at_a_time_are_as_all_at_once(ranks: int) -> None:
     parts = tiny_parts(ranks)
     peers, missing = find_peers(parts, None)
-    held, _ = join_events(align_parts(parts, peers), peers)
+    held = join_events(align_parts(parts, peers), peers).events
     places = tuple(RankPlace(rank=rank, pp_rank=rank) for rank in range(ranks))
     fields = {"name": "many", "source": "captured", "places": places}
     whole = held.whole()

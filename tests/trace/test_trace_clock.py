@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.runs.clocks import corrected
+from dpprof.runs.events import HeldEvents
 from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.run import simulated_run
@@ -347,3 +349,30 @@ def test_unknown_times_stay_unknown() -> None:
     clocks = make_table(CLOCKS, {"rank": [1], "shift_ns": [5], "drift_ppm": [0.0], "from_ns": [0]})
     times, ranks = np.array([-1, 10, 10]), np.array([1, 1, 0])
     assert corrected(times, ranks, clocks).tolist() == [-1, 15, 10]
+
+
+def late(run: Run, count: int, by_ns: int) -> Run:
+    """The run with the labels of `count` sends of rank 0 as late as on a busy machine."""
+    events = run.events.copy()
+    sends = np.flatnonzero((events["rank"] == 0) & (events["group"] == "0>1"))[:count]
+    for name in ("start_ns", "end_ns"):
+        events.iloc[sends, events.columns.get_loc(name)] += by_ns
+    return replace(run, held=HeldEvents(events))
+
+
+@pytest.mark.parametrize(
+    ("source", "count", "unsplit"), [("emulated", 2, 0), ("captured", 2, 0), ("emulated", 5, 10)]
+)
+def test_a_few_late_labels_of_one_machine_stay_matched(
+    build, tmp_path: Path, source: str, count: int, unsplit: int
+) -> None:
+    """A busy machine labels sends after their receives; most of an edge are no matter of load."""
+    run = late(simulated_run(make_schedule("1f1b", 2, 8), costs(30_000)), count, 30_000_000)
+    write_labelled(build, tmp_path, run, [(0, 0.0), (0, 0.0)], host="node-7", source=source)
+    load = load_run(tmp_path)
+    assert load.clocks.empty
+    assert int((load.held.communications["ready_ns"] < 0).sum()) == unsplit
+    said = [one for one in load.evidence if one.check == "late-labels"]
+    assert [(one.found, one.of, one.ranks) for one in said] == (
+        [] if unsplit else [(2, 16, (0, 1))]
+    )

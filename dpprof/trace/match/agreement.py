@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.evidence.evidence import Evidence
 from dpprof.tables.columns import BYTES, END, GROUP, KIND, RANK, SEQUENCE, START, STEP
 from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.trace.match.late_labels import Tolerance, are_late, late_evidence
 from dpprof.trace.match.operations import (
     Matched,
     OperationPeers,
@@ -27,6 +29,7 @@ from dpprof.trace.match.operations import (
 
 Mask = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int64]
 
 P2P = COMMUNICATION_KINDS[0]
 SYNCHRONISE = frozenset(COMMUNICATION_KINDS) - {P2P, "broadcast", "comm_other"}
@@ -105,27 +108,47 @@ def without_ranks(events: pd.DataFrame, matched: Matched, ranks: Collection[int]
     return Matched(rows[~touched], operation[~touched])
 
 
-def causal(events: pd.DataFrame, matched: Matched, counted: Mask, tolerance_ns: int) -> Matched:
-    """The matches without those that contradict causality by more than `tolerance_ns`.
+def causal(
+    events: pd.DataFrame, matched: Matched, counted: Mask, tolerance: Tolerance
+) -> tuple[Matched, list[Evidence]]:
+    """The matches without those that contradict causality, and what there is to say of the rest.
 
     Where numbers are by order (`counted`), one contradiction takes all of its step and group.
+    Known numbers lose the operation alone, and not even that where late labels explain it.
     """
     rows, operation = matched
     if not len(rows):
-        return matched
+        return matched, []
     part = events.iloc[rows]
+    behind_ns = _behind_ns(part, operation)
+    wrong, by_order = behind_ns > tolerance.ns, counted[rows]
+    group = _codes(part[STEP], part[GROUP].astype(str))
+    spoilt = np.isin(group, group[wrong & by_order]) & by_order
+    late = np.zeros(len(rows), dtype=bool)
+    if tolerance.one_machine and wrong.any():
+        late = are_late(wrong & ~by_order, pd.factorize(part[GROUP])[0])
+    kept = (~wrong | late) & ~spoilt
+    return Matched(rows[kept], operation[kept]), _said_of(part, operation, behind_ns, late)
+
+
+def _said_of(
+    part: pd.DataFrame, operation: Numbers, behind_ns: Numbers, late: Mask
+) -> list[Evidence]:
+    if not late.any():
+        return []
+    by_operation = pd.Series(behind_ns[late]).groupby(operation[late]).max().to_numpy(np.int64)
+    ranks = part[RANK].to_numpy(np.int64)[late]
+    return [late_evidence(ranks, by_operation, len(np.unique(operation)))]
+
+
+def _behind_ns(part: pd.DataFrame, operation: Numbers) -> Numbers:
+    """By how much each row's operation ends before its last participant has started."""
     waiter, source = _sides(part)
     rank = part[RANK].to_numpy(np.int64)
     starts = _last_of_ranks(np.where(source, part[START], -(2**62)), operation, rank)
     ends = -_last_of_ranks(np.where(waiter, -part[END], -(2**62)), operation, rank)
-    wrong_of = (ends + tolerance_ns < starts).to_numpy()[
-        np.searchsorted(starts.index.to_numpy(), operation)
-    ]
-    by_order = counted[rows]
-    group = _codes(part[STEP], part[GROUP].astype(str))
-    spoilt = np.isin(group, group[wrong_of & by_order]) & by_order
-    kept = ~wrong_of & ~spoilt
-    return Matched(rows[kept], operation[kept])
+    position = np.searchsorted(starts.index.to_numpy(), operation)
+    return np.asarray((starts - ends).to_numpy()[position], dtype=np.int64)
 
 
 def _last_of_ranks(

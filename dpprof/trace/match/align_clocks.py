@@ -41,6 +41,7 @@ from dpprof.trace.match.clock_estimate import (
     fit_clocks,
 )
 from dpprof.trace.match.clock_evidence import Bounds, clock_bounds
+from dpprof.trace.match.late_labels import Tolerance, are_late
 from dpprof.trace.match.operations import Matched, OperationPeers, match_operations
 from dpprof.trace.rank.identity import is_of_one_machine
 from dpprof.trace.rank.rank_part import RankPart
@@ -54,7 +55,7 @@ class AlignedClocks(NamedTuple):
     """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
 
     `apart` are ranks whose clock fits no other's, which is left as it is; `evidence` says so.
-    Matched operations contradict causality by at most `tolerance_ns`.
+    Matched operations may contradict causality by `tolerance`.
     """
 
     parts: list[RankPart]
@@ -62,7 +63,7 @@ class AlignedClocks(NamedTuple):
     warnings: list[str]
     apart: frozenset[int]
     evidence: tuple[Evidence, ...]
-    tolerance_ns: int
+    tolerance: Tolerance
 
 
 def align_parts(parts: Sequence[RankPart], peers: OperationPeers) -> AlignedClocks:
@@ -82,14 +83,16 @@ def align_parts(parts: Sequence[RankPart], peers: OperationPeers) -> AlignedCloc
         clock_warnings(clocks),
         apart,
         tuple(clock_evidence(unfit)),
-        _causal_tolerance(parts, clocks),
+        _tolerance(parts, clocks),
     )
 
 
-def _causal_tolerance(parts: Sequence[RankPart], clocks: pd.DataFrame) -> int:
-    """By how much causality may be contradicted on the common clock without anything wrong."""
-    tolerance = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
-    return int(tolerance + 2 * max(0, clocks[RESIDUAL].max() if len(clocks) else 0))
+def _tolerance(parts: Sequence[RankPart], clocks: pd.DataFrame) -> Tolerance:
+    """What may contradict causality on the common clock without anything wrong."""
+    one_machine = _emulated(parts) or _share_a_clock(parts)
+    tolerance = SHARED_TOLERANCE_NS if one_machine else TOLERANCE_NS
+    residual = max(0, clocks[RESIDUAL].max() if len(clocks) else 0)
+    return Tolerance(int(tolerance + 2 * residual), one_machine)
 
 
 def shifted_as_ranks(further: Sequence[RankPart], clocks: pd.DataFrame) -> list[RankPart]:
@@ -113,12 +116,16 @@ def _share_a_clock(parts: Sequence[RankPart]) -> bool:
     return timed_by_host and len(hosts) == 1 and is_of_one_machine(hosts.pop())
 
 
+def _emulated(parts: Sequence[RankPart]) -> bool:
+    """Whether the emulator made every trace, which is always on one machine."""
+    return all(part.identity.source == "emulated" for part in parts)
+
+
 _NO_CLOCKS = Fit(empty_table(CLOCK_COLUMNS), ())
 
 
 def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
-    emulated = all(part.identity.source == "emulated" for part in parts)  # always on one machine
-    if emulated or len(parts) < 2 or not any(part.count for part in parts):
+    if _emulated(parts) or len(parts) < 2 or not any(part.count for part in parts):
         return _NO_CLOCKS
     events = concat_tables(EVENTS, [part.communications for part in parts])
     no_wait = np.concatenate([part.no_wait for part in parts])
@@ -128,9 +135,10 @@ def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
     spans = pd.concat([part.spans for part in parts])
     window = (int(spans[START].min()), int(spans[END].max()))
     if len(named.rows):
-        tolerance_ns = SHARED_TOLERANCE_NS if _share_a_clock(parts) else TOLERANCE_NS
-        bounds = tightest_bounds(waiting, named, window)
-        return fit_clocks(bounds, window, tolerance_ns)
+        if not _share_a_clock(parts):
+            return fit_clocks(tightest_bounds(waiting, named, window), window)
+        bounds = without_late(clock_bounds(waiting, named), SHARED_TOLERANCE_NS)
+        return fit_clocks(bounds, window, SHARED_TOLERANCE_NS)
     order = number_by_order(events, peers, no_wait)
     found = order.number >= 0
     if not found.any():
@@ -170,6 +178,16 @@ def _tightest(bounds: Bounds, window: tuple[int, int]) -> Bounds:
     first[1:] = (np.diff(keys) != 0).any(axis=0)
     chosen = order[first]
     return Bounds(*(column[chosen] for column in bounds))
+
+
+def without_late(bounds: Bounds, tolerance_ns: int) -> Bounds:
+    """The bounds without contradictions that late labels explain: few of a pair of ranks."""
+    wrong = bounds.most_ns < -tolerance_ns
+    if not wrong.any():
+        return bounds
+    most = int(max(bounds.waiter.max(), bounds.source.max())) + 1
+    kept = ~are_late(wrong, bounds.waiter * most + bounds.source)
+    return Bounds(*(column[kept] for column in bounds))
 
 
 def _if_explained(bare: pd.DataFrame, peers: OperationPeers, window: tuple[int, int]) -> Fit:

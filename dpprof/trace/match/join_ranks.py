@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,8 +58,16 @@ def _missing_evidence(missing: Sequence[int], expected: int) -> tuple[Evidence, 
     return (Evidence("missing-ranks", len(missing), expected, tuple(missing), (), text),)
 
 
-def join_events(aligned: AlignedClocks, peers: OperationPeers) -> tuple[PartedEvents, list[str]]:
-    """All events with READY, and warnings on what the matching rests on.
+class JoinedEvents(NamedTuple):
+    """All events with READY, warnings on what the matching rests on, and what it found amiss."""
+
+    events: PartedEvents
+    warnings: list[str]
+    evidence: list[Evidence]
+
+
+def join_events(aligned: AlignedClocks, peers: OperationPeers) -> JoinedEvents:
+    """All events with READY, and what there is to say of the matching.
 
     Operations of ranks whose clocks cannot be compared are not split.
     """
@@ -70,7 +79,7 @@ def join_events(aligned: AlignedClocks, peers: OperationPeers) -> tuple[PartedEv
     apart, origin = taken_apart(events)
     matched = match_sound(apart, peers, counted[origin])
     matched = without_ranks(apart, matched, aligned.apart)
-    matched = causal(apart, matched, counted[origin], aligned.tolerance_ns)
+    matched, evidence = causal(apart, matched, counted[origin], aligned.tolerance)
     events = put_together(events, apart, origin, ready_of(apart, matched))
     events = until_received(events, apart, matched)
     warnings = []
@@ -83,7 +92,7 @@ def join_events(aligned: AlignedClocks, peers: OperationPeers) -> tuple[PartedEv
     alone = events[RANK].isin(aligned.apart).to_numpy(dtype=bool)
     events, said = _by_order(events, peers, no_wait | alone)
     events[READY] = np.where(copies, events[START], events[READY])  # they wait for nobody
-    return PartedEvents(ranks, events), warnings + said
+    return JoinedEvents(PartedEvents(ranks, events), warnings + said, evidence)
 
 
 def _by_order(
