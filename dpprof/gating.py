@@ -19,7 +19,9 @@ from dpprof.gate.result import GateResult
 from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.runs.manifest import MANIFEST_NAME
 from dpprof.runs.run import Run
-from dpprof.trace.source.files import RunPath
+from dpprof.store.remote import without_secrets
+from dpprof.trace.source.given_ranks import RunPath
+from dpprof.trace.source.remote_runs import file_here
 
 __all__ = ["GateSide", "gate", "read_side", "run_folder"]
 
@@ -71,15 +73,17 @@ def read_side(given: Gateable, load_run: Loader | None = None) -> GateSide:
     many = [given] if isinstance(given, str | os.PathLike | LoadedRun) else list(given)
     if not many:
         raise DpprofError("no run given; name a run folder, a trace, or a baseline file")
-    if len(many) == 1 and not isinstance(many[0], LoadedRun) and is_baseline(Path(many[0])):
-        return GateSide(str(many[0]), read_baseline(Path(many[0])))
+    if len(many) == 1 and not isinstance(many[0], LoadedRun):
+        file = Path(file_here(many[0]))
+        if is_baseline(file):
+            return GateSide(_name(many[0]), read_baseline(file))
     measured = [_measured(one, load_run or _load) for one in many]
     snapshot = take_snapshot(measured)
     return GateSide(snapshot.runs[0] if len(many) > 1 else _name(many[0]), snapshot)
 
 
 def _name(one: RunPath | LoadedRun) -> str:
-    return one.name if isinstance(one, LoadedRun) else os.fspath(one)
+    return one.name if isinstance(one, LoadedRun) else without_secrets(os.fspath(one))
 
 
 def _load(path: str) -> Run:

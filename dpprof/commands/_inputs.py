@@ -11,6 +11,7 @@ import click
 from dpprof.config.load import load_config
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME
+from dpprof.store.remote import address_of
 from dpprof.trace.file_names import rank_in_name
 
 _OUTPUTS = {"output_path", "output", "path", "reports", "keep"}
@@ -54,9 +55,12 @@ def _given() -> Iterator[str]:
 
 
 def _files(given: str, output: Path) -> list[Path]:
-    from dpprof.trace.source.files import find_files, given_ranks
+    from dpprof.trace.source.files import find_files
+    from dpprof.trace.source.given_ranks import given_ranks
 
     path = Path(given)
+    if address_of(given) is not None:
+        return []
     if path.is_file():
         return [path]
     with suppress(DpprofError, OSError, ValueError):

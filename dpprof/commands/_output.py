@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
+from dpprof.commands._elsewhere import check_address, made_here, shown_output
 from dpprof.commands._inputs import spare_inputs
 from dpprof.commands._streams import write_result
 from dpprof.config.load import load_config
 from dpprof.errors import DpprofError
+from dpprof.store.remote import address_of
 from dpprof.system.inputs import plain_text
 from dpprof.system.whole import write_whole
 
@@ -49,14 +51,15 @@ class Output:
         if self.path is None:
             write_result(text, color=self.color)
             return
-        try:
-            write_whole(self.path, text.encode())
-        except OSError as error:
-            raise DpprofError(
-                f"{self.path}: cannot be written ({error.strerror or error})"
-            ) from error
-        if self.path.is_file():
-            click.echo(f"Wrote {self.path}", err=True)
+        with made_here(self.path, force=True) as place:
+            try:
+                write_whole(place, text.encode())
+            except OSError as error:
+                raise DpprofError(
+                    f"{place}: cannot be written ({error.strerror or error})"
+                ) from error
+        if place != self.path or self.path.is_file():
+            click.echo(f"Wrote {shown_output(self.path)}", err=True)
 
 
 def output_options(formats: Sequence[str]) -> Callable[[_Decorated], _Decorated]:
@@ -97,7 +100,10 @@ def make_output(
     configured = load_config().output
     path = None if output_path is None or str(output_path) == "-" else output_path
     spare_inputs(path)
-    if path is not None and (path.is_file() or not path.exists()):
+    address = None if path is None else address_of(path)
+    if address is not None:
+        check_address(address, force=force)
+    elif path is not None and (path.is_file() or not path.exists()):
         if path.exists() and not force:
             raise DpprofError(f"{path}: exists already; choose another file or add --force")
         if not path.parent.is_dir():

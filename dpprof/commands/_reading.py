@@ -68,9 +68,14 @@ class ReadingOptions:
             task = bar.add_task("Reading ranks", total=None)
 
             def show(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total, refresh=True)
+                said = "Reading ranks"
+                bar.update(task, description=said, completed=done, total=total, refresh=True)
 
-            yield Reading(scheduler=self.scheduler, progress=show)
+            def show_copying(done: int, total: int) -> None:
+                said = f"Copying {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+                bar.update(task, description=said, completed=done, total=total, refresh=True)
+
+            yield Reading(scheduler=self.scheduler, progress=show, fetched=show_copying)
 
 
 LOCAL = ReadingOptions()

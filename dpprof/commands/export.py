@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dpprof.commands._config import user_patterns
+from dpprof.commands._elsewhere import made_here, shown_output
 from dpprof.commands._inputs import spare_inputs
 from dpprof.commands._reading import ReadingOptions, reading_options
 from dpprof.errors import DpprofError
@@ -65,13 +66,14 @@ def command(
     """
     reading = ReadingOptions(executor, scheduler)
     spare_inputs(path)
-    if form == REPORT:
-        next_step = _write_report([run], baseline, path, (reading, wanted, force))
-    elif baseline is not None:
-        raise DpprofError(f"--baseline is for an html report; leave it out for {form}")
-    else:
-        next_step = _write_export(run, form, path, (reading, wanted, force))
-    click.echo(f"Wrote {path}; {next_step}", err=True)
+    with made_here(path, force=force) as place:
+        if form == REPORT:
+            next_step = _write_report([run], baseline, place, (reading, wanted, force))
+        elif baseline is not None:
+            raise DpprofError(f"--baseline is for an html report; leave it out for {form}")
+        else:
+            next_step = _write_export(run, form, place, (reading, wanted, force))
+    click.echo(f"Wrote {shown_output(path)}; {next_step}", err=True)
 
 
 _How = tuple[ReadingOptions, dict[str, Any], bool]

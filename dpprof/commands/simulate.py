@@ -18,6 +18,7 @@ from dpprof.reporters import FORMATS
 from dpprof.schedules.registry import schedule_names
 from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.walk import COMMUNICATIONS, Communication
+from dpprof.store.remote import address_of
 
 _LARGEST_COSTS_BYTES = 1_000_000
 """A larger JSON file is a trace."""
@@ -115,6 +116,8 @@ def find_costs(text: str) -> CostProfile:
 
 def _is_run(text: str) -> bool:
     path = Path(text)
+    if address_of(text) is not None:
+        return True
     if path.is_dir() or text.endswith(".gz") or any(mark in text for mark in "*?["):
         return True
     if not path.is_file():

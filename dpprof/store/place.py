@@ -15,6 +15,9 @@ DEFAULT_LIMIT_BYTES = 20 * 1024**3
 FORMAT = "1"
 """Of the folder's layout; another number is another folder."""
 
+COPIED = "about.json"
+"""In a folder of copies, what they are copies of; its time says when they were last used."""
+
 
 @dataclass(frozen=True)
 class CacheLocation:
@@ -27,6 +30,11 @@ class CacheLocation:
     def entries(self) -> Path:
         """The folder that holds one folder per entry."""
         return self.folder / f"ranks-{FORMAT}"
+
+    @property
+    def copies(self) -> Path:
+        """The folder that holds one folder per address that was read from."""
+        return self.folder / f"remote-{FORMAT}"
 
 
 def find_place() -> CacheLocation | None:

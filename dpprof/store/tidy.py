@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dpprof.store.entries import ABOUT, open_entry, remove
-from dpprof.store.place import CacheLocation
+from dpprof.store.place import COPIED, CacheLocation
 from dpprof.system.whole import PREFIX, remove_left_behind
 
 _LEFT_BEHIND_SECONDS = 3600
@@ -43,7 +44,7 @@ def evict(place: CacheLocation, keep: Collection[str] = ()) -> list[Kept]:
     Those of the keys `keep` stay, whatever the limit. What killed processes left goes too.
     """
     _remove_left_behind(place)
-    entries = list_entries(place)
+    entries = sorted([*list_entries(place), *list_copies(place)], key=lambda kept: kept.used_at)
     excess = sum(kept.size_bytes for kept in entries) - place.limit_bytes
     gone = []
     for kept in entries:
@@ -62,10 +63,21 @@ def clear(place: CacheLocation, older_than_seconds: float = 0) -> list[Kept]:
     return gone
 
 
+def list_copies(place: CacheLocation) -> list[Kept]:
+    """The copies of what lies elsewhere, one for each address; the longest unused first."""
+    kept = []
+    for folder in _inside(place.copies):
+        with suppress(OSError):
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            kept.append(Kept(folder.name, folder, size, (folder / COPIED).stat().st_mtime))
+    return sorted(kept, key=lambda one: (one.used_at, one.key))
+
+
 def old_entries(place: CacheLocation, older_than_seconds: float = 0) -> list[Kept]:
     """What `clear` would throw out now: after it, what it could not."""
     latest = time.time() - older_than_seconds
-    return [k for k in list_entries(place) if k.used_at <= latest or not older_than_seconds]
+    kept = [*list_entries(place), *list_copies(place)]
+    return [k for k in kept if k.used_at <= latest or not older_than_seconds]
 
 
 def _remove(kept: Kept) -> bool:
@@ -101,7 +113,11 @@ def _remove_left_behind(place: CacheLocation) -> None:
 
 
 def _folders(place: CacheLocation) -> list[Path]:
+    return _inside(place.entries)
+
+
+def _inside(folder: Path) -> list[Path]:
     try:
-        return list(place.entries.iterdir())
+        return [one for one in folder.iterdir() if one.is_dir()]
     except OSError:
         return []

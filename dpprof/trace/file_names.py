@@ -8,6 +8,10 @@ from pathlib import Path
 SNAPSHOT_ENDING = ".snapshot.json"
 """Of a memory snapshot as JSON, which lies beside the traces."""
 
+SNAPSHOT_ENDINGS = (".pickle", ".pkl", SNAPSHOT_ENDING)
+
+_PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".tar.gz", ".tgz")
+TRACE_ENDINGS = (".json", *(".json" + ending for ending in _PACKED), ".sqlite")
 
 _RANK_IN_NAME = re.compile(
     r"(?<![a-z])(?:rank|worker)[-_=]?(?:\[(\d{1,6})\]|\((\d{1,6})\)|(\d{1,6}))(?!\d)", re.IGNORECASE

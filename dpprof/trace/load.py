@@ -33,9 +33,11 @@ from dpprof.trace.read.unpack import beginning
 from dpprof.trace.read.writers import written_by
 from dpprof.trace.recognise.observed_schedule import AS_RUN
 from dpprof.trace.recognise.schedule import recognise
-from dpprof.trace.source.files import RunPaths, find_files
+from dpprof.trace.source.files import find_files
+from dpprof.trace.source.given_ranks import RunPaths
 from dpprof.trace.source.rank_numbers import mixed_warnings
 from dpprof.trace.source.read_ranks import HERE, Reading, read_parts
+from dpprof.trace.source.remote_runs import brought_here
 
 
 def load_run(
@@ -49,7 +51,8 @@ def load_run(
 ) -> Run:
     """The run at `path`: a run folder, a folder or glob of traces, one trace, or several.
 
-    ``0=FILE,1=FILE``, or a mapping, gives ranks to traces. `steps` picks marked steps (``3-5``,
+    ``0=FILE,1=FILE``, or a mapping, gives ranks to traces. What lies elsewhere (``s3://``,
+    ``https://``, ...) is copied here once. `steps` picks marked steps (``3-5``,
     ``2,4-6``); with `whole_trace`, or where the trace marks
     no steps, everything is step 0. `patterns` are the user's own rules for kinds. Events are
     sorted by rank, then as in the file. ``READY`` is -1 where a communication could not be
@@ -59,7 +62,7 @@ def load_run(
     """
     if whole_trace and steps is not None:
         raise DpprofError("--whole-trace takes every step; leave out --steps, or pick steps only")
-    files = find_files(path)
+    files = find_files(brought_here(path, reading.fetched))
     ranks, reading_warnings = read_parts(files, patterns, reading)
     if files.manifest is None:
         _refuse_nothing(ranks)
@@ -196,7 +199,7 @@ def explain_kinds(
     Columns: rank, category, name, collective, group, annotation, call, kind, rule, activities
     (a count), total_ns.
     """
-    ranks, _ = read_parts(find_files(path), patterns, reading)
+    ranks, _ = read_parts(find_files(brought_here(path, reading.fetched)), patterns, reading)
     tables = [rank.explained().assign(rank=rank.rank) for rank in ranks]
     table = pd.concat(tables, ignore_index=True)
     return table[["rank", *(name for name in table.columns if name != "rank")]]

@@ -101,18 +101,22 @@ def mutated(body: dict[str, Any], chance: random.Random) -> dict[str, Any]:
         target: Any = chance.choice([one for one in inner if isinstance(one, dict)] or [body])
         match chance.randrange(12):
             case 0:
-                body[chance.choice(sorted(body))] = chance.choice(ODD)
+                body[chance.choice(sorted(body))] = copy.deepcopy(chance.choice(ODD))
                 return body
             case 1:
                 body["inputs"] = body["inputs"][1:]
             case 2:
                 body["changedPropIds"] = [chance.choice(("x.data", "{.value", "", "change.data"))]
             case 3 if isinstance(target.get("id"), dict):
-                target["id"][chance.choice(sorted(target["id"]))] = chance.choice(ODD)
+                target["id"][chance.choice(sorted(target["id"]))] = copy.deepcopy(
+                    chance.choice(ODD)
+                )
             case 4 if isinstance(target.get("value"), dict) and target["value"]:
-                target["value"][chance.choice(sorted(target["value"]))] = chance.choice(ODD)
+                target["value"][chance.choice(sorted(target["value"]))] = copy.deepcopy(
+                    chance.choice(ODD)
+                )
             case _:
-                target["value"] = chance.choice(ODD)
+                target["value"] = copy.deepcopy(chance.choice(ODD))
     return body
 
 

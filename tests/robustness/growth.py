@@ -64,7 +64,12 @@ SHAPES: dict[str, Callable[[int], list[Event]]] = {
     "kernels within one another": lambda at: [kernel(at, ts=at, dur=10**6 - 2 * at)],
     "kernels of one launch": lambda at: [kernel(at, args={"correlation": 1}), _launch(1)],
     "kernels of processes of their own": lambda at: [kernel(at, pid=at)],
-    "kernels of devices of their own": lambda at: [kernel(at, args={"device": at % 5000})],
+    "kernels of devices of their own": lambda at: [kernel(at, args={"device": at})],
+    "ranks merged into one file": lambda at: [
+        kernel(at, pid=2 * at),
+        _launch(at) | {"pid": 2 * at + 1},
+    ],
+    "processes with places of their own": lambda at: [kernel(at, pid=f"rank {at}")],
     "launches within annotations": lambda at: [
         kernel(at),
         _launch(at),

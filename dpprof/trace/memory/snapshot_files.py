@@ -9,10 +9,7 @@ from typing import NamedTuple
 
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
-from dpprof.trace.file_names import SNAPSHOT_ENDING, rank_in_name
-
-ENDINGS = (".pickle", ".pkl", SNAPSHOT_ENDING)
-"""Of files beside the traces that are taken for snapshots, where they begin with ``rank<r>``."""
+from dpprof.trace.file_names import SNAPSHOT_ENDINGS, rank_in_name
 
 _NAMED = re.compile(r"(\d{1,6})=(.+)")
 
@@ -88,5 +85,5 @@ def _beside(folder: Path, rank: int) -> list[Path]:
     return sorted(
         file
         for file in folder.glob("rank*")
-        if file.name.endswith(ENDINGS) and wanted.fullmatch(file.name) and file.is_file()
+        if file.name.endswith(SNAPSHOT_ENDINGS) and wanted.fullmatch(file.name) and file.is_file()
     )

@@ -67,7 +67,7 @@ def _no_messages(tables: RankTables) -> Evidence:
 
 def _shares(file: Path) -> list[Share]:
     if is_export(file):
-        return split_processes(read_nsys(file))
+        return split_processes(read_nsys(file), file)
     trace = read_primus(file) if is_primus(file) else read_trace(file)
     refuse_foreign(trace, file)
     return split_trace(trace, file)

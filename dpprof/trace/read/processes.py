@@ -18,6 +18,8 @@ _PLACE = re.compile(
 )
 _RANK = "rank"
 _SHOWN = 6
+_FREE_PARTS = 128
+_ROWS_PER_PART = 64
 
 Places = tuple[tuple[str, int], ...]
 Pids = npt.NDArray[np.object_]
@@ -53,6 +55,15 @@ def find_processes(trace: TraceColumns, file: Path) -> list[Process]:
     if len(hosts) < 2:
         return []
     return _by_launch(trace, pids, (hosts, devices), file)
+
+
+def check_count(what: str, count: int, trace: TraceColumns, file: Path) -> None:
+    """Raise `DpprofError` for more parts than so many rows are cut into: each costs some work."""
+    if count > _FREE_PARTS + len(trace.start_ns) // _ROWS_PER_PART:
+        raise DpprofError(
+            f"{file}: holds {count} {what} with {len(trace.start_ns)} rows in all, too few for "
+            "those of a step; give each rank's own trace"
+        )
 
 
 def _pids_of(trace: TraceColumns, pids: Pids, rows: Rows) -> list[str]:
@@ -107,6 +118,7 @@ def _by_launch(
     trace: TraceColumns, pids: Pids, sides: tuple[list[str], list[str]], file: Path
 ) -> list[Process]:
     hosts, devices = sides
+    check_count("processes", len(hosts), trace, file)
     launches, work = trace.rows(Category.LAUNCH), trace.rows(*DEVICE_CATEGORIES)
     launched = {host: _correlations(trace, pids, launches, host) for host in hosts}
     members = {host: {host} for host in hosts}

@@ -19,7 +19,7 @@ from dpprof.trace.read.columns import (
     Rows,
     TraceColumns,
 )
-from dpprof.trace.read.processes import Process, find_processes
+from dpprof.trace.read.processes import Process, check_count, find_processes
 
 _HOST = 0  # the device type of host memory
 _PER_ROW = tuple(
@@ -51,21 +51,22 @@ def split_trace(trace: TraceColumns, file: Path) -> list[Share]:
     """
     processes = find_processes(trace, file)
     if not processes:
-        return _by_device(trace)
+        return _by_device(trace, file)
+    check_count("ranks", len(processes), trace, file)
     return [
         share._replace(process=process)
         for process in processes
-        for share in _by_device(_of_process(trace, process))
+        for share in _by_device(_of_process(trace, process), file)
     ]
 
 
-def split_processes(traces: Sequence[TraceColumns]) -> list[Share]:
+def split_processes(traces: Sequence[TraceColumns], file: Path) -> list[Share]:
     """The shares of a file of which each process has a trace of its own already.
 
     Several processes are the ranks that they say, each another; else their order says which.
     """
     if len(traces) == 1:
-        return _by_device(traces[0])
+        return _by_device(traces[0], file)
     said = [_said_rank(trace) for trace in traces]
     is_guess = None in said or len(set(said)) < len(said)
     shares = []
@@ -74,7 +75,7 @@ def split_processes(traces: Sequence[TraceColumns]) -> list[Share]:
         name = f"process {trace.threads[0][0]}" if trace.threads else f"process {number}"
         every = np.ones(len(trace.threads), dtype=bool)
         process = Process(rank, name, every, is_guess)
-        shares += [share._replace(process=process) for share in _by_device(trace)]
+        shares += [share._replace(process=process) for share in _by_device(trace, file)]
     return sorted(shares, key=lambda share: share.process.rank if share.process else 0)
 
 
@@ -121,13 +122,14 @@ def _memory_where(memory: MemoryColumns, keep: Mask) -> MemoryColumns:
     )
 
 
-def _by_device(trace: TraceColumns) -> list[Share]:
+def _by_device(trace: TraceColumns, file: Path) -> list[Share]:
     work = trace.rows(*DEVICE_CATEGORIES)
     trace = _with_devices(trace, work)
     kernels = trace.rows(Category.KERNEL)
     driven = _devices(trace.device[kernels if len(kernels) else work])
     if len(driven) < 2:
         return [_on_one(trace, work, driven)]
+    check_count("devices", len(driven), trace, file)
     first = _first(trace, kernels, driven)
     order = [first, *(device for device in driven if device != first)]
     listed = ", ".join(map(str, sorted(order)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +11,12 @@ from pathlib import Path
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dpprof.system.inputs import plain_text
-from dpprof.trace.file_names import SNAPSHOT_ENDING
+from dpprof.trace.file_names import SNAPSHOT_ENDING, TRACE_ENDINGS
 from dpprof.trace.nsys.database import is_export
 from dpprof.trace.read.primus import PRIMUS_CONFIG, is_primus
-
-_BETWEEN = re.compile(r",(?=\d+=)")
-_ONE = re.compile(r"(\d{1,6})=(.+)", re.DOTALL)
-
-
-RunPath = str | os.PathLike[str]
-
-RunPaths = RunPath | Sequence[RunPath] | Mapping[int, RunPath]
-"""A run's place, several traces, or the trace of each rank."""
-
+from dpprof.trace.source.given_ranks import RunPaths, given_ranks
 
 _SMALL = 1 << 20
-_PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".tar.gz", ".tgz")
-_ENDINGS = (".json", *(".json" + ending for ending in _PACKED), ".sqlite")
 _REPORT = ".nsys-rep"
 
 
@@ -119,7 +107,7 @@ def _traces_in(folder: Path) -> tuple[Path, ...]:
     found = tuple(
         file
         for file in files
-        if file.name.endswith(_ENDINGS) and not _is_other(file.name) and file.is_file()
+        if file.name.endswith(TRACE_ENDINGS) and not _is_other(file.name) and file.is_file()
     )
     if any(map(is_primus, found)):
         found = tuple(file for file in found if file.name != PRIMUS_CONFIG)
@@ -191,22 +179,3 @@ def _common_name(traces: Sequence[Path]) -> str:
     if len(traces) == 1:
         return _stem(traces[0])
     return folders.pop().name if len(folders) == 1 else "traces"
-
-
-def given_ranks(text: str) -> dict[int, Path] | None:
-    """The trace of each rank in ``0=FILE,1=FILE``; None where the text has another form.
-
-    Raises `DpprofError` where a rank is given twice or a file is not there.
-    """
-    found = [_ONE.fullmatch(one) for one in _BETWEEN.split(text)]
-    files: dict[int, Path] = {}
-    for one in found:
-        if one is None:
-            return None
-        rank, file = int(one[1]), Path(one[2])
-        if rank in files:
-            raise DpprofError(f"{text}: gives rank {rank} twice; give one trace per rank")
-        if not file.is_file():
-            raise DpprofError(f"{file}: no such file; RANK=FILE wants the trace of rank {rank}")
-        files[rank] = file
-    return files

@@ -41,12 +41,14 @@ class Reading:
 
     With `scheduler` (``tcp://host:8786``), ranks are read by the workers of that Dask cluster,
     which must see the traces under the same paths; else by `processes` on this machine (None:
-    one per core), fewer where their memory would not suffice.
+    one per core), fewer where their memory would not suffice. `fetched` is told the bytes of a run
+    that lies elsewhere that are here, and of all.
     """
 
     processes: int | None = None
     scheduler: str | None = None
     progress: Progress | None = None
+    fetched: Progress | None = None
 
 
 HERE = Reading()
