@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from dpprof.analysis.stage_costs import component_medians, in_both, overlaid, with_stages
 from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
@@ -32,8 +33,6 @@ from dpprof.tables.columns import (
 )
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED
 
-_ComponentNs = dict[str, dict[str, int]]
-
 _P2P = "p2p"
 _OCCURRENCE = [RANK, STEP, SLOT, OPERATION, DIRECTION, MICRO_BATCH, PART, COMPONENT, LAYER]
 
@@ -45,7 +44,8 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
     combine the transfer time of their communication; per layer, inside overlapped pairs apart
     from outside. What was seen only inside pairs is taken to cost the same outside. Operations
     whose slots show no components cost the length of the slot, for a chunk of one layer where no
-    components tell the layers. A message costs the transfer time
+    components tell the layers. Where stages differ, `model` and `stage_layers` say what each layer
+    of each stage costs (`dpprof.analysis.stage_costs`). A message costs the transfer time
     of messages that both ranks show, as latency: its size is the same for all. Memory is that of
     the manifest, where it says. Raises `DpprofError` for a run without slots or components.
     """
@@ -53,7 +53,7 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
     work = _component_rows(events)
     lengths = _occurrences(work)
     paired = (lengths[OPERATION] == OVERLAPPED_PAIR).to_numpy(bool)
-    outside, inside = _medians(lengths[~paired]), _medians(lengths[paired])
+    outside, inside = component_medians(lengths[~paired]), component_medians(lengths[paired])
     layers = max(1, 1 + int(lengths[LAYER].max())) if len(lengths) else 1
     operation_ns = _operation_ns(run, set(lengths[OPERATION]))
     if not outside and not inside and not operation_ns:
@@ -61,17 +61,18 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
             f"{run.name}: no costs in this run, as nothing in it is labelled with slots or "
             "components; profile it with dpprof's labels, or give a cost profile"
         )
-    return CostProfile(
+    profile = CostProfile(
         name=name,
         source=f"{run.source} run {run.name}",
         layers=layers,
-        component_ns=_overlaid(inside, outside),
-        pair_component_ns=_both(inside, outside),
+        component_ns=overlaid(inside, outside),
+        pair_component_ns=in_both(inside, outside),
         operation_ns=operation_ns,
         message=_message_cost(events),
         memory=_memory_cost(run, layers),
         tokens_per_micro_batch=_tokens(run),
     )
+    return with_stages(profile, run, lengths)
 
 
 def _component_rows(events: pd.DataFrame) -> pd.DataFrame:
@@ -99,28 +100,6 @@ def _occurrences(rows: pd.DataFrame) -> pd.DataFrame:
     first = rows.drop_duplicates("number").set_index("number")[_OCCURRENCE]
     text = dict.fromkeys((SLOT, OPERATION, PART, COMPONENT), str)
     return first.astype(text).assign(length=length).reset_index(drop=True)
-
-
-def _medians(lengths: pd.DataFrame) -> _ComponentNs:
-    costs: _ComponentNs = {}
-    for (part, component), values in lengths.groupby([PART, COMPONENT])["length"]:
-        costs.setdefault(str(part), {})[str(component)] = round(values.median())
-    return costs
-
-
-def _overlaid(base: _ComponentNs, top: _ComponentNs) -> _ComponentNs:
-    """Everything in either; `top` wins."""
-    parts = sorted({*base, *top})
-    return {part: {**base.get(part, {}), **top.get(part, {})} for part in parts}
-
-
-def _both(chosen: _ComponentNs, other: _ComponentNs) -> _ComponentNs:
-    """What is in both, with the figures of `chosen`."""
-    common = {
-        part: {key: value for key, value in costs.items() if key in other.get(part, {})}
-        for part, costs in chosen.items()
-    }
-    return {part: costs for part, costs in common.items() if costs}
 
 
 def _operation_ns(run: Run, with_components: set[str]) -> dict[str, int]:

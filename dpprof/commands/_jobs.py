@@ -16,6 +16,8 @@ from dpprof.commands._experts import placement_for
 from dpprof.commands._schedule import find_schedule
 from dpprof.costs.faults import read_fault
 from dpprof.costs.load import load_costs
+from dpprof.costs.profile import CostProfile
+from dpprof.costs.stages import is_uniform, model_layers, stage_layers
 from dpprof.errors import DpprofError
 from dpprof.schedules.form import schedule_to_json
 from dpprof.schedules.schedule import Schedule
@@ -78,7 +80,7 @@ def make_jobs(request: JobRequest) -> list[Job]:
             dp=request.dp,
             device=device,
             folder=str(request.output / schedule.name),
-            layers=_layers_per_stage(layers, count, schedule.name),
+            layers=_layers_per_stage(layers, count, schedule.name, costs),
             steps=request.steps,
             warmup=request.warmup,
             seed=request.seed,
@@ -150,7 +152,10 @@ def _model_of(
     """Costs of the emulated device or sizes of the real model; and the layers of all stages."""
     if device == "emulated":
         profile = load_costs(request.costs)
-        return msgspec.to_builtins(profile), {}, request.layers or profile.layers * max(stages)
+        whole = model_layers(profile, max(stages))
+        if request.layers not in (None, whole) and not is_uniform(profile):
+            raise DpprofError(f"costs {profile.name} list {whole} layers; leave --layers out")
+        return msgspec.to_builtins(profile), {}, request.layers or whole
     from dpprof.reference.model.presets import preset, with_sizes
 
     config = preset(request.model)
@@ -168,7 +173,11 @@ def _model_of(
     return None, config.to_json(), layers
 
 
-def _layers_per_stage(layers: int, stages: int, schedule: str) -> int:
+def _layers_per_stage(layers: int, stages: int, schedule: str, costs: dict[str, Any] | None) -> int:
+    if costs is not None:
+        profile = msgspec.convert(costs, CostProfile)
+        if not is_uniform(profile):
+            return max(stage_layers(profile, stages))
     if layers % stages:
         raise DpprofError(
             f"{layers} layers do not divide by the {stages} stages of {schedule}; "

@@ -94,6 +94,7 @@ def _load(path: str | None) -> Run | None:
 
 
 def _question(request: _Request, run: Run | None) -> Question:
+    from dpprof.costs.stages import model_layers
     from dpprof.plan.question import Question
 
     schedule = None if run is None else run.schedule
@@ -115,7 +116,7 @@ def _question(request: _Request, run: Run | None) -> Question:
     return Question(
         ranks=ranks,
         costs=costs,
-        layers=request.layers or costs.layers * stages,
+        layers=request.layers or model_layers(costs, stages),
         micro_batches=micro_batches,
         memory_bytes=None if request.memory is None else read_size(request.memory, "--memory"),
         pps=_numbers(request.pp, "--pp"),
@@ -146,11 +147,11 @@ def _check(run: Run, question: Question) -> PlanCheck | None:
     from dpprof.analysis.report.analyze import analyze
     from dpprof.reporters.plan import PlanCheck
     from dpprof.search.fast_step import fast_step
-    from dpprof.simulate.timing import timing_from_profile
+    from dpprof.simulate.stage_timing import schedule_timing
 
     measured = analyze(run).step_ns
     if measured is None:
         return None
-    timing = timing_from_profile(question.costs)  # a run's own costs are of its own chunks
+    timing = schedule_timing(run.schedule, question.costs)  # a run's costs are of its own chunks
     predicted = fast_step(run.schedule, timing).step_ns
     return PlanCheck(measured, predicted)

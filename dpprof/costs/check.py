@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
+from dpprof.costs.profile import CostProfile, LayerCost, MemoryCost, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.schedules.actions import OVERLAPPED_PAIR, Operation
 from dpprof.schedules.components import Component
@@ -31,14 +31,23 @@ def check_keys(data: object, where: str) -> None:
     if not isinstance(data, Mapping):
         return
     _known(data.get("message"), MessageCost.__struct_fields__, where, "message.")
-    _known(data.get("memory"), MemoryCost.__struct_fields__, where, "memory.")
-    _known(data.get("operation_ns"), OPERATIONS, where, "operation_ns.")
+    _check_table_keys(data, where, "")
+    model = data.get("model")
+    for number, layer in enumerate(model if isinstance(model, list) else ()):
+        _known(layer, LayerCost.__struct_fields__, where, f"model[{number}].")
+        if isinstance(layer, Mapping):
+            _check_table_keys(layer, where, f"model[{number}].")
+
+
+def _check_table_keys(data: Mapping[str, object], where: str, prefix: str) -> None:
+    _known(data.get("memory"), MemoryCost.__struct_fields__, where, f"{prefix}memory.")
+    _known(data.get("operation_ns"), OPERATIONS, where, f"{prefix}operation_ns.")
     for field in ("component_ns", "pair_component_ns"):
         parts = data.get(field)
-        _known(parts, PARTS, where, f"{field}.")
+        _known(parts, PARTS, where, f"{prefix}{field}.")
         if isinstance(parts, Mapping):
             for part, components in parts.items():
-                _known(components, COMPONENTS, where, f"{field}.{part}.")
+                _known(components, COMPONENTS, where, f"{prefix}{field}.{part}.")
 
 
 def _known(data: object, known: Iterable[str], where: str, prefix: str) -> None:
@@ -61,6 +70,7 @@ def check_values(profile: CostProfile, where: str) -> None:
     for field, value in _byte_counts(profile):
         _in_range(value, 0, MOST_BYTES, where, field)
     _check_message(profile.message, where)
+    _check_model(profile, where)
     if profile.tokens_per_micro_batch is not None:
         _in_range(profile.tokens_per_micro_batch, 1, MOST_BYTES, where, "tokens_per_micro_batch")
     work = [value for field, value in _times(profile) if not field.startswith(_NO_WORK)]
@@ -68,6 +78,23 @@ def check_values(profile: CostProfile, where: str) -> None:
         raise DpprofError(
             f"{where}: nothing in it takes any time; give operation_ns (for example "
             '{"F": 10000000, "I": 10000000, "W": 10000000}) or component_ns'
+        )
+
+
+def _check_model(profile: CostProfile, where: str) -> None:
+    for number, layer in enumerate(profile.model):
+        _in_range(layer.count, 1, MOST_LAYERS, where, f"model[{number}].count")
+        if layer.operation_ns and not profile.operation_ns:
+            raise DpprofError(
+                f"{where}: model[{number}].operation_ns is beside no operation_ns of the profile; "
+                "give what differs in the profile's own form"
+            )
+    for stage, layers in enumerate(profile.stage_layers):
+        _in_range(layers, 1, MOST_LAYERS, where, f"stage_layers[{stage}]")
+    held, cut = sum(layer.count for layer in profile.model), sum(profile.stage_layers)
+    if held and cut and held != cut:
+        raise DpprofError(
+            f"{where}: stage_layers add up to {cut} layers, but model has {held}; make them equal"
         )
 
 
@@ -88,10 +115,9 @@ def _check_message(message: MessageCost, where: str) -> None:
 
 
 def _times(profile: CostProfile) -> list[tuple[str, int]]:
-    times = [(f"operation_ns.{key}", value) for key, value in profile.operation_ns.items()]
-    for field in ("component_ns", "pair_component_ns"):
-        for part, components in getattr(profile, field).items():
-            times += [(f"{field}.{part}.{key}", value) for key, value in components.items()]
+    times = _table_times(profile, "")
+    for number, layer in enumerate(profile.model):
+        times += _table_times(layer, f"model[{number}].")
     delays = (
         ("message.latency_ns", profile.message.latency_ns),
         ("slot_delay_ns", profile.slot_delay_ns),
@@ -99,9 +125,21 @@ def _times(profile: CostProfile) -> list[tuple[str, int]]:
     return [*times, *delays]
 
 
+def _table_times(costs: CostProfile | LayerCost, prefix: str) -> list[tuple[str, int]]:
+    times = [(f"{prefix}operation_ns.{key}", value) for key, value in costs.operation_ns.items()]
+    for field in ("component_ns", "pair_component_ns"):
+        for part, components in getattr(costs, field).items():
+            times += [(f"{prefix}{field}.{part}.{key}", value) for key, value in components.items()]
+    return times
+
+
 def _byte_counts(profile: CostProfile) -> list[tuple[str, int]]:
-    memory = [(f"memory.{key}", getattr(profile.memory, key)) for key in _MEMORY_FIELDS]
-    return [*memory, ("message.bytes", profile.message.bytes)]
+    counts = [("message.bytes", profile.message.bytes)]
+    memories = [("", profile.memory)]
+    memories += [(f"model[{n}].", one.memory) for n, one in enumerate(profile.model) if one.memory]
+    for prefix, memory in memories:
+        counts += [(f"{prefix}memory.{key}", getattr(memory, key)) for key in _MEMORY_FIELDS]
+    return counts
 
 
 _MEMORY_FIELDS = MemoryCost.__struct_fields__

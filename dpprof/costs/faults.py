@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from dpprof.costs.check import COMPONENTS, LONGEST_NS
-from dpprof.costs.profile import CostProfile, MessageCost
+from dpprof.costs.profile import CostProfile, LayerCost, MemoryCost, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.schedules.components import COMMUNICATION_COMPONENTS
 
@@ -91,12 +92,22 @@ def _with_fault(profile: CostProfile, fault: InjectedFault) -> CostProfile:
             delay = profile.slot_delay_ns + fault.delay_ns
             return msgspec.structs.replace(profile, slot_delay_ns=delay)
         case "activations":
-            bytes_ = round(profile.memory.activation_bytes * fault.factor)
-            memory = msgspec.structs.replace(profile.memory, activation_bytes=bytes_)
-            return msgspec.structs.replace(profile, memory=memory)
+            return _larger(profile, fault.factor)
         case "message":
             return msgspec.structs.replace(profile, message=_slower_message(profile, fault.factor))
     return _slower(profile, fault)
+
+
+def _larger(profile: CostProfile, factor: float) -> CostProfile:
+    def larger(memory: MemoryCost) -> MemoryCost:
+        bytes_ = round(memory.activation_bytes * factor)
+        return msgspec.structs.replace(memory, activation_bytes=bytes_)
+
+    model = [
+        msgspec.structs.replace(layer, memory=layer.memory and larger(layer.memory))
+        for layer in profile.model
+    ]
+    return msgspec.structs.replace(profile, memory=larger(profile.memory), model=model)
 
 
 def _slower_message(profile: CostProfile, factor: float) -> MessageCost:
@@ -111,6 +122,12 @@ def _slower_message(profile: CostProfile, factor: float) -> MessageCost:
 
 def _slower(profile: CostProfile, fault: InjectedFault) -> CostProfile:
     """Components that take a factor longer; operations without components with their compute."""
+    slower = _slower_tables(profile, fault)
+    model = [msgspec.structs.replace(one, **_slower_tables(one, fault)) for one in profile.model]
+    return msgspec.structs.replace(profile, **slower, model=model)
+
+
+def _slower_tables(costs: CostProfile | LayerCost, fault: InjectedFault) -> dict[str, Any]:
     names = _COMPUTING if fault.name == "compute" else (fault.name,)
 
     def scaled(parts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
@@ -121,15 +138,14 @@ def _slower(profile: CostProfile, fault: InjectedFault) -> CostProfile:
             for part, own in parts.items()
         }
 
-    whole = profile.operation_ns
+    whole = costs.operation_ns
     if fault.name == "compute":
         whole = {name: round(ns * fault.factor) for name, ns in whole.items()}
-    return msgspec.structs.replace(
-        profile,
-        component_ns=scaled(profile.component_ns),
-        pair_component_ns=scaled(profile.pair_component_ns),
-        operation_ns=whole,
-    )
+    return {
+        "component_ns": scaled(costs.component_ns),
+        "pair_component_ns": scaled(costs.pair_component_ns),
+        "operation_ns": whole,
+    }
 
 
 def _ranks(text: str, given: str | None, pp: int) -> frozenset[int] | None:

@@ -32,8 +32,25 @@ class MemoryCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     activation_bytes: int = 0
 
 
+class LayerCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`count` layers in a row of the model that differ from the profile's: only what differs.
+
+    ``component_ns`` and ``pair_component_ns`` as in `CostProfile`, ``operation_ns`` per layer;
+    `memory` None: the profile's. A dense layer has ``dispatch = combine = 0``. What a stage does
+    before its first layer (the embedding) counts to that layer's attention, the head and the loss
+    to the ``output`` of the last layer; a layer for multi-token prediction is one more at the end.
+    """
+
+    count: int = 1
+    name: str = ""
+    component_ns: dict[str, dict[str, int]] = {}
+    pair_component_ns: dict[str, dict[str, int]] = {}
+    operation_ns: dict[str, int] = {}
+    memory: MemoryCost | None = None
+
+
 class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Costs of one stage's chunk of `layers` layers, the same on every stage.
+    """Costs of one stage's chunk of `layers` layers, the same on every stage but for `model`.
 
     Either by component, ``component_ns[part][component]`` per layer (parts F, I, W), where the
     length of a slot follows from its program on two lanes; or by operation,
@@ -44,6 +61,10 @@ class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     the device; what it leaves out costs the same as outside. ``serial_components`` run alone: no
     other component of the slot runs beside them. ``slot_delay_ns`` is time that passes at the start
     of every slot before its first component, as a synchronisation with the host costs it.
+
+    ``model`` lists the layers of the whole model in order, where they are not all alike, and
+    ``stage_layers`` how many layers each stage has, where a schedule has as many stages; without
+    it stages have equally many. See `dpprof.costs.stages`.
     """
 
     name: str
@@ -57,3 +78,5 @@ class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tokens_per_micro_batch: int | None = None
     serial_components: list[str] = []
     slot_delay_ns: int = 0
+    model: list[LayerCost] = []
+    stage_layers: list[int] = []

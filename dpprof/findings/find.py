@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from dpprof.analysis.model import Finding, Report
+from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
 from dpprof.findings.changes import Change, changes
 from dpprof.findings.replay import Lengths, Replay, make_replay
@@ -108,11 +109,11 @@ def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
         ranks=own.pp,
         pps=(own.pp,),
         costs=costs,
-        layers=costs.layers * own.placement.stage_count,
+        layers=model_layers(costs, own.placement.stage_count),
         micro_batches=(own.micro_batches,),
     )
     try:
-        mine = predicted(question, own, costs.layers)
+        mine = predicted(question, own, None)
         rows = answer(question).rows
     except DpprofError:
         return
@@ -131,4 +132,8 @@ def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
 
 def _comparable(row: Row, mine: Row) -> bool:
     held = max(row.peak_bytes or (0,)) <= max(mine.peak_bytes or (0,))
-    return row.layers == mine.layers and held and max(row.peak_chunks) <= max(mine.peak_chunks)
+    return (
+        len(row.stage_layers) == len(mine.stage_layers)
+        and held
+        and max(row.peak_chunks) <= max(mine.peak_chunks)
+    )

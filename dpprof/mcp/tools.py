@@ -161,6 +161,7 @@ def _gate(of: OfGate, folders: Folders) -> Any:
 
 def _plan(of: OfPlan, folders: Folders) -> Any:
     from dpprof.analysis.costs_from_run import costs_from_run
+    from dpprof.costs.stages import model_layers
     from dpprof.plan.answer import answer
     from dpprof.plan.question import Question
 
@@ -171,7 +172,7 @@ def _plan(of: OfPlan, folders: Folders) -> Any:
     question = Question(
         ranks=of.ranks or run.schedule.pp,
         costs=costs,
-        layers=costs.layers * run.schedule.placement.stage_count,
+        layers=model_layers(costs, run.schedule.placement.stage_count),
         micro_batches=(of.micro_batches or run.schedule.micro_batches,),
         memory_bytes=of.memory_bytes,
     )

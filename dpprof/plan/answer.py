@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dpprof.costs.profile import MemoryCost
+from dpprof.costs.stages import knows_memory, stage_layers, stage_memory
 from dpprof.errors import DpprofError
 from dpprof.plan.question import Plan, Question, Row
 from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.schedules.schedule import Schedule
 from dpprof.search.fast_step import Figures, fast_step
-from dpprof.simulate.activations import static_bytes
-from dpprof.simulate.layers import layers_per_stage
-from dpprof.simulate.timing import timing_from_profile
+from dpprof.simulate.activations import peak_bytes
+from dpprof.simulate.layers import chunk_layers
+from dpprof.simulate.stage_timing import schedule_timing
 
 
 def answer(question: Question) -> Plan:
@@ -54,22 +54,26 @@ def _row(question: Question, name: str, pp: int, micro_batches: int) -> Row | No
     chunks = schedule.placement.stage_count // pp
     if question.chunks and chunks not in question.chunks:
         return None
-    return predicted(question, schedule, layers_per_stage(schedule, question.layers))
+    return predicted(question, schedule, chunk_layers(question.costs, schedule, question.layers))
 
 
-def predicted(question: Question, schedule: Schedule, layers: int) -> Row:
-    """The row of a schedule whose stages have `layers` layers; raises as `fast_step` does."""
-    figures = fast_step(schedule, timing_from_profile(question.costs, layers))
+def predicted(question: Question, schedule: Schedule, layers: int | None) -> Row:
+    """The row of a schedule whose stages have `layers` layers (None: as the costs list them).
+
+    Raises as `fast_step` does.
+    """
+    figures = fast_step(schedule, schedule_timing(schedule, question.costs, layers))
     return _judged(question, schedule, layers, figures)
 
 
-def _judged(question: Question, schedule: Schedule, layers: int, figures: Figures) -> Row:
+def _judged(question: Question, schedule: Schedule, layers: int | None, figures: Figures) -> Row:
     costs, pipelines = question.costs, question.ranks // schedule.pp
-    bytes_ = _peak_bytes(question, schedule, layers, figures)
+    bytes_ = _peak_bytes(question, schedule, layers)
     over = None
     if bytes_ is not None and question.memory_bytes is not None:
         over = max(0, max(bytes_) - question.memory_bytes)
     tokens = costs.tokens_per_micro_batch
+    cut = stage_layers(costs, schedule.placement.stage_count, layers)
     done = schedule.micro_batches * pipelines
     return Row(
         schedule=schedule.name,
@@ -77,7 +81,8 @@ def _judged(question: Question, schedule: Schedule, layers: int, figures: Figure
         pipelines=pipelines,
         chunks=schedule.placement.stage_count // schedule.pp,
         micro_batches=schedule.micro_batches,
-        layers=layers,
+        layers=max(cut),
+        stage_layers=cut,
         step_ns=figures.step_ns,
         tokens_per_second=None if tokens is None else tokens * done / figures.step_ns * 1e9,
         bubble_share=1 - sum(figures.busy_ns) / (figures.step_ns * schedule.pp),
@@ -89,14 +94,12 @@ def _judged(question: Question, schedule: Schedule, layers: int, figures: Figure
 
 
 def _peak_bytes(
-    question: Question, schedule: Schedule, layers: int, figures: Figures
+    question: Question, schedule: Schedule, layers: int | None
 ) -> tuple[int, ...] | None:
-    memory = question.costs.memory
-    if memory == MemoryCost():
+    if not knows_memory(question.costs):
         return None
-    static = static_bytes(schedule, memory, layers)
-    chunk = memory.activation_bytes * layers
-    return tuple(own + held * chunk for own, held in zip(static, figures.peak_chunks, strict=True))
+    stages = stage_memory(question.costs, schedule.placement.stage_count, layers)
+    return peak_bytes(schedule, stages)
 
 
 def _with_trades(rows: list[Row]) -> Iterator[Row]:

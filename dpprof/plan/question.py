@@ -30,9 +30,10 @@ class Question:
 class Row:
     """One configuration, predicted; times in ns.
 
-    `micro_batches` are those of one pipeline, `layers` those of a stage. `peak_bytes` is by
-    pipeline rank, None where the costs do not say what a layer holds; `over_bytes` is how much the
-    fullest rank lacks. `best_trade`: no other row is as fast with less memory.
+    `micro_batches` are those of one pipeline, `layers` those of the stage that has most of
+    `stage_layers`. `peak_bytes` is by pipeline rank, None where the costs do not say what a layer
+    holds; `over_bytes` is how much the fullest rank lacks. `best_trade`: no other row is as fast
+    with less memory.
     """
 
     schedule: str
@@ -41,6 +42,7 @@ class Row:
     chunks: int
     micro_batches: int
     layers: int
+    stage_layers: tuple[int, ...]
     step_ns: int
     tokens_per_second: float | None
     bubble_share: float

@@ -37,6 +37,7 @@ def plan_json(plan: Plan, check: PlanCheck | None) -> str:
             "chunks": row.chunks,
             "micro_batches": row.micro_batches,
             "layers": row.layers,
+            "stage_layers": list(row.stage_layers),
             "step_ns": row.step_ns,
             "tokens_per_second": row.tokens_per_second,
             "bubble_share": row.bubble_share,

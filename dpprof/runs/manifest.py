@@ -32,6 +32,7 @@ class RankPlace(msgspec.Struct, frozen=True, kw_only=True):
     gradient_bytes: int | None = None
     optimizer_bytes: int | None = None
     activation_bytes: int | None = None  # of one chunk in flight, where it is known beforehand
+    chunk_bytes: list[int] = []  # the same by direction, where directions differ
     max_allocated_bytes: int | None = None  # torch's own peak over the profiled steps (CUDA)
     memory_snapshot: str | None = None  # file in the run folder
 

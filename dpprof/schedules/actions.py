@@ -75,3 +75,8 @@ def slot_text(slot: Slot) -> str:
 def slot_operation(slot: Slot) -> str:
     """``F``, ``B``, ``I``, ``W``, or ``F&B`` for an overlapped pair."""
     return OVERLAPPED_PAIR if len(slot) == 2 else slot[0].operation.value
+
+
+def slot_kind(slot: Slot) -> tuple[tuple[Operation, int], ...]:
+    """What decides how long a slot takes on its rank: its operations and directions."""
+    return tuple((action.operation, action.direction) for action in slot)

@@ -128,21 +128,22 @@ def _weight(build: _Builder, layers: int) -> None:
         build.add((0, _W, Component.ATTENTION, layer))
 
 
-def _pair(build: _Builder, layers: int) -> None:
+def _pair(build: _Builder, layers: int, backward_layers: int) -> None:
     """Alternate the two chunks, backward first, so that each computes under the other's message."""
     forward = _forward(build, layers)
-    backward = _backward(build, layers, 1, (_I, _W))
+    backward = _backward(build, backward_layers, 1, (_I, _W))
     next(backward)
-    for _ in range(2 * layers):
-        next(forward)
+    for _ in range(2 * max(layers, backward_layers)):
+        next(forward, None)
         next(backward, None)
     next(forward, None)
 
 
 @lru_cache(maxsize=256)
-def component_program(operation: str, layers: int) -> Program:
+def component_program(operation: str, layers: int, backward_layers: int | None = None) -> Program:
     """The components of a slot of `operation` (F, B, I, W or F&B) over a chunk of `layers` layers.
 
+    The backward of a pair may be of a chunk of other length, `backward_layers`.
     Steps come in issue order: a step's dependencies precede it, and a host that runs compute
     synchronously issues every transfer before the compute that is meant to hide it.
     """
@@ -158,7 +159,7 @@ def component_program(operation: str, layers: int) -> Program:
         case "W":
             _weight(build, layers)
         case "F&B":
-            _pair(build, layers)
+            _pair(build, layers, backward_layers or layers)
         case _:
             raise ValueError(f"no such operation: {operation!r}")
     return tuple(build.steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dpprof.schedules.actions import Operation, Slot
@@ -30,6 +30,18 @@ def most_in_flight(slots: Iterable[Slot]) -> int:
         held += sum(action.operation is Operation.FORWARD for action in slot)
         most = max(most, held)
         held -= sum(action.operation in _RELEASING for action in slot)
+    return most
+
+
+def most_held(slots: Iterable[Slot], sizes: Sequence[int]) -> int:
+    """The most that a rank with these slots holds, a chunk of direction d taking ``sizes[d]``."""
+    held = most = 0
+    for slot in slots:
+        for operation, direction, _ in slot:
+            held += sizes[direction] * (operation is Operation.FORWARD)
+        most = max(most, held)
+        for operation, direction, _ in slot:
+            held -= sizes[direction] * (operation in _RELEASING)
     return most
 
 

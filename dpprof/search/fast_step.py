@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dpprof.schedules.actions import slot_operation
+from dpprof.schedules.actions import slot_kind
 from dpprof.schedules.in_flight import most_in_flight
 from dpprof.schedules.schedule import Schedule
 from dpprof.search.anneal import evaluate, has_compiled
@@ -36,8 +36,8 @@ def fast_step(schedule: Schedule, timing: Timing) -> Figures:
         step = simulate(schedule, timing)
         return Figures(step.makespan_ns, step.busy_ns, peaks)
     for pp_rank, slots in enumerate(schedule.ranks):
-        for operation in {slot_operation(slot) for slot in slots}:
-            timing.template(pp_rank, operation)  # raises where it is missing
+        for slot in {slot_kind(slot): slot for slot in slots}.values():
+            timing.of_slot(pp_rank, slot)  # raises where it is missing
     ones = np.ones((schedule.pp, len(schedule.placement.streams)), np.int64)
     limits = np.full(schedule.pp, max(peaks), np.int64)
     length = slot_lengths(timing)

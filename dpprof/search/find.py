@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dpprof.costs.profile import CostProfile
+from dpprof.costs.stages import knows_memory, model_layers, stage_memory
 from dpprof.errors import DpprofError
 from dpprof.schedules.check import check_schedule
 from dpprof.schedules.registry import make_schedule
@@ -24,8 +25,8 @@ from dpprof.search.problem import (
 from dpprof.search.repeat import repeat_steady
 from dpprof.search.rounds import Budget, Progress, improve
 from dpprof.search.slot_length import slot_lengths
-from dpprof.simulate.activations import static_bytes
-from dpprof.simulate.timing import timing_from_profile
+from dpprof.simulate.activations import chunk_bytes, static_bytes
+from dpprof.simulate.stage_timing import schedule_timing
 
 _SHORT_SHARE = 0.6
 _MORE_MEMORY_SHARE = 0.15
@@ -53,7 +54,7 @@ class SearchRequest:
     @property
     def layers(self) -> int:
         """Layers of the model."""
-        return self.model_layers or self.pp * self.costs.layers
+        return self.model_layers or model_layers(self.costs, self.pp)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def find(request: SearchRequest, progress: Progress | None = None) -> FoundSched
     problem = search.problem(known.schedule, limits)
     most = int((limits // weights.max(axis=1)).max())
     memory = request.memory_bytes
-    faster = [one for one in every if one.step_ns < best.step_ns and one.layers != best.layers]
+    stages = best.schedule.placement.stage_count
+    faster = [one for one in every if one.step_ns < best.step_ns and one.stages != stages]
     faster = [one for one in faster if memory is None or max(one.peak_bytes) <= memory]
     elsewhere = faster[0] if faster else None
     return FoundSchedule(best, known, lower_bound(problem), most, more, elsewhere)
@@ -130,7 +132,7 @@ def _best_known(request: SearchRequest, every: list[Candidate]) -> Candidate:
     memory = request.memory_bytes
     if memory is None:
         return known[0]
-    if not request.costs.memory.activation_bytes:
+    if not knows_memory(request.costs):
         raise DpprofError(
             "the costs do not say what activations take, so no memory limit can be held; leave "
             "--memory out, or add memory.activation_bytes to the costs"
@@ -148,12 +150,11 @@ def _best_known(request: SearchRequest, every: list[Candidate]) -> Candidate:
 def _limits(request: SearchRequest, known: Candidate) -> tuple[Array, Array]:
     """What chunks in flight may take of each rank, and what a chunk of each direction takes."""
     schedule = known.schedule
-    chunk = request.costs.memory.activation_bytes * known.layers or 1
-    weights = np.full((schedule.pp, len(schedule.placement.streams)), chunk, np.int64)
+    stages = stage_memory(request.costs, schedule.placement.stage_count, known.layers)
+    weights = np.maximum(np.array(chunk_bytes(schedule, stages), np.int64), 1)
     if request.memory_bytes is None:
-        return np.full(schedule.pp, max(known.peak_chunks) * chunk, np.int64), weights
-    static = np.array(static_bytes(schedule, request.costs.memory, known.layers), np.int64)
-    return request.memory_bytes - static, weights
+        return max(known.peak_chunks) * weights.max(axis=1), weights
+    return request.memory_bytes - np.array(static_bytes(schedule, stages), np.int64), weights
 
 
 class _Search:
@@ -161,7 +162,7 @@ class _Search:
 
     def __init__(self, request: SearchRequest, known: Candidate, weights: Array) -> None:
         self._request, self._known, self._weights = request, known, weights
-        self._timing = timing_from_profile(request.costs, known.layers)
+        self._timing = schedule_timing(known.schedule, request.costs, known.layers)
 
     def problem(self, schedule: Schedule, limits: Array) -> Problem:
         return make_problem(

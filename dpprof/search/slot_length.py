@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpprof.errors import DpprofError
-from dpprof.schedules.actions import Slot, slot_operation
+from dpprof.schedules.actions import Slot
 from dpprof.search.problem import Length
 from dpprof.simulate.timing import Timing
 
@@ -16,7 +16,7 @@ def slot_lengths(timing: Timing) -> Length:
 
     def length(pp_rank: int, slot: Slot) -> int:
         try:
-            return timing.template(pp_rank, slot_operation(slot)).length_ns
+            return timing.of_slot(pp_rank, slot).length_ns
         except DpprofError:  # costs without it: no order may use it
             return FORBIDDEN_NS
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from dpprof.costs.profile import MemoryCost
+from dpprof.schedules.in_flight import most_held
 from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.engine import SimulatedStep
 from dpprof.simulate.slot_columns import SlotColumns, slot_columns
@@ -56,31 +59,52 @@ def in_flight_of(slots: SlotColumns) -> pd.DataFrame:
     return table
 
 
-def static_bytes(schedule: Schedule, memory: MemoryCost, layers: int) -> tuple[int, ...]:
-    """Per pipeline rank: parameters, gradients and optimizer state of every stage it holds."""
-    layer = memory.parameter_bytes + memory.gradient_bytes + memory.optimizer_bytes
-    return tuple(len(set(stages)) * layers * layer for stages in schedule.placement.stages)
+def static_bytes(schedule: Schedule, stages: Sequence[MemoryCost]) -> tuple[int, ...]:
+    """Per pipeline rank: parameters, gradients and optimizer state of every stage it holds.
+
+    `stages` is `dpprof.costs.stages.stage_memory`.
+    """
+    held = [one.parameter_bytes + one.gradient_bytes + one.optimizer_bytes for one in stages]
+    return tuple(sum(held[stage] for stage in set(own)) for own in schedule.placement.stages)
+
+
+def chunk_bytes(schedule: Schedule, stages: Sequence[MemoryCost]) -> tuple[tuple[int, ...], ...]:
+    """Per pipeline rank and direction: the activations of one chunk in flight."""
+    return tuple(
+        tuple(stages[stage].activation_bytes for stage in own) for own in schedule.placement.stages
+    )
+
+
+def peak_bytes(schedule: Schedule, stages: Sequence[MemoryCost]) -> tuple[int, ...]:
+    """The most that each pipeline rank holds: `static_bytes`, and its chunks in flight."""
+    static, chunks = static_bytes(schedule, stages), chunk_bytes(schedule, stages)
+    return tuple(
+        own + most_held(slots, chunk)
+        for own, slots, chunk in zip(static, schedule.ranks, chunks, strict=True)
+    )
 
 
 def memory_curve(
-    schedule: Schedule, changes: pd.DataFrame, memory: MemoryCost, layers: int
+    schedule: Schedule, changes: pd.DataFrame, stages: Sequence[MemoryCost]
 ) -> pd.DataFrame:
     """The memory table of a run (`dpprof.tables.columns.MEMORY`) from `in_flight` changes.
 
     Each rank begins at time 0 with what it holds all the time; one row per instant of change.
     Without any memory cost there is nothing to say and the table is empty.
     """
-    if memory == MemoryCost():
+    if all(stage == MemoryCost() for stage in stages):
         return columns.empty_table(columns.MEMORY)
-    static = np.array(static_bytes(schedule, memory, layers), dtype=np.int64)
-    last = changes.groupby([columns.RANK, columns.AT], sort=True)["in_flight"].last().reset_index()
+    static = np.array(static_bytes(schedule, stages), dtype=np.int64)
+    chunks = np.array(chunk_bytes(schedule, stages), dtype=np.int64)
+    sizes = chunks[changes[columns.RANK], changes[columns.DIRECTION]] * changes["change"]
+    held = changes.assign(held=sizes.groupby(changes[columns.RANK]).cumsum())
+    last = held.groupby([columns.RANK, columns.AT], sort=True)["held"].last().reset_index()
     ranks = last[columns.RANK].to_numpy()
-    held = last["in_flight"].to_numpy(np.int64) * (memory.activation_bytes * layers)
     values: dict[str, object] = {
         columns.RANK: np.concatenate([np.arange(schedule.pp), ranks]),
         columns.STEP: np.zeros(schedule.pp + len(last), dtype=np.int32),
         columns.AT: np.concatenate([np.zeros(schedule.pp, np.int64), last[columns.AT].to_numpy()]),
-        columns.ALLOCATED: np.concatenate([static, static[ranks] + held]),
+        columns.ALLOCATED: np.concatenate([static, static[ranks] + last["held"].to_numpy()]),
     }
     table = columns.make_table(columns.MEMORY, values)
     table = table.sort_values([columns.RANK, columns.AT], kind="stable")

@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpprof.errors import DpprofError
-from dpprof.schedules.actions import Action, slot_operation
+from dpprof.schedules.actions import Action, slot_kind
 from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.plan import StepPlan, make_plan
 from dpprof.simulate.timing import Timing
@@ -143,11 +143,12 @@ def simulate(
 def _lengths(schedule: Schedule, timing: Timing) -> list[int]:
     lengths: list[int] = []
     for pp_rank, slots in enumerate(schedule.ranks):
-        operations = [slot_operation(slot) for slot in slots]
+        kinds = [slot_kind(slot) for slot in slots]
         known = {
-            name: timing.template(pp_rank, name).length_ns for name in dict.fromkeys(operations)
+            kind: timing.of_slot(pp_rank, slot).length_ns
+            for kind, slot in dict(zip(kinds, slots, strict=True)).items()
         }
-        lengths += [known[name] for name in operations]
+        lengths += [known[kind] for kind in kinds]
     return lengths
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dpprof.costs.profile import CostProfile
+from dpprof.costs.stages import is_uniform, model_layers
 from dpprof.errors import DpprofError
 from dpprof.schedules.schedule import Schedule
 
 
-def same_model_layers(costs: CostProfile, ran: Schedule, schedule: Schedule) -> int:
+def same_model_layers(costs: CostProfile, ran: Schedule, schedule: Schedule) -> int | None:
     """Layers of a stage with which `schedule` is of the model that `ran` ran with these costs.
 
-    A schedule of more stages has fewer layers in each, so that a step is the same work. Raises
-    `DpprofError` where the layers do not divide.
+    A schedule of more stages has fewer layers in each, so that a step is the same work; None
+    where the costs list the layers themselves. Raises `DpprofError` where layers do not divide.
     """
-    return layers_per_stage(schedule, costs.layers * ran.placement.stage_count)
+    return chunk_layers(costs, schedule, model_layers(costs, ran.placement.stage_count))
 
 
 def layers_per_stage(schedule: Schedule, model: int) -> int:
@@ -26,3 +27,8 @@ def layers_per_stage(schedule: Schedule, model: int) -> int:
             "layers each stage is to have"
         )
     return model // stages
+
+
+def chunk_layers(costs: CostProfile, schedule: Schedule, model: int) -> int | None:
+    """`layers_per_stage` where the costs are the same for every layer; None: the costs say it."""
+    return layers_per_stage(schedule, model) if is_uniform(costs) else None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 import dpprof
-from dpprof.costs.profile import CostProfile
+from dpprof.costs.profile import CostProfile, MemoryCost
+from dpprof.costs.stages import stage_memory
 from dpprof.runs.manifest import SCHEMA_VERSION, Manifest, RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.form import schedule_to_json
@@ -14,7 +18,7 @@ from dpprof.simulate.activations import in_flight_of, memory_curve
 from dpprof.simulate.engine import SimulatedStep, simulate
 from dpprof.simulate.events import events_table
 from dpprof.simulate.slot_columns import slot_columns, slots_table
-from dpprof.simulate.timing import timing_from_profile
+from dpprof.simulate.stage_timing import schedule_timing
 from dpprof.simulate.walk import Communication
 from dpprof.tables import columns
 
@@ -32,17 +36,17 @@ def simulated_run(
     one rank: what an expert-parallel group would do in parallel is done once. Errors: those of
     `dpprof.simulate.engine.simulate`.
     """
-    timing = timing_from_profile(profile, layers)
+    timing = schedule_timing(schedule, profile, layers)
     return run_of_step(simulate(schedule, timing, communication), profile, layers)
 
 
 def run_of_step(step: SimulatedStep, profile: CostProfile, layers: int | None = None) -> Run:
     """The tables of a step that was simulated with (the timing of) `profile`."""
-    layers = profile.layers if layers is None else layers
     slots = slot_columns(step)
+    stages = stage_memory(profile, step.schedule.placement.stage_count, layers)
     places = tuple(
-        _place(rank, stages, profile, layers)
-        for rank, stages in enumerate(step.schedule.placement.stages)
+        RankPlace(rank=rank, pp_rank=rank, **place_memory(step.schedule, rank, stages))
+        for rank in range(step.schedule.pp)
     )
     return Run(
         name=f"{step.schedule.name} ({profile.name})",
@@ -52,7 +56,7 @@ def run_of_step(step: SimulatedStep, profile: CostProfile, layers: int | None = 
         schedule=step.schedule,
         manifest=_manifest(step, profile, places),
         slots=slots_table(slots),
-        memory=memory_curve(step.schedule, in_flight_of(slots), profile.memory, layers),
+        memory=memory_curve(step.schedule, in_flight_of(slots), stages),
         steps=columns.make_table(
             columns.STEPS,
             {
@@ -65,19 +69,18 @@ def run_of_step(step: SimulatedStep, profile: CostProfile, layers: int | None = 
     )
 
 
-def _place(rank: int, stages: tuple[int, ...], profile: CostProfile, layers: int) -> RankPlace:
-    memory, held = profile.memory, len(set(stages)) * layers
-    if memory == type(memory)():
-        return RankPlace(rank=rank, pp_rank=rank, stages=list(stages))
-    return RankPlace(
-        rank=rank,
-        pp_rank=rank,
-        stages=list(stages),
-        parameter_bytes=memory.parameter_bytes * held,
-        gradient_bytes=memory.gradient_bytes * held,
-        optimizer_bytes=memory.optimizer_bytes * held,
-        activation_bytes=memory.activation_bytes * layers,
-    )
+def place_memory(schedule: Schedule, pp_rank: int, stages: Sequence[MemoryCost]) -> dict[str, Any]:
+    """What a pipeline rank holds, as fields of `RankPlace`; bytes only where costs say them."""
+    own = schedule.placement.stages[pp_rank]
+    known: dict[str, Any] = {"stages": list(own)}
+    if all(stage == MemoryCost() for stage in stages):
+        return known
+    for field in ("parameter_bytes", "gradient_bytes", "optimizer_bytes"):
+        known[field] = sum(getattr(stages[stage], field) for stage in set(own))
+    chunks = [stages[stage].activation_bytes for stage in own]
+    if len(set(chunks)) > 1:
+        return known | {"chunk_bytes": chunks}
+    return known | {"activation_bytes": chunks[0]}
 
 
 def _manifest(step: SimulatedStep, profile: CostProfile, places: tuple[RankPlace, ...]) -> Manifest:

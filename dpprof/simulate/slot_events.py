@@ -9,20 +9,25 @@ from dpprof.schedules.components import Lane
 from dpprof.simulate.block import COMPONENTS, KINDS, NAMES, PARTS, EventBlock, of_member
 from dpprof.simulate.engine import SimulatedStep
 from dpprof.simulate.slot_columns import SlotColumns
-from dpprof.simulate.timing import OPERATIONS, SlotTemplate
+from dpprof.simulate.timing import SlotTemplate
 from dpprof.tables.kinds import COMPUTE
 
 
 def slot_blocks(step: SimulatedStep, slots: SlotColumns) -> list[EventBlock]:
     """One block for each template in use that has events."""
     templates: list[SlotTemplate] = []
-    used = np.zeros((step.schedule.pp, len(OPERATIONS)), dtype=np.int64)
-    for pp_rank, code in np.unique(np.stack([slots.rank, slots.operation]), axis=1).T.tolist():
-        template = step.timing.template(pp_rank, OPERATIONS[code])
+    kinds = np.column_stack([slots.rank, slots.operation, slots.direction])
+    _, samples, kind_of_slot = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
+    used = np.zeros(len(samples), dtype=np.int64)
+    first = np.searchsorted(slots.rank, np.arange(step.schedule.pp))
+    for kind, row in enumerate(samples.tolist()):
+        pp_rank = int(slots.rank[row])
+        slot = step.schedule.ranks[pp_rank][row - int(first[pp_rank])]
+        template = step.timing.of_slot(pp_rank, slot)
         if template not in templates:
             templates.append(template)
-        used[pp_rank, code] = templates.index(template)
-    template_of_slot = used[slots.rank, slots.operation]
+        used[kind] = templates.index(template)
+    template_of_slot = used[kind_of_slot.reshape(-1)]
     return [
         _lay_out(template, np.flatnonzero(template_of_slot == number), slots)
         for number, template in enumerate(templates)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple
 
-from dpprof.costs.profile import CostProfile, MessageCost
+from dpprof.costs.profile import CostProfile, LayerCost, MessageCost
+from dpprof.costs.stages import Chunk
 from dpprof.errors import DpprofError
-from dpprof.schedules.actions import OVERLAPPED_PAIR, Operation
+from dpprof.schedules.actions import OVERLAPPED_PAIR, Operation, Slot, slot_operation
 from dpprof.schedules.components import Lane, component_program
 
 OPERATIONS = (*(operation.value for operation in Operation), OVERLAPPED_PAIR)
@@ -18,6 +21,7 @@ ANY_RANK = -1
 WHOLE_SLOT = -1
 """The `member` of an event that stands for a whole overlapped pair."""
 
+_NONE = Fraction(0)
 _SUMS = {"B": ("I", "W"), OVERLAPPED_PAIR: ("F", "B")}
 
 
@@ -44,11 +48,21 @@ class SlotTemplate:
 
 @dataclass(frozen=True)
 class Timing:
-    """Slot templates by ``(pp_rank or ANY_RANK, operation)``, and the cost of a message."""
+    """Slot templates by ``(pp_rank or ANY_RANK, operation)``, and the cost of a message.
+
+    `staged` holds those of ranks whose stages differ, by ``(pp_rank, operation, directions)``.
+    """
 
     templates: Mapping[tuple[int, str], SlotTemplate]
     message: MessageCost = field(default_factory=MessageCost)
     source: str = "measured durations"
+    staged: Mapping[tuple[int, str, tuple[int, ...]], SlotTemplate] = field(default_factory=dict)
+
+    def of_slot(self, pp_rank: int, slot: Slot) -> SlotTemplate:
+        """The template of a slot of a rank; raises `DpprofError` where none is known."""
+        operation = slot_operation(slot)
+        key = (pp_rank, operation, tuple(action.direction for action in slot))
+        return self.staged.get(key) or self.template(pp_rank, operation)
 
     def template(self, pp_rank: int, operation: str) -> SlotTemplate:
         """The template of an operation on a rank; raises `DpprofError` where none is known."""
@@ -62,7 +76,7 @@ class Timing:
 
 
 def timing_from_profile(profile: CostProfile, layers: int | None = None) -> Timing:
-    """Timing of chunks of `layers` layers (default: the profile's own).
+    """Timing of chunks of `layers` layers (default: the profile's own), all of them alike.
 
     An operation that `operation_ns` gives, itself or as a sum (B = I + W, F&B = F + B), is one
     compute event of that length, scaled by the layers. Any other follows from its components:
@@ -71,18 +85,57 @@ def timing_from_profile(profile: CostProfile, layers: int | None = None) -> Timi
     layers = profile.layers if layers is None else layers
     if layers < 1:
         raise DpprofError(f"layers is {layers}; a chunk has at least 1 layer")
-    whole = _with_sums(profile.operation_ns)
+    chunk = (LayerCost(),) * layers
     templates = {}
     for operation in OPERATIONS:
-        if operation in whole:
-            length_ns = round(whole[operation] * layers / profile.layers)
-            template = _one_event(operation, length_ns)
-        elif profile.component_ns:
-            template = list_schedule(profile, operation, layers)
-        else:
-            continue
-        templates[ANY_RANK, operation] = _delayed(template, profile.slot_delay_ns)
+        template = slot_template(profile, operation, chunk)
+        if template is not None:
+            templates[ANY_RANK, operation] = template
     return Timing(templates, profile.message, f"costs {profile.name}")
+
+
+def slot_template(
+    profile: CostProfile, operation: str, chunk: Chunk, backward: Chunk | None = None
+) -> SlotTemplate | None:
+    """A slot of a chunk with these layers; None where the profile lacks the operation.
+
+    The backward of a pair may be of another chunk, `backward`.
+    """
+    backward = chunk if backward is None else backward
+    if operation in _with_sums(profile.operation_ns):
+        length_ns = _whole_ns(profile, operation, chunk, backward)
+        return _delayed(_one_event(operation, length_ns), profile.slot_delay_ns)
+    if not _has_components(profile):
+        return None
+    template = _list_schedule(profile, operation, chunk, backward)
+    return _delayed(template, profile.slot_delay_ns)
+
+
+def _has_components(profile: CostProfile) -> bool:
+    return bool(profile.component_ns or any(layer.component_ns for layer in profile.model))
+
+
+def _whole_ns(profile: CostProfile, operation: str, chunk: Chunk, backward: Chunk) -> int:
+    """Sum over layers; a pair of unlike chunks is half a pair of the one, half of the other."""
+    chunks = (chunk, backward) if operation == OVERLAPPED_PAIR else (chunk,)
+    layers = Counter(layer for one in chunks for layer in map(id, one))
+    known = {id(layer): layer for one in chunks for layer in one}
+    whole = sum(_layer_ns(profile, known[key], operation) * n for key, n in layers.items())
+    return round(whole / len(chunks))
+
+
+def _layer_ns(profile: CostProfile, layer: LayerCost, operation: str) -> Fraction:
+    """Time of one layer; a sum that the layer does not give changes as its parts do."""
+    plain = {
+        key: Fraction(ns, profile.layers) for key, ns in _with_sums(profile.operation_ns).items()
+    }
+    own = {key: Fraction(ns) for key, ns in layer.operation_ns.items()}
+    for whole, parts in _SUMS.items():
+        if whole not in own and whole in plain and any(part in own for part in parts):
+            before = sum((plain.get(part, _NONE) for part in parts), _NONE)
+            after = sum((own.get(part, plain.get(part, _NONE)) for part in parts), _NONE)
+            own[whole] = plain[whole] * after / before if before else after
+    return own.get(operation, plain[operation])
 
 
 def _delayed(template: SlotTemplate, delay_ns: int) -> SlotTemplate:
@@ -138,14 +191,23 @@ def list_schedule(profile: CostProfile, operation: str, layers: int) -> SlotTemp
     with its last step. A serial component needs, and keeps, both lanes. A step that costs nothing
     keeps its place in its lane but gives no event.
     """
+    chunk = (LayerCost(),) * layers
+    return _list_schedule(profile, operation, chunk, chunk)
+
+
+def _list_schedule(
+    profile: CostProfile, operation: str, chunk: Chunk, backward: Chunk
+) -> SlotTemplate:
     free = dict.fromkeys(Lane, 0)
     serial = frozenset(profile.serial_components)
+    costs = _ComponentCosts(profile, operation == OVERLAPPED_PAIR)
     ends: list[int] = []
     events = []
-    for step in component_program(operation, layers):
+    for step in component_program(operation, len(chunk), len(backward)):
         lanes = tuple(Lane) if step.component in serial else (step.lane,)
         start = max([*(free[lane] for lane in lanes), *(ends[before] for before in step.after)])
-        cost = _component_ns(profile, operation, step.part.value, step.component.value)
+        layer = (backward if step.member else chunk)[step.layer]
+        cost = costs.of(layer, step.part.value, step.component.value)
         free |= dict.fromkeys(lanes, start + cost)
         ends.append(start + cost)
         if cost == 0:
@@ -164,11 +226,26 @@ def list_schedule(profile: CostProfile, operation: str, layers: int) -> SlotTemp
     return SlotTemplate(operation, max(ends), tuple(events))
 
 
-def _component_ns(profile: CostProfile, operation: str, part: str, component: str) -> int:
-    tables: Iterable[Mapping[str, Mapping[str, int]]] = (profile.component_ns,)
-    if operation == OVERLAPPED_PAIR:
-        tables = (profile.pair_component_ns, profile.component_ns)
-    for table in tables:
-        if component in table.get(part, {}):
-            return table[part][component]
-    return 0
+class _ComponentCosts:
+    """Looks up what a component of a layer takes: its own figure first, inside pairs of pairs."""
+
+    def __init__(self, profile: CostProfile, paired: bool) -> None:
+        self._profile, self._paired = profile, paired
+
+    def of(self, layer: LayerCost, part: str, component: str) -> int:
+        """Nanoseconds; 0 where nothing is known.
+
+        Inside a pair: what the layer takes there, else what it takes outside, longer by as much
+        as any layer's is; else the profile's.
+        """
+        own = layer.component_ns.get(part, {}).get(component)
+        plain = self._profile.component_ns.get(part, {}).get(component)
+        if not self._paired:
+            return (plain or 0) if own is None else own
+        own_pair = layer.pair_component_ns.get(part, {}).get(component)
+        pair = self._profile.pair_component_ns.get(part, {}).get(component)
+        if own_pair is not None:
+            return own_pair
+        if own is None:
+            return (plain or 0) if pair is None else pair
+        return round(own * pair / plain) if pair is not None and plain else own

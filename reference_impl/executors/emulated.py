@@ -22,15 +22,17 @@ import torch
 import torch.distributed as dist
 
 from dpprof.costs.profile import CostProfile
+from dpprof.costs.stages import chunk_memory, stage_chunks
 from dpprof.reference.executors.emulated_messages import Deadline, EmulatedWire
 from dpprof.reference.runtime.channels import Channels, in_order_of_production
 from dpprof.reference.runtime.executor import MessageSpec
 from dpprof.reference.runtime.mesh import Groups, Mesh
 from dpprof.reference.runtime.operating_system import sleep_until
-from dpprof.schedules.actions import Action, Operation, Slot
+from dpprof.schedules.actions import Action, Operation, Slot, slot_operation
 from dpprof.schedules.components import Lane
 from dpprof.schedules.schedule import DependencyRule, Schedule
-from dpprof.simulate.timing import SlotTemplate, timing_from_profile
+from dpprof.simulate.stage_timing import rank_templates
+from dpprof.simulate.timing import SlotTemplate
 
 _START_MARGIN_NS = 50_000_000
 """From the agreement on a common start to the start: time to hear of it and to post receives."""
@@ -88,10 +90,15 @@ class EmulatedExecutor:
     """Every receive of a step is posted at its start: emulated messages take no room."""
 
     def __init__(
-        self, costs: CostProfile, layers: int, schedule: Schedule, mesh: Mesh, groups: Groups
+        self, costs: CostProfile, layers: int | None, schedule: Schedule, mesh: Mesh, groups: Groups
     ) -> None:
-        self.layers = layers
-        self.costs = costs
+        chunks = stage_chunks(costs, schedule.placement.stage_count, layers)
+        own_chunks = [chunks[stage] for stage in schedule.placement.stages[mesh.pp_rank]]
+        self.layers = max(map(len, own_chunks))
+        self._layer_bytes = [
+            [chunk_memory(costs, (layer,)).activation_bytes for layer in chunk]
+            for chunk in own_chunks
+        ]
         self._ep = groups.ep
         rule, own = DependencyRule(schedule), mesh.pp_rank
         consumers = {action: rule.downstream(own, action) for action in schedule.actions(own)}
@@ -106,10 +113,8 @@ class EmulatedExecutor:
         self.wire = EmulatedWire(costs.message)
         self.channels: Channels
         self._nothing = torch.zeros(self.message.shape, dtype=self.message.dtype)
-        timing = timing_from_profile(costs, layers)
-        self._programs = {
-            operation: _steps(template) for (_, operation), template in timing.templates.items()
-        }
+        templates = rank_templates(schedule, mesh.pp_rank, costs, layers)
+        self._programs = {kind: _steps(template) for kind, template in templates.items()}
         self._activations: dict[tuple[int, int], list[torch.Tensor]] = {}
         self._free_ns = 0
         self._slot: Slot = ()
@@ -127,9 +132,9 @@ class EmulatedExecutor:
         """Bytes of the activations that are in flight."""
         return sum(block.nbytes for blocks in self._activations.values() for block in blocks)
 
-    def program_of(self, operation: str) -> tuple[EmulatedStep, ...]:
-        """The components of a slot of `operation` that take time."""
-        return self._programs[operation]
+    def program_of(self, slot: Slot) -> tuple[EmulatedStep, ...]:
+        """The components of a slot that take time."""
+        return self._programs[slot_operation(slot), tuple(action.direction for action in slot)]
 
     def begin_step(self, step: int) -> None:
         """Agree with all ranks on a common start on the machine's monotonic clock."""
@@ -218,8 +223,8 @@ class EmulatedExecutor:
             if action.operation is Operation.FORWARD:
                 self._activations[_chunk(action)] = [
                     torch.empty(size, dtype=torch.uint8)
-                    for _ in range(self.layers)
-                    for size in _blocks(self.costs.memory.activation_bytes)
+                    for layer in self._layer_bytes[action.direction]
+                    for size in _blocks(layer)
                 ]
 
     def _free(self) -> None:

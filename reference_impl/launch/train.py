@@ -20,6 +20,7 @@ import torch.distributed as dist
 import dpprof
 from dpprof.costs.faults import read_fault, with_faults
 from dpprof.costs.profile import CostProfile
+from dpprof.costs.stages import is_uniform, stage_layers, stage_memory
 from dpprof.instrument import start_memory_history
 from dpprof.reference.executors.emulated import EmulatedExecutor
 from dpprof.reference.job import Job
@@ -37,9 +38,11 @@ from dpprof.reference.runtime.operating_system import (
 )
 from dpprof.reference.runtime.runtime import Runtime
 from dpprof.runs.manifest import RankPlace
+from dpprof.schedules.actions import Slot, slot_operation
 from dpprof.schedules.components import component_program
 from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
+from dpprof.simulate.run import place_memory
 
 
 class Workshop(NamedTuple):
@@ -47,7 +50,7 @@ class Workshop(NamedTuple):
 
     executor: Executor
     wire: Wire
-    program_of: Callable[[str], OwnProgram]
+    program_of: Callable[[Slot], OwnProgram]
     place: RankPlace
     manifest: dict[str, Any]
     lookahead: int = LOOKAHEAD
@@ -195,23 +198,22 @@ def _emulated_workshop(
     costs = msgspec.convert(job.costs, CostProfile)
     faults = [read_fault(text, job.pp) for text in job.faults]
     own_costs = with_faults(costs, faults, mesh.pp_rank)
-    executor = EmulatedExecutor(own_costs, job.layers, schedule, mesh, groups)
-    memory, copies = costs.memory, len(schedule.placement.stages[mesh.pp_rank]) * job.layers
+    layers = job.layers if is_uniform(costs) else None
+    executor = EmulatedExecutor(own_costs, layers, schedule, mesh, groups)
+    stages = stage_memory(costs, schedule.placement.stage_count, layers)
     place = RankPlace(
         rank=mesh.rank,
         pp_rank=mesh.pp_rank,
         ep_rank=mesh.ep_rank,
         dp_rank=mesh.dp_rank,
-        stages=list(schedule.placement.stages[mesh.pp_rank]),
-        parameter_bytes=memory.parameter_bytes * copies,
-        gradient_bytes=memory.gradient_bytes * copies,
-        optimizer_bytes=memory.optimizer_bytes * copies,
-        activation_bytes=memory.activation_bytes * job.layers,
+        **place_memory(schedule, mesh.pp_rank, stages),
     )
     tokens = costs.tokens_per_micro_batch
     manifest = _common_manifest(job) | {
         "costs": job.costs,
-        "sizes": {"layers_per_stage": job.layers},
+        "sizes": {"layers_per_stage": job.layers}
+        if layers
+        else {"stage_layers": list(stage_layers(costs, len(stages)))},
         "tokens_per_step": tokens and tokens * schedule.micro_batches * mesh.data_size,
         "notes": [
             "emulated: the time of every component and message is modelled, not measured",
@@ -237,7 +239,7 @@ def _model_workshop(
     return Workshop(
         executor,
         wire,
-        lambda operation: component_program(operation, job.layers),
+        lambda slot: component_program(slot_operation(slot), job.layers),
         place,
         _common_manifest(job) | manifest,
     )

@@ -14,7 +14,7 @@ from dpprof.reference.runtime.executor import Executor
 from dpprof.reference.runtime.issue_order import issue_order
 from dpprof.reference.runtime.lanes import COMPUTE, Completion, MakeLane
 from dpprof.reference.runtime.mesh import Mesh
-from dpprof.schedules.actions import Action, Slot, slot_operation, slot_text
+from dpprof.schedules.actions import Action, Slot, slot_text
 from dpprof.schedules.components import ComponentStep, Lane, Program
 from dpprof.schedules.schedule import DependencyRule, Schedule
 from dpprof.tables.labels import SLOT_LABEL, Label
@@ -30,7 +30,7 @@ class Runtime:
         executor: Executor,
         channels: Channels,
         make_lane: MakeLane,
-        program_of: Callable[[str], Program],
+        program_of: Callable[[Slot], Program],
     ) -> None:
         self._schedule = schedule
         self._mesh = mesh
@@ -74,7 +74,7 @@ class Runtime:
         received = {action: self._input(action) for action in slot if action in self._needs_input}
         begun = self._lanes[Lane.COMPUTE].submit(nullcontext, _nothing)
         self._channels.prepare(following, (begun,))
-        program = self._program_of(slot_operation(slot))
+        program = self._program_of(slot)
         self._executor.begin_slot(slot, program, received)
         received.clear()
         with span(self._slot_labels[slot]):

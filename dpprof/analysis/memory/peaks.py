@@ -15,7 +15,7 @@ from dpprof.runs.host_slots import host_slots
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import Operation
-from dpprof.schedules.in_flight import peak_in_flight
+from dpprof.schedules.in_flight import most_held, peak_in_flight
 from dpprof.tables.columns import (
     ALLOCATED,
     AT,
@@ -44,7 +44,7 @@ def _rank_figures(run: Run, place: RankPlace, predicted: int | None) -> MemoryFi
     known: dict[str, Any] = {
         "torch_peak_bytes": place.max_allocated_bytes,
         "predicted_in_flight": predicted,
-        "predicted_bytes": _predicted_bytes(place, predicted),
+        "predicted_bytes": _predicted_bytes(run, place, predicted),
     }
     if curve.empty:
         return MemoryFigures(
@@ -176,8 +176,12 @@ def _static_bytes(place: RankPlace) -> int | None:
     return sum(known) if len(known) == len(parts) else None
 
 
-def _predicted_bytes(place: RankPlace, in_flight: int | None) -> int | None:
+def _predicted_bytes(run: Run, place: RankPlace, in_flight: int | None) -> int | None:
     static = _static_bytes(place)
-    if static is None or in_flight is None or place.activation_bytes is None:
+    if static is None or in_flight is None or run.schedule is None:
+        return None
+    if place.chunk_bytes and len(place.chunk_bytes) == len(run.schedule.placement.streams):
+        return static + most_held(run.schedule.ranks[place.pp_rank], place.chunk_bytes)
+    if place.activation_bytes is None:
         return None
     return static + in_flight * place.activation_bytes
