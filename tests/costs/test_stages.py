@@ -120,17 +120,13 @@ def test_operation_costs_differ_by_layer_too():
 def test_what_a_rank_holds_is_of_its_own_stages():
     schedule = make_schedule("dualpipe", 4, 8)
     stages = stage_memory(UNEVEN, 4)
-    static = sum(
-        getattr(PLAIN.memory, f"{one}_bytes") for one in ("parameter", "gradient", "optimizer")
-    )
-    assert [one.parameter_bytes for one in stages][0] == 2 * 10**8
+    assert stages[0].parameter_bytes == 2 * 10**8
     run = simulated_run(schedule, UNEVEN)
     peaks = run.memory.groupby("rank")["allocated_bytes"].max().tolist()
     assert peaks == list(peak_bytes(schedule, stages))
     assert run.places[0].chunk_bytes == [6 * 10**8, 7 * 10**8]
     assert run.places[0].parameter_bytes == 2 * 10**8 + 2 * 10**9
     assert run.places[1].parameter_bytes == 5 * PLAIN.memory.parameter_bytes
-    assert static > 0
 
 
 @pytest.mark.parametrize("name", ["1f1b", "zb1p", "dualpipe", "interleaved-1f1b", "dualpipev"])
@@ -150,10 +146,11 @@ def test_costs_measured_in_a_run_of_uneven_stages_foretell_it(name):
         simulate(other, schedule_timing(other, costs)).makespan_ns, rel=0.002
     )
     stages = schedule.placement.stage_count
-    for own, given in zip(stage_memory(measured, stages), stage_memory(costs, stages), strict=True):
+    memories = zip(stage_memory(measured, stages), stage_memory(costs, stages), strict=True)
+    for own, true_memory in memories:
         if name in ("1f1b", "zb1p"):  # ranks of two stages tell only the sum of both
-            assert own.parameter_bytes == pytest.approx(given.parameter_bytes, rel=1e-6)
-        assert own.activation_bytes == pytest.approx(given.activation_bytes, rel=1e-6)
+            assert own.parameter_bytes == pytest.approx(true_memory.parameter_bytes, rel=1e-6)
+        assert own.activation_bytes == pytest.approx(true_memory.activation_bytes, rel=1e-6)
 
 
 def test_operation_costs_measured_in_a_run_of_uneven_stages():
@@ -189,8 +186,8 @@ def test_every_component_takes_its_layers_time_once(counts, factors, name):
     schedule = make_schedule(name, 4, 8)
     events = simulated_run(schedule, costs).events
     mlp = events[(events["component"] == "mlp") & (events["part"] == "F")]
-    each = 8 if name != "dualpipe" else 8  # every micro-batch passes every layer once
-    total = sum(layer.component_ns["F"]["mlp"] for layer in model) * each
+    # Every micro-batch passes every layer once.
+    total = 8 * sum(layer.component_ns["F"]["mlp"] for layer in model)
     assert int((mlp["end_ns"] - mlp["start_ns"]).sum()) == total
 
 
