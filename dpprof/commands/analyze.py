@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from dpprof.commands._report import write_kinds, write_reports
 from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS
 from dpprof.runs.manifest import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    from dpprof.analysis.model import Report
 
 BASELINE_SCHEDULE = "1f1b"
 
@@ -32,6 +35,9 @@ BASELINE_SCHEDULE = "1f1b"
 @click.option(
     "--explain-kinds", is_flag=True, help="List which rule gave which activities their kind."
 )
+@click.option(
+    "--brief", is_flag=True, help="One line of JSON of at most about 2,000 tokens, for agents."
+)
 @reading_options
 @click.option(
     "--memory-snapshot",
@@ -47,6 +53,7 @@ def command(
     steps: str | None,
     whole_trace: bool,
     explain_kinds: bool,
+    brief: bool,
     snapshots: tuple[str, ...],
     executor: str,
     scheduler: str | None,
@@ -76,6 +83,11 @@ def command(
     if snapshots and len(paths) > 1:
         raise DpprofError("--memory-snapshot is for one RUN; analyze the others on their own")
     wanted = {"steps": steps, "whole_trace": whole_trace, "snapshots": snapshots}
+    if brief:
+        if len(paths) > 1 or output_format not in (None, "json"):
+            raise DpprofError("--brief is JSON about one RUN; leave out other runs and formats")
+        report_in_brief(paths[0], output, reading, **wanted)
+        return
     report_runs(paths, output, reading, **wanted)
 
 
@@ -93,6 +105,10 @@ def report_runs(
 
     `wanted` are the further arguments of `dpprof.trace.load.load_run`.
     """
+    write_reports(_analyzed(paths, reading, **wanted), output)
+
+
+def _analyzed(paths: Sequence[str], reading: ReadingOptions, **wanted: Any) -> list[Report]:
     from dpprof.analysis.report.analyze import analyze
     from dpprof.findings.find import with_findings
     from dpprof.trace.load import load_run
@@ -102,7 +118,14 @@ def report_runs(
         with reading.shown() as how:
             run = load_run(path, patterns=patterns, reading=how, **wanted)
         reports.append(with_findings(run, analyze(run)))
-    write_reports(reports, output)
+    return reports
+
+
+def report_in_brief(path: str, output: Output, reading: ReadingOptions, **wanted: Any) -> None:
+    """Load and analyze one run, and write the brief form of its report."""
+    from dpprof.reporters.brief import brief_text
+
+    output.write(brief_text(_analyzed([path], reading, **wanted)[0]))
 
 
 def report_kinds(path: str, output: Output, reading: ReadingOptions = LOCAL) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ from dpprof.config.values import read_size
 from dpprof.costs.load import builtin_costs
 from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS
-from dpprof.schedules.registry import schedule_definition, schedule_names
+from dpprof.schedules.form import schedule_to_json
+from dpprof.schedules.registry import make_schedule, schedule_definition, schedule_names
 
 if TYPE_CHECKING:
-    from dpprof.plan.question import Question
+    from dpprof.plan.question import Plan, Question, Row
     from dpprof.reporters.plan import PlanCheck
     from dpprof.runs.run import Run
 
@@ -37,6 +39,7 @@ class _Request:
     micro_batches: str | None
     schedule: str | None
     layers: int | None
+    recompute: str
     rows: int
 
 
@@ -60,10 +63,27 @@ class _Request:
     type=click.IntRange(1, 100_000),
     help="Layers of the model. [default: of RUN, or a stage's of the costs on every rank]",
 )
+@click.option(
+    "--recompute",
+    type=click.Choice(["auto", "none", "full", "both"]),
+    default="auto",
+    show_default=True,
+    help="Activations made again in the backward; auto: where nothing fits --memory without.",
+)
+@click.option(
+    "--write-schedule",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="JSON file for the schedule of the first row.",
+)
 @click.option("--rows", type=click.IntRange(1), default=15, show_default=True, help="Rows shown.")
 @output_options(FORMATS)
 def command(
-    output_format: str | None, output_path: Path | None, force: bool, **options: Any
+    output_format: str | None,
+    output_path: Path | None,
+    write_schedule: Path | None,
+    force: bool,
+    **options: Any,
 ) -> None:
     """Rank configurations of schedule and pipeline ranks by predicted step time.
 
@@ -71,18 +91,38 @@ def command(
     the same micro-batches a step; those that do not fit --memory come last.
     """
     output = make_output(FORMATS, output_format, output_path, force)
+    schedule = write_schedule and make_output(("json",), "json", write_schedule, force)
     request = _Request(**options)
-    from dpprof.plan.answer import answer
     from dpprof.reporters.plan import plan_document, plan_json
 
     run = _load(request.run)
     question = _question(request, run)
-    plan = answer(question)
+    plan = _answer(request, question)
     check = None if run is None else _check(run, question)
+    if schedule:
+        schedule.write(_schedule_json(plan.rows[0]))
     if output.format == "json":
         output.write(plan_json(plan, check))
     else:
         write_document(plan_document(plan, check, question, request.rows), output)
+
+
+def _answer(request: _Request, question: Question) -> Plan:
+    """The plan; with recomputation where that is asked for, or nothing fits without."""
+    from dpprof.plan.answer import answer
+
+    words = {"none": ("none",), "full": ("full",), "both": ("none", "full")}
+    if request.recompute != "auto":
+        return answer(replace(question, recompute=words[request.recompute]))
+    plan = answer(question)
+    if plan.rows[0].fits is False and question.costs.message.bytes:
+        return answer(replace(question, recompute=words["both"]))
+    return plan
+
+
+def _schedule_json(row: Row) -> str:
+    schedule = make_schedule(row.schedule, row.pp, row.micro_batches)
+    return json.dumps(schedule_to_json(schedule))
 
 
 def _load(path: str | None) -> Run | None:
@@ -146,7 +186,7 @@ def _check(run: Run, question: Question) -> PlanCheck | None:
         return None
     from dpprof.analysis.report.analyze import analyze
     from dpprof.reporters.plan import PlanCheck
-    from dpprof.search.fast_step import fast_step
+    from dpprof.simulate.fast_step import fast_step
     from dpprof.simulate.stage_timing import schedule_timing
 
     measured = analyze(run).step_ns

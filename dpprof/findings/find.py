@@ -12,7 +12,8 @@ from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
 from dpprof.findings.changes import Change, changes
 from dpprof.findings.replay import Lengths, Replay, make_replay
-from dpprof.plan.answer import answer, predicted
+from dpprof.plan.answer import answer
+from dpprof.plan.predict import predicted
 from dpprof.plan.question import Question, Row
 from dpprof.runs.run import Run
 
@@ -113,7 +114,7 @@ def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
         micro_batches=(own.micro_batches,),
     )
     try:
-        mine = predicted(question, own, None)
+        mine = predicted(question, own)
         rows = answer(question).rows
     except DpprofError:
         return

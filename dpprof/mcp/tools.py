@@ -12,6 +12,7 @@ import msgspec
 from dpprof.api import LoadedRun, load
 from dpprof.errors import DpprofError
 from dpprof.mcp.folders import Folders
+from dpprof.reporters.brief import brief
 
 MOST_ROWS = 20
 
@@ -91,27 +92,8 @@ def _loaded(path: str) -> LoadedRun:
 
 
 def _report(of: OfRun, folders: Folders) -> Any:
-    report = msgspec.to_builtins(_loaded(folders.path(of.run)).report())
-    if not of.brief:
-        return report
-    ranks = [_brief_rank(rank) for rank in report["ranks"][:MOST_ROWS]]
-    kept = ("name", "source", "schedule", "pp", "micro_batches", "steps", "step_ns")
-    total = report["total"]
-    return {
-        **{key: report[key] for key in kept},
-        "total": _brief_rank(total),
-        "ranks": ranks,
-        "more_ranks": max(0, len(report["ranks"]) - MOST_ROWS),
-        "findings": [finding["text"] for finding in report["findings"][:5]],
-        "evidence": [one["text"] for one in report["evidence"][:5]],
-        "warnings": report["warnings"][:5],
-    }
-
-
-def _brief_rank(rank: dict[str, Any]) -> dict[str, Any]:
-    kept = ("rank", "pp_rank", "bubble_share", "hidden_share", "exposed_ns", "wait_ns")
-    states = {state: ns for state, ns in rank["states_ns"].items() if ns}
-    return {**{key: rank[key] for key in kept if key in rank}, "states_ns": states}
+    report = _loaded(folders.path(of.run)).report()
+    return msgspec.to_builtins(brief(report) if of.brief else report)
 
 
 def _findings(of: OfRun, folders: Folders) -> Any:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dpprof.costs.stages import knows_memory, stage_layers, stage_memory
 from dpprof.errors import DpprofError
+from dpprof.plan.predict import Predictor
 from dpprof.plan.question import Plan, Question, Row
 from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.schedules.schedule import Schedule
-from dpprof.search.fast_step import Figures, fast_step
-from dpprof.simulate.activations import peak_bytes
-from dpprof.simulate.layers import chunk_layers
-from dpprof.simulate.stage_timing import schedule_timing
+
+_MENDED = 5
+"""So many of the best rows with unequal stages have their layers moved to see if it helps."""
 
 
 def answer(question: Question) -> Plan:
@@ -21,29 +20,49 @@ def answer(question: Question) -> Plan:
 
     Raises `DpprofError` where no configuration is possible, with the first reasons.
     """
+    predictor = Predictor(question)
     rows, left_out = [], []
-    for pp in question.pps or _divisors(question.ranks):
-        for micro_batches in question.micro_batches:
-            for name in question.names or schedule_names():
-                try:
-                    row = _row(question, name, pp, micro_batches)
-                except DpprofError as error:
-                    left_out.append(str(error))
-                    continue
-                if row is not None:
-                    rows.append(row)
+    for name, pp, micro_batches in _sizes(question):
+        try:
+            schedule = _schedule(question, name, pp, micro_batches)
+            if schedule is not None:
+                rows += [predictor.row(schedule, recompute) for recompute in question.recompute]
+        except DpprofError as error:
+            left_out.append(str(error))
     if not rows:
         reasons = "; ".join(left_out[:3]) or "no schedule has so many chunks"
         raise DpprofError(f"nothing to plan: {reasons}")
-    rows.sort(key=lambda row: (row.fits is False, row.step_ns, max(row.peak_bytes or (0,))))
-    return Plan(tuple(_with_trades(rows)), tuple(left_out))
+    rows = _mended(predictor, sorted(rows, key=_order))
+    return Plan(tuple(_with_trades(sorted(rows, key=_order))), tuple(left_out))
+
+
+def _sizes(question: Question) -> Iterator[tuple[str, int, int]]:
+    for pp in question.pps or _divisors(question.ranks):
+        for micro_batches in question.micro_batches:
+            for name in question.names or schedule_names():
+                yield name, pp, micro_batches
+
+
+def _order(row: Row) -> tuple[bool, int, int]:
+    return row.fits is False, row.step_ns, max(row.peak_bytes or (0,))
+
+
+def _mended(predictor: Predictor, rows: list[Row]) -> list[Row]:
+    """The rows, the best of those whose stages are unequal with their layers moved about."""
+    unequal = [place for place, row in enumerate(rows) if len(set(row.stage_layers)) > 1]
+    for place in unequal[:_MENDED]:
+        row = rows[place]
+        schedule = make_schedule(row.schedule, row.pp, row.micro_batches)
+        rows[place] = predictor.mended(row, schedule)
+    return rows
 
 
 def _divisors(ranks: int) -> Iterator[int]:
     return (pp for pp in range(1, ranks + 1) if ranks % pp == 0)
 
 
-def _row(question: Question, name: str, pp: int, micro_batches: int) -> Row | None:
+def _schedule(question: Question, name: str, pp: int, micro_batches: int) -> Schedule | None:
+    """The schedule of one pipeline; None where it has other chunks than are asked for."""
     pipelines, rest = divmod(question.ranks, pp)
     if rest:
         raise DpprofError(f"{question.ranks} ranks do not divide by {pp} pipeline ranks")
@@ -52,54 +71,7 @@ def _row(question: Question, name: str, pp: int, micro_batches: int) -> Row | No
         raise DpprofError(f"{micro_batches} micro-batches do not divide by {pipelines} pipelines")
     schedule = make_schedule(name, pp, own)
     chunks = schedule.placement.stage_count // pp
-    if question.chunks and chunks not in question.chunks:
-        return None
-    return predicted(question, schedule, chunk_layers(question.costs, schedule, question.layers))
-
-
-def predicted(question: Question, schedule: Schedule, layers: int | None) -> Row:
-    """The row of a schedule whose stages have `layers` layers (None: as the costs list them).
-
-    Raises as `fast_step` does.
-    """
-    figures = fast_step(schedule, schedule_timing(schedule, question.costs, layers))
-    return _judged(question, schedule, layers, figures)
-
-
-def _judged(question: Question, schedule: Schedule, layers: int | None, figures: Figures) -> Row:
-    costs, pipelines = question.costs, question.ranks // schedule.pp
-    bytes_ = _peak_bytes(question, schedule, layers)
-    over = None
-    if bytes_ is not None and question.memory_bytes is not None:
-        over = max(0, max(bytes_) - question.memory_bytes)
-    tokens = costs.tokens_per_micro_batch
-    cut = stage_layers(costs, schedule.placement.stage_count, layers)
-    done = schedule.micro_batches * pipelines
-    return Row(
-        schedule=schedule.name,
-        pp=schedule.pp,
-        pipelines=pipelines,
-        chunks=schedule.placement.stage_count // schedule.pp,
-        micro_batches=schedule.micro_batches,
-        layers=max(cut),
-        stage_layers=cut,
-        step_ns=figures.step_ns,
-        tokens_per_second=None if tokens is None else tokens * done / figures.step_ns * 1e9,
-        bubble_share=1 - sum(figures.busy_ns) / (figures.step_ns * schedule.pp),
-        peak_chunks=figures.peak_chunks,
-        peak_bytes=bytes_,
-        fits=None if over is None else over == 0,
-        over_bytes=over,
-    )
-
-
-def _peak_bytes(
-    question: Question, schedule: Schedule, layers: int | None
-) -> tuple[int, ...] | None:
-    if not knows_memory(question.costs):
-        return None
-    stages = stage_memory(question.costs, schedule.placement.stage_count, layers)
-    return peak_bytes(schedule, stages)
+    return None if question.chunks and chunks not in question.chunks else schedule
 
 
 def _with_trades(rows: list[Row]) -> Iterator[Row]:

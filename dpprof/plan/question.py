@@ -13,7 +13,8 @@ class Question:
 
     The job has `ranks` devices, of which ``ranks / pp`` pipelines are made; the step's
     `micro_batches` are shared among them. The model has `layers` layers. `pps`, `chunks` (a rank's
-    in one direction) and `names` restrict what is looked at; empty: all.
+    in one direction) and `names` restrict what is looked at; empty: all. `recompute` holds
+    ``none``, ``full`` or both: see `dpprof.costs.recompute`.
     """
 
     ranks: int
@@ -24,6 +25,7 @@ class Question:
     pps: tuple[int, ...] = ()
     chunks: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
+    recompute: tuple[str, ...] = ("none",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class Row:
     micro_batches: int
     layers: int
     stage_layers: tuple[int, ...]
+    recompute: str
     step_ns: int
     tokens_per_second: float | None
     bubble_share: float

@@ -12,10 +12,22 @@ from dpprof.reporters.report.findings import findings_section
 SCHEMA_VERSION = 1
 
 
+class FindingsJson(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``advise --format json`` writes; see `dpprof.findings.find.Findings`."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    step_ns: int | None
+    findings: list[Finding]
+    reason: str
+
+
 def findings_json(name: str, found: Findings) -> str:
-    """``{"schema_version", "name", "step_ns", "findings", "reason"}``; times in ns."""
-    content = {"schema_version": SCHEMA_VERSION, "name": name, **msgspec.to_builtins(found)}
-    return msgspec.json.encode(content).decode()
+    """The JSON form; see `FindingsJson`."""
+    form = FindingsJson(
+        name=name, step_ns=found.step_ns, findings=found.findings, reason=found.reason
+    )
+    return msgspec.json.encode(form).decode()
 
 
 def findings_document(name: str, found: Findings) -> Document:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+
+import msgspec
 
 from dpprof.plan.question import Plan, Question, Row
 from dpprof.reporters.blocks.cells import Cell, Section
@@ -27,37 +28,19 @@ class PlanCheck:
         return self.predicted_ns / self.measured_ns - 1
 
 
+class PlanJson(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``plan --format json`` writes: rows best first, `check` null where no run was given."""
+
+    schema_version: int = SCHEMA_VERSION
+    rows: list[Row]
+    check: PlanCheck | None
+    left_out: list[str]
+
+
 def plan_json(plan: Plan, check: PlanCheck | None) -> str:
-    """The JSON form: rows best first, `check` null where no run was given."""
-    rows = [
-        {
-            "schedule": row.schedule,
-            "pp": row.pp,
-            "pipelines": row.pipelines,
-            "chunks": row.chunks,
-            "micro_batches": row.micro_batches,
-            "layers": row.layers,
-            "stage_layers": list(row.stage_layers),
-            "step_ns": row.step_ns,
-            "tokens_per_second": row.tokens_per_second,
-            "bubble_share": row.bubble_share,
-            "peak_chunks": list(row.peak_chunks),
-            "peak_bytes": None if row.peak_bytes is None else list(row.peak_bytes),
-            "fits": row.fits,
-            "over_bytes": row.over_bytes,
-            "best_trade": row.best_trade,
-        }
-        for row in plan.rows
-    ]
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "rows": rows,
-        "check": None
-        if check is None
-        else {"measured_ns": check.measured_ns, "predicted_ns": check.predicted_ns},
-        "left_out": list(plan.left_out),
-    }
-    return json.dumps(content)
+    """The JSON form; see `PlanJson`."""
+    form = PlanJson(rows=list(plan.rows), check=check, left_out=list(plan.left_out))
+    return msgspec.json.encode(form).decode()
 
 
 def plan_document(plan: Plan, check: PlanCheck | None, question: Question, shown: int) -> Document:
@@ -68,8 +51,15 @@ def plan_document(plan: Plan, check: PlanCheck | None, question: Question, shown
     notes = [
         "copies: pipelines that share the micro-batches; batches: micro-batches of each; layers: "
         "of a stage; GiB: of the fullest rank; trade *: no other row is as fast with less memory",
-        "a row's schedule as JSON: dpprof schedule NAME --pp PP --micro-batches M -o FILE.json",
+        "a row's schedule as JSON: --write-schedule (the first), or dpprof schedule NAME --pp PP "
+        "--micro-batches M -o FILE.json; beside a run: dpprof dashboard RUN, page What if",
     ]
+    if any(row.recompute == "full" for row in plan.rows):
+        notes.append("layers with R: all activations are made again in the backward")
+    unequal = next((row for row in plan.rows[:shown] if len(set(row.stage_layers)) > 1), None)
+    if unequal is not None:
+        cut = ",".join(map(str, unequal.stage_layers))
+        notes.append(f"unequal stages, such as {unequal.schedule} on PP {unequal.pp}: {cut} layers")
     if len(plan.rows) > shown:
         notes.append(f"{len(plan.rows) - shown} more rows: --rows, or --format json")
     if plan.left_out:
@@ -115,10 +105,11 @@ def _answer(plan: Plan, unit: TimeUnit) -> str:
 def _cells(row: Row, unit: TimeUnit) -> tuple[Cell, ...]:
     peak = UNKNOWN if row.peak_bytes is None else f"{max(row.peak_bytes) / _GIB:.1f}"
     tokens = UNKNOWN if row.tokens_per_second is None else f"{row.tokens_per_second:,.0f}"
-    numbers = (row.pp, row.pipelines, row.chunks, row.micro_batches, row.layers)
+    numbers = (row.pp, row.pipelines, row.chunks, row.micro_batches)
     texts = (
         row.schedule,
         *map(str, numbers),
+        _layers(row),
         unit.text(row.step_ns),
         f"{row.bubble_share:.1%}",
         tokens,
@@ -127,6 +118,13 @@ def _cells(row: Row, unit: TimeUnit) -> tuple[Cell, ...]:
         "*" if row.best_trade else "",
     )
     return tuple(map(Cell, texts))
+
+
+def _layers(row: Row) -> str:
+    """Of a stage, as in ``3``, ``2-4`` where stages differ, ``3 R`` with recomputation."""
+    least, most = min(row.stage_layers), max(row.stage_layers)
+    text = str(most) if least == most else f"{least}-{most}"
+    return f"{text} R" if row.recompute == "full" else text
 
 
 def _fit(row: Row) -> str:

@@ -2,55 +2,89 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import msgspec
 
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.blocks.units import UNKNOWN, time_unit
+from dpprof.search.candidate import Candidate
 from dpprof.search.find import FoundSchedule
 
 SCHEMA_VERSION = 1
 
 
+class KnownSchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """A known schedule: its step, and the most that its pipeline ranks hold."""
+
+    schedule: str
+    layers: int | None  # of a stage; null: the costs list them
+    step_ns: int
+    peak_chunks: list[int]
+    peak_bytes: list[int]
+
+
+class MoreMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found with one chunk more on every rank."""
+
+    step_ns: int
+    saves_ns: int
+    peak_chunks: list[int]
+    peak_bytes: list[int]
+
+
+class SearchJson(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``search --format json`` prints; `peak_bytes` by pipeline rank, shares 0 to 1."""
+
+    schema_version: int = SCHEMA_VERSION
+    schedule: str
+    step_ns: int
+    best_known: KnownSchedule
+    layers: int | None
+    bound_ns: int
+    gap_closed: float | None
+    bubble_share: float
+    limit_chunks: int
+    peak_chunks: list[int]
+    peak_bytes: list[int]
+    other_chunks: KnownSchedule | None
+    one_more_chunk: MoreMemory | None
+
+
 def found_json(found: FoundSchedule) -> str:
-    """The JSON form: times in ns, `peak_bytes` by pipeline rank, shares 0 to 1."""
-    more = found.more_memory
-    content: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "schedule": found.best.schedule.name,
-        "step_ns": found.best.step_ns,
-        "best_known": {
-            "schedule": found.known.schedule.name,
-            "step_ns": found.known.step_ns,
-            "peak_chunks": list(found.known.peak_chunks),
-            "peak_bytes": list(found.known.peak_bytes),
-        },
-        "layers": found.best.layers,
-        "bound_ns": found.bound_ns,
-        "gap_closed": found.gap_closed,
-        "bubble_share": found.best.bubble_share,
-        "limit_chunks": found.limit_chunks,
-        "peak_chunks": list(found.best.peak_chunks),
-        "peak_bytes": list(found.best.peak_bytes),
-        "other_chunks": None
-        if found.elsewhere is None
-        else {
-            "schedule": found.elsewhere.schedule.name,
-            "layers": found.elsewhere.layers,
-            "step_ns": found.elsewhere.step_ns,
-            "peak_bytes": list(found.elsewhere.peak_bytes),
-        },
-        "one_more_chunk": None
+    """The JSON form; see `SearchJson`."""
+    best, more = found.best, found.more_memory
+    form = SearchJson(
+        schedule=best.schedule.name,
+        step_ns=best.step_ns,
+        best_known=_known(found.known),
+        layers=best.layers,
+        bound_ns=found.bound_ns,
+        gap_closed=found.gap_closed,
+        bubble_share=best.bubble_share,
+        limit_chunks=found.limit_chunks,
+        peak_chunks=list(best.peak_chunks),
+        peak_bytes=list(best.peak_bytes),
+        other_chunks=None if found.elsewhere is None else _known(found.elsewhere),
+        one_more_chunk=None
         if more is None
-        else {
-            "step_ns": more.step_ns,
-            "saves_ns": found.best.step_ns - more.step_ns,
-            "peak_chunks": list(more.peak_chunks),
-            "peak_bytes": list(more.peak_bytes),
-        },
-    }
-    return json.dumps(content)
+        else MoreMemory(
+            step_ns=more.step_ns,
+            saves_ns=best.step_ns - more.step_ns,
+            peak_chunks=list(more.peak_chunks),
+            peak_bytes=list(more.peak_bytes),
+        ),
+    )
+    return msgspec.json.encode(form).decode()
+
+
+def _known(known: Candidate) -> KnownSchedule:
+    return KnownSchedule(
+        schedule=known.schedule.name,
+        layers=known.layers,
+        step_ns=known.step_ns,
+        peak_chunks=list(known.peak_chunks),
+        peak_bytes=list(known.peak_bytes),
+    )
 
 
 def found_document(found: FoundSchedule) -> Document:
@@ -72,7 +106,7 @@ def found_document(found: FoundSchedule) -> Document:
     advice = []
     if other is not None:
         advice = [
-            f"{other.schedule.name} with chunks of {other.layers} layers takes "
+            f"{other.schedule.name} with {other.stages} stages takes "
             f"{unit.full(other.step_ns)}: begin with --schedule {other.schedule.name}"
         ]
     bound = (Cell("no order is below"), Cell(unit.text(found.bound_ns)), Cell(""), Cell(""))

@@ -17,7 +17,9 @@ from dpprof.system.inputs import BadInput, decode_json, read_named
 MOST_MICRO_BATCHES = 1_000_000_000
 
 
-class _Form(msgspec.Struct, forbid_unknown_fields=True):
+class ScheduleForm(msgspec.Struct, forbid_unknown_fields=True):
+    """A schedule in JSON: see `schedule_to_json`."""
+
     schedule: str
     pp: int
     micro_batches: int
@@ -49,7 +51,7 @@ def schedule_from_json(form: object) -> Schedule:
     none, and sizes that contradict each other. `dpprof.schedules.check` proves the rest.
     """
     try:
-        read = msgspec.convert(form, _Form)
+        read = msgspec.convert(form, ScheduleForm)
     except msgspec.ValidationError as error:
         raise DpprofError(
             f"not a schedule: {error}; write it with dpprof schedule --format json"
@@ -86,7 +88,7 @@ def _read_rank(pp_rank: int, texts: list[str]) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def _read_placement(read: _Form) -> Placement:
+def _read_placement(read: ScheduleForm) -> Placement:
     if read.stages is None and read.streams is None:
         return schedule_definition(read.schedule).placement(read.pp)
     if read.stages is None or read.streams is None:

@@ -6,10 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
+
+from dpprof.errors import DpprofError
 from dpprof.schedules.actions import Operation, Slot, single
 from dpprof.schedules.in_flight import most_in_flight
 from dpprof.schedules.schedule import Placement
 
+try:
+    from dpprof.schedules import _step as _compiled  # type: ignore[attr-defined]
+except ImportError:  # built without a C compiler
+    _compiled = None
+
+_OPERATIONS = tuple(Operation)
+MOST_DIRECTIONS = 64
+"""The core knows no rank with more chunks."""
 _UNITS = {"F": 1, "I": 1, "W": 1, "B": 2}
 
 
@@ -48,8 +60,40 @@ def greedy_orders(
     `micro_batches` is the number of each stream. Of several backwards, or forwards, that can run
     the one furthest on its way is taken, then the lower micro-batch. No deadlock can come of it
     where `held` is no less than `entered` times a rank's stages of all streams, or where a rank
-    has one stage.
+    has one stage. The compiled core lays them out, or its twin where it is missing.
     """
+    if _compiled is None:
+        return greedy_orders_python(placement, micro_batches, policy)
+    streams, pp = placement.streams, len(placement.stages)
+    numbers = (pp, len(streams), micro_batches, placement.stage_count, placement.stream_count)
+    limits = (policy.entered, policy.held, int(policy.split))
+    count = pp * len(streams) * micro_batches * (3 if policy.split else 2)
+    rows = np.zeros((count, 4), np.int32)
+    if not _compiled.greedy(
+        np.array(numbers + limits, np.int32),
+        np.array(placement.stages, np.int32),
+        np.array(streams, np.int32),
+        rows,
+    ):
+        raise DpprofError(f"{policy}: no rank can go on; allow more in flight")
+    return tuple(_slots(rows[rows[:, 0] == pp_rank], micro_batches) for pp_rank in range(pp))
+
+
+def _slots(rows: npt.NDArray[np.int32], micro_batches: int) -> tuple[Slot, ...]:
+    """Slots of rows of rank, operation, direction and micro-batch, each kind looked up once."""
+    keys = (rows[:, 1] * MOST_DIRECTIONS + rows[:, 2]).astype(np.int64) * micro_batches + rows[:, 3]
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    known = [
+        single(_OPERATIONS[code], direction, micro_batch)
+        for _, code, direction, micro_batch in rows[first].tolist()
+    ]
+    return tuple(map(known.__getitem__, place.reshape(-1).tolist()))
+
+
+def greedy_orders_python(
+    placement: Placement, micro_batches: int, policy: Policy
+) -> tuple[tuple[Slot, ...], ...]:
+    """`greedy_orders` in Python: the twin of the compiled core."""
     state = _State(placement, micro_batches, policy)
     now = 0
     while state.left:

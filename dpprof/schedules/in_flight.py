@@ -33,7 +33,7 @@ def most_in_flight(slots: Iterable[Slot]) -> int:
     return most
 
 
-def most_held(slots: Iterable[Slot], sizes: Sequence[int]) -> int:
+def most_bytes_held(slots: Iterable[Slot], sizes: Sequence[int]) -> int:
     """The most that a rank with these slots holds, a chunk of direction d taking ``sizes[d]``."""
     held = most = 0
     for slot in slots:

@@ -123,19 +123,6 @@ def orders_of(schedule: Schedule, problem: Problem) -> Orders:
     )
 
 
-def is_in_order(schedule: Schedule) -> bool:
-    """Whether every rank runs the micro-batches of a direction in order, as tokens take it."""
-    for slots in schedule.ranks:
-        count: Counter[tuple[str, int]] = Counter()
-        for slot in slots:
-            for operation, direction, micro_batch in slot:
-                key = "B" if operation is Operation.INPUT_GRADIENT else operation.value, direction
-                if operation is not Operation.WEIGHT_GRADIENT and count[key] != micro_batch:
-                    return False
-                count[key] += 1
-    return True
-
-
 def schedule_of(orders: Orders, problem: Problem, like: Schedule, name: str) -> Schedule:
     """The schedule that the orders are, with the placement of `like`."""
     ranks = [_slots(order, problem.directions) for order in orders]

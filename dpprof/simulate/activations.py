@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dpprof.costs.profile import MemoryCost
-from dpprof.schedules.in_flight import most_held
+from dpprof.schedules.in_flight import most_bytes_held
 from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.engine import SimulatedStep
 from dpprof.simulate.slot_columns import SlotColumns, slot_columns
@@ -79,7 +79,7 @@ def peak_bytes(schedule: Schedule, stages: Sequence[MemoryCost]) -> tuple[int, .
     """The most that each pipeline rank holds: `static_bytes`, and its chunks in flight."""
     static, chunks = static_bytes(schedule, stages), chunk_bytes(schedule, stages)
     return tuple(
-        own + most_held(slots, chunk)
+        own + most_bytes_held(slots, chunk)
         for own, slots, chunk in zip(static, schedule.ranks, chunks, strict=True)
     )
 

@@ -91,3 +91,16 @@ def test_the_command_gives_json_and_says_what_is_missing():
     assert "GiB" in table.stdout
     for wrong in (["plan"], line[:3], [*line, "--pp", "0"], [*line, "--pp", "3"]):
         assert isinstance(CliRunner().invoke(cli, wrong).exception, DpprofError)
+
+
+def test_recomputation_is_planned_where_nothing_fits_and_the_first_row_is_written(tmp_path):
+    line = ["plan", "--costs", "deepseek-v3", "--ranks", "4", "--micro-batches", "16"]
+    path = tmp_path / "first.json"
+    line += ["--memory", "20GiB", "--schedule", "1f1b,zb1p", "--pp", "4", "--format", "json"]
+    result = CliRunner().invoke(cli, [*line, "--write-schedule", str(path)])
+    rows = json.loads(result.stdout)["rows"]
+    assert {row["recompute"] for row in rows} == {"none", "full"}
+    assert (rows[0]["recompute"], rows[0]["fits"]) == ("full", True)
+    assert json.loads(path.read_text())["schedule"] == rows[0]["schedule"]
+    only = CliRunner().invoke(cli, [*line, "--recompute", "none"])
+    assert {row["recompute"] for row in json.loads(only.stdout)["rows"]} == {"none"}

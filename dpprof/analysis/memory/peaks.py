@@ -15,7 +15,7 @@ from dpprof.runs.host_slots import host_slots
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import Operation
-from dpprof.schedules.in_flight import most_held, peak_in_flight
+from dpprof.schedules.in_flight import most_bytes_held, peak_in_flight
 from dpprof.tables.columns import (
     ALLOCATED,
     AT,
@@ -181,7 +181,7 @@ def _predicted_bytes(run: Run, place: RankPlace, in_flight: int | None) -> int |
     if static is None or in_flight is None or run.schedule is None:
         return None
     if place.chunk_bytes and len(place.chunk_bytes) == len(run.schedule.placement.streams):
-        return static + most_held(run.schedule.ranks[place.pp_rank], place.chunk_bytes)
+        return static + most_bytes_held(run.schedule.ranks[place.pp_rank], place.chunk_bytes)
     if place.activation_bytes is None:
         return None
     return static + in_flight * place.activation_bytes
