@@ -15,8 +15,12 @@ _RANK_AND_SIZE = (
 )
 """What launchers call the two, the most trusted first."""
 
+_STEPS = ("SLURM_STEP_ID", "OMPI_MCA_ess_base_jobid", "PMI_JOBID")
+
+RUN_ID = "DPPROF_RUN_ID"
+"""What ``dpprof run`` calls one start of it."""
+
 _JOB = (
-    "DPPROF_RUN_ID",
     "TORCHELASTIC_RUN_ID",
     "TORCHELASTIC_RESTART_COUNT",
     "MASTER_ADDR",
@@ -66,10 +70,15 @@ def _by_environment(environment: Mapping[str, str]) -> tuple[int, int, bool]:
 
 
 def _job(environment: Mapping[str, str], size: int) -> str:
-    """Environment that all ranks of a job share; their parent too, where one has started all."""
+    """Environment that all ranks of a job share, and who has started them, where one has."""
     parts = [environment.get(name, "") for name in _JOB]
-    if environment.get("LOCAL_WORLD_SIZE", str(size)) == str(size) and not parts[0]:
-        parts += [platform.node(), str(os.getppid())]
+    if environment.get("LOCAL_WORLD_SIZE", str(size)) == str(size) and not _is_step(environment):
+        parts.append(environment.get(RUN_ID) or f"{platform.node()}/{os.getppid()}")
     if size == 1:
         parts.append(str(os.getpid()))
     return "/".join([*parts, str(size)])
+
+
+def _is_step(environment: Mapping[str, str]) -> bool:
+    """Whether a cluster's launcher started every rank, and said in which step of which job."""
+    return "RANK" not in environment and any(environment.get(name) for name in _STEPS)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
 from dpprof.errors import DpprofError
+from dpprof.instrument.world import RUN_ID
 
 VARIABLE = "DPPROF_RUN"
 NOTES_VARIABLE = "DPPROF_RUN_NOTES"
@@ -41,6 +43,7 @@ def environment_for(settings: Settings, before: Mapping[str, str]) -> dict[str, 
         "PYTHONPATH": os.pathsep.join(path),
         VARIABLE: msgspec.json.encode(settings).decode(),
         NOTES_VARIABLE: settings.notes,
+        RUN_ID: uuid4().hex,
     }
 
 

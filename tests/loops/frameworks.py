@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from ranks import run_ranks
 
@@ -28,12 +29,18 @@ def dualpipev() -> None:
         pipe.step(num_chunks=MICRO_BATCHES)
 
 
-def megatron(name: str) -> None:
+def megatron(name: str, **more: object) -> None:
     from megatron.core.pipeline_parallel import schedules
 
-    step = getattr(schedules, name)
+    step = getattr(schedules, f"forward_backward_pipelining_{name}")
     for _ in range(STEPS):
-        step(num_microbatches=MICRO_BATCHES, forward_only=False)
+        step(num_microbatches=MICRO_BATCHES, forward_only=False, **more)
+
+
+def chunks(*, expert_overlap: bool) -> list[SimpleNamespace]:
+    """A model in two chunks, for an interleaved pipeline."""
+    config = SimpleNamespace(overlap_moe_expert_parallel_comm=expert_overlap)
+    return [SimpleNamespace(config=config)] * 2
 
 
 def deepspeed() -> None:
@@ -47,8 +54,11 @@ def deepspeed() -> None:
 JOBS = {
     "dualpipe": dualpipe,
     "dualpipev": dualpipev,
-    "megatron-1f1b": partial(megatron, "forward_backward_pipelining_without_interleaving"),
-    "megatron-interleaved": partial(megatron, "forward_backward_pipelining_with_interleaving"),
+    "megatron-1f1b": partial(megatron, "without_interleaving"),
+    "megatron-interleaved": partial(
+        megatron, "with_interleaving", model=chunks(expert_overlap=False)
+    ),
+    "megatron-combined": partial(megatron, "with_interleaving", model=chunks(expert_overlap=True)),
     "deepspeed": deepspeed,
 }
 

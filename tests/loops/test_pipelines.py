@@ -33,6 +33,7 @@ FRAMEWORKS = {
     "dualpipev": "dualpipev",
     "megatron-1f1b": "1f1b",
     "megatron-interleaved": "interleaved-1f1b",
+    "megatron-combined": "combined-1f1b",
     "deepspeed": "1f1b",
 }
 

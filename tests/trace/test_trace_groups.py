@@ -173,6 +173,13 @@ def test_order_counts_only_where_all_ranks_did_the_same(second, expected) -> Non
     assert numbers(table(*first, *rows), 2) == expected
 
 
+def test_threads_of_gloo_are_one_queue() -> None:
+    """DDP with `find_unused_parameters`: two reductions at once, on whichever thread is free."""
+    first = [(0, 0, 10, 50, "s", "gloo:all_reduce"), (0, 0, 11, 50, "t", "gloo:all_reduce")]
+    second = [(1, 0, 40, 50, "t", "gloo:all_reduce"), (1, 0, 41, 50, "t", "gloo:all_reduce")]
+    assert numbers(table(*first, *second), 2) == [0, 1, 0, 1]
+
+
 ALL_REDUCE = "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(x)"
 
 

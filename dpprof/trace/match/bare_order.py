@@ -24,6 +24,7 @@ from dpprof.trace.match.agreement import P2P, row_hashes
 from dpprof.trace.match.operations import ALL_RANKS, OperationPeers, Ranks
 from dpprof.trace.rank.process_groups import ranks_text
 
+_GLOO = "gloo:"
 _EXPERT_KINDS = ("dispatch", "combine")
 _EXPERT_NAMES = re.compile(r"notify|dispatch|combine", re.IGNORECASE)
 _EXPERT_GROUP = re.compile(r"expert|moe|(?:^|[^a-z])ep(?:[^a-z]|$)", re.IGNORECASE)
@@ -59,12 +60,17 @@ def number_by_order(
     keys = pd.DataFrame({"row": rows, "members": members, KIND: kinds})
     for name in (STEP, RANK, START):
         keys[name] = part[name].to_numpy()
-    keys[NAME], keys[LANE] = pd.factorize(names)[0], pd.factorize(part[LANE].astype(str))[0]
+    keys[NAME], keys[LANE] = pd.factorize(names)[0], _queues(part[LANE].astype(str), names)
     keys = keys[keys["members"] != ""].sort_values(START, kind="stable")
     keys["number"] = keys.groupby([STEP, KIND, "members", RANK]).cumcount()
     kept = keys[_alike(keys, _sizes(peers))]
     order.group[kept["row"]], order.number[kept["row"]] = kept["members"], kept["number"]
     return order
+
+
+def _queues(lanes: pd.Series, names: pd.Series) -> npt.NDArray[np.intp]:
+    """Where each is queued: on its stream; with gloo in one queue that many threads take from."""
+    return pd.factorize(lanes.mask(names.str.startswith(_GLOO), _GLOO))[0]
 
 
 def match_by_order(
