@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import dpprof
-from dpprof.dashboards.app.html_markup import Markup
 from dpprof.dashboards.app.shell import error_panel
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.pages import all_pages
 from dpprof.dashboards.parts.badge import badge
+from dpprof.dashboards.view.html_markup import Markup
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.state import ViewState
 from dpprof.dashboards.view.theme import GRAPH_CONFIG, theme_named
@@ -96,6 +96,7 @@ def report_html(library: Library, theme: str = "light") -> str:
             f"<script>{get_plotlyjs()}</script>",
             *_figures(markup),
             f"<script>{_draw()}</script>",
+            f"<script>{(_ASSETS / 'tables.js').read_text(encoding='utf-8')}</script>",
             "</body></html>",
         ]
     )

@@ -28,7 +28,7 @@ from dpprof.dashboards.figures.bubbles import (
 from dpprof.dashboards.figures.overlap import RunReport
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, empty, note, panel
+from dpprof.dashboards.parts.panel import columns, empty, note, panel, tables
 from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.worst_regions import ALL, worst_regions
 from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, shown_step
@@ -72,7 +72,7 @@ def _ranks_panel(context: Context, runs: Sequence[LibraryRun], unit: TimeUnit) -
     return panel(
         "Bubbles by rank and cause",
         graph(figure, "bubbles-ranks", "Bubbles of every rank by cause, with the ideal as a mark"),
-        columns(*[_cause_table(run, unit) for run in runs]),
+        tables(*[_cause_table(run, unit) for run in runs]),
         *no_ideal,
         id="bubbles-ranks-panel",
         about="Idle: neither computing, transferring nor copying. The mark is what the schedule "
@@ -119,7 +119,7 @@ def _cause_table(run: LibraryRun, unit: TimeUnit) -> Component:
             shares = (share_text(time / total.window_ns), share_text(time / total.bubble_ns))
             rows.append(TableRow(cause_name(state), [name, unit.text(time / spans), *shares, most]))
     whole = [unit.text(total.bubble_ns / spans), share_text(total.bubble_share), "", ""]
-    rows.append(TableRow("all", ["all", *whole], emphasis=True))
+    rows.append(TableRow("all", ["all", *whole], total=True))
     title = html.H3(f"{run.id}: {unit.name} per step, mean of the ranks")
     return html.Div([title, table(f"causes-{run.id}", _CAUSE_COLUMNS, rows)], className="section")
 

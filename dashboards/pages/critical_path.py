@@ -14,7 +14,7 @@ from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.detail.path import path_bars
 from dpprof.dashboards.figures.critical_path import path_figure, rank_shares
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, empty, note, panel
+from dpprof.dashboards.parts.panel import columns, empty, note, panel, tables
 from dpprof.dashboards.parts.table import Column, TableRow, bar, table
 from dpprof.dashboards.parts.zoom import zoom_callback, zoom_id
 from dpprof.dashboards.view.compared_runs import compared
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _KEY = "critical_path"
 _COLUMNS = 1000
 _MOST_RUNS = 3
-_MOST_ROWS = 15
-_MOST_PIECES = 8
+_MOST_ROWS = 500
+_MOST_PIECES = 300
 _LONGEST_NAME = 48
 _ABOUT = (
     "The chain of work, launches and messages that the end of the step waited for; making anything "
@@ -56,7 +56,7 @@ def layout(context: Context) -> list[Component]:
         *left_out,
         *[_path(run, context) for run in runs],
         columns(_kinds(runs, unit, context), _ranks(runs, unit, context)),
-        columns(*[_names(run, context) for run in runs]),
+        tables(*[_names(run, context) for run in runs]),
         *[_longest(run, context) for run in runs],
     ]
 

@@ -20,7 +20,7 @@ from dpprof.dashboards.parts.badge import badge
 from dpprof.dashboards.parts.changed_regions import PRESENCE, PRESENCES, region_panel
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, empty, evidence_notes, note, notes, panel
+from dpprof.dashboards.parts.panel import columns, empty, evidence_notes, note, notes, panel, tables
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.view.compared_runs import ComparedRuns, compared
 from dpprof.dashboards.view.page import Context, Page
@@ -149,7 +149,7 @@ def _tables(document: Document) -> list[Component]:
         html.Section(section_table(section, f"diff-table-{number}"), className="panel")
         for number, section in enumerate(sections)
     ]
-    return [columns(*shown)]
+    return [tables(*shown)]
 
 
 page = Page(

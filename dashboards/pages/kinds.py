@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SHOW, _KIND = "show", "kind"
 _SHOWN = {"all": "all", "unmatched": "known by no rule", "suspect": "perhaps communication"}
 _MOST_RUNS = 3
-_MOST_ROWS = 25
+_MOST_ROWS = 1000
 _LONGEST_NAME = 70
 _WIDTH = 130
 _PROPOSED = 3

@@ -14,7 +14,7 @@ from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.kind_table import kind_table
 from dpprof.dashboards.parts.longest_operations import longest_operations
-from dpprof.dashboards.parts.panel import columns, empty, note, notes, panel
+from dpprof.dashboards.parts.panel import empty, note, notes, panel, tables
 from dpprof.dashboards.view.compared_runs import compared
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.units import TimeUnit
@@ -41,15 +41,15 @@ def layout(context: Context) -> list[Component]:
         return [panel("Overlap", empty(nothing), *_unknown(runs), id="overlap")]
     kind = context.option("kind", ALL)
     kind = kind if kind in kinds else ALL
-    tables = [Operations(context.library, run, kind) for run in runs]
+    operations = [Operations(context.library, run, kind) for run in runs]
     return [
         *map(note, all_runs.left_out(_MOST_RUNS)),
         _controls(context, kinds),
         _ranks_panel(context, runs, unit, kind),
-        _operations_panel(context, tables, unit),
-        _grid_panel(context, tables, unit),
-        _spread_panel(context, tables),
-        columns(*[longest_operations(context, one, unit) for one in tables]),
+        _operations_panel(context, operations, unit),
+        _grid_panel(context, operations, unit),
+        _spread_panel(context, operations),
+        tables(*[longest_operations(context, one, unit) for one in operations]),
     ]
 
 
@@ -80,7 +80,7 @@ def _ranks_panel(
     return panel(
         "Hidden, exposed and waiting, by rank",
         graph(figure, "overlap-ranks", about),
-        columns(*[kind_table(run, unit) for run in runs]),
+        tables(*[kind_table(run, unit) for run in runs]),
         *_unknown(runs),
         id="overlap-ranks-panel",
         about="Hidden: the rank computes meanwhile. Exposed: it does not. Waiting: posted, and a "

@@ -21,7 +21,7 @@ from dpprof.dashboards.figures.difference import state_changes, waterfall
 from dpprof.dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
 from dpprof.dashboards.parts.badge import badge
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, evidence_notes, note, notes, panel
+from dpprof.dashboards.parts.panel import columns, evidence_notes, note, notes, panel, tables
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, shown_step, unlike
@@ -186,7 +186,7 @@ def _side_by_side(all_runs: ComparedRuns) -> Iterator[Component]:
     ]
     yield panel(
         "Side by side",
-        columns(*sections),
+        tables(*sections),
         id="compared",
         about=f"Ratios are to {all_runs.everything[-1].id}; times are per step",
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dash.development.base_component import Component
 
 _METRIC = "metric"
-_MOST_ROWS = 50
+_MOST_ROWS = 1000
 _ONE_STEP = "one step: nothing to compare; profile more with --steps"
 
 

@@ -17,7 +17,7 @@ from dpprof.dashboards.figures.difference import state_changes, waterfall
 from dpprof.dashboards.figures.loading import loading_figure
 from dpprof.dashboards.parts.badge import badge
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, note, notes, panel
+from dpprof.dashboards.parts.panel import note, notes, panel, tables
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.parts.zoom import zoom_callback, zoom_id
@@ -173,7 +173,7 @@ def _side_by_side(
 ) -> Component:
     reports = [replace(run.report, name="what if")]
     if measured is None:
-        return panel("Figures", columns(*_sections(reports)), id="what-if-compared")
+        return panel("Figures", tables(*_sections(reports)), id="what-if-compared")
     own = as_it_ran(asked, measured)
     same = None if own == asked else report_of(context.library, own)
     if same is not None:
@@ -181,7 +181,7 @@ def _side_by_side(
     reports.append(replace(measured.report, name=f"{measured.id}, {measured.source}"))
     return panel(
         "Side by side",
-        columns(*_sections(reports)),
+        tables(*_sections(reports)),
         id="what-if-compared",
         about=f"Ratios are to {measured.id} as it ran; times are per step.",
     )

@@ -29,7 +29,7 @@ PRESENCE = "presence"
 """The option of the page that says which to list."""
 
 PRESENCES = {"": "all", "appeared": "appeared", "went": "went", "both": "changed"}
-_MOST_REGIONS = 25
+_MOST_REGIONS = 1000
 
 
 def regions_of(library: Library, base: LibraryRun, new: LibraryRun) -> RegionChanges:

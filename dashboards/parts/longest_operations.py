@@ -20,7 +20,7 @@ from dpprof.tables.devices import rank_label
 if TYPE_CHECKING:
     from dash.development.base_component import Component
 
-_MOST = 12
+_MOST = 300
 
 
 _COLUMNS = (

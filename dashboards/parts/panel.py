@@ -57,3 +57,10 @@ def columns(*content: Content) -> Component:
     from dash import html
 
     return html.Div(list(content), className="columns")
+
+
+def tables(*content: Content) -> Component:
+    """Tables beside each other as far as all of each has room."""
+    from dash import html
+
+    return html.Div(list(content), className="tables")

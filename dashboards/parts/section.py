@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dpprof.dashboards.parts.panel import note
@@ -21,13 +22,18 @@ def section_table(section: Section, id: str) -> Component:
         for number, title in enumerate(section.columns)
     ]
     rows = [
-        TableRow(str(number), [_cell(cell) for cell in cells])
+        TableRow(str(number), [_cell(cell) for cell in cells], depth=_depth(cells))
         for number, cells in enumerate(section.rows)
     ]
     return html.Div(
         [html.H3(section.title), table(id, heads, rows), *map(note, section.notes)],
-        className="section",
+        className="section tree" if any(row.depth for row in rows) else "section",
     )
+
+
+def _depth(cells: Sequence[Cell]) -> int:
+    """How far the first cell is indented: it is a part of what stands above it."""
+    return len(cells[0].text) - len(cells[0].text.lstrip()) if cells else 0
 
 
 def _cell(cell: Cell) -> Component | str:

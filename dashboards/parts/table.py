@@ -1,4 +1,8 @@
-"""Tables of figures: numbers to the right, a sentence on every column."""
+"""Tables of figures: numbers to the right, a sentence on every column.
+
+The browser gets a table as one piece of HTML, without a component for every cell;
+``assets/tables.js`` sorts, filters, copies and saves it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from dpprof.dashboards.view.html_markup import CONTENT, Markup
 from dpprof.reporters.blocks.units import UNKNOWN
 
 if TYPE_CHECKING:
@@ -28,16 +33,39 @@ class TableRow:
     key: str
     cells: Sequence[Any]
     emphasis: bool = False
+    total: bool = False
+    depth: int = 0
 
 
 def table(id: str, columns: Sequence[Column], rows: Sequence[TableRow]) -> Component:
-    """A table; every row has the test id ``<id>-<key>``, every cell its column's number."""
+    """A table; every row has the test id ``<id>-<key>``.
+
+    However rows are sorted, those that are a `total` stay at the foot, and those with a `depth`
+    beneath the last one before them that has less.
+    """
     from dash import html
 
     head = html.Thead(html.Tr([_head(one) for one in columns]))
-    body = html.Tbody([_row(id, columns, one) for one in rows])
-    whole = html.Table([head, body], className="figures", **{"data-testid": id})
-    return html.Div(whole, className="scroll", tabIndex=0, role="region", **{"aria-label": id})
+    body = html.Tbody([_row(id, columns, one) for one in rows if not one.total])
+    foot = [_row(id, columns, one) for one in rows if one.total]
+    parts = [head, body, *([html.Tfoot(foot)] if foot else [])]
+    whole = html.Table(parts, className="figures", **{"data-testid": id})
+    framed = html.Div(whole, className="scroll", tabIndex=0, role="region", **{"aria-label": id})
+    return in_one_piece(framed)
+
+
+def in_one_piece(content: Component) -> Component:
+    """`content` as HTML that the browser takes as it is: quick where it has many cells.
+
+    It may hold texts, elements and links; what a callback fills has no place in it.
+    """
+    from dash import html
+
+    made = html.Div(
+        className="piece", **{"data-html": Markup(place_of=lambda href: href).html(content)}
+    )
+    setattr(made, CONTENT, content)
+    return made
 
 
 def known_table(id: str, columns: Sequence[Column], rows: Sequence[TableRow]) -> Component:
@@ -71,16 +99,21 @@ def bar(share: float, text: str, color: str) -> Component:
 def _head(column: Column) -> Component:
     from dash import html
 
-    name = "number" if column.number else ""
-    return html.Th(column.title, className=name, title=column.about, scope="col")
+    kind = {"className": "number"} if column.number else {}
+    about = {"title": column.about} if column.about else {}
+    return html.Th(column.title, scope="col", **kind, **about)
 
 
 def _row(id: str, columns: Sequence[Column], row: TableRow) -> Component:
     from dash import html
 
     cells = [
-        html.Td(cell, className="number" if column.number else "", **{"data-column": str(number)})
-        for number, (column, cell) in enumerate(zip(columns, row.cells, strict=True))
+        html.Td(cell, className="number") if column.number else html.Td(cell)
+        for column, cell in zip(columns, row.cells, strict=True)
     ]
-    name = "emphasis" if row.emphasis else ""
-    return html.Tr(cells, className=name, **{"data-testid": f"{id}-{row.key}"})
+    place = {"data-testid": f"{id}-{row.key}"} | (
+        {"data-depth": str(row.depth)} if row.depth else {}
+    )
+    return html.Tr(
+        cells, **({"className": "emphasis"} if row.emphasis or row.total else {}), **place
+    )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dash.development.base_component import Component
 
 ALL = "all"
-_PER_PAGE = 15
+_PER_PAGE = 500
 
 _COLUMNS = (
     Column("rank", "Opens the region in the timeline", number=False),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.view.html_markup import CONTENT
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import ViewState
 from dpprof.dashboards.view.theme import LIGHT, Theme
@@ -44,6 +45,7 @@ def components(root: Any) -> Iterator[Any]:
     elif root is not None:
         yield root
         yield from components(getattr(root, "children", None))
+        yield from components(getattr(root, CONTENT, None))
 
 
 @pytest.fixture(scope="session")

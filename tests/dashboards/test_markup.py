@@ -11,7 +11,7 @@ from dash import dcc, html
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.dashboards.app.html_markup import Markup
+from dpprof.dashboards.view.html_markup import Markup
 
 
 def markup(node: Any) -> str:

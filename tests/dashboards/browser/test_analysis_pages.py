@@ -97,7 +97,7 @@ def test_an_exposed_operation_opens_in_the_timeline(
     assert all(part in details for part in kind.split(": "))
 
 
-def test_regions_are_filtered_by_keyboard_and_leafed_through(
+def test_regions_are_filtered_by_keyboard_and_all_reached(
     pp8: Any, browser_page: Opener, settle: Any
 ) -> None:
     page = browser_page(f"{pp8.url}bubbles")
@@ -105,14 +105,19 @@ def test_regions_are_filtered_by_keyboard_and_leafed_through(
     page.keyboard.press("Enter")
     settle(page)
     assert "o.cause=dependency" in page.url
-    page.locator("[data-testid=regions-dualpipe-panel] >> text=next").click()
-    settle(page)
+    table = page.get_by_test_id("regions-dualpipe")
+    shown = table.locator("tbody tr:not([hidden])")
+    assert shown.count() == 25
+    page.get_by_test_id("regions-dualpipe-panel").locator(
+        ".table-tools button:has-text('all '), .table-tools button:has-text('more')"
+    ).first.click()
+    assert shown.count() > 25
     run = pp8.library.get("dualpipe")
     step = run.report.per_step[0]
     table = step_regions(pp8.library, run, step.step)
     table = table[table.state == "bubble.dependency"].reset_index()
-    first, unit = table.iloc[15], unit_of(pp8)
-    words = cell(page, "regions-dualpipe-15").split("\t")
+    first, unit = table.iloc[30], unit_of(pp8)
+    words = cell(page, "regions-dualpipe-30").split("\t")
     assert words[0] == f"rank {first['rank']}"
     assert words[1] == unit.text(first.start_ns - step.start_ns)
     assert words[2] == unit.text(first[LENGTH])

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+CONTENT = "whole_content"
+"""Attribute of a component that stands for another one, which is what documents have instead."""
+
 _HTML, _CORE = "dash_html_components", "dash_core_components"
 _EMPTY_TAGS = frozenset({"br", "hr", "img", "wbr"})
 _CONTROLS = frozenset({"button", "form", "input", "select", "textarea"})
@@ -45,6 +48,9 @@ class Markup:
             return "".join(map(self.html, node))
         if isinstance(node, str | int | float):
             return escape(str(node))
+        whole = getattr(node, CONTENT, None)
+        if whole is not None:
+            return self.html(whole)
         if node._namespace == _HTML:
             return self._element(node)
         return self._core(node) if node._namespace == _CORE else ""
