@@ -28,9 +28,22 @@ def rank_in_name(file: Path) -> int | None:
 
     A rank within a part of the job (``tp_rank3``, ``local_rank_0``) is none.
     """
+    place = _rank_place(file.name)
+    return None if place is None else int(file.name[place])
+
+
+def name_without_rank(file: Path) -> str:
+    """The file's name with a ``*`` for its rank."""
+    place = _rank_place(file.name)
+    if place is None:
+        return file.name
+    return f"{file.name[: place.start]}*{file.name[place.stop :]}"
+
+
+def _rank_place(name: str) -> slice | None:
     found = [
-        next(number for number in match.groups() if number is not None)
-        for match in _RANK_IN_NAME.finditer(file.name)
-        if not _OF_A_PART.search(file.name, 0, match.start())
+        match.span(next(number for number in (1, 2, 3) if match[number] is not None))
+        for match in _RANK_IN_NAME.finditer(name)
+        if not _OF_A_PART.search(name, 0, match.start())
     ]
-    return int(found[-1]) if found else None
+    return slice(*found[-1]) if found else None

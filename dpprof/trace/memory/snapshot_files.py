@@ -11,6 +11,7 @@ from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 from dpprof.trace.file_names import SNAPSHOT_ENDINGS, rank_in_name
 
+_OF_RANK = re.compile(r"(?:memory_)?snapshot[-_]?(\d{1,6})\.\w+|(\d{6})_step_\d+\.\w+")
 _NAMED = re.compile(r"(\d{1,6})=(.+)")
 
 
@@ -81,9 +82,27 @@ def _inside(name: str) -> str:
 
 
 def _beside(folder: Path, rank: int) -> list[Path]:
-    wanted = re.compile(rf"rank[-_]?0*{rank}(?!\d).*", re.DOTALL)
-    return sorted(
+    """Snapshots of a rank with its trace, or where torchtitan puts those of the same iteration."""
+    found = [file for file in _snapshots_in(folder) if _rank_of(file) == rank]
+    return found or [
         file
-        for file in folder.glob("rank*")
-        if file.name.endswith(SNAPSHOT_ENDINGS) and wanted.fullmatch(file.name) and file.is_file()
-    )
+        for file in _snapshots_in(folder.parent.parent / "memory_snapshot" / folder.name)
+        if _rank_of(file) == rank
+    ]
+
+
+def _snapshots_in(folder: Path) -> list[Path]:
+    try:
+        files = [file for file in folder.iterdir() if file.name.endswith(SNAPSHOT_ENDINGS)]
+    except OSError:
+        return []
+    return sorted(file for file in files if file.is_file())
+
+
+def _rank_of(file: Path) -> int | None:
+    """The rank in a snapshot's name: ``rank3...``, ``snapshot_3``, ``000003_step_10``."""
+    rank = rank_in_name(file)
+    if rank is not None:
+        return rank
+    found = _OF_RANK.fullmatch(file.name)
+    return int(found[1] or found[2]) if found else None

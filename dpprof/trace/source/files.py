@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dpprof.system.inputs import plain_text
-from dpprof.trace.file_names import SNAPSHOT_ENDING, TRACE_ENDINGS
+from dpprof.trace.file_names import SNAPSHOT_ENDING, TRACE_ENDINGS, rank_in_name
 from dpprof.trace.nsys.database import is_export
 from dpprof.trace.read.primus import PRIMUS_CONFIG, is_primus
 from dpprof.trace.source.given_ranks import RunPaths, given_ranks
+from dpprof.trace.source.recordings import recordings, what_to_type
 
 _SMALL = 1 << 20
+_MOST_DEEP = 4
+_MOST_LOOKED_AT = 2000
+_MOST_LISTED = 12
+_NUMBERS = re.compile(r"(\d+)")
 _REPORT = ".nsys-rep"
 
 
@@ -93,6 +101,44 @@ def runs_inside(folder: Path) -> list[Path]:
     return [one for one in sorted(folder.iterdir()) if one.is_dir() and _holds_run(one)]
 
 
+def runs_below(folder: Path) -> list[Path]:
+    """The folders at any depth, within reason, that hold a run or traces, by number in their names.
+
+    Profilers write them as ``profiling/traces/iteration_10/rank0_trace.json``.
+    """
+    found: list[Path] = []
+    here, seen = [folder], 0
+    for _ in range(_MOST_DEEP):
+        inside = [one for at in here for one in _folders_in(at)][:_MOST_LOOKED_AT]
+        seen += len(inside)
+        for one in inside:
+            with suppress(DpprofError):  # one that may not be read
+                found += [one] if _holds_run(one) else []
+        here = [one for one in inside if one not in found]
+        if seen >= _MOST_LOOKED_AT:
+            break
+    return sorted(found, key=_numbers_as_such)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [one for one in folder.iterdir() if _may_hold_runs(one)]
+    except OSError:
+        return []
+
+
+def _may_hold_runs(path: Path) -> bool:
+    return not path.name.startswith(".") and path.is_dir() and not path.is_symlink()
+
+
+def _numbers_as_such(path: Path) -> list[tuple[int, str]]:
+    """iteration_9 before iteration_10."""
+    return [
+        (int(part), "") if part.isdecimal() and len(part) < 19 else (-1, part)
+        for part in _NUMBERS.split(str(path))
+    ]
+
+
 def _holds_run(folder: Path) -> bool:
     if (folder / MANIFEST_NAME).exists():
         return True
@@ -122,9 +168,15 @@ def _folder(folder: Path) -> RunFiles:
         traces = tuple(trace for trace in traces if trace.name.startswith("rank"))
     others = () if has_manifest else tuple(trace for trace in traces if _is_no_trace(trace))
     if not traces or (len(others) == len(traces) and runs_inside(folder)):
-        raise DpprofError(_nothing_in(folder))
+        below = runs_below(folder)
+        if len(below) == 1:
+            return _folder(below[0])
+        raise DpprofError(_nothing_in(folder, below))
     if len(others) < len(traces):
         traces = tuple(trace for trace in traces if trace not in others)
+    found = [list(traces)] if has_manifest else recordings(traces)
+    if len(found) > 1:
+        raise DpprofError(what_to_type(folder, found))
     manifest = read_manifest(manifest_path) if has_manifest else None
     left_out = tuple(other for other in others if other not in traces)
     return RunFiles(Path(os.path.realpath(folder)).name, traces, manifest, left_out)
@@ -149,22 +201,31 @@ def _is_other(name: str) -> bool:
     return name == MANIFEST_NAME or name.endswith(SNAPSHOT_ENDING)
 
 
-def _nothing_in(folder: Path) -> str:
+def _nothing_in(folder: Path, below: Sequence[Path]) -> str:
     for report in sorted(folder.glob(f"*{_REPORT}"))[:1]:
         _refuse_report(report)
-    inside = runs_inside(folder)
-    if inside:
-        names = ", ".join(one.name for one in inside)
-        if all((one / MANIFEST_NAME).exists() for one in inside):
-            return f"{folder}: holds the runs {names}; give one of them"
+    if not below:
         return (
-            f"{folder}: holds traces only in its folders {names}; give one of them, or all of them "
-            f"as one run: '{folder}/*/*.json*'"
+            f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst, *.sqlite); give a run "
+            "folder or trace files"
         )
+    listed = [str(one.relative_to(folder)) for one in below]
+    names = ", ".join(listed[:_MOST_LISTED]) + (", ..." if len(listed) > _MOST_LISTED else "")
+    if all((one / MANIFEST_NAME).exists() for one in below):
+        return f"{folder}: holds the runs {names}; give one of them"
+    one = f"give one of them, such as '{below[-1]}'"
+    if _share_ranks(below):
+        return f"{folder}: holds recordings of the same ranks in its folders {names}; {one}"
     return (
-        f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst, *.sqlite); give a run "
-        "folder or trace files"
+        f"{folder}: holds traces only in its folders {names}; {one}, or all of them as one run: "
+        f"'{folder}/{'/'.join('*' for _ in below[0].relative_to(folder).parts)}/*.json*'"
     )
+
+
+def _share_ranks(folders: Sequence[Path]) -> bool:
+    """Whether names say that the same ranks were recorded in several folders."""
+    ranks = [{rank_in_name(file) for file in _traces_in(one)} - {None} for one in folders]
+    return any(first & second for first, second in itertools.pairwise(ranks))
 
 
 def _stem(file: Path) -> str:
