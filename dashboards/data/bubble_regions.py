@@ -8,15 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.model import RegionFigures
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.tables.columns import (
-    CAUSE,
     CAUSE_RANK,
     END,
     PHASE,
     RANK,
-    SLOT,
     START,
     STATE,
     STEP,
@@ -42,29 +39,6 @@ def window_of(run: LibraryRun, step: int | None) -> tuple[int, int]:
     """The step window in nanoseconds; empty where the run has no such step."""
     found = [one for one in run.report.per_step if one.step == step]
     return (found[0].start_ns, found[0].start_ns + found[0].window_ns) if found else (0, 0)
-
-
-def region_figures(regions: pd.DataFrame, origin_ns: int) -> list[RegionFigures]:
-    """Rows of `step_regions` as the report has them."""
-    names = [RANK, STEP, START, END, STATE, PHASE, CAUSE_RANK, CAUSE, SLOT]
-    return [
-        RegionFigures(
-            rank=rank,
-            step=step,
-            start_ns=start,
-            end_ns=end,
-            offset_ns=start - origin_ns,
-            length_ns=end - start,
-            state=state,
-            phase=phase,
-            cause_rank=None if cause_rank < 0 else cause_rank,
-            cause=cause or None,
-            slot=slot or None,
-        )
-        for rank, step, start, end, state, phase, cause_rank, cause, slot in zip(
-            *(regions[name].tolist() for name in names), strict=True
-        )
-    ]
 
 
 def waited_matrix(regions: pd.DataFrame, ranks: Sequence[int]) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ from dpprof.dashboards.figures.difference import OTHERS, StateChange
 from dpprof.dashboards.figures.states import state_name
 from dpprof.dashboards.view.theme import Theme, template
 from dpprof.reporters.blocks.units import TimeUnit
+from dpprof.reporters.diff.sentences import cause_words
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -58,7 +59,8 @@ def _causes(part: Part) -> Iterator[tuple[str, int]]:
         if not state.parts:
             yield state.name, state.change_ns
         for cause in state.parts:
-            yield f"{state.name}, {cause.name}", cause.change_ns
+            words = cause.name if cause.cause is None else cause_words(cause.cause)
+            yield f"{state.name}, {words}", cause.change_ns
 
 
 def waterfall_changes(diff: Diff, level: str) -> list[StateChange]:

@@ -19,7 +19,7 @@ from dpprof.dashboards.view.links import timeline_link
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
-from dpprof.reporters.diff.sentences import signed
+from dpprof.reporters.diff.sentences import cause_words, signed
 from dpprof.tables.devices import rank_label
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _region(number: int, one: RegionChange, context: Context, of: _Of) -> TableR
             rank_label(held.rank) if held.rank >= 0 else UNKNOWN,
             held.state.removeprefix("bubble."),
             work if held.operation else UNKNOWN,
-            held.cause,
+            cause_words(held.cause),
             _place(unit.text(one.base_ns / steps), base, one.base, context),
             _place(unit.text(one.new_ns / steps), new, one.new, context),
             signed(unit, one.change_ns / steps),

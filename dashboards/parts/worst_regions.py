@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dpprof.analysis.accounting.bubble_regions import region_figures
 from dpprof.analysis.model import RegionFigures
-from dpprof.dashboards.data.bubble_regions import LENGTH, region_figures, step_regions, window_of
+from dpprof.dashboards.data.bubble_regions import LENGTH, step_regions, window_of
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.parts.choices import option_link
 from dpprof.dashboards.parts.panel import empty, panel
@@ -46,7 +47,9 @@ def worst_regions(context: Context, run: LibraryRun, unit: TimeUnit) -> Componen
     number = min(_page_number(context.option("page")), pages)
     start, end = window_of(run, step)
     first = (number - 1) * _PER_PAGE
-    shown = region_figures(regions.iloc[first : first + _PER_PAGE], start)
+    shown = region_figures(
+        regions.iloc[first : first + _PER_PAGE], {} if step is None else {step: start}
+    )
     rows = [
         TableRow(str(first + place), _cells(context, run, (unit, end - start), one))
         for place, one in enumerate(shown)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dpprof.analysis.events.pipeline_messages import message_name
 from dpprof.dashboards.detail.index import BUBBLES, SLOTS, lane_names
 from dpprof.dashboards.timeline.hit_test import BUBBLE, EVENT, SLOT, Hit
 from dpprof.dashboards.timeline.picture_model import Arrow, Mark, Selected
@@ -76,8 +77,7 @@ def _waited_for(hit: Hit) -> list[End]:
     rank, cause = int(hit.values[CAUSE_RANK]), str(hit.values[CAUSE] or "")
     if rank < 0:
         return []
-    action = cause.removeprefix("receiving ")
-    found = _slot_of(hit.run, rank, action)
+    found = _slot_of(hit.run, rank, cause)
     if found is not None:
         start, end = (int(found[name]) - hit.run.origin_ns for name in (START, END))
         return [End(SLOT, rank, start, end, SLOTS, str(found[SLOT_COLUMN]), True, end, hit.end_ns)]
@@ -88,8 +88,10 @@ def _slot_of(run: SceneRun, rank: int, action: str) -> pd.Series[Any] | None:
     """The slot of a rank that holds an action; I stands for B where a trace calls it so."""
     slots = run.run.run.slots
     slots = slots[(slots[RANK] == rank) & (slots[STEP] == run.step)]
-    wanted = {action, action.replace("B", "I", 1) if action.startswith("B") else action}
-    holds = [bool(wanted & set(text.split("&"))) for text in slots[SLOT_COLUMN].astype(str)]
+    wanted = message_name(action)
+    holds = [
+        wanted in map(message_name, text.split("&")) for text in slots[SLOT_COLUMN].astype(str)
+    ]
     rows = np.flatnonzero(holds)
     return slots.iloc[int(rows[0])] if len(rows) else None
 

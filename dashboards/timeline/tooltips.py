@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from dpprof.analysis.accounting.bubble_regions import region_figure
 from dpprof.analysis.model import RegionFigures
 from dpprof.dashboards.timeline.hit_test import BUBBLE, SLOT, Hit
 from dpprof.reporters.blocks.units import bytes_text, time_unit
 from dpprof.reporters.report.sentences import region_words
 from dpprof.tables.columns import (
     BYTES,
-    CAUSE,
-    CAUSE_RANK,
     COMPONENT,
     CORRELATION,
     DIRECTION,
@@ -30,7 +28,6 @@ from dpprof.tables.columns import (
     READY,
     SEQUENCE,
     STAGE,
-    START,
     STATE,
 )
 from dpprof.tables.columns import (
@@ -108,21 +105,7 @@ def _bubble(hit: Hit) -> dict[str, str]:
 
 def region_of(hit: Hit) -> RegionFigures:
     """The region of a bubble as reports have it."""
-    values: Mapping[str, Any] = hit.values
-    rank = int(values[CAUSE_RANK])
-    return RegionFigures(
-        rank=hit.rank,
-        step=hit.run.step,
-        start_ns=int(values[START]),
-        end_ns=int(values[START]) + hit.end_ns - hit.start_ns,
-        offset_ns=hit.start_ns,
-        length_ns=hit.end_ns - hit.start_ns,
-        state=str(values[STATE]),
-        phase=values[PHASE],
-        cause_rank=None if rank < 0 else rank,
-        cause=str(values[CAUSE] or "") or None,
-        slot=str(values[SLOT_COLUMN] or "") or None,
-    )
+    return region_figure(hit.values, hit.run.origin_ns)
 
 
 def _communication(hit: Hit) -> dict[str, str]:

@@ -18,8 +18,8 @@ KINDS_SCHEMA_VERSION = 1
 
 REPORT_SCHEMA_VERSION = 2
 
-IN_HOST = "host in "
-"""Before the name of what the host did; other causes of ``bubble.host`` are what came late."""
+CauseKind = Literal["input", "receiver", "collective", "launch", "host"]
+"""What a bubble waits for (see `dpprof.analysis.events.causes`)."""
 
 
 class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -195,7 +195,11 @@ class Ideal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegionFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """A bubble region; `offset_ns` counts from the start of the step window."""
+    """A bubble region; `offset_ns` counts from the start of the step window.
+
+    `cause` is what was waited for, by `cause_kind`: the action that makes an input or that a
+    receiver waits to take, the kind of a collective, the name of a late launch, what the host did.
+    """
 
     rank: int
     step: int
@@ -205,8 +209,10 @@ class RegionFigures(msgspec.Struct, frozen=True, kw_only=True):
     length_ns: int
     state: str
     phase: Literal["warmup", "steady", "cooldown"]
-    cause_rank: int | None
+    cause_kind: CauseKind | None
     cause: str | None
+    cause_rank: int | None
+    cause_group: str | None
     slot: str | None
 
 

@@ -25,6 +25,7 @@ from dpprof.tables.columns import (
     AT,
     BYTES,
     CAUSE,
+    CAUSE_KIND,
     CAUSE_RANK,
     COMPONENT,
     CORRELATION,
@@ -116,7 +117,7 @@ def slot_track(
 def bubble_track(group: TrackGroup, regions: pd.DataFrame) -> Iterator[Event]:
     """The bubble regions of one rank, named by their state."""
     tids, named = group.tracks("bubbles", regions)
-    arguments = _arguments(regions, [STEP, PHASE, CAUSE, CAUSE_RANK, SLOT])
+    arguments = _arguments(regions, [STEP, PHASE, CAUSE_KIND, CAUSE, CAUSE_RANK, SLOT])
     return chain(named, _draw(group, regions, tids, STATE, "bubble", arguments))
 
 

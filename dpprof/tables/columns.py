@@ -126,8 +126,10 @@ CLOCKS: dict[str, str] = {
 
 STATE = "state"
 PHASE = "phase"
-CAUSE_RANK = "cause_rank"
+CAUSE_KIND = "cause_kind"
 CAUSE = "cause"
+CAUSE_RANK = "cause_rank"
+CAUSE_GROUP = "cause_group"
 
 REGIONS: dict[str, str] = {
     RANK: "int32",
@@ -136,8 +138,10 @@ REGIONS: dict[str, str] = {
     END: "int64",
     STATE: "category",  # one of the bubble states
     PHASE: "category",  # warmup, steady, cooldown
+    CAUSE_KIND: "category",  # input, receiver, collective, launch, host
+    CAUSE: "string",  # the action, collective, kernel or host span waited for
     CAUSE_RANK: "int32",  # the rank waited for
-    CAUSE: "string",  # the slot or operation waited for, in words
+    CAUSE_GROUP: "category",  # of the communication waited for
     SLOT: "category",  # the slot that could not start
 }
 """One row per bubble region: a maximal interval of one bubble state."""

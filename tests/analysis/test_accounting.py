@@ -94,8 +94,10 @@ def test_waiting_is_not_transferring(make_run, event) -> None:
         "end_ns": 25,
         "state": "bubble.straggler",
         "phase": "steady",
-        "cause_rank": 1,
+        "cause_kind": "collective",
         "cause": "dispatch",
+        "cause_rank": 1,
+        "cause_group": "ep",
         "slot": "",
     }
 

@@ -145,3 +145,53 @@ def test_slots_that_a_loop_named_in_its_own_way_say_nothing_of_needs(labelled, e
     run = labelled(STEP)
     run.slots["slot"] = run.slots["slot"].cat.rename_categories({"B0.0": "my backward"})
     assert (0, 10, 45, "bubble.other", -1, "", "my backward") in regions(run)
+
+
+RECEIVE = ("p2p", {"ready_ns": 20, "peer": 2, "group": "2>0"})
+SEND = ("p2p", {"ready_ns": 20, "peer": 2, "group": "0>2"})
+COLLECTIVE = ("all_reduce", {"ready_ns": 20, "group": "dp", "sequence": 0})
+
+
+@pytest.mark.parametrize(
+    ("waits", "state"),
+    [
+        ((RECEIVE, COLLECTIVE), "bubble.dependency"),
+        ((COLLECTIVE, SEND), "bubble.straggler"),
+        ((RECEIVE, SEND, COLLECTIVE), "bubble.dependency"),
+        ((SEND,), "bubble.dependency"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_what_waits_at_one_time_the_strongest_names_it(
+    make_run, event, waits, state, turned
+) -> None:
+    order = reversed(waits) if turned else waits
+    both = [event(0, 10, 22, kind, lane=str(i), **more) for i, (kind, more) in enumerate(order)]
+    late = event(1, 20, 22, "all_reduce", ready_ns=20, group="dp", sequence=0)
+    others = [event(1, 0, 40, lane="other")]
+    run = make_run([event(0, 0, 10), *both, event(0, 22, 40), late, *others])
+    assert regions(run)[0][:4] == (0, 10, 20, state)
+
+
+def test_an_input_that_is_missing_comes_before_a_straggler(labelled, event) -> None:
+    group = {"ready_ns": 38, "group": "dp", "sequence": 0}
+    waits = event(0, 10, 39, "all_reduce", **group)
+    late = event(1, 38, 39, "all_reduce", lane="other", **group)
+    run = labelled(STEP, waits, late)
+    assert next(one[:4] for one in regions(run) if one[0] == 0) == (
+        0,
+        10,
+        38,
+        "bubble.dependency",
+    )
+
+
+@pytest.mark.parametrize(("launch", "state"), [(-1, "bubble.host"), (0, "bubble.other")])
+def test_gaps_in_slots_are_the_host_only_where_no_launch_is_known(
+    make_run, event, launch, state
+) -> None:
+    run = make_run(
+        [event(0, 0, 4, launch_ns=launch), event(0, 6, 10)],
+        slots=[{"rank": 0, "start_ns": 0, "end_ns": 10, "slot": "F0.0", "operation": "F"}],
+    )
+    assert regions(run) == [(0, 4, 6, state, -1, "", "F0.0")]

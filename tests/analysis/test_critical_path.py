@@ -96,6 +96,21 @@ def test_the_busy_lane_comes_before_another_lane_that_ended_later(make_run, even
     ]
 
 
+@pytest.mark.parametrize(("gap", "through"), [(4_000, "a"), (10_000, "d")])
+def test_a_lane_that_had_time_to_wait_was_not_busy(make_run, event, gap, through) -> None:
+    begin = 1_000_000 + gap
+    run = make_run(
+        [
+            event(0, 0, 1_000_000, name="a", launch_ns=0),
+            event(0, 500_000, begin - 500, "dispatch", lane="c", name="d"),
+            event(0, begin, 2_000_000, name="b"),
+        ]
+    )
+    names = [name for *_, name in shown(critical_path(run))]
+    assert names[-1] == "b"
+    assert next(name for name in reversed(names) if name != "b") == through
+
+
 MS = 1_000_000
 
 

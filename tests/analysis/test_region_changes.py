@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dpprof.analysis.accounting.account import account
 from dpprof.analysis.diff.bubble_changes import HeldUp, LongestBubble, region_changes
 from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.model import BubbleCause
 from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
@@ -48,7 +49,7 @@ def test_a_bubble_that_is_in_the_baseline_alone_went(make_run: Any, event: Any) 
     base = make_run([event(0, 0, 50), event(1, 20, 50)])
     new = make_run([event(0, 0, 50), event(1, 0, 50)])
     [went] = region_changes(base, new).changes
-    assert went.held == HeldUp(1, WARMUP, -1, -1, "", "start of the step")
+    assert went.held == HeldUp(1, WARMUP, -1, -1, "", BubbleCause(kind="start_of_step"))
     assert (went.presence, went.base_ns, went.new) == ("went", 20, None)
 
 

@@ -90,8 +90,10 @@ def test_regions_say_where_in_the_step_they_are(form) -> None:
         "length_ns": 6,
         "state": "bubble.cooldown",
         "phase": "cooldown",
-        "cause_rank": None,
+        "cause_kind": None,
         "cause": None,
+        "cause_rank": None,
+        "cause_group": None,
         "slot": None,
     }
 

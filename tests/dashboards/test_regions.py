@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpprof.analysis.accounting.bubble_regions import region_figures
 from dpprof.dashboards.data.bubble_regions import (
     by_cause,
     idle_shares,
-    region_figures,
     step_regions,
     waited_matrix,
     window_of,
@@ -38,7 +38,7 @@ def test_the_regions_of_a_step_come_longest_first(library) -> None:
     start, end = window_of(run, step)
     listed = [one for one in run.report.regions if one.step == step]
     expected = sorted(listed, key=lambda one: (-one.length_ns, one.start_ns))
-    found = region_figures(table, start)
+    found = region_figures(table, {step: start})
     assert [one.length_ns for one in found] == [one.length_ns for one in expected]
     assert sorted(found, key=str) == sorted(expected, key=str)
     assert end - start == run.report.per_step[-1].window_ns

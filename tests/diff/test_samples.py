@@ -57,7 +57,8 @@ def test_a_loaded_run_compares_itself(sample_run, sample_diff):
 
 def test_ranks_say_whom_they_waited_for(sample_diff, diffs):
     waits = diffs.find(sample_diff.ranks[0].time, "bubble", "bubble.dependency")
-    assert all(part.name.startswith("rank 1: ") for part in waits.parts)
+    assert {part.cause.rank for part in waits.parts} == {1}
+    assert {part.cause.kind for part in waits.parts} <= {"input", "receiver"}
 
 
 def test_a_rank_that_is_missing_leaves_its_stage_to_the_other_side(sample_run, diffs, tmp_path):

@@ -123,6 +123,25 @@ def test_a_kind_that_differs_in_its_groups_is_not_told_apart_at_all(make_run, ev
     assert len(diff.notes) == 1
 
 
+@pytest.mark.parametrize("unmatched", [0, 1])
+def test_what_is_matched_in_part_is_not_told_apart(make_run, event, diffs, unmatched):
+    """Else the side that cannot tell would seem to transfer for longer."""
+
+    def run(*ready):
+        rows = [
+            event(0, 30 * i, 30 * i + 30, "p2p", ready_ns=at, group="0>1", name="one")
+            for i, at in enumerate(ready)
+        ]
+        return make_run(rows)
+
+    half = [20, 50]
+    half[unmatched] = -1
+    for sides in ((run(20, 50), run(*half)), (run(*half), run(20, 50))):
+        diff = diff_runs(*sides)
+        assert diffs.times(diffs.find(diff.time, "exposed")) == {"exposed.p2p": (60, 60)}
+        assert len(diff.notes) == 1
+
+
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_sample_without_one_rank_does_not_differ_from_itself(tmp_path, diffs, missing):
     """Whichever side lacks it: what remains is compared on equal terms, state by state."""

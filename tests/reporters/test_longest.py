@@ -15,7 +15,8 @@ STEP_NS = 100_000_000
 def region(rank: int, step: int, offset: float, length: float, **more: Any) -> RegionFigures:
     """Times in milliseconds; steps follow one another."""
     start = (step - 1) * STEP_NS + round(offset * 1e6)
-    known = {"state": "bubble.dependency", "phase": "steady", "slot": None, "cause": None}
+    nothing = dict.fromkeys(["cause_kind", "cause", "cause_rank", "cause_group", "slot"])
+    known = {"state": "bubble.dependency", "phase": "steady"}
     return RegionFigures(
         rank=rank,
         step=step,
@@ -23,7 +24,7 @@ def region(rank: int, step: int, offset: float, length: float, **more: Any) -> R
         end_ns=start + round(length * 1e6),
         offset_ns=round(offset * 1e6),
         length_ns=round(length * 1e6),
-        **known | {"cause_rank": None} | more,
+        **nothing | known | more,
     )
 
 

@@ -122,7 +122,8 @@ def test_every_format_takes_a_report_with_nothing_in_it(report: Report) -> None:
 
 
 def region(state: str, **fields: object) -> RegionFigures:
-    given = {"cause_rank": None, "cause": None, "slot": None, "phase": "steady"} | fields
+    nothing = dict.fromkeys(["cause_kind", "cause", "cause_rank", "cause_group", "slot"])
+    given = nothing | {"phase": "steady"} | fields
     return RegionFigures(
         rank=3,
         step=4,
@@ -139,15 +140,20 @@ def region(state: str, **fields: object) -> RegionFigures:
     ("example", "reason"),
     [
         (
-            region("bubble.dependency", cause_rank=2, cause="B1.3"),
+            region("bubble.dependency", cause_kind="input", cause_rank=2, cause="B1.3"),
             "steady: waits for rank 2, B1.3",
+        ),
+        (
+            region("bubble.dependency", cause_kind="receiver", cause_rank=2, cause="B1.3"),
+            "steady: waits for rank 2, receiving B1.3",
         ),
         (region("bubble.dependency"), "steady: waits for a message"),
         (
             region("bubble.straggler", cause_rank=1, cause="dispatch"),
             "steady: waits in dispatch for rank 1, the last to come",
         ),
-        (region("bubble.host", cause="gemm"), "steady: launched late: gemm"),
+        (region("bubble.host", cause_kind="launch", cause="gemm"), "steady: launched late: gemm"),
+        (region("bubble.host", cause_kind="host", cause="loader"), "steady: host in loader"),
         (region("bubble.host", slot="F0.1"), "steady: the host came late (in F0.1)"),
         (region("bubble.cooldown", phase="cooldown"), "cooldown: nothing left to compute"),
         (region("bubble.other", slot="F0.1"), "steady: no cause found (before F0.1)"),

@@ -166,3 +166,9 @@ def test_combined_1f1b_overlaps_all_forwards_but_its_warm_up(pp: int, micro_batc
         slots = combined.ranks[pp_rank]
         assert [len(slot) for slot in slots[: before + 1]] == [1] * before + [2]
         assert sum(len(slot) == 2 for slot in slots) == 2 * micro_batches - before
+
+
+@pytest.mark.parametrize(("micro_batches", "chunks"), [(1, 2), (2, 4), (4, 8), (6, 8)])
+def test_zbv_holds_no_more_chunks_than_there_are(micro_batches: int, chunks: int) -> None:
+    schedule = make_schedule("zbv", 4, micro_batches)
+    assert theory(schedule, {"F": 1, "I": 1, "W": 1}).activation_chunks == chunks

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from dpprof.analysis.accounting.host_time import HostTime
 from dpprof.analysis.accounting.idle_causes import NO_CLAIMS, Claims, make_claims
 from dpprof.analysis.accounting.slot_dependencies import NO_NEEDS, Needs
+from dpprof.analysis.events.causes import INPUT, LAUNCH, causes_of
 from dpprof.analysis.events.pipeline_messages import P2P
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.tables.intervals import Intervals, make_intervals, subtract, union
@@ -49,7 +50,8 @@ def _needed(activity: Activity, slots: Needs) -> Claims:
     gap_starts, gap_ends = _gaps(activity, slots)
     gap_ends = np.where(slots.known, np.minimum(gap_ends, slots.arrival_ns), gap_starts)
     spans = Intervals(gap_starts, gap_ends)
-    return make_claims(BUBBLE_DEPENDENCY, spans, slots.producer_ranks, slots.producers)
+    causes = causes_of(INPUT, len(gap_starts), slots.producers, slots.producer_ranks)
+    return make_claims(BUBBLE_DEPENDENCY, spans, causes)
 
 
 def _gaps(activity: Activity, slots: Needs) -> Intervals:
@@ -74,7 +76,7 @@ def _message_waits(activity: Activity, *, any_receive: bool) -> tuple[Claims, Cl
 def _waiting(activity: Activity, chosen: npt.NDArray[np.bool_], state: str) -> Claims:
     rows = activity.rows
     spans = Intervals(rows.starts[chosen], rows.transfers_ns[chosen])
-    return make_claims(state, spans, rows.cause_ranks[chosen], rows.causes[chosen])
+    return make_claims(state, spans, rows.causes[chosen])
 
 
 def _blocking(activity: Activity, chosen: npt.NDArray[np.intp]) -> Claims:
@@ -90,7 +92,7 @@ def _blocking(activity: Activity, chosen: npt.NDArray[np.intp]) -> Claims:
     chosen, ready = chosen[held], rows.transfers_ns[chosen[held]]
     since = np.concatenate([[activity.start_ns], compute.ends])[finished[held]]
     spans = Intervals(np.maximum(rows.starts[chosen], since), ready)
-    return make_claims(BUBBLE_DEPENDENCY, spans, rows.cause_ranks[chosen], rows.causes[chosen])
+    return make_claims(BUBBLE_DEPENDENCY, spans, rows.causes[chosen])
 
 
 def _skew(activity: Activity) -> Claims:
@@ -110,7 +112,7 @@ def _late_launches(activity: Activity) -> Claims:
     launches = rows.launches_ns[following[ended]]
     spans = Intervals(free.starts[ended], np.minimum(free.ends[ended], launches))
     names = rows.names[following[ended]]
-    return make_claims(BUBBLE_HOST, spans, causes=names, anywhere=True)
+    return make_claims(BUBBLE_HOST, spans, causes_of(LAUNCH, len(names), names), anywhere=True)
 
 
 def _free(activity: Activity) -> Intervals:
@@ -125,4 +127,5 @@ def _unlaunched(activity: Activity, slots: Needs) -> Claims:
         return NO_CLAIMS
     gaps = _gaps(activity, slots)
     known = make_intervals(gaps.starts[slots.known], gaps.ends[slots.known])
-    return make_claims(BUBBLE_HOST, union(make_intervals(slots.starts, slots.ends), known))
+    spans = union(make_intervals(slots.starts, slots.ends), known)
+    return make_claims(BUBBLE_HOST, spans, causes_of("", len(spans.starts)))

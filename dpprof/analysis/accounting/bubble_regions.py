@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,13 @@ import pandas as pd
 from dpprof.analysis.accounting.idle_causes import Claims
 from dpprof.analysis.accounting.slot_dependencies import NO_NEEDS, Needs
 from dpprof.analysis.accounting.timeline import FIRST_BUBBLE, Timeline
+from dpprof.analysis.events.causes import Causes, causes_of
 from dpprof.analysis.events.rank_activity import Activity
+from dpprof.analysis.model import RegionFigures
 from dpprof.tables.columns import (
     CAUSE,
+    CAUSE_GROUP,
+    CAUSE_KIND,
     CAUSE_RANK,
     END,
     PHASE,
@@ -46,8 +50,7 @@ class Regions:
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     codes: npt.NDArray[np.int64]  # positions in STATES
-    cause_ranks: list[int]
-    causes: list[str]
+    causes: Causes
     slots: list[str]
 
 
@@ -67,15 +70,13 @@ def bubble_regions(
     last = np.append(first[1:], len(segments))[: len(first)] - 1
     starts = timeline.edges[segments[first]]
     longest = _longest_claim(timeline, segments, np.cumsum(opens) - 1)
-    ranks, causes = _explained(timeline, claims, longest)
     return Regions(
         rank=activity.rank,
         step=activity.step,
         starts=starts,
         ends=timeline.edges[segments[last] + 1],
         codes=codes[first],
-        cause_ranks=ranks,
-        causes=causes,
+        causes=_explained(timeline, claims, longest),
         slots=_held_up(NO_NEEDS if needs is None else needs, starts),
     )
 
@@ -100,8 +101,7 @@ def longest_regions(regions: Regions, most: int) -> tuple[Regions, LeftOut]:
         starts=regions.starts[kept],
         ends=regions.ends[kept],
         codes=regions.codes[kept],
-        cause_ranks=[regions.cause_ranks[i] for i in kept],
-        causes=[regions.causes[i] for i in kept],
+        causes=regions.causes[kept],
         slots=[regions.slots[i] for i in kept],
     )
     return shorter, LeftOut(count - most, int(lengths[by_length[most:]].sum()))
@@ -122,10 +122,42 @@ def regions_table(many: Sequence[Regions]) -> pd.DataFrame:
             END: np.concatenate([one.ends for one in many]),
             STATE: states,
             PHASE: [_PHASES.get(state, STEADY) for state in states],
-            CAUSE_RANK: [rank for one in many for rank in one.cause_ranks],
-            CAUSE: [cause for one in many for cause in one.causes],
+            CAUSE_KIND: np.concatenate([one.causes.kinds for one in many]),
+            CAUSE: np.concatenate([one.causes.names for one in many]),
+            CAUSE_RANK: np.concatenate([one.causes.ranks for one in many]),
+            CAUSE_GROUP: np.concatenate([one.causes.groups for one in many]),
             SLOT: [slot for one in many for slot in one.slots],
         },
+    )
+
+
+def region_figures(regions: pd.DataFrame, origins: Mapping[int, int]) -> list[RegionFigures]:
+    """Rows of a table of regions as reports have them; `origins` has the start of each step."""
+    names = _FIELDS
+    rows = zip(*(regions[name].tolist() for name in names), strict=True)
+    figures = (dict(zip(names, row, strict=True)) for row in rows)
+    return [region_figure(one, origins[one[STEP]]) for one in figures]
+
+
+_FIELDS = (RANK, STEP, START, END, STATE, PHASE, CAUSE_KIND, CAUSE, CAUSE_RANK, CAUSE_GROUP, SLOT)
+
+
+def region_figure(row: Mapping[str, Any], origin_ns: int) -> RegionFigures:
+    """One row of a table of regions as reports have it."""
+    return RegionFigures(
+        rank=row[RANK],
+        step=row[STEP],
+        start_ns=row[START],
+        end_ns=row[END],
+        offset_ns=row[START] - origin_ns,
+        length_ns=row[END] - row[START],
+        state=row[STATE],
+        phase=row[PHASE],
+        cause_kind=row[CAUSE_KIND] or None,
+        cause=row[CAUSE] or None,
+        cause_rank=None if row[CAUSE_RANK] < 0 else row[CAUSE_RANK],
+        cause_group=row[CAUSE_GROUP] or None,
+        slot=row[SLOT] or None,
     )
 
 
@@ -149,15 +181,16 @@ def _longest_claim(
 
 def _explained(
     timeline: Timeline, claims: Sequence[Claims], segments: npt.NDArray[np.intp]
-) -> tuple[list[int], list[str]]:
+) -> Causes:
     claim, piece = timeline.claims[segments], timeline.pieces[segments]
-    ranks = np.full(len(segments), -1, dtype=np.int64)
-    causes = np.full(len(segments), "", dtype=object)
+    found = causes_of("", len(segments))
+    columns = [getattr(found, field.name).copy() for field in fields(found)]
     for number, one in enumerate(claims):
         rows = np.flatnonzero(claim == number)
-        ranks[rows] = np.asarray(one.ranks)[piece[rows]]
-        causes[rows] = np.asarray(one.causes, dtype=object)[piece[rows]]
-    return ranks.tolist(), causes.tolist()
+        own = one.causes[piece[rows]]
+        for column, field in zip(columns, fields(own), strict=True):
+            column[rows] = getattr(own, field.name)
+    return Causes(*columns)
 
 
 def _held_up(needs: Needs, instants: npt.NDArray[np.int64]) -> list[str]:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.accounting.idle_causes import NO_CLAIMS, Claims, make_claims
+from dpprof.analysis.events.causes import HOST, causes_of
 from dpprof.analysis.events.rank_activity import Activity
-from dpprof.analysis.model import IN_HOST
 from dpprof.runs.run import Run
 from dpprof.runs.windows import device_edges
 from dpprof.tables.columns import END, NAME, RANK, START
@@ -70,7 +70,7 @@ class HostTime:
         first, last = self.edges.get(activity.step, (start, start))
         first, last = min(max(first, start), end), min(max(last, start), end)
         spans = Intervals(np.array([start, last]), np.array([first, end]))
-        return make_claims(BUBBLE_HOST, spans, anywhere=True)
+        return make_claims(BUBBLE_HOST, spans, causes_of("", len(spans.starts)), anywhere=True)
 
     def named(self, claims: Claims, rank: int) -> Claims:
         """Host claims with what the host did in most of the time, where the trace says it."""
@@ -80,7 +80,6 @@ class HostTime:
         begins, closes = claims.pieces
         lows = np.searchsorted(own.reach, begins, "right")
         highs = np.searchsorted(own.starts, closes, "left")
-        causes = claims.causes.copy()
         most = lows.copy()
         for i in np.flatnonzero(highs - lows > 1).tolist():
             inside = slice(lows[i], highs[i])
@@ -90,5 +89,6 @@ class HostTime:
         most, begins, closes = most[some], begins[some], closes[some]
         shared = np.minimum(own.ends[most], closes) - np.maximum(own.starts[most], begins)
         large = shared >= _LEAST_PART * (closes - begins)
-        causes[some[large]] = [IN_HOST + str(name) for name in own.names[most[large]]]
-        return replace(claims, causes=causes)
+        kinds, names = claims.causes.kinds.copy(), claims.causes.names.copy()
+        kinds[some[large]], names[some[large]] = HOST, own.names[most[large]]
+        return replace(claims, causes=replace(claims.causes, kinds=kinds, names=names))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from dpprof.analysis.events.causes import NO_CAUSES, Causes
 from dpprof.tables.intervals import EMPTY, Intervals, first_come
 
 
@@ -14,35 +12,23 @@ from dpprof.tables.intervals import EMPTY, Intervals, first_come
 class Claims:
     """Disjoint sorted `pieces` of time that are `state` if the rank is idle there.
 
-    ``ranks[i]`` is the rank that piece i waits for (-1: nobody known), ``causes[i]`` what it waits
-    for, in words. Claims of one rank and step come in a list, the strongest first. With `anywhere`,
-    they hold before the first and after the last computation too.
+    Row i of `causes` is what piece i waits for. Claims of one rank and step come in a list, the
+    strongest first. With `anywhere`, they hold before the first and after the last computation too.
     """
 
     state: str
     pieces: Intervals
-    ranks: npt.NDArray[np.int32]
-    causes: npt.NDArray[np.object_]
+    causes: Causes
     anywhere: bool = False
 
 
-def make_claims(
-    state: str,
-    spans: Intervals,
-    ranks: npt.NDArray[np.int32] | int = -1,
-    causes: npt.NDArray[np.object_] | str = "",
-    *,
-    anywhere: bool = False,
-) -> Claims:
+def make_claims(state: str, spans: Intervals, causes: Causes, *, anywhere: bool = False) -> Claims:
     """Claims from spans in any order; where spans overlap, the one that began first wins.
 
-    `ranks` and `causes` have one entry per span, or are one value for all.
+    `causes` has one row per span.
     """
-    count = len(spans.starts)
-    rank_of = np.broadcast_to(np.asarray(ranks, dtype=np.int32), count)
-    cause_of = np.broadcast_to(np.asarray(causes, dtype=object), count)
     pieces, owner = first_come(spans)
-    return Claims(state, pieces, rank_of[owner], cause_of[owner], anywhere)
+    return Claims(state, pieces, causes[owner], anywhere)
 
 
-NO_CLAIMS = make_claims("", EMPTY)
+NO_CLAIMS = make_claims("", EMPTY, NO_CAUSES)

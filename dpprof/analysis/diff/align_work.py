@@ -13,7 +13,7 @@ from dpprof.analysis.diff.kernel_matching import Match
 from dpprof.analysis.diff.model import Alignment
 from dpprof.analysis.diff.parts import add_up
 from dpprof.analysis.diff.work_accounts import CALLS, TIMES, Cells
-from dpprof.analysis.diff.work_labels import WORK_LABELS, read_pair_name
+from dpprof.analysis.diff.work_labels import BACKWARD_OF_PAIR, WORK_LABELS
 from dpprof.schedules.actions import OVERLAPPED_PAIR, Operation
 from dpprof.tables.columns import COMPONENT, KIND, LAYER, MICRO_BATCH, NAME, OPERATION, RANK, STAGE
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE
@@ -115,10 +115,9 @@ def _without_stages(
 
 def _pairs(work: pd.DataFrame) -> Iterator[tuple[_Atom, _Atom]]:
     pairs = work[work[OPERATION] == OVERLAPPED_PAIR]
-    forms = pairs[[STAGE, MICRO_BATCH, NAME]].drop_duplicates()
-    for stage, micro_batch, name in forms.itertuples(index=False):
-        backward = read_pair_name(name)
-        if backward is not None:
+    forms = pairs[[STAGE, MICRO_BATCH, *BACKWARD_OF_PAIR]].drop_duplicates()
+    for stage, micro_batch, *backward in forms.to_numpy(np.int64).tolist():
+        if backward[1] >= 0:
             yield (stage, micro_batch, Operation.FORWARD.value), (*backward, _BACKWARD)
 
 
@@ -155,7 +154,6 @@ def _merged(work: pd.DataFrame, root: Mapping[_Atom, _Atom]) -> pd.DataFrame:
         result.loc[tied, STAGE] = stages
         result.loc[tied, MICRO_BATCH] = micro_batches
         result.loc[tied, OPERATION] = OVERLAPPED_PAIR
-        result.loc[tied, NAME] = ""
     return result
 
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from dpprof.analysis.accounting.account import Accounting, account
-from dpprof.analysis.diff.bubbles import waited_for
+from dpprof.analysis.diff.bubbles import cause_of
 from dpprof.analysis.diff.common_ranks import CommonRanks, comparable
+from dpprof.analysis.diff.model import BubbleCause, Presence
 from dpprof.analysis.diff.parts import common_count
 from dpprof.analysis.diff.work_labels import Labels
 from dpprof.analysis.events.slot_names import read_slot
 from dpprof.runs.run import Run
-from dpprof.tables.columns import CAUSE, END, RANK, SLOT, START, STATE, STEP
-
-Presence = Literal["both", "appeared", "went"]
+from dpprof.tables.columns import CAUSE, CAUSE_KIND, END, RANK, SLOT, START, STATE, STEP
 
 
 class HeldUp(NamedTuple):
     """What a bubble held up: a state of a rank (NEW's number, -1 where ranks do not correspond).
 
     `stage`, `micro_batch` and `operation` are of the work that could not start, -1 and empty where
-    the trace does not say; `cause` is what was waited for, in words that no schedule changes.
+    the trace does not say; `cause` is what was waited for, the same in every schedule.
     """
 
     rank: int
@@ -32,7 +31,7 @@ class HeldUp(NamedTuple):
     stage: int
     micro_batch: int
     operation: str
-    cause: str
+    cause: BubbleCause
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def region_changes(
         RegionChange(held, row.times_ns[0], row.times_ns[1], row.longest[0], row.longest[1])
         for held, row in rows.items()
     ]
-    changes.sort(key=lambda one: (-abs(one.change_ns), one.held))
+    changes.sort(key=lambda one: (-abs(one.change_ns), one.held[:-1], str(one.held.cause)))
     left_out = accounts[0].left_out.total_ns * scale.base, accounts[1].left_out.total_ns * scale.new
     return RegionChanges(steps, tuple(changes), left_out)
 
@@ -146,15 +145,15 @@ def _regions(
 ) -> Iterator[tuple[HeldUp, LongestBubble]]:
     labels = Labels.of(run)
     begin = accounts.states.groupby(STEP)[START].first().to_dict()
-    for rank, step, start, end, state, cause, slot in _rows(accounts.regions):
+    for rank, step, start, end, state, kind, cause, slot in _rows(accounts.regions):
         stage, micro_batch, operation = _work(labels, rank, slot, cause)
-        words = waited_for(state, cause, slot)
-        held = HeldUp(numbers.get(rank, -1), state, stage, micro_batch, operation, words)
+        waited_for = cause_of(state, kind, cause, slot)
+        held = HeldUp(numbers.get(rank, -1), state, stage, micro_batch, operation, waited_for)
         yield held, LongestBubble(rank, step, start - int(begin[step]), end - start)
 
 
-def _rows(regions: pd.DataFrame) -> Iterable[tuple[int, int, int, int, str, str, str]]:
-    names = [RANK, STEP, START, END, STATE, CAUSE, SLOT]
+def _rows(regions: pd.DataFrame) -> Iterable[tuple[int, int, int, int, str, str, str, str]]:
+    names = [RANK, STEP, START, END, STATE, CAUSE_KIND, CAUSE, SLOT]
     return zip(*(regions[name].tolist() for name in names), strict=True)
 
 

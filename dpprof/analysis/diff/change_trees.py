@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 from msgspec.structs import replace
 
-from dpprof.analysis.diff.model import Effect, Part
+from dpprof.analysis.diff.model import BubbleCause, Effect, Part
 from dpprof.analysis.diff.part_names import (
     ACTIVITY,
     BUBBLE,
@@ -19,10 +19,10 @@ from dpprof.analysis.diff.part_names import (
     TRANSFERS,
     UNDER_OTHERS,
 )
-from dpprof.analysis.diff.parts import Scale, largest, negative, present, sums_by, whole
+from dpprof.analysis.diff.parts import Scale, add_up, largest, negative, present, sums_by, whole
 from dpprof.analysis.diff.work_accounts import HIDDEN, OWN, TOTAL
 from dpprof.analysis.diff.work_rows import BASE, CLASS, LABEL, NEW, both
-from dpprof.tables.columns import KIND, STATE
+from dpprof.tables.columns import CAUSE, CAUSE_RANK, KIND, STATE
 from dpprof.tables.kinds import (
     BUBBLE_STATES,
     COMMUNICATION_KINDS,
@@ -32,8 +32,6 @@ from dpprof.tables.kinds import (
     MEMORY,
     OVERLAP,
 )
-
-WAITED_FOR = "waited_for"
 
 Effects = Mapping[str, Effect]
 
@@ -47,7 +45,7 @@ def time_tree(
 ) -> Part:
     """The step window by state.
 
-    `rows` has a row per work (`compare`), `bubbles` columns STATE, `WAITED_FOR`, base and new,
+    `rows` has a row per work (`compare`), `bubbles` columns STATE, CAUSE, base and new,
     `classed` is that of `classify`, to take transfers apart by.
     """
     computing = [
@@ -131,7 +129,18 @@ def _by_class(classed: pd.DataFrame, scale: Scale) -> list[Part]:
 
 
 def _bubble(bubbles: pd.DataFrame, state: str, scale: Scale, effects: Effects) -> Part:
-    return whole(state, largest(_by(bubbles[bubbles[STATE] == state], WAITED_FOR, scale)), effects)
+    own = bubbles[bubbles[STATE] == state]
+    keys = [CAUSE, *([CAUSE_RANK] if CAUSE_RANK in own else [])]
+    sums = add_up(own, keys, [BASE, NEW])
+    return whole(state, largest(_cause(*row, scale=scale) for row in sums.values.tolist()), effects)
+
+
+def _cause(cause: BubbleCause, *rest: int, scale: Scale) -> Part:
+    """A part for a cause, with the peer where the rows tell it."""
+    *peer, base, new = rest
+    if peer and peer[0] >= 0:
+        cause = replace(cause, rank=peer[0])
+    return replace(scale.part(cause.operation or cause.kind, base, new), cause=cause)
 
 
 def _by(rows: pd.DataFrame, column: str, scale: Scale) -> Sequence[Part]:

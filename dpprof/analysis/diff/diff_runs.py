@@ -10,7 +10,7 @@ import pandas as pd
 
 from dpprof.analysis.diff.align_work import AlignedWork, align
 from dpprof.analysis.diff.bootstrap import effects
-from dpprof.analysis.diff.bubbles import bubbles_beside, with_ranks
+from dpprof.analysis.diff.bubbles import bubbles_beside
 from dpprof.analysis.diff.change_trees import operation_tree, time_tree, work_tree
 from dpprof.analysis.diff.common_ranks import CommonRanks, comparable
 from dpprof.analysis.diff.contributors import kernel_calls, kernel_diffs, slot_diffs
@@ -29,7 +29,7 @@ from dpprof.analysis.diff.work_rows import classify, compare, without_moves
 from dpprof.analysis.model import Report
 from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.run import Run
-from dpprof.tables.columns import RANK
+from dpprof.tables.columns import CAUSE_RANK, RANK
 
 
 def diff_runs(base: Run, new: Run, known: tuple[Report, Report] | None = None) -> Diff:
@@ -75,7 +75,7 @@ class _Comparison:
             operations=operation_tree(self._rows, self._scale),
             critical_path=self._path(),
             ranks=self._rank_diffs(),
-            stages=stage_diffs(self.cells, self._bubbles, self.reports, self._scale),
+            stages=stage_diffs(self.cells, self._idle, self.reports, self._scale),
             slots=slot_diffs(self._rows, self._aligned, self._scale),
             kernels=kernel_diffs(*self.cells, self._matches, self._scale),
             memory=largest_diff(*self.reports),
@@ -132,6 +132,11 @@ class _Comparison:
         return bubbles_beside(*self.cells, labels, self.sides.pairs)
 
     @cached_property
+    def _idle(self) -> pd.DataFrame:
+        """The bubbles by cause, whoever the peer is."""
+        return self._bubbles.drop(columns=CAUSE_RANK)
+
+    @cached_property
     def _effects(self) -> dict[str, Effect]:
         base, new = self.cells
         if self._unknown_effects:
@@ -141,10 +146,10 @@ class _Comparison:
     @cached_property
     def _time(self) -> Part:
         classed = without_moves(self._classed)
-        return time_tree(self._rows, self._bubbles, classed, self._scale, self._effects)
+        return time_tree(self._rows, self._idle, classed, self._scale, self._effects)
 
     def _rank_diffs(self) -> list[RankDiff]:
-        tables = (self._rows, with_ranks(self._bubbles), self._classed)
+        tables = (self._rows, self._bubbles, self._classed)
         parts = [_by_rank(table) for table in tables]
         return [
             self._rank(pair, [part.get(pair[1], part[_NO_RANK]) for part in parts])

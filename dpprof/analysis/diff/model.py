@@ -35,12 +35,29 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     significant: bool
 
 
+class BubbleCause(msgspec.Struct, frozen=True, kw_only=True):
+    """What ended a bubble, the same for every chunk and in every schedule.
+
+    `kind` is what was waited for (as `RegionFigures.cause_kind`; all that the host does is
+    ``launch``), or where nothing was, what the bubble reaches to. `operation` is that of the slot
+    whose output was waited for or which was launched late, or the kind of a collective; `rank` is
+    the peer, in the parts of one rank alone.
+    """
+
+    kind: Literal[
+        "input", "receiver", "collective", "launch", "start_of_step", "end_of_step", "not_known"
+    ]
+    operation: str | None = None
+    rank: int | None = None
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A time on both sides, and what it is made of.
 
     Where there are `parts`, their `base_ns`, `new_ns` and `change_ns` add up to this one's
     exactly. A part that is taken off (communication that computing hides, seen from what is
     exposed) is negative. `effect` is None where a side has one step, and below the states.
+    Parts of a bubble state have a `cause`; their `name` is its operation, or its kind.
     """
 
     name: str
@@ -48,6 +65,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     new_ns: int
     change_ns: int
     effect: Effect | None = None
+    cause: BubbleCause | None = None
     parts: list[Part] = []
 
 

@@ -48,19 +48,3 @@ MOVED_AWAY = "moved away"
 
 
 CLASSES = (SAME, APPEARED, WENT, MOVED_HERE, MOVED_AWAY)
-
-
-LAUNCH = "launch"
-
-
-START_OF_STEP = "start of the step"
-
-
-END_OF_STEP = "end of the step"
-
-
-NOT_KNOWN = "not known"
-
-
-NO_PEER = (LAUNCH, START_OF_STEP, END_OF_STEP, NOT_KNOWN, OTHERS)
-"""What ends a bubble without anything that another rank does."""

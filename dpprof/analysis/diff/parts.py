@@ -60,7 +60,7 @@ def present(parts: Iterable[Part]) -> list[Part]:
 
 def largest(parts: Iterable[Part], most: int = MOST_PARTS) -> list[Part]:
     """The parts that changed most, first; the rest as one, so that nothing is lost."""
-    ordered = sorted(present(parts), key=lambda part: (-abs(part.change_ns), part.name))
+    ordered = sorted(present(parts), key=lambda part: (-abs(part.change_ns), part.name, str(part)))
     if len(ordered) <= most:
         return ordered
     rest = whole(OTHERS, ordered[most:])

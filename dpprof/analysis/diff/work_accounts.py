@@ -21,7 +21,7 @@ from dpprof.analysis.accounting.host_time import HostTime
 from dpprof.analysis.accounting.slot_dependencies import Needs, slot_needs
 from dpprof.analysis.accounting.timeline import Timeline, make_timeline
 from dpprof.analysis.diff.parts import add_up
-from dpprof.analysis.diff.work_labels import ROW_LABELS, WORK_LABELS, Labels
+from dpprof.analysis.diff.work_labels import BACKWARD_OF_PAIR, ROW_LABELS, WORK_LABELS, Labels
 from dpprof.analysis.events.rank_activity import (
     Activity,
     Stragglers,
@@ -32,6 +32,7 @@ from dpprof.runs.windows import Windows, step_windows
 from dpprof.runs.workers import map_forked
 from dpprof.tables.columns import (
     CAUSE,
+    CAUSE_KIND,
     CAUSE_RANK,
     KIND,
     NAME,
@@ -51,10 +52,10 @@ CALLS = "calls"
 TIMES = [TOTAL, HIDDEN, OWN]
 _VALUES = [*TIMES, CALLS]
 
-WORK = [RANK, KIND, *WORK_LABELS]
+WORK = [RANK, KIND, *WORK_LABELS, *BACKWARD_OF_PAIR]
 KERNELS = [RANK, KIND, NAME]
-BUBBLES = [RANK, STATE, CAUSE_RANK, CAUSE, SLOT]
-SLOTS_OF = [RANK, *WORK_LABELS[:3], NAME, SLOT]
+BUBBLES = [RANK, STATE, CAUSE_KIND, CAUSE, CAUSE_RANK, SLOT]
+SLOTS_OF = [RANK, *WORK_LABELS[:3], SLOT]
 
 _WORTH_PROCESSES = 1_000_000  # events; as in `dpprof.analysis.accounting.account`
 _OVERLAP = STATES.index(OVERLAP)
@@ -222,8 +223,9 @@ def _bubbles(regions: Regions) -> pd.DataFrame:
     return pd.DataFrame(
         {
             STATE: [STATES[code] for code in regions.codes.tolist()],
-            CAUSE_RANK: np.asarray(regions.cause_ranks, dtype=np.int64),
-            CAUSE: np.asarray(regions.causes, dtype=object),
+            CAUSE_KIND: regions.causes.kinds,
+            CAUSE: regions.causes.names,
+            CAUSE_RANK: regions.causes.ranks,
             SLOT: np.asarray(regions.slots, dtype=object),
             OWN: regions.ends - regions.starts,
         }

@@ -29,6 +29,9 @@ from dpprof.tables.columns import (
 WORK_LABELS = [STAGE, MICRO_BATCH, OPERATION, COMPONENT, LAYER, NAME]
 """What identifies work: the label, or for what has none the kernel's NAME."""
 
+BACKWARD_OF_PAIR = ["backward_stage", "backward_micro_batch"]
+"""Of an overlapped pair that nothing takes apart; -1 for all other work."""
+
 ROW_LABELS = [
     KIND,
     NAME,
@@ -86,7 +89,8 @@ class Labels:
     def of_rows(self, rows: pd.DataFrame, rank: int) -> pd.DataFrame:
         """The rows (columns `ROW_LABELS` and others) with labels `WORK_LABELS` in their place.
 
-        Labelled work has no name, but in overlapped pairs that nothing takes apart `pair_name`.
+        Labelled work has no name; overlapped pairs that nothing takes apart are of the stage and
+        micro-batch of their forward, and `BACKWARD_OF_PAIR` says which backward it is.
         """
         part, slot_operation = rows[PART].astype(str), rows[OPERATION].astype(str)
         operation = part.where(part != "", slot_operation)
@@ -102,8 +106,7 @@ class Labels:
             SLOT: rows[SLOT].astype(str),
         }
         result = rows.drop(columns=[PART, DIRECTION]).assign(**columns)
-        self._name_pairs(result, rank)
-        return result
+        return result.assign(**self._pairs(result, rank))
 
     def _stages(self, rows: pd.DataFrame, rank: int) -> _Numbers:
         said = rows[STAGE].to_numpy(np.int64)
@@ -118,43 +121,29 @@ class Labels:
         known = (direction >= 0) & (direction < len(self.first))
         return np.where(said >= 0, said + first[np.where(known, direction, -1)], -1)
 
-    def _name_pairs(self, rows: pd.DataFrame, rank: int) -> None:
-        """Give pairs that are not taken apart the stage and micro-batch of their forward."""
+    def _pairs(self, rows: pd.DataFrame, rank: int) -> dict[str, Any]:
+        """Stage and micro-batch of both actions of pairs that are not taken apart."""
         undivided = np.flatnonzero(rows[OPERATION] == OVERLAPPED_PAIR)
         texts = rows[SLOT].to_numpy(dtype=object)[undivided]
         pairs = {text: self._pair(rank, text) for text in dict.fromkeys(texts.tolist())}
-        known = [
-            (row, pair) for row, text in zip(undivided, texts, strict=True) if (pair := pairs[text])
-        ]
-        for column, position in ((STAGE, 0), (MICRO_BATCH, 1), (NAME, 2)):
-            values = rows[column].to_numpy(copy=True)
-            for row, pair in known:
-                values[row] = pair[position]
-            rows[column] = values
+        known = np.array([pairs[text] is not None for text in texts.tolist()], dtype=bool)
+        places = np.array([pair for text in texts.tolist() if (pair := pairs[text])], np.int64)
+        columns = {name: rows[name].to_numpy(np.int64, copy=True) for name in (STAGE, MICRO_BATCH)}
+        columns |= {name: np.full(len(rows), -1, dtype=np.int64) for name in BACKWARD_OF_PAIR}
+        for values, place in zip(columns.values(), places.reshape(-1, 4).T, strict=True):
+            values[undivided[known]] = place
+        return columns
 
-    def _pair(self, rank: int, text: str) -> tuple[int, int, str] | None:
-        """Stage and micro-batch of the forward of a pair, and its name; None for other slots."""
+    def _pair(self, rank: int, text: str) -> tuple[int, ...] | None:
+        """Stage and micro-batch of forward and backward of a pair; None for other slots."""
         slot = read_slot(text)
         if slot is None or len(slot) != 2:
             return None
         forward, backward = (self._place(rank, action) for action in slot)
-        return (*forward, pair_name(*backward))
+        return (*forward, *backward)
 
     def _place(self, rank: int, action: Action) -> tuple[int, int]:
         return (
             self.stage(rank, action.direction),
             self.micro_batch(action.direction, action.micro_batch),
         )
-
-
-def pair_name(stage: int, micro_batch: int) -> str:
-    """What stands as the name of an undivided pair: stage and micro-batch of its backward."""
-    return f"&B {stage} {micro_batch}"
-
-
-def read_pair_name(name: str) -> tuple[int, int] | None:
-    """Stage and micro-batch of the backward; None for any other name."""
-    words = name.split(" ")
-    if len(words) != 3 or words[0] != "&B":
-        return None
-    return int(words[1]), int(words[2])

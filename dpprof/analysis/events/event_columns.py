@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.analysis.events.causes import COLLECTIVE, INPUT, RECEIVER, Causes
 from dpprof.analysis.events.pipeline_messages import (
     P2P,
     posted,
@@ -15,7 +17,7 @@ from dpprof.analysis.events.pipeline_messages import (
     sends,
     texts,
 )
-from dpprof.tables.columns import END, KIND, LAUNCH, NAME, READY, START
+from dpprof.tables.columns import END, GROUP, KIND, LAUNCH, NAME, READY, START
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
 
 COMMUNICATION_CODES = tuple(KINDS.index(kind) for kind in COMMUNICATION_KINDS)
@@ -27,8 +29,8 @@ class EventColumns:
 
     `kinds` are positions in `KINDS` (-1: none of them). ``transfers_ns[i]`` is where row i stops
     waiting: ``max(start, ready)``, at most its end; the start itself where READY is not known
-    (`unsplit`) and for what is no communication. `cause_ranks` and `causes` say whom and what a
-    communication may wait for, `sending` marks the sender's side of a message, `posted` a message
+    (`unsplit`) and for what is no communication. `causes` say whom and what a communication may
+    wait for, `sending` marks the sender's side of a message, `posted` a message
     whose span goes from the call that posted it to the end of the wait for it: when in between it
     was under way is not known. `begins` marks what begins in the window that rows were cut to.
     """
@@ -41,8 +43,7 @@ class EventColumns:
     sending: npt.NDArray[np.bool_]
     posted: npt.NDArray[np.bool_]
     launches_ns: npt.NDArray[np.int64]
-    cause_ranks: npt.NDArray[np.int32]
-    causes: npt.NDArray[np.object_]
+    causes: Causes
     names: npt.NDArray[np.object_]
     begins: npt.NDArray[np.bool_]
 
@@ -98,22 +99,24 @@ def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Event
         sending=sending,
         posted=message & posted(names),
         launches_ns=events[LAUNCH].to_numpy(np.int64),
-        cause_ranks=cause_ranks,
-        causes=_causes(events, message, sending, kind_texts),
+        causes=_causes(events, (communicates, message, sending), kind_texts, cause_ranks),
         names=names,
         begins=np.ones(len(events), dtype=bool),
     )
 
 
+_KINDS = np.array([INPUT, RECEIVER, COLLECTIVE], dtype=object)
+
+
 def _causes(
     events: pd.DataFrame,
-    message: npt.NDArray[np.bool_],
-    sending: npt.NDArray[np.bool_],
+    marks: Sequence[npt.NDArray[np.bool_]],
     kinds: npt.NDArray[np.object_],
-) -> npt.NDArray[np.object_]:
-    """What a communication waits for: the action of a message, the kind of a collective."""
-    causes = kinds.copy()
-    actions = producing_actions(events[message])
-    receipts = np.array([f"receiving {action}" if action else "" for action in actions], object)
-    causes[message] = np.where(sending[message], receipts, actions)
-    return causes
+    ranks: npt.NDArray[np.int32],
+) -> Causes:
+    """What a communication waits for; `marks` tell communication, messages and those sent."""
+    communicates, message, sending = marks
+    names, groups = kinds.copy(), np.full(len(events), "", dtype=object)
+    names[message] = producing_actions(events[message])
+    groups[communicates] = texts(events[GROUP][communicates])
+    return Causes(_KINDS[np.where(message, sending.astype(np.int64), 2)], names, ranks, groups)

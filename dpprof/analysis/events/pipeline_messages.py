@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.analysis.events.slot_names import read_slot
+from dpprof.schedules.actions import Operation
 from dpprof.tables.columns import (
     DIRECTION,
     GROUP,
@@ -72,9 +76,13 @@ def _action_text(part: str, operation: str, direction: int, micro_batch: int) ->
     return f"{letter}{direction}.{micro_batch}"
 
 
+@lru_cache(maxsize=1 << 16)
 def message_name(action: str) -> str:
     """The action as all traces can name it: what I makes is called the output of B."""
-    return action.replace("I", "B")
+    slot = read_slot(action)
+    if slot is None or slot[0].operation is not Operation.INPUT_GRADIENT:
+        return action
+    return str(slot[0]._replace(operation=Operation.BACKWARD))
 
 
 def received_ns(events: pd.DataFrame) -> dict[tuple[int, int, str], int]:

@@ -9,6 +9,7 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from dpprof.analysis.accounting.account import Accounting, account
+from dpprof.analysis.accounting.bubble_regions import region_figures
 from dpprof.analysis.critical_path.walk import path_figures
 from dpprof.analysis.experts.load import expert_figures
 from dpprof.analysis.memory.peaks import (
@@ -40,15 +41,11 @@ from dpprof.evidence.figures import touching
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import (
-    CAUSE,
     CAUSE_RANK,
     END,
-    PHASE,
     RANK,
     RESIDUAL,
-    SLOT,
     START,
-    STATE,
     STEP,
 )
 from dpprof.tables.devices import rank_order
@@ -212,27 +209,9 @@ def _sums(states: pd.DataFrame) -> dict[str, int]:
 
 
 def _regions(accounting: Accounting) -> list[RegionFigures]:
-    first = accounting.states.groupby(STEP)[START].first().to_dict()
-    names = [RANK, STEP, START, END, STATE, PHASE, CAUSE_RANK, CAUSE, SLOT]
-    columns = [accounting.regions[name].tolist() for name in names]
-    return [
-        RegionFigures(
-            rank=rank,
-            step=step,
-            start_ns=start,
-            end_ns=end,
-            offset_ns=start - int(first[step]),
-            length_ns=end - start,
-            state=state,
-            phase=phase,
-            cause_rank=None if cause_rank < 0 else cause_rank,
-            cause=cause or None,
-            slot=slot or None,
-        )
-        for rank, step, start, end, state, phase, cause_rank, cause, slot in zip(
-            *columns, strict=True
-        )
-    ]
+    first = accounting.states.groupby(STEP)[START].first()
+    origins = dict(zip(first.index.tolist(), first.tolist(), strict=True))
+    return region_figures(accounting.regions, origins)
 
 
 def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]:

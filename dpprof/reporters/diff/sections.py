@@ -12,7 +12,6 @@ from dpprof.analysis.diff.part_names import (
     BUBBLE,
     EXPOSED,
     HIDDEN_PART,
-    NO_PEER,
     TRANSFERS,
     UNDER_OTHERS,
     WENT,
@@ -20,8 +19,7 @@ from dpprof.analysis.diff.part_names import (
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.diff.kernel_names import shortened, shown_names
 from dpprof.reporters.diff.layout import Layout, Row
-from dpprof.reporters.diff.sentences import interval_text, per_step, signed
-from dpprof.tables.kinds import BUBBLE_COOLDOWN, BUBBLE_DEPENDENCY, BUBBLE_WARMUP
+from dpprof.reporters.diff.sentences import interval_text, part_words, per_step, signed
 
 _MOST_CAUSES = 3
 _MOST_OPERATIONS = 5
@@ -33,7 +31,6 @@ _BETWEEN_STEPS = (
 )
 _CAME_AND_WENT = "appeared: only NEW does it, or does it more often; went: only BASE, or more often"
 _NOT_SIGNIFICANT = "n.s.: not significant, the interval holds 0"
-_WAITING = (BUBBLE_WARMUP, BUBBLE_DEPENDENCY, BUBBLE_COOLDOWN)
 
 
 class Changes(Layout):
@@ -60,8 +57,7 @@ class Changes(Layout):
         is_state = part.name.startswith(f"{BUBBLE}.")
         most = _MOST_CAUSES if is_state else None
         for one in self.shown(part.parts)[:most]:
-            words = _cause_words(part.name, one.name) if is_state else one.name
-            yield from self._walk(replace(one, name=words), depth + 1)
+            yield from self._walk(replace(one, name=part_words(one, part.name)), depth + 1)
 
     def _step_row(self, part: Part, depth: int) -> Row:
         name = shortened(part.name, self.name_width(3, _SHARE_AND_INTERVAL))
@@ -127,8 +123,3 @@ class Changes(Layout):
         )
         title = f"Critical path by kind ({self.unit.name} per step)"
         return Section(title, ("", "base", "new", "change"), rows)
-
-
-def _cause_words(state: str, cause: str) -> str:
-    """What a bubble waited for, in words."""
-    return cause if state not in _WAITING or cause.startswith(NO_PEER) else f"waiting for {cause}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from dpprof.analysis.diff.model import Bytes, Diff, DiffSide, Effect, Part, RankDiff
+from dpprof.analysis.diff.model import BubbleCause, Bytes, Diff, DiffSide, Effect, Part, RankDiff
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, time_unit
 from dpprof.reporters.report.sentences import run_words, source_words
 from dpprof.tables.devices import rank_name
-from dpprof.tables.kinds import OVERLAP
+from dpprof.tables.kinds import BUBBLE_COOLDOWN, BUBBLE_DEPENDENCY, BUBBLE_WARMUP, OVERLAP
 
 _NAMED_SHARE = 0.1
 """Parts of the answer that change by less than this share of the largest change go unnamed."""
@@ -39,6 +39,34 @@ def signed(unit: TimeUnit, time_ns: float) -> str:
     """A change without its unit; what rounds to nothing has no sign."""
     text = f"{time_ns / unit.nanoseconds:+.2f}"
     return "0.00" if float(text) == 0 else text
+
+
+_NO_PEER = {
+    "launch": "launch",
+    "start_of_step": "start of the step",
+    "end_of_step": "end of the step",
+    "not_known": "not known",
+}
+"""What ends a bubble without anything that another rank does."""
+_WAITING = (BUBBLE_WARMUP, BUBBLE_DEPENDENCY, BUBBLE_COOLDOWN)
+
+
+def cause_words(cause: BubbleCause) -> str:
+    """``F``, ``receiving F``, ``rank 2: F``, ``launch in F``, ``start of the step``."""
+    if cause.kind in _NO_PEER:
+        where = f" in {cause.operation}" if cause.operation else ""
+        words = _NO_PEER[cause.kind] + where
+    else:
+        words = f"{'receiving ' if cause.kind == 'receiver' else ''}{cause.operation}"
+    return words if cause.rank is None else f"{rank_name(cause.rank)}: {words}"
+
+
+def part_words(part: Part, state: str) -> str:
+    """A part of a state in words: of a bubble what was waited for."""
+    if part.cause is None:
+        return part.name
+    waiting = state in _WAITING and part.cause.kind not in _NO_PEER
+    return f"{'waiting for ' if waiting else ''}{cause_words(part.cause)}"
 
 
 def side_names(diff: Diff) -> tuple[str, str]:

@@ -40,13 +40,13 @@ def _alike(regions: Sequence[RegionFigures]) -> Iterator[list[RegionFigures]]:
     found: dict[object, list[RegionFigures]] = {}
     seen: Counter[object] = Counter()
     for region in sorted(regions, key=lambda region: region.start_ns):
-        said = (region.slot, region.cause, region.cause_rank, region.phase)
+        said = (region.slot, region.cause_kind, region.cause, region.cause_rank, region.phase)
         reason = (region.state, *said)
         seen[region.rank, region.step, reason] += 1
         which: tuple[object, ...] = (region.rank, seen[region.rank, region.step, reason])
         if region.state == BUBBLE_STRAGGLER:
             which = (region.step, region.end_ns)
-        elif said == (None, None, None, "steady"):
+        elif said == (None, None, None, None, "steady"):
             which = (*which, region.step)
         found.setdefault((reason, which), []).append(region)
     yield from found.values()

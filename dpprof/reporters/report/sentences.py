@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpprof.analysis.diff.model import DiffSide
-from dpprof.analysis.model import IN_HOST, RegionFigures, Report
+from dpprof.analysis.model import RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name, rank_of
 from dpprof.tables.kinds import (
@@ -15,6 +15,7 @@ from dpprof.tables.kinds import (
 )
 
 _SHOWN_SHARE = 0.005
+_LONGEST_NAME = 60
 
 _SOURCES = {
     "captured": "captured",
@@ -100,7 +101,7 @@ def reason_words(region: RegionFigures) -> str:
             )
             return f"waits in {region.cause or 'a collective'} for {straggler}, the last to come"
         case state if state == BUBBLE_HOST:
-            late = _late_words(region.cause)
+            late = _late_words(region)
             return late + (f" (in {region.slot})" if region.slot else "")
         case state if state == BUBBLE_WARMUP:
             return ", ".join(filter(None, ["nothing computed yet", _waits(region)]))
@@ -109,18 +110,20 @@ def reason_words(region: RegionFigures) -> str:
     return "no cause found" + (f" (before {region.slot})" if region.slot else "")
 
 
-def _late_words(cause: str | None) -> str:
-    if not cause:
+def _late_words(region: RegionFigures) -> str:
+    if not region.cause:
         return "the host came late"
-    return cause[:80] if cause.startswith(IN_HOST) else f"launched late: {cause[:60]}"
+    if region.cause_kind == "host":
+        return f"host in {region.cause[:_LONGEST_NAME]}"
+    return f"launched late: {region.cause[:_LONGEST_NAME]}"
 
 
 def _waits(region: RegionFigures) -> str:
     if region.cause_rank is None:
         return ""
-    return f"waits for {rank_name(region.cause_rank)}" + (
-        f", {region.cause}" if region.cause else ""
-    )
+    receiving = "receiving " if region.cause_kind == "receiver" else ""
+    what = f", {receiving}{region.cause}" if region.cause else ""
+    return f"waits for {rank_name(region.cause_rank)}{what}"
 
 
 def _count(number: int, one: str, many: str) -> str:
