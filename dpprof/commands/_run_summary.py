@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,18 @@ class WindowLine(msgspec.Struct, frozen=True):
     hidden_share: float | None
     exposed_ns: dict[str, int]  # per step, mean of the ranks
     worst_rank: int | None
+
+    def scalars(self) -> dict[str, float]:
+        """What is a number of it, for trackers: times in ms."""
+        exposed = {f"exposed_ms/{kind}": ns / 1e6 for kind, ns in self.exposed_ns.items()}
+        step_ms = None if self.step_ns is None else self.step_ns / 1e6
+        figures = {
+            "step_ms": step_ms,
+            "bubble_share": self.bubble_share,
+            "hidden_share": self.hidden_share,
+            **exposed,
+        }
+        return {name: value for name, value in figures.items() if value is not None}
 
     def words(self) -> str:
         """The line for people."""
@@ -51,21 +63,22 @@ class Summary:
         if log is not None:
             _check(log)
 
-    def wrote(self, folder: Path) -> None:
-        """Print and log the line of a window."""
-        if folder in self._lined or (self._quiet and self._log is None):
-            return
+    def wrote(self, folder: Path, *, tracked: bool = False) -> Mapping[str, float]:
+        """Print and log the line of a window; its figures as scalars."""
+        if folder in self._lined or (self._quiet and self._log is None and not tracked):
+            return {}
         self._lined.add(folder)
         try:
             line = window_line(folder)
         except DpprofError as error:
             say(f"dpprof: {error}")
-            return
+            return {}
         if not self._quiet:
             say(f"dpprof: {line.words()}")
         if self._log is not None:
             with self._log.open("ab") as log:
                 log.write(msgspec.json.encode(line) + b"\n")
+        return line.scalars()
 
     def ended(self, folders: Sequence[Path], notes: Sequence[Note]) -> None:
         """Print what was written, or why nothing was."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from dpprof.errors import DpprofError
 from dpprof.instrument.folder import remove_if_empty, trace_of
+from dpprof.launcher.meeting import Meeting
 from dpprof.launcher.notes import Note, NoteReader
 from dpprof.launcher.rules import read_rule
 from dpprof.launcher.settings import Settings, environment_for
+from dpprof.launcher.trackers import leave_figures
 from dpprof.launcher.windows import ask_for_window
 from dpprof.runs.manifest import MANIFEST_NAME, read_manifest
 
@@ -27,8 +28,8 @@ _ASKS = signal.SIGUSR2
 class Listener(Protocol):
     """Hears of windows as they are written, and of the end of the job."""
 
-    def wrote(self, folder: Path) -> None:
-        """All ranks of the job have written a window to `folder`."""
+    def wrote(self, folder: Path, *, tracked: bool) -> Mapping[str, float]:
+        """All ranks have written a window to `folder`; its figures, where those are `tracked`."""
 
     def ended(self, folders: Sequence[Path], notes: Sequence[Note]) -> None:
         """The job has ended; `notes` are all that was said in it."""
@@ -47,17 +48,18 @@ class LaunchedJob:
 
         Raises `DpprofError` where the folder cannot be written or the command does not exist.
         """
-        folder = _make(Path(self._settings.notes))
-        reader = NoteReader(folder)
+        meeting = Meeting(Path(self._settings.notes))
+        meeting.enter()
+        reader = NoteReader(meeting.folder)
         try:
             process = self._start()
             code = self._wait(process, reader)
             self._hear(reader)
         finally:
             reader.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            meeting.leave()
         self._listener.ended(self.folders, self._notes)
-        remove_if_empty(folder.parent)
+        remove_if_empty(meeting.folder.parent)
         return code
 
     @property
@@ -104,7 +106,13 @@ class LaunchedJob:
         for folder in self.folders:
             if folder not in self._told and is_whole(folder):
                 self._told.add(folder)
-                self._listener.wrote(folder)
+                self._pass_on(folder)
+
+    def _pass_on(self, folder: Path) -> None:
+        tracked = any(note.tracked for note in self._notes if note.folder == str(folder))
+        figures = self._listener.wrote(folder, tracked=tracked)
+        if tracked:
+            leave_figures(Path(self._settings.notes), folder, figures)
 
 
 def is_whole(folder: Path) -> bool:
@@ -114,15 +122,3 @@ def is_whole(folder: Path) -> bool:
         return False
     size = read_manifest(manifest).world_size
     return all(trace_of(folder, rank).exists() for rank in range(size))
-
-
-def _make(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "here").touch()
-    except OSError as error:
-        raise DpprofError(
-            f"{error.filename or folder}: cannot be written to ({error.strerror}); choose another "
-            "folder with -o"
-        ) from error
-    return folder

@@ -19,6 +19,7 @@ class Note(msgspec.Struct, omit_defaults=True):
     rank: int = -1
     folder: str = ""
     adapter: str = ""
+    tracked: bool = False  # whether a tracker of the job's wants the figures of the window
 
 
 class Notebook:

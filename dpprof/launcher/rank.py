@@ -20,6 +20,7 @@ from dpprof.instrument.session import Capture
 from dpprof.instrument.world import find_world
 from dpprof.launcher.notes import Note, Notebook
 from dpprof.launcher.settings import Settings, read_settings
+from dpprof.launcher.trackers import Trackers, watch_for_writers
 from dpprof.launcher.windows import Windows
 
 
@@ -36,6 +37,7 @@ def begin() -> None:
     listen(session.step_ended)
     adapters = [one for one in find_adapters() if _is_wanted(one.name, settings.adapters)]
     switch_on(adapters, watch.wait_for)
+    watch_for_writers()
     os.register_at_fork(after_in_child=session.forget)
     atexit.register(session.close)
 
@@ -50,6 +52,7 @@ class Session:
     def __init__(self, settings: Settings, notebook: Notebook) -> None:
         self._settings, self._notebook = settings, notebook
         self._windows = Windows(settings)
+        self._trackers = Trackers(Path(settings.notes))
         self._capture: Capture | None = None
         self._source = ""
         self._seen = 0
@@ -69,6 +72,7 @@ class Session:
         """Write what is complete, at the end of the process."""
         try:
             self._finish()
+            self._trackers.look(now=True)
         except Exception as error:  # noqa: BLE001 - the job ends as it would have
             self._fail(error)
 
@@ -89,6 +93,7 @@ class Session:
         now = time.perf_counter()
         self._windows.took(now - self._last)
         self._last = now
+        self._trackers.look()
         capture = self._capture
         if capture is not None and not capture.is_complete:
             capture.step()
@@ -132,8 +137,10 @@ class Session:
     def _finish(self) -> None:
         capture, self._capture = self._capture, None
         if capture is not None and capture.close():
-            where = str(capture.folder)
-            self._notebook.write(Note("wrote", folder=where, rank=capture.world.rank))
+            where, tracked = capture.folder, self._trackers.expect(capture.folder, self._seen)
+            self._notebook.write(
+                Note("wrote", folder=str(where), rank=capture.world.rank, tracked=tracked)
+            )
 
     def _say(self, text: str) -> None:
         self._notebook.write(Note("note", text=text))

@@ -27,6 +27,14 @@ TRAIN = """
 """
 
 
+TRACKER = """
+    class run:
+        def log(scalars, commit):
+            with open("logged", "a") as file:
+                file.write(f"{commit} {sorted(scalars)}\\n")
+"""
+
+
 def run(folder: Path, script: str, *options: str, **environment: str):
     (folder / "train.py").write_text(textwrap.dedent(script))
     command = [sys.executable, "-m", "dpprof", "run", "-o", "out", "--quiet", *options, "--"]
@@ -148,6 +156,23 @@ def test_a_run_that_is_there_stays(tmp_path):
     assert {"out/run.json", "out-2/run.json"} <= set(written(tmp_path))
 
 
+def test_two_launchers_meet_in_one_folder_and_a_dead_ones_rules_do_not_count(tmp_path):
+    from dpprof.launcher.meeting import Meeting
+
+    first, second = Meeting(tmp_path / "notes", process=1), Meeting(tmp_path / "notes")
+    first.enter()
+    (tmp_path / "notes" / "window-0").write_text("5")
+    second.enter()
+    second.leave()
+    assert (tmp_path / "notes" / "window-0").exists()
+    first.leave()
+    assert not (tmp_path / "notes").exists()
+    Meeting(tmp_path / "notes", process=2**22 + 1).enter()  # no process has such a number
+    (tmp_path / "notes" / "window-0").write_text("5")
+    second.enter()
+    assert [one.name.split("-")[0] for one in (tmp_path / "notes").iterdir()] == ["here"]
+
+
 def test_a_command_that_is_none_and_a_folder_that_cannot_be_are_errors(tmp_path):
     command = [sys.executable, "-m", "dpprof", "run", "-o"]
     (tmp_path / "file").touch()
@@ -185,14 +210,16 @@ def test_windows_are_recorded_when_a_rule_or_another_shell_says(tmp_path):
     script = (
         TRAIN
         + """
-    import pathlib, time
+    import pathlib, time, wandb
     for _ in range(20000):
         train(1)
         time.sleep(0.002)
-        if len(list(pathlib.Path("out").glob("step*/run.json"))) == 2:
+        logged = pathlib.Path("logged")
+        if logged.exists() and logged.read_text().count("step_ms") == 2:
             break
     """
     )
+    (tmp_path / "wandb.py").write_text(textwrap.dedent(TRACKER))
     (tmp_path / "train.py").write_text(textwrap.dedent(script))
     dpprof = [sys.executable, "-m", "dpprof"]
     command = [*dpprof, "run", "-o", "out", "--when", "step == 4", "--log", "log", "--", "python"]
@@ -210,6 +237,7 @@ def test_windows_are_recorded_when_a_rule_or_another_shell_says(tmp_path):
     assert len(folders) == len(lines) == 2
     assert Path(lines[0]["folder"]).name == "step4"
     assert all(line["step_ns"] > 0 for line in lines)
+    assert "False ['dpprof/bubble_share', " in (tmp_path / "logged").read_text()
     assert said.count("dpprof: step ") == 2
     late = subprocess.run(
         [*dpprof, "trigger", "out"], cwd=tmp_path, capture_output=True, text=True, check=False
