@@ -12,6 +12,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,8 @@ from dpprof.instrument.adapters.imports import watch
 _FIGURES = "figures-{}.json"
 _LOOK_EVERY_S = 0.5
 _WRITERS = ("torch.utils.tensorboard.writer", "tensorboardX.writer")
+
+Log = Callable[[Mapping[str, float], int], None]
 
 _writers: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -52,21 +55,24 @@ def _remember_writers(module: ModuleType) -> None:
     kind.__init__ = __init__
 
 
-def open_runs() -> list[Callable[[Mapping[str, float], int], None]]:
+def open_runs() -> list[Log]:
     """What logs scalars at a step, for each run that the job has open now."""
     wandb, mlflow = sys.modules.get("wandb"), sys.modules.get("mlflow")
-    found: list[Callable[[Mapping[str, float], int], None]] = []
+    found: list[Log] = []
     if getattr(wandb, "run", None) is not None:
-        found.append(lambda scalars, _: _to_wandb(wandb, scalars))
+        found.append(partial(_to_wandb, wandb))
     if mlflow is not None and mlflow.active_run() is not None:
-        found.append(lambda scalars, step: mlflow.log_metrics(dict(scalars), step=step))
-    for writer in [one for one in _writers if getattr(one, "file_writer", one) is not None]:
-        found.append(lambda scalars, step, writer=writer: _to_tensorboard(writer, scalars, step))
-    return found
+        found.append(partial(_to_mlflow, mlflow))
+    writers = [one for one in _writers if getattr(one, "file_writer", one) is not None]
+    return found + [partial(_to_tensorboard, one) for one in writers]
 
 
-def _to_wandb(wandb: Any, scalars: Mapping[str, float]) -> None:
+def _to_wandb(wandb: Any, scalars: Mapping[str, float], _: int) -> None:
     wandb.run.log(dict(scalars), commit=False)  # with what the job logs next: its steps stay
+
+
+def _to_mlflow(mlflow: Any, scalars: Mapping[str, float], step: int) -> None:
+    mlflow.log_metrics(dict(scalars), step=step)
 
 
 def _to_tensorboard(writer: Any, scalars: Mapping[str, float], step: int) -> None:
