@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dpprof.evidence.evidence import Evidence
-from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
+from dpprof.evidence.evidence import STEP_TIME, Evidence
+from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, STATES
 
 _OF_STEP = ("slowest_step_ns", "tokens_per_second", "model_flops_per_second")
 _SHARE_OF = "_share"
+_WINDOW = frozenset(STEP_TIME)
+_BY_WINDOW = frozenset((*STEP_TIME, "bubble_ns", "bubble_share", *BUBBLE_STATES))
 
 
 def touching(evidence: Iterable[Evidence], figure: str, rank: int | None = None) -> list[Evidence]:
     """The evidence that `figure` of a rank lacks; of the job (`rank` None), that of any rank.
 
-    `figure` is named as in gate rules (`dpprof.gate.names`) or as in the report's JSON.
+    `figure` is named as in gate rules (`dpprof.gate.names`) or as in the report's JSON. A step's
+    window is the job's: what any rank lacks of it, the idle time of all ranks lacks.
     """
     names = names_of(figure)
+    by_window = not names.isdisjoint(_BY_WINDOW)
     return [
         one
         for one in evidence
-        if not names.isdisjoint(one.touches)
-        and (rank is None or not one.ranks or rank in one.ranks)
+        if (not names.isdisjoint(one.touches) and (rank is None or _is_about(one, rank)))
+        or (by_window and not _WINDOW.isdisjoint(one.touches))
     ]
+
+
+def _is_about(one: Evidence, rank: int) -> bool:
+    return not one.ranks or rank in one.ranks
 
 
 def names_of(figure: str) -> frozenset[str]:

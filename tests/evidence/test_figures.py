@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dpprof.analysis.report.analyze import analyze
-from dpprof.evidence.evidence import DEVICE_TIME, MEMORY, Evidence
+from dpprof.evidence.evidence import DEVICE_TIME, MEMORY, STEP_TIME, Evidence
 from dpprof.evidence.figures import touching
 from dpprof.gate.names import JOB_FIGURES
 from dpprof.reporters import render
@@ -25,7 +25,7 @@ def lacking(*touches: str, ranks: tuple[int, ...] = ()) -> Evidence:
         (("by_kind",), "dispatch.hidden_share", True),
         (("by_kind",), "hidden_share", False),
         (("step_ns",), "tokens_per_second", True),
-        (("step_ns",), "bubble_ns", False),
+        (("step_ns",), "compute_ns", False),
         (MEMORY, "peak_allocated_bytes", True),
         (MEMORY, "parameter_bytes", False),
         (("ideal",), "ideal.bubble_ns", True),
@@ -61,3 +61,11 @@ def test_a_report_says_it_first_and_once(make_run, event) -> None:
     for other in (render(report, "markdown"), report_html(report)):
         assert other.count("2 of 9 launches") == 1
         assert "evidence does not carry" in other
+
+
+def test_the_window_is_the_jobs_and_with_it_the_idle_time_of_every_rank() -> None:
+    """A rank that may have worked longer may have been waited for."""
+    lost = Evidence("lost-kernels", 1, 9, (1,), (*DEVICE_TIME, *STEP_TIME), "lost")
+    for figure in ("step_ns", "window_ns", "bubble_share", "bubble.host_ns"):
+        assert touching([lost], figure, 0) == [lost]
+    assert touching([lost], "compute_ns", 0) == touching([lost], "hidden_ns", 0) == []

@@ -142,4 +142,4 @@ def test_a_step_of_replicas_is_the_optimizers_and_they_wait_for_the_slower_one(t
         report = report_of(folder)
         assert report.schedule is None
         assert report.step_ns == pytest.approx(shares(folder)[0] * 1e6, rel=0.03)
-    assert report_of(found["ddp"]).waited_for[0].rank == 1
+        assert report.waited_for[0].rank == 1

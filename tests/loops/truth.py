@@ -6,7 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
-NO_WORK = ("c10d::", "record_param_comms", "dpprof:", "gloo:")
+NO_WORK = ("c10d::", "record_param_comms", "dpprof:", "gloo:", "autograd::engine::")
 
 
 def spans(folder: Path, rank: int):

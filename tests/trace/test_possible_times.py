@@ -55,6 +55,38 @@ def test_launches_without_kernels_are_counted_and_make_figures_at_least(build, t
     assert touching(report.evidence, "bubble_share", 0)
 
 
+def test_lost_kernels_leave_no_order_to_match_by(build, tmp_path) -> None:
+    """The sender lost its last message and the receiver its first: as many, but not the same."""
+    said = {"Process Group Name": "1", "Process Group Ranks": "[0, 1]", "In msg nelems": 8}
+    for rank, gone in ((0, 3), (1, 0)):
+        way = {"Dst Rank": 1} if rank == 0 else {"Src Rank": 0}
+        kernel = type(build.kernel)()
+        rows = [
+            kernel(
+                "ncclDevKernel_SendRecv", FIRST + i, FIRST + 100 * i + 50 + rank, 90, **said, **way
+            )
+            for i in range(4)
+        ]
+        rows[gone] = rows[gone][:1]
+        info = {"rank": rank, "world_size": 2}
+        file = tmp_path / f"rank{rank}.json"
+        build.write(file, [build.step(1, FIRST, 500), *rows], distributedInfo=info)
+    run = load_run(tmp_path)
+    assert (run.events["ready_ns"] == -1).all()
+    assert {one.check for one in run.evidence} == {"lost-kernels"}
+
+
+def test_a_clock_that_jumps_is_no_constant_offset(build, tmp_path) -> None:
+    """Kernels in another order than their launches: shifting them all would set none right."""
+    events = [build.step(1, FIRST, 5000)]
+    for i in range(10):
+        early = 4000 if i >= 5 else 0
+        events += [build.kernel("gemm", FIRST + 100 * i, FIRST + 1000 + 100 * i - early, 90)]
+    report = report_of(build, tmp_path, events)
+    assert checks(report) == {"clock-jump": (5, 10)}
+    assert (report.step_ns, report.ranks[0].bubble_share) == (None, None)
+
+
 def test_what_a_capture_launches_is_not_missed(build, tmp_path) -> None:
     def call(name: str, at: float) -> Any:
         return build.span("cuda_runtime", name, at, 1, correlation=900 + int(at - FIRST))

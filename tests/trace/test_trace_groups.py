@@ -339,6 +339,21 @@ def test_messages_of_gloo_by_the_inputs_of_their_calls(build, tmp_path: Path) ->
     assert run.evidence == ()
 
 
+def test_hooks_of_autograd_that_wait_do_not_compute(build) -> None:
+    rank = build.tables(
+        [
+            build.step(1, 0, 100),
+            build.operator("autograd::engine::evaluate_function: MmBackward", 10, 80),
+            build.operator("c10d::_allgather_base_", 11, 40),
+            build.operator("MmBackward", 60, 29),
+            build.operator("aten::mm", 61, 27),
+        ]
+    )
+    assert rank.events[["name", "start_ns", "end_ns"]].values.tolist() == [
+        ["MmBackward", 60_000, 89_000]
+    ]
+
+
 def test_messages_without_peers_leave_bubbles_unknown(build, tmp_path: Path) -> None:
     ranks = [
         [

@@ -184,11 +184,17 @@ def _thread_lanes(
 _MESSAGE_SPAN = re.compile(r"(?:gloo|nccl|ucc|mpi):(?:send|recv)")
 _P2P = COMMUNICATION_KINDS[0]
 _CALL = re.compile(r"c10d::|record_param_comms|aten::_?wait_tensor|_c10d_functional::")
-_NO_WORK = re.compile(f"{_CALL.pattern}|{LIBRARY_SPAN.pattern}|{re.escape(PREFIX)}|{MARK.pattern}$")
+AUTOGRAD = "autograd::engine::evaluate_function"
+"""What autograd runs of a function: its hooks too, which may wait for a collective."""
+_NO_WORK = re.compile(
+    f"{_CALL.pattern}|{LIBRARY_SPAN.pattern}|{re.escape(PREFIX)}|{MARK.pattern}$|{AUTOGRAD}"
+)
 
 
 def _operators(trace: TraceColumns, labels: Rows) -> Rows:
-    """Outermost operators but for library calls and step marks, and the library's own spans.
+    """Outermost operators but for library calls and marks, and the library's own spans.
+
+    Autograd's spans around a function and its hooks are none: the function's own operators are.
 
     A label is what runs inside it, so operators inside are left out, and of operators around one
     those count that it does not lie in.
@@ -227,9 +233,6 @@ def _around(trace: TraceColumns, labels: Rows, spans: Rows) -> Rows:
         spans_of(trace, labels),
         (trace.thread[spans], trace.start_ns[spans]),
     )
-
-
-AUTOGRAD = "autograd::engine::evaluate_function"
 
 
 def autograd_threads(trace: TraceColumns) -> Codes:

@@ -21,6 +21,9 @@ from dpprof.trace.read.columns import (
 
 LEFT_OUT = 255
 """The category of rows that are left out: none that anybody asks for."""
+NO_TIME, FAR_AWAY, EARLY = "no-time", "outside-the-trace", "before-launch"
+LEFT_OUT_CHECKS = (NO_TIME, FAR_AWAY, EARLY)
+"""Faults whose rows are left out."""
 _HOST = (Category.LAUNCH, Category.ANNOTATION, Category.OPERATOR)
 _OVERLAP_NS = 20_000
 """Rows of one stream that overlap by more did not: what real traces have is 13 microseconds."""
@@ -79,7 +82,7 @@ def _without_timeless(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
         "what is shown"
     )
     count = len(trace.rows(*DEVICE_CATEGORIES))
-    return _without(trace, rows), Fault("no-time", lost, count, _ALL, words)
+    return _without(trace, rows), Fault(NO_TIME, lost, count, _ALL, words)
 
 
 def _without_far_away(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
@@ -100,7 +103,7 @@ def _without_far_away(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
         f"{len(away)} device activities start or end far outside the time that was recorded: they "
         "are left out, and times of the device are at least what is shown"
     )
-    return _without(trace, away), Fault("outside-the-trace", len(away), len(work), _ALL, words)
+    return _without(trace, away), Fault(FAR_AWAY, len(away), len(work), _ALL, words)
 
 
 def _with_a_next(trace: TraceColumns, work: Rows) -> Rows:
@@ -165,8 +168,10 @@ def _on_host_clock(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
             f"{-int(delay.min()) / 1e6:.3g} ms, which is impossible: they are left out, and times "
             "of the device are at least what is shown"
         )
-        fault = Fault("before-launch", len(rows), len(delay), _ALL, words)
+        fault = Fault(EARLY, len(rows), len(delay), _ALL, words)
         return _without(trace, rows), fault
+    if _out_of_order(trace, work, delay):
+        return trace, Fault("clock-jump", int(early.sum()), len(delay), _ALL, _JUMPS)
     offset = -int(delay.min())
     every = trace.rows(*DEVICE_CATEGORIES)
     start_ns, end_ns = trace.start_ns.copy(), trace.end_ns.copy()
@@ -179,6 +184,26 @@ def _on_host_clock(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
     )
     fault = Fault("device-clock", int(early.sum()), len(delay), (), words)
     return replace(trace, start_ns=start_ns, end_ns=end_ns), fault
+
+
+_JUMPS = (
+    "device activities begin before their launch, and their streams run them in another order than "
+    "they were launched in: the clock of the host or of the device jumps, so that no figure of the "
+    "device can be believed (look at the time synchronisation of the host)"
+)
+_MOST_OUT_OF_ORDER = 0.01
+"""Of all activities: threads that launch into one stream may race."""
+
+
+def _out_of_order(trace: TraceColumns, work: Rows, delay: Nanoseconds) -> bool:
+    """Whether a constant offset cannot explain delays: streams keep the order of launches."""
+    launched = np.zeros(len(trace.start_ns), dtype=np.int64)
+    launched[work] = trace.start_ns[work] - delay
+    order, lane = _by_stream(trace, work)
+    behind = 0
+    for own in np.split(launched[order], np.flatnonzero(np.diff(lane)) + 1):
+        behind += int((own < np.maximum.accumulate(own) - _BEFORE_NS).sum())
+    return behind > _MOST_OUT_OF_ORDER * len(order)
 
 
 def _delays(trace: TraceColumns) -> tuple[Rows, Nanoseconds]:

@@ -18,6 +18,8 @@ from dpprof.evidence.evidence import Evidence
 from dpprof.tables.columns import BYTES, END, GROUP, KIND, RANK, SEQUENCE, START, STEP
 from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.trace.activities.lost_kernels import LOST
+from dpprof.trace.activities.possible_times import LEFT_OUT_CHECKS
 from dpprof.trace.match.late_labels import Tolerance, are_late, late_evidence
 from dpprof.trace.match.operations import (
     Matched,
@@ -26,6 +28,7 @@ from dpprof.trace.match.operations import (
     match_operations,
     participants,
 )
+from dpprof.trace.rank.rank_part import RankPart
 
 Mask = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
@@ -41,9 +44,26 @@ _OF_ONE_SIZE = frozenset({P2P, "all_reduce", "all_gather", "reduce_scatter", "br
 def match_sound(events: pd.DataFrame, peers: OperationPeers, counted: Mask) -> Matched:
     """`match_operations`, but for numbers by order (`counted`) that are not certain."""
     wrong = disputed(events, peers, counted)
-    if wrong.any():
-        events = events.assign(**{SEQUENCE: events[SEQUENCE].where(~wrong, -1)})
-    return match_operations(events, peers)
+    return match_operations(without_numbers(events, wrong), peers)
+
+
+def with_losses(part: RankPart) -> Mask:
+    """Whether the rank of each of its communications is known to have lost some of its rows.
+
+    Which ones is not known: what is the n-th of its kind in such a trace need not be the n-th.
+    """
+    lost = any(one.check in _LOSSES for one in part.evidence)
+    return np.full(len(part.communications), lost)
+
+
+_LOSSES = (LOST, *LEFT_OUT_CHECKS)
+
+
+def without_numbers(events: pd.DataFrame, rows: Mask) -> pd.DataFrame:
+    """The events with the numbers of some taken away, so that nothing matches them."""
+    if not rows.any():
+        return events
+    return events.assign(**{SEQUENCE: events[SEQUENCE].where(~rows, -1)})
 
 
 def disputed(events: pd.DataFrame, peers: OperationPeers, counted: Mask) -> Mask:

@@ -28,7 +28,7 @@ from dpprof.tables.columns import (
 from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_of
-from dpprof.trace.match.agreement import match_sound
+from dpprof.trace.match.agreement import match_sound, with_losses, without_numbers
 from dpprof.trace.match.bare_order import number_by_order
 from dpprof.trace.match.batched_messages import taken_apart
 from dpprof.trace.match.clock_estimate import (
@@ -82,7 +82,7 @@ def align_parts(parts: Sequence[RankPart], peers: OperationPeers) -> AlignedCloc
         clocks,
         clock_warnings(clocks),
         apart,
-        tuple(clock_evidence(unfit)),
+        tuple(clock_evidence(unfit, clocks)),
         _tolerance(parts, clocks),
     )
 
@@ -129,9 +129,11 @@ def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
         return _NO_CLOCKS
     events = concat_tables(EVENTS, [part.communications for part in parts])
     no_wait = np.concatenate([part.no_wait for part in parts])
-    counted = np.concatenate([part.counted for part in parts])[~no_wait]
+    counted = np.concatenate([part.counted for part in parts])
+    incomplete = np.concatenate([with_losses(part) for part in parts])
     waiting, origin = taken_apart(events[~no_wait])
-    named = match_sound(waiting, peers, counted[origin])
+    waiting = without_numbers(waiting, (counted & incomplete)[~no_wait][origin])
+    named = match_sound(waiting, peers, counted[~no_wait][origin])
     spans = pd.concat([part.spans for part in parts])
     window = (int(spans[START].min()), int(spans[END].max()))
     if len(named.rows):
@@ -139,7 +141,7 @@ def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
             return fit_clocks(tightest_bounds(waiting, named, window), window)
         bounds = without_late(clock_bounds(waiting, named), SHARED_TOLERANCE_NS)
         return fit_clocks(bounds, window, SHARED_TOLERANCE_NS)
-    order = number_by_order(events, peers, no_wait)
+    order = number_by_order(events, peers, no_wait | incomplete)
     found = order.number >= 0
     if not found.any():
         return _NO_CLOCKS

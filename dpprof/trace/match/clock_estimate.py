@@ -264,9 +264,24 @@ def _counts(
     return {MATCHED: counts["size"].tolist(), CONTRADICTED: counts["sum"].tolist()}
 
 
-def clock_evidence(unfit: Sequence[tuple[int, ...]]) -> list[Evidence]:
-    """What cannot be said of ranks whose clocks cannot be compared, one for each group."""
-    return [
+def clock_evidence(unfit: Sequence[tuple[int, ...]], clocks: pd.DataFrame) -> list[Evidence]:
+    """What cannot be said of ranks whose clocks cannot be compared, one for each group.
+
+    Nor of those that communications bound from one side only, however they are corrected.
+    """
+    open_ended = clocks.loc[clocks[RESIDUAL] == UNKNOWN, RANK].tolist()
+    one_sided = Evidence(
+        check=CLOCKS_APART,
+        found=len(open_ended),
+        of=len(clocks),
+        ranks=tuple(sorted(clocks[RANK].tolist())),
+        touches=_TOUCHES,
+        text=f"the clock of rank{'s' * (len(open_ended) > 1)} {', '.join(map(str, open_ended))} is "
+        "off, and communications bound by how much from one side only: step times, bubbles and "
+        "waiting are n/a; what each rank did itself stands as its own clock says (look at the time "
+        "synchronisation of the hosts)",
+    )
+    return [one_sided] * bool(open_ended) + [
         Evidence(
             check=CLOCKS_APART,
             found=1,

@@ -14,7 +14,13 @@ from dpprof.runs.manifest import Manifest
 from dpprof.tables.columns import EVENTS, GROUP, RANK, READY, SEQUENCE, START
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import MOST_RANKS
-from dpprof.trace.match.agreement import causal, match_sound, without_ranks
+from dpprof.trace.match.agreement import (
+    causal,
+    match_sound,
+    with_losses,
+    without_numbers,
+    without_ranks,
+)
 from dpprof.trace.match.align_clocks import AlignedClocks
 from dpprof.trace.match.bare_order import match_by_order
 from dpprof.trace.match.batched_messages import put_together, taken_apart
@@ -75,8 +81,10 @@ def join_events(aligned: AlignedClocks, peers: OperationPeers) -> JoinedEvents:
     events = concat_tables(EVENTS, [one.communications for one in ranks])
     no_wait = np.concatenate([one.no_wait for one in ranks])
     counted = np.concatenate([one.counted for one in ranks])
+    incomplete = np.concatenate([with_losses(one) for one in ranks])
     copies = events[READY].to_numpy() >= 0
     apart, origin = taken_apart(events)
+    apart = without_numbers(apart, (counted & incomplete)[origin])
     matched = match_sound(apart, peers, counted[origin])
     matched = without_ranks(apart, matched, aligned.apart)
     matched, evidence = causal(apart, matched, counted[origin], aligned.tolerance)
@@ -90,7 +98,7 @@ def join_events(aligned: AlignedClocks, peers: OperationPeers) -> JoinedEvents:
         )
         events[READY] = np.where(no_wait, UNSPLIT, events[READY])
     alone = events[RANK].isin(aligned.apart).to_numpy(dtype=bool)
-    events, said = _by_order(events, peers, no_wait | alone)
+    events, said = _by_order(events, peers, no_wait | alone | incomplete)
     events[READY] = np.where(copies, events[START], events[READY])  # they wait for nobody
     return JoinedEvents(PartedEvents(ranks, events), warnings + said, evidence)
 
