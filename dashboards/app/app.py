@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dpprof.dashboards.app.answers import offer_answers
 from dpprof.dashboards.app.callback_bodies import check_callbacks
 from dpprof.dashboards.app.downloads import offer_downloads
 from dpprof.dashboards.app.shell import controls, empty_shell, error_panel, navigation, notes
@@ -47,6 +48,7 @@ def make_app(library: Library) -> Dash:
     _register_show(app, library)
     _register_change(app, known)
     offer_downloads(app.server, library)
+    offer_answers(app.server, library, known)
     for page in all_pages():
         if page.callbacks is not None:
             page.callbacks(app, library)

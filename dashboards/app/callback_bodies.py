@@ -24,14 +24,18 @@ _ENDS = (".range[0]", ".range[1]")
 
 class _Screen(msgspec.Struct):
     width: Number | None = None
+    height: Number | None = None
     dark: bool = False
 
 
 class _Pointer(msgspec.Struct):
     x: Number | None = None
     y: Number | None = None
+    x2: Number | None = None
+    y2: Number | None = None
     act: str | None = None
     by: Number | None = None
+    text: str | None = None
 
 
 class _Meta(msgspec.Struct):
@@ -75,6 +79,7 @@ TYPES: dict[tuple[str, str], Any] = {
     ("view", "value"): Plain | list[Plain],
     ("timeline-pointer", "data"): _Pointer | None,
     ("timeline-act", "data"): _Pointer | None,
+    ("timeline-drawn", "data"): dict[str, str] | None,
     ("", "figure"): _Figure | None,
 }
 """By the component's id, or its id's type, and the property; every input has its place here, or

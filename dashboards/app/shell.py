@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 KEYS = (
     ("W  S", "zoom in and out"),
     ("A  D", "pan left and right"),
-    (". ,", "next and previous bubble or activity"),
+    (". ,", "next and previous bubble, slot or activity"),
+    ("\N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}", "the same, in the timeline"),
+    ("\N{UPWARDS ARROW} \N{DOWNWARDS ARROW}", "select in the row above or beneath"),
     ("0", "the whole step"),
     ("F", "zoom to what is selected"),
+    ("/", "search; Enter and Shift+Enter: next and previous match"),
+    ("drag", "what is in an area; with Shift pan, with Ctrl zoom"),
+    ("drag the axis", "zoom to a range"),
     ("Ctrl + wheel", "zoom at the pointer"),
-    ("drag", "zoom to a range; with Shift, pan"),
+    ("click a rank", "pin it above the others, or let go of it"),
     ("Esc", "select nothing, close this"),
     ("?", "this help"),
 )
@@ -46,6 +51,7 @@ def empty_shell() -> Component:
                 [
                     html.Div("dpprof", className="brand"),
                     html.Nav(id="nav", **{"aria-label": "Pages"}),
+                    _search(),
                     html.Div(id="controls", className="controls"),
                 ],
                 className="top",
@@ -72,6 +78,30 @@ def empty_shell() -> Component:
     )
 
 
+def _search() -> Component:
+    """The search box: it leads to the timeline from every page."""
+    from dash import html
+
+    about = "a kernel, a slot (F0.3), a cause, or a rank (rank 3)"
+    # Not dcc.Input: what is typed belongs to the browser until Enter.
+    box = html.Div(id="find-box", **{"data-about": about})
+    steps = [
+        html.Button(
+            text,
+            id=f"find-{name}",
+            className="icon",
+            title=f"{name} match ({key})",
+            **{"aria-label": f"{name} match"},
+        )
+        for name, text, key in (
+            ("previous", "\N{UPWARDS ARROW}", "Shift+Enter"),
+            ("next", "\N{DOWNWARDS ARROW}", "Enter"),
+        )
+    ]
+    count = html.Span(id="find-count", className="about", role="status")
+    return html.Div([box, count, html.Span(steps, className="buttons")], id="find", role="search")
+
+
 def navigation(context: Context) -> list[Component]:
     """Links to all pages, which keep the runs and the baseline."""
     from dash import dcc, html
@@ -81,7 +111,7 @@ def navigation(context: Context) -> list[Component]:
         here = page.key == context.view.page
         link = dcc.Link(
             page.title,
-            href=context.link(page=page.key, options={}, select=None)
+            href=context.link(page=page.key, options={}, select=None, area=None, find="")
             if not here
             else context.link(),
             className="page here" if here else "page",

@@ -148,15 +148,52 @@
     waiting = setTimeout(tellScreen, 200);
   });
 
+  // Fields of the address that any page takes and the server need not be asked about first.
+  var PLAIN = ["t", "select", "area", "find"];
+
+  function withFields(fields) {
+    var query = new URLSearchParams(window.location.search);
+    Object.keys(fields).forEach(function (name) {
+      if (fields[name]) query.set(name, fields[name]); else query.delete(name);
+    });
+    var text = query.toString();
+    return text ? "?" + text.replace(/%3A/g, ":").replace(/%2C/g, ",").replace(/%7E/g, "~") : "";
+  }
+
   // Asks for a change of the view; equal changes one after another must both be heard.
   var count = 0;
-  window.dpprof = {
+  window.dpprof = Object.assign(window.dpprof || {}, {
     setProps: setProps,
     isTyping: isTyping,
     change: function (fields) {
+      if (Object.keys(fields).every(function (name) { return PLAIN.indexOf(name) >= 0; })) {
+        var search = withFields(fields);
+        if (search !== window.location.search) setProps("url", { search: search });
+        return;
+      }
       setProps("change", { data: Object.assign({}, fields, { count: ++count }) });
     },
-  };
+  });
+
+  // What sticks beneath the header must know how high it is.
+  function measureHeader() {
+    var header = document.querySelector(".top");
+    var sticks = window.getComputedStyle(header).position === "sticky";
+    document.documentElement.style.setProperty("--header", (sticks ? header.offsetHeight : 0) + "px");
+  }
+
+  // Of work that takes long, says how far it is: the server is asked while something is awaited.
+  var ASK_MS = 500;
+  setInterval(function () {
+    var waits = document.querySelector("[data-dash-is-loading=true]");
+    var shown = document.querySelector(".loading");
+    if (!waits || !shown) return;
+    fetched.call(window, "/_progress").then(function (answer) { return answer.json(); })
+      .then(function (all) {
+        var far = all.map(function (one) { return one.what + ": " + one.done + " of " + one.of; });
+        if (far.length) shown.textContent = "Loading… " + far.join("; ");
+      }, function () {});
+  }, ASK_MS);
 
   // Says so where the server has gone, until it answers again.
   var fetched = window.fetch;
@@ -179,6 +216,7 @@
     if (!document.getElementById("content")) return;
     watcher.disconnect();
     tellScreen();
+    new ResizeObserver(measureHeader).observe(document.querySelector(".top"));
   });
   watcher.observe(document.documentElement, { childList: true, subtree: true });
 })();

@@ -68,6 +68,8 @@
     what.count = ++count;
     window.dpprof.setProps("timeline-act", { data: what });
   }
+  window.dpprof.act = act;
+  window.dpprof.showRange = function (left, right) { if (graph()) { listen(graph()); show(graph(), left, right); } };
 
   var KEYS = {
     w: function (gd) { zoom(gd, 0.6); },
@@ -78,7 +80,14 @@
     ".": function () { act({ act: "next", by: 1 }); },
     ",": function () { act({ act: "next", by: -1 }); },
     f: function () { act({ act: "fit" }); },
-    escape: function () { window.dpprof.change({ select: "" }); },
+    escape: function () { window.dpprof.change({ select: "", area: "" }); },
+  };
+
+  // In the picture itself the arrow keys move the selection; elsewhere they scroll the page.
+  var ARROWS = {
+    ArrowRight: { act: "next", by: 1 }, ArrowLeft: { act: "next", by: -1 },
+    ArrowDown: { act: "row", by: 1 }, ArrowUp: { act: "row", by: -1 },
+    Enter: { act: "next", by: 1 },
   };
 
   function press(key) {
@@ -90,7 +99,10 @@
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (window.dpprof.isTyping(event.target) || !document.getElementById("help").hidden) return;
-    if (press(event.key)) event.preventDefault();
+    event.target.classList.remove("by-pointer");
+    var arrow = event.target.id === "timeline-box" && ARROWS[event.key];
+    if (arrow) act(Object.assign({}, arrow));
+    if (arrow || press(event.key)) event.preventDefault();
   });
 
   document.addEventListener("click", function (event) {
@@ -98,18 +110,27 @@
     if (button) press(button.getAttribute("data-key"));
   });
 
-  // Where in the picture an event is: nanoseconds of the step, and pixels from the top.
-  function place(gd, event) {
+  // Where in the picture an event is: nanoseconds of the step, and pixels from the top. Outside of
+  // the rows `x` or `y` are beyond them; null where the event is not at the picture at all.
+  function anywhere(gd, event) {
     var layout = gd._fullLayout, box = gd.getBoundingClientRect();
     var x = event.clientX - box.left - layout._size.l, y = event.clientY - box.top - layout._size.t;
-    if (x < 0 || y < 0 || x >= layout._size.w || y >= layout._size.h) return null;
-    return { x: layout.xaxis.p2d(x) * NS_PER_MS, y: layout.yaxis.p2d(y) };
+    return {
+      left: x, top: y, inside: x >= 0 && y >= 0 && x < layout._size.w && y < layout._size.h,
+      x: layout.xaxis.p2d(x) * NS_PER_MS, y: layout.yaxis.p2d(y),
+    };
+  }
+
+  function place(gd, event) {
+    var at = anywhere(gd, event);
+    return at.inside ? { x: at.x, y: at.y } : null;
   }
 
   function hideTip() {
     clearTimeout(pointing);
     var tip = document.getElementById("timeline-tip");
     if (tip) tip.hidden = true;
+    window.dpprof.hair(null);
   }
 
   function moveTip(event) {
@@ -125,33 +146,75 @@
 
   document.addEventListener("pointermove", function (event) {
     var gd = graph();
+    if (gd && down) { drag(gd, event); return; }
     if (!gd || !gd.contains(event.target)) { if (gd) hideTip(); return; }
     listen(gd);
-    var at = down ? null : place(gd, event);
+    var at = place(gd, event);
     if (!at) { hideTip(); return; }
     moveTip(event);
+    window.dpprof.hair(gd, at.x / NS_PER_MS);
     clearTimeout(pointing);
     pointing = setTimeout(function () {
       window.dpprof.setProps("timeline-pointer", { data: at });
     }, POINT_MS);
   });
 
+  function moved(event) {
+    return Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) >= STILL_PX;
+  }
+
+  // While the button is down: with Shift the picture follows, else a box is drawn with its length.
+  function drag(gd, event) {
+    var at = anywhere(gd, event);
+    if (!down.at.inside || !moved(event)) return;
+    event.preventDefault();
+    if (event.shiftKey || down.pans) {
+      down.pans = true;
+      var scale = (down.limits[1] - down.limits[0]) / gd._fullLayout._size.w;
+      var by = (down.clientX - event.clientX) * scale;
+      show(gd, down.limits[0] + by, down.limits[1] + by);
+      return;
+    }
+    window.dpprof.box(gd, down.at, at, event.ctrlKey || down.zooms);
+  }
+
   document.addEventListener("pointerdown", function (event) {
     var gd = graph();
-    down = gd && gd.contains(event.target) && event.button === 0
-      ? { x: event.clientX, y: event.clientY } : null;
     hideTip();
+    down = null;
+    if (!gd || !gd.contains(event.target) || event.button !== 0) return;
+    listen(gd);
+    down = {
+      clientX: event.clientX, clientY: event.clientY, at: anywhere(gd, event), limits: range(gd),
+      zooms: event.ctrlKey, touch: event.pointerType === "touch",
+    };
+    if (!down.touch && down.at.inside) event.preventDefault();
+    var box = document.getElementById("timeline-box");
+    box.classList.add("by-pointer");
+    box.focus({ preventScroll: true });
   }, true);
 
   // plotly's drag layer swallows clicks, so a press without a move is one.
   document.addEventListener("pointerup", function (event) {
     var gd = graph(), from = down;
+    if (!gd || !from) { down = null; return; }
+    var at = anywhere(gd, event), far = moved(event);
     down = null;
-    if (!gd || !from) return;
-    var moved = Math.hypot(event.clientX - from.x, event.clientY - from.y);
-    var at = moved < STILL_PX ? place(gd, event) : null;
-    if (at) act({ act: "click", x: at.x, y: at.y });
+    window.dpprof.box(null);
+    if (!far && at.inside) act({ act: "click", x: at.x, y: at.y });
+    else if (!far && at.left < 0) act({ act: "pin", y: at.y });
+    else if (far && from.at.inside && !from.pans && !from.touch) dropped(gd, from, at);
   }, true);
+  document.addEventListener("pointercancel", function () { down = null; window.dpprof.box(null); });
+
+  function dropped(gd, from, at) {
+    if (Math.abs(at.left - from.at.left) < STILL_PX) return;
+    if (from.zooms) {
+      show(gd, Math.min(from.at.x, at.x) / NS_PER_MS, Math.max(from.at.x, at.x) / NS_PER_MS);
+      return;
+    }
+    act({ act: "area", x: from.at.x, x2: at.x, y: from.at.y, y2: at.y });
+  }
 
   document.addEventListener("wheel", function (event) {
     var gd = graph();
@@ -171,31 +234,39 @@
   function reveal() {
     revealing = 0;
     var gd = graph(), panel = document.getElementById("timeline-details");
-    var chosen = new URLSearchParams(window.location.search).get("select") || "";
+    var query = new URLSearchParams(window.location.search);
+    var chosen = query.get("select") || query.get("area") || "";
     var place = gd && gd._fullLayout.meta.selected;
     if (!chosen) revealed = "";
     if (chosen === revealed || !place || place.select !== chosen || !panel.firstChild) return;
     revealed = chosen;
+    var head = document.getElementById("timeline-head").getBoundingClientRect();
+    var upper = Math.max(head.height + document.querySelector(".top").getBoundingClientRect().bottom, 0);
+    var room = window.innerHeight - panel.offsetHeight - upper - 3 * EDGE_PX;
+    // Both ends of its arrow where they fit, else what is selected.
+    var whole = place.last - place.first <= room;
     var top = gd.getBoundingClientRect().top + gd._fullLayout._size.t - EDGE_PX;
-    var above = top + place.top - document.querySelector(".top").getBoundingClientRect().bottom;
-    var beneath = top + place.bottom + 2 * EDGE_PX - (window.innerHeight - panel.offsetHeight);
+    var above = top + (whole ? place.first : place.top) - upper;
+    var beneath = above + (whole ? place.last - place.first : place.bottom - place.top) - room;
     if (above < 0) window.scrollBy(0, above);
     else if (beneath > 0) window.scrollBy(0, Math.min(beneath, above));
   }
 
   new MutationObserver(function () {
+    var gd = graph();
+    if (gd) listen(gd);
     revealing = revealing || requestAnimationFrame(reveal);
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   function listen(gd) {
     if (gd.dpprofListens) return;
     gd.dpprofListens = true;
+    window.dpprof.drawHead(gd);
     gd.on("plotly_relayout", function (changes) {
       if (Object.keys(changes).some(function (key) { return key.indexOf("xaxis.range") === 0; })) {
         ask(gd);
       }
     });
-    gd.on("plotly_afterplot", function () { keep(gd); });
-    gd.on("plotly_doubleclick", function () { press("0"); });
+    gd.on("plotly_afterplot", function () { keep(gd); window.dpprof.drawHead(gd); });
   }
 })();

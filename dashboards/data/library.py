@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from dpprof.analysis.accounting.account import Accounting, account
 from dpprof.analysis.report.analyze import Report, analyze
@@ -46,6 +46,14 @@ def analyzed(id: str, run: Run) -> LibraryRun:
     return LibraryRun(id, run, accounting, analyze(run, accounting))
 
 
+class Progress(NamedTuple):
+    """How far work is: what is made, how much of it is done, of how much."""
+
+    what: str
+    done: int
+    of: int
+
+
 class Library:
     """Runs by id, and whatever was computed of them; has state so that nothing is done twice.
 
@@ -69,6 +77,7 @@ class Library:
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
         self._values: dict[Hashable, Any] = {}
+        self._told: dict[int, Progress] = {}
 
     @classmethod
     def of_runs(cls, runs: Sequence[Run], baseline: str = "") -> Library:
@@ -98,6 +107,17 @@ class Library:
         """Where the run called `id` is, for a command line; the id where it came from no path."""
         return self._paths.get(id, id)
 
+    def tell(self, what: str, done: int, of: int) -> None:
+        """Say how far the work of this thread is; `kept` says when it has ended."""
+        with self._lock:
+            self._told[threading.get_ident()] = Progress(what, done, of)
+
+    @property
+    def progress(self) -> list[Progress]:
+        """How far all work under way is that says so."""
+        with self._lock:
+            return list(self._told.values())
+
     def kept(self, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
         """The value of `key`, made when first asked for; an error is not kept."""
         with self._lock:
@@ -106,7 +126,11 @@ class Library:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self._values:
-                value = make()
+                try:
+                    value = make()
+                finally:
+                    with self._lock:
+                        self._told.pop(threading.get_ident(), None)
                 with self._lock:
                     self._values[key] = value
             return cast("_Kept", self._values[key])

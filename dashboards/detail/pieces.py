@@ -14,6 +14,7 @@ from dpprof.tables.columns import (
     COMPONENT,
     END,
     KIND,
+    NAME,
     OPERATION,
     PART,
     READY,
@@ -45,6 +46,7 @@ class RankColumns:
     ends: Numbers
     moves_ns: Numbers  # when a communication stops waiting for its peers; start of all others
     codes: dict[str, Codes]
+    texts: npt.NDArray[np.object_]
 
     @classmethod
     def of(cls, events: pd.DataFrame) -> RankColumns:
@@ -58,7 +60,8 @@ class RankColumns:
         known = _first_known(_codes(events[PART]), _codes(events[OPERATION]), by_kind)
         components = _first_known(_codes(events[COMPONENT]), by_kind)
         codes = {"operation": known, "kind": by_kind, "component": components}
-        return cls(starts, ends, np.minimum(moves, np.maximum(starts, ends)), codes)
+        moves = np.minimum(moves, np.maximum(starts, ends))
+        return cls(starts, ends, moves, codes, _texts(events[NAME]))
 
     def part(self, rows: npt.NDArray[np.intp]) -> RankColumns:
         """Some rows of it."""
@@ -67,7 +70,15 @@ class RankColumns:
             self.ends[rows],
             self.moves_ns[rows],
             {name: codes[rows] for name, codes in self.codes.items()},
+            self.texts[rows],
         )
+
+
+def _texts(column: pd.Series[str]) -> npt.NDArray[np.object_]:
+    """The texts of a column; equal ones are one object."""
+    numbers, values = pd.factorize(column)
+    texts: npt.NDArray[np.object_] = np.append(values.astype(str).to_numpy(object), "")[numbers]
+    return texts
 
 
 def _codes(column: pd.Series[str]) -> Codes:
@@ -102,7 +113,7 @@ def lane_pieces(columns: RankColumns) -> Pieces:
             name: np.concatenate([codes[owner], waited])[order]
             for name, codes in columns.codes.items()
         },
-        np.full(len(order), "", dtype=object),
+        np.concatenate([columns.texts[owner], np.full(len(waiting.starts), "", object)])[order],
     )
 
 

@@ -5,33 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dpprof.dashboards.app.downloads import perfetto_button
-from dpprof.dashboards.data.library import IDEAL, Library
+from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.detail.index import LANES
 from dpprof.dashboards.figures.loading import loading_figure
-from dpprof.dashboards.parts.picker import picker
 from dpprof.dashboards.timeline.interaction import act
+from dpprof.dashboards.timeline.minimap import minimap
 from dpprof.dashboards.timeline.panel import details, tip
-from dpprof.dashboards.timeline.view import picture, scene_of
-from dpprof.dashboards.view.changes import control_id
+from dpprof.dashboards.timeline.picture_model import Look
+from dpprof.dashboards.timeline.picture_rows import ROW_SIZES
+from dpprof.dashboards.timeline.rank_order import GROUPINGS
+from dpprof.dashboards.timeline.tools import tools
+from dpprof.dashboards.timeline.view import found_words, picture, pointing, scene_of
+from dpprof.dashboards.view.changes import changed
 from dpprof.dashboards.view.page import Context, Page
-from dpprof.dashboards.view.state import COLORS
 from dpprof.dashboards.view.theme import GRAPH_CONFIG
 
 if TYPE_CHECKING:
     from dash import Dash
     from dash.development.base_component import Component
 
-_LANES = [("together", "by role"), ("streams", "by stream")]
-_BUTTONS = (
-    ("w", "+", "Zoom in (W)"),
-    ("s", "−", "Zoom out (S)"),  # noqa: RUF001 - a minus sign
-    ("a", "◀", "Pan left (A)"),
-    ("d", "▶", "Pan right (D)"),
-    ("0", "whole step", "Show the whole step (0)"),
-    (",", "< previous", "Previous bubble or activity (,)"),
-    (".", "next >", "Next bubble or activity (.)"),
-)
 _REPORT_PX = 1360
 _CONFIG = {
     **GRAPH_CONFIG,
@@ -41,10 +33,13 @@ _CONFIG = {
     "scrollZoom": False,
     "responsive": False,
 }
+_ABOUT = "Timeline; W S A D zoom and pan, the arrow keys select"
+_POINTED = {"select": None, "area": None, "find": ""}
+"""What only points something out, so that nothing has to be painted anew for it."""
 
 
 def layout(context: Context) -> list[Component]:
-    """The toolbar, the picture, and the panel of what is selected; filled by the callbacks."""
+    """The tools, the picture, and the panel of what is selected; filled by the callbacks."""
     from dash import dcc, html
 
     if not any(run.report.per_step for run in context.runs):
@@ -55,25 +50,55 @@ def layout(context: Context) -> list[Component]:
     return [
         html.Section(
             [
-                html.Div(_tools(context), className="tools"),
+                html.Div(tools(context), id="timeline-tools", className="tools"),
                 html.Div(id="timeline-legend", className="legend"),
+                _head(),
                 html.Figure(
-                    [graph, html.Div(id="timeline-tip", className="tip", role="tooltip")],
+                    [
+                        graph,
+                        html.Div(id="timeline-drag"),
+                        html.Div(id="timeline-hair", hidden=True),
+                        html.Div(id="timeline-tip", className="tip", role="tooltip"),
+                    ],
                     id="timeline-box",
                     className="graph timeline",
                     tabIndex=0,
                     role="group",
-                    **{"aria-label": "Timeline; W S A D zoom and pan, . and , select"},
+                    **{"aria-label": _ABOUT},
                 ),
                 html.Div(id="timeline-readout", className="readout", role="status"),
+                html.Span(id="timeline-found", hidden=True),  # the search box shows it
                 dcc.Store(id="timeline-pointer"),
                 dcc.Store(id="timeline-act"),
+                dcc.Store(id="timeline-drawn"),
             ],
             className="panel",
             **{"data-testid": "timeline-panel"},
         ),
         html.Section(id="timeline-details", className="panel details", **{"aria-live": "polite"}),
     ]
+
+
+def _head() -> Component:
+    """The whole step, what of it is shown, and the time axis; the browser fills all but the map."""
+    from dash import html
+
+    about = "The whole step; drag to pan"
+    return html.Div(
+        [
+            html.Div(
+                [
+                    html.Img(id="timeline-map", alt="", draggable="false"),
+                    html.Div(id="timeline-marks"),
+                    html.Div(id="timeline-lens"),
+                ],
+                id="timeline-strip",
+                title=about,
+            ),
+            html.Div(id="timeline-axis", **{"aria-hidden": "true"}),
+        ],
+        id="timeline-head",
+    )
 
 
 def report(context: Context) -> list[Component]:
@@ -97,73 +122,14 @@ def report(context: Context) -> list[Component]:
     ]
 
 
-def _tools(context: Context) -> list[Component]:
-    from dash import dcc, html
-
-    chosen = context.view.search_values()["ranks"]
-    ranks = dcc.Input(
-        id=control_id("ranks", chosen),
-        value=chosen,
-        placeholder="all",
-        debounce=True,
-        className="short",
-    )
-    return [
-        picker("color", "Colour by", COLORS, context.view.color),
-        picker("o.lanes", "Lanes", _LANES, context.option("lanes", LANES[0])),
-        html.Label([html.Span("Ranks", className="label"), ranks], className="field"),
-        *_ideal_link(context),
-        html.Div(
-            [
-                html.Button(text, className="icon", title=about, **{"data-key": key})
-                for key, text, about in _BUTTONS
-            ],
-            className="buttons",
-            role="group",
-            **{"aria-label": "Zoom, pan and select"},
-        ),
-        html.Div(
-            [
-                html.Span("Save", className="label"),
-                *[
-                    html.Button(form.upper(), className="icon", **{"data-save": form})
-                    for form in ("svg", "png")
-                ],
-                perfetto_button(context.runs[0].id),
-            ],
-            className="buttons",
-        ),
-    ]
-
-
-def _ideal_link(context: Context) -> list[Component]:
-    """Each run above what its schedule would allow, and back."""
-    from dash import dcc, html
-
-    measured = [run.id for run in context.runs if not run.id.endswith(IDEAL)]
-    above = [
-        id
-        for run in context.runs
-        for id in (run.id, run.id + IDEAL)
-        if run.report.ideal is not None
-    ]
-    if not above and len(measured) == len(context.runs):
-        return []
-    text = "above ideal" if len(measured) == len(context.runs) else "without ideal"
-    runs = tuple(above if len(measured) == len(context.runs) else measured)
-    about = "what the schedule allows with the measured chunk times and messages that take no time"
-    link = dcc.Link(text, href=context.link(runs=runs, select=None), className="button")
-    return [html.Span(link, title=about)]
-
-
 def _callbacks(app: Dash, library: Library) -> None:
     _draws(app, library)
     _answers(app, library)
 
 
 def _draws(app: Dash, library: Library) -> None:
-    """Draws what the URL says."""
-    from dash import Input, Output, no_update
+    """Draws what the URL says: only what has changed since it was drawn last."""
+    from dash import Input, Output, State, no_update
 
     from dpprof.dashboards.app.app import context_of
 
@@ -171,23 +137,67 @@ def _draws(app: Dash, library: Library) -> None:
         Output("timeline", "figure"),
         Output("timeline-legend", "children"),
         Output("timeline-readout", "children"),
+        Output("timeline-tools", "children"),
+        Output("timeline-map", "src"),
         Output("timeline-details", "children"),
+        Output("timeline-found", "children"),
+        Output("timeline-drawn", "data"),
         Input("url", "pathname"),
         Input("url", "search"),
         Input("screen", "data"),
+        State("timeline-drawn", "data"),
     )
-    def draw(path: str, search: str, screen: Mapping[str, Any] | None) -> Any:
+    def draw(path: str, search: str, screen: Mapping[str, Any] | None, drawn: Any) -> Any:
         if screen is None or not (path or "").endswith(page.key):
-            return (no_update,) * 4
+            return (no_update,) * 8
         context, _ = context_of(library, path, search, screen)
-        return (*picture(context, screen), details(context, screen))
+        keys, before = _keys(context, screen), drawn if isinstance(drawn, dict) else {}
+        same = {name for name, key in keys.items() if before.get(name) == key}
+        painted = (no_update,) * 3
+        if "picture" not in same:
+            painted = picture(context, screen, with_axis=False)
+        elif "pointed" not in same:
+            painted = (_patch(pointing(context, screen)), no_update, no_update)
+        return (
+            *painted,
+            no_update if "tools" in same or not before else tools(context),
+            no_update if "map" in same else _map(context, screen),
+            details(context, screen),
+            found_words(context, screen),
+            keys,
+        )
+
+
+def _keys(context: Context, screen: Mapping[str, Any]) -> dict[str, str]:
+    """What each part of the page depends on."""
+    view = context.view
+    size = f"{context.theme.name} {screen.get('width')} {screen.get('height')}"
+    return {
+        "pointed": f"{size} {view.url()}",
+        "picture": f"{size} {view.url(**_POINTED)}",
+        "map": f"{size} {view.url(**_POINTED, time_range=None)}",
+        "tools": view.url(**_POINTED, time_range=None),
+    }
+
+
+def _patch(parts: Mapping[str, Any]) -> Any:
+    from dash import Patch
+
+    figure: Any = Patch()
+    for name, value in parts.items():
+        figure["layout"][name] = value
+    return figure
+
+
+def _map(context: Context, screen: Mapping[str, Any]) -> str:
+    return minimap(scene_of(context, screen), Look(context.theme, context.view.color))
 
 
 def _answers(app: Dash, library: Library) -> None:
     """Tells what the pointer is at, and turns clicks and keys into changes of the view."""
     from dash import Input, Output, State, no_update
 
-    from dpprof.dashboards.app.app import context_of
+    from dpprof.dashboards.app.app import context_of, known_of
 
     where = [State("url", "pathname"), State("url", "search"), State("screen", "data")]
 
@@ -204,7 +214,7 @@ def _answers(app: Dash, library: Library) -> None:
         return tip(context, scene_of(context, screen), at)
 
     @app.callback(
-        Output("change", "data", allow_duplicate=True),
+        Output("url", "search", allow_duplicate=True),
         Input("timeline-act", "data"),
         *where,
         prevent_initial_call=True,
@@ -213,8 +223,12 @@ def _answers(app: Dash, library: Library) -> None:
         if not what or screen is None:
             return no_update
         context, _ = context_of(library, path, search, screen)
-        changes = act(context, scene_of(context, screen), what)
-        return no_update if changes is None else changes
+        fields = act(context, scene_of(context, screen), what)
+        if fields is None:
+            return no_update
+        asked = [{"prop_id": "change.data", "value": fields}]
+        query = changed(context.view, asked, known_of(library))[0].search()
+        return f"?{query}" if query else ""
 
 
 page = Page(
@@ -223,8 +237,14 @@ page = Page(
     order=20,
     layout=layout,
     about="What every rank does when, the bubbles and what they waited for.",
-    live=frozenset({"time_range", "select"}),
-    options={"lanes": LANES},
+    live=frozenset({"time_range", "select", "ranks", "color", "options", "area", "find"}),
+    options={
+        "lanes": LANES,
+        "rows": ROW_SIZES,
+        "by": [by for by, _ in GROUPINGS],
+        "pin": (),
+        "messages": ("all",),
+    },
     callbacks=_callbacks,
     report=report,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from dpprof.analysis.events.pipeline_messages import message_name
-from dpprof.dashboards.detail.index import BUBBLES, SLOTS, lane_names
+from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.detail.index import BUBBLES, P2P_LANE, SLOTS, lane_names
 from dpprof.dashboards.timeline.hit_test import BUBBLE, EVENT, SLOT, Hit
 from dpprof.dashboards.timeline.picture_model import Arrow, Mark, Selected
 from dpprof.dashboards.timeline.picture_rows import PictureRow
 from dpprof.dashboards.timeline.scene import Scene, SceneRun
 from dpprof.dashboards.view.state import Selection
 from dpprof.export.arrows import arrows
+from dpprof.runs.run import Run
 from dpprof.tables.columns import (
     CAUSE,
     CAUSE_RANK,
@@ -33,6 +36,9 @@ from dpprof.tables.columns import (
     SLOT as SLOT_COLUMN,
 )
 from dpprof.tables.kinds import COMMUNICATION_KINDS
+
+MOST_MESSAGES = 600
+"""Messages that are drawn as arrows at once."""
 
 MOST_ENDS = 64
 """Other ends of one collective that arrows lead to."""
@@ -152,7 +158,7 @@ def _together(row: pd.Series[Any]) -> str:
 
 def selected_of(scene: Scene, hit: Hit | None, ends: list[End]) -> Selected:
     """Boxes around what is selected and its other ends, and arrows between them."""
-    own = None if hit is None else _row(scene, hit)
+    own = None if hit is None else row_of(scene, hit)
     if hit is None or own is None:
         return Selected()
     marks, lines = [Mark(own, hit.start_ns, hit.end_ns)], []
@@ -166,7 +172,44 @@ def selected_of(scene: Scene, hit: Hit | None, ends: list[End]) -> Selected:
     return Selected(marks, lines)
 
 
-def _row(scene: Scene, hit: Hit) -> PictureRow | None:
+def messages_in(library: Library, scene: Scene) -> list[Arrow]:
+    """The messages between stages that are under way in the range, the longest if they are many."""
+    found = [arrow for run in scene.runs for arrow in _messages(library, scene, run)]
+    found.sort(key=lambda arrow: arrow.source[0] - arrow.target[0])
+    return found[:MOST_MESSAGES]
+
+
+def _messages(library: Library, scene: Scene, run: SceneRun) -> Iterator[Arrow]:
+    table = library.kept(("messages", run.run.id), lambda: _message_table(run.run.run))
+    start, end = (run.origin_ns + at for at in (scene.start_ns, scene.end_ns))
+    shown = table[(table["sent"] < end) & (table["received"] > start) & (table[STEP] == run.step)]
+    shown = shown.nlargest(MOST_MESSAGES, "length")
+    columns = [shown[name].tolist() for name in ("source", "target", "sent", "received")]
+    for source, target, sent, received in zip(*columns, strict=True):
+        ends = [scene.rows.find(run.run.id, rank, P2P_LANE) for rank in (source, target)]
+        if ends[0] is not None and ends[1] is not None and ends[0] is not ends[1]:
+            yield Arrow((sent - run.origin_ns, ends[0]), (received - run.origin_ns, ends[1]))
+
+
+def _message_table(run: Run) -> pd.DataFrame:
+    """Every matched message: ranks, when it was sent and when all of it was there."""
+    events = run.held.communications
+    events = events[events[KIND] == P2P_LANE].reset_index(drop=True)
+    pairs = np.concatenate(arrows(events))
+    source, target = events.iloc[pairs[:, 0]], events.iloc[pairs[:, 1]]
+    columns = {
+        "source": source[RANK].to_numpy(),
+        "target": target[RANK].to_numpy(),
+        STEP: source[STEP].to_numpy(),
+        "sent": source[START].to_numpy(),
+        "received": target[END].to_numpy(),
+    }
+    table = pd.DataFrame(columns)
+    return table.assign(length=table["received"] - table["sent"])
+
+
+def row_of(scene: Scene, hit: Hit) -> PictureRow | None:
+    """The row in which something is drawn."""
     names = {BUBBLE: [BUBBLES], SLOT: [SLOTS]}.get(hit.what)
     if names is None:
         one = pd.DataFrame({KIND: [hit.values[KIND]], LANE: [hit.values[LANE]]})

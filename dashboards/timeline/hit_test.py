@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ from dpprof.runs.windows import runs_in
 from dpprof.tables.columns import END, RANK, READY, START, STEP
 
 BUBBLE, EVENT, SLOT = "bubble", "event", "slot"
+
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _in_lane(events: pd.DataFrame, lane: str) -> Any:
 def rank_events(library: Library, run: SceneRun, rank: int) -> pd.DataFrame:
     """The events of a rank in the step; those of the ranks last asked for are held."""
     key = (run.run.id, run.step, rank)
-    recent = library.kept("recent events", Recent)
+    recent: Recent[pd.DataFrame] = library.kept("recent events", Recent)
     return recent.get(key, lambda: _events(run, rank))
 
 
@@ -135,22 +137,22 @@ def _events(run: SceneRun, rank: int) -> pd.DataFrame:
     return events[runs_in(events, step_window(run.run, run.step))]
 
 
-class Recent:
-    """The tables that were asked for last; has state because reading one takes time."""
+class Recent(Generic[_Kept]):
+    """What was asked for last; has state because reading a table takes time."""
 
     def __init__(self, most: int = 8) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._tables: dict[Hashable, pd.DataFrame] = {}
+        self._values: dict[Hashable, _Kept] = {}
 
-    def get(self, key: Hashable, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """The table of `key`, made where it is not held; the one longest unused gives way."""
+    def get(self, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
+        """The value of `key`, made where it is not held; the one longest unused gives way."""
         with self._lock:
-            table = self._tables.pop(key, None)
-            self._tables[key] = make() if table is None else table
-            while len(self._tables) > self._most:
-                self._tables.pop(next(iter(self._tables)))
-            return self._tables[key]
+            value = self._values.pop(key, None)
+            self._values[key] = make() if value is None else value
+            while len(self._values) > self._most:
+                self._values.pop(next(iter(self._values)))
+            return self._values[key]
 
 
 def _nearest(table: pd.DataFrame, run: SceneRun, at_ns: int, near_ns: int) -> pd.DataFrame | None:

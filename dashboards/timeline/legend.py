@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SWATCH_PX = (28, 14)
 
-_WORDS = {
+WORDS = {
     "F": "forward",
     "B": "backward",
     "I": "input gradient",
@@ -63,7 +63,7 @@ def legend(names: Sequence[str], theme: Theme) -> list[Component]:
         html.Span(
             [
                 html.Img(src=swatch(name, theme.name), alt="", width=SWATCH_PX[0]),
-                _WORDS.get(name, name),
+                WORDS.get(name, name),
             ],
             className="swatch bubble" if name in BUBBLE_STATES else "swatch",
             title=_ABOUT.get(name, ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dpprof.dashboards.timeline.area_panel import area_panel
 from dpprof.dashboards.timeline.arrows import End, ends_of
 from dpprof.dashboards.timeline.hit_test import BUBBLE, Hit, hit_at, hit_of
 from dpprof.dashboards.timeline.scene import Scene
@@ -64,6 +65,8 @@ def details(context: Context, screen: Mapping[str, Any]) -> list[Component]:
 
     scene = scene_of(context, screen)
     hit = hit_of(context.library, scene, context.view.select)
+    if context.view.area is not None and hit is None:
+        return area_panel(context, scene, context.view.area)
     if hit is None:
         words = "What is selected is not in this picture: another step, other ranks or runs."
         return [html.P(words, className="about")] if context.view.select is not None else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dpprof.dashboards.figures.png import data_url, png
+from dpprof.dashboards.figures.png import data_url, png, rgb
 from dpprof.dashboards.timeline.picture_axes import x_axis, y_axis
 from dpprof.dashboards.timeline.picture_labels import headers, slot_labels
 from dpprof.dashboards.timeline.picture_model import (
@@ -13,6 +13,8 @@ from dpprof.dashboards.timeline.picture_model import (
     NS_PER_MS,
     Arrow,
     Drawn,
+    Frame,
+    Look,
     Mark,
     Selected,
     whole_ns,
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MARGIN = {"l": 92, "r": 14, "t": 48, "b": 6}
+_LEAST_PX = 10  # plotly draws nothing that is lower
+_ON_PAGE = {"t": 2}  # where the page draws the time axis
 
 
 def timeline_figure(
     runs: Sequence[Drawn],
     rows: PictureRows,
     painted: Sequence[Strip],
-    theme: Theme,
+    look: Look,
     selected: Selected = NOTHING,
 ) -> go.Figure:
     """The figure; x is milliseconds of the step, y pixels from the top.
@@ -40,7 +44,7 @@ def timeline_figure(
     """
     import plotly.graph_objects as go
 
-    pixels = runs[0].columns.pixels
+    pixels = runs[0].pixels
     start_ns = pixels.start_ns - runs[0].origin_ns
     span_ns = pixels.end_ns - pixels.start_ns
     picture = paint((max(rows.height, 1), pixels.number), painted)
@@ -48,22 +52,38 @@ def timeline_figure(
         "x": (start_ns / NS_PER_MS, (start_ns + span_ns) / NS_PER_MS),
         "y": (rows.height, 0),
     }
-    figure = go.Figure(slot_labels(runs))
+    theme = look.theme
+    margin = MARGIN if look.with_axis else MARGIN | _ON_PAGE
+    figure = go.Figure(
+        [*slot_labels(runs, look.coloring, theme), *_messages(selected.messages, theme)]
+    )
     figure.update_layout(
         template=template(theme),
-        margin=MARGIN,
-        height=rows.height + MARGIN["t"] + MARGIN["b"],
+        margin=margin,
+        height=max(rows.height, _LEAST_PX) + margin["t"] + margin["b"],
         showlegend=False,
-        dragmode="zoom",
+        dragmode="zoom" if look.with_axis else False,  # the page drags for itself
         hovermode=False,
-        xaxis=x_axis(ranges["x"]),
+        xaxis=x_axis(ranges["x"]) | {"visible": look.with_axis},
         yaxis=y_axis(ranges["y"], rows, theme),
         images=[_image(data_url(png(picture, palette(theme))), ranges)],
-        shapes=[*_ends(runs, rows, theme), *_boxes(selected.marks, theme)],
-        annotations=[*headers(runs, rows, theme), *_arrows(selected.arrows, theme)],
+        **pointed_out(runs, rows, selected, theme),
         meta={"start_ns": start_ns, "span_ns": span_ns, "whole_ns": whole_ns(runs)},
     )
     return figure
+
+
+def pointed_out(
+    runs: Sequence[Drawn], rows: PictureRows, selected: Selected, theme: Theme
+) -> dict[str, list[dict[str, Any]]]:
+    """The parts of the layout that a selection changes: shapes and annotations."""
+    shapes = [
+        *_ends(runs, rows, theme),
+        *_frames(selected.frames, theme),
+        *_boxes(selected.marks, theme),
+    ]
+    annotations = [*headers(runs, rows, theme), *_arrows(selected.arrows, theme)]
+    return {"shapes": shapes, "annotations": annotations}
 
 
 def _image(source: str, ranges: dict[str, tuple[float, float]]) -> dict[str, Any]:
@@ -105,6 +125,45 @@ def _boxes(marks: Sequence[Mark], theme: Theme) -> list[dict[str, Any]]:
             "line": {"color": theme.text, "width": 2},
         }
         for mark in marks
+    ]
+
+
+def _frames(frames: Sequence[Frame], theme: Theme) -> list[dict[str, Any]]:
+    """The area that is asked about, in rows of one or more runs."""
+    return [
+        {
+            "type": "rect",
+            "x0": frame.start_ns / NS_PER_MS,
+            "x1": frame.end_ns / NS_PER_MS,
+            "y0": frame.top,
+            "y1": frame.bottom,
+            "fillcolor": "rgba({}, {}, {}, 0.16)".format(*rgb(theme.accent)),
+            "line": {"color": theme.accent, "width": 2},
+        }
+        for frame in frames
+    ]
+
+
+def _messages(messages: Sequence[Arrow], theme: Theme) -> list[Any]:
+    """Messages as thin lines, a dot where each arrives; nothing where none is to be drawn."""
+    import plotly.graph_objects as go
+
+    if not messages:
+        return []
+    xs = [at / NS_PER_MS for one in messages for at in (one.source[0], one.target[0])]
+    ys = [row.middle for one in messages for row in (one.source[1], one.target[1])]
+    gaps = range(0, len(xs), 2)
+    return [
+        go.Scatter(
+            x=[x for at in gaps for x in (*xs[at : at + 2], None)],
+            y=[y for at in gaps for y in (*ys[at : at + 2], None)],
+            mode="lines+markers",
+            line={"color": theme.text, "width": 1},
+            marker={"color": theme.text, "size": [size for _ in gaps for size in (0, 5, 0)]},
+            opacity=0.65,
+            hoverinfo="skip",
+            name="messages",
+        )
     ]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from dpprof.dashboards.detail.index import BUBBLES, COMPUTE_LANE, SLOTS, Index
-from dpprof.dashboards.detail.pixel_columns import Columns
+from dpprof.dashboards.detail.pixel_columns import Columns, Pixels
 from dpprof.dashboards.timeline.picture_pixels import Strip
 from dpprof.dashboards.timeline.picture_rows import PictureRow
+from dpprof.dashboards.view.theme import Theme
 
 NS_PER_MS = 1e6
 _WHITE_SPACE = (SLOTS, COMPUTE_LANE)
@@ -39,28 +41,54 @@ class Arrow:
 class Drawn:
     """A run in the picture: its index, the pixels of its rows, and where its step ends.
 
-    `columns` has a row for each of the run's `rows`; times count from the start of its step,
-    which is at `origin_ns` on its own clock.
+    Times count from the start of its step, which is at `origin_ns` on its own clock.
     """
 
     id: str
     title: str
     index: Index
     rows: Sequence[PictureRow]
-    columns: Columns
+    pixels: Pixels
     origin_ns: int
     window_ns: int
+
+    @cached_property
+    def columns(self) -> Columns:
+        """What each pixel of the run's `rows` shows."""
+        lanes = np.array([row.lane for row in self.rows], dtype=np.intp)
+        return self.index.columns(lanes, self.pixels)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A part of the picture: a span of the step, in nanoseconds, over rows ``[top, bottom)``."""
+
+    start_ns: int
+    end_ns: int
+    top: int
+    bottom: int
 
 
 @dataclass(frozen=True)
 class Selected:
-    """What is pointed out in the picture."""
+    """What is pointed out: a selection with its arrows, an area, and messages as thin lines."""
 
     marks: Sequence[Mark] = field(default=())
     arrows: Sequence[Arrow] = field(default=())
+    frames: Sequence[Frame] = field(default=())
+    messages: Sequence[Arrow] = field(default=())
 
 
 NOTHING = Selected()
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a picture looks; on the page, which has the time axis above it, it is drawn without."""
+
+    theme: Theme
+    coloring: str = "operation"
+    with_axis: bool = True
 
 
 def whole_ns(runs: Sequence[Drawn]) -> int:

@@ -17,12 +17,18 @@ from dpprof.dashboards.detail.index import (
 HEADER_PX = 22
 """Height of the line above each run that says what it is."""
 
-LABEL_PX = 12
+GROUP_PX = 18
+"""Height of the line above each group of ranks that says which it is."""
+
+LABEL_PX = 10
 """Rows from this height on have room for text."""
+
+ROW_SIZES = ("fit", "compact", "normal", "tall")
+"""How high rows are; ``fit`` fills the window where few ranks leave room in it."""
 
 
 class Heights(NamedTuple):
-    """Heights of a rank's rows in pixels; 0 leaves a row out."""
+    """Heights of a rank's rows in pixels."""
 
     slots: int
     compute: int
@@ -44,30 +50,36 @@ class Heights(NamedTuple):
         return known.get(lane, self.stream)
 
 
-_HEIGHTS: tuple[tuple[int, Heights], ...] = (
-    (2, Heights(26, 32, 26, 16, 14, 26, 16)),
-    (4, Heights(22, 22, 14, 13, 9, 22, 12)),
-    (8, Heights(16, 15, 10, 6, 7, 10, 8)),
-    (16, Heights(13, 10, 7, 4, 5, 7, 5)),
-    (32, Heights(6, 9, 4, 3, 4, 5, 3)),
-)
+_COMPACT = Heights(4, 6, 3, 2, 3, 4, 2)
+_LOW = Heights(12, 8, 5, 4, 4, 6, 3)
+_NORMAL = Heights(13, 12, 10, 10, 5, 12, 3)
+_TALL = Heights(22, 26, 20, 16, 12, 22, 12)
+_SIZES = {"compact": _COMPACT, "normal": _NORMAL, "tall": _TALL}
+
+_MANY = 32  # ranks, of all runs together, that are drawn with low rows unless chosen otherwise
+_MOST_STRETCH = 3.2  # times the height of a normal row
 _LARGEST_GAP = 2  # pixels beneath a rank that still are its last row
 
-_SMALLEST = Heights(0, 7, 3, 0, 3, 4, 2)
-"""Of more than 32 ranks: messages have no row of their own, but show when streams are drawn."""
+
+def heights_for(ranks: int, size: str = ROW_SIZES[0]) -> Heights:
+    """The rows of so many ranks, of all runs together; slots say their names but if compact."""
+    return _SIZES.get(size, _NORMAL if ranks <= _MANY else _LOW)
 
 
-def heights_for(ranks: int) -> Heights:
-    """Rows as high as leaves so many ranks (of all runs together) on a screen or two."""
-    return next((heights for most, heights in _HEIGHTS if ranks <= most), _SMALLEST)
+def _stretched(heights: Heights, times: float) -> Heights:
+    return Heights(*(int(height * times) for height in heights))
 
 
 class LaneGroup(NamedTuple):
-    """The lanes of a rank of a run, as numbers in the run's index, with their names."""
+    """The lanes of a rank of a run, as numbers in the run's index, with their names.
+
+    `label` is what the group of ranks is called that it stands in, if anything.
+    """
 
     run: str
     rank: int
     lanes: Sequence[tuple[int, str]]
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,11 +101,15 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class PictureRows:
-    """All rows, where the header of each run is, and the height of the picture."""
+    """All rows, where the header of each run is, and the height of the picture.
+
+    `labels` are names of groups of ranks, each with where its line begins.
+    """
 
     rows: tuple[PictureRow, ...]
     headers: Mapping[str, int]
     height: int
+    labels: tuple[tuple[int, str], ...] = ()
 
     def at(self, y: float) -> PictureRow | None:
         """The row at a height; in the gap beneath a rank its last row."""
@@ -116,20 +132,37 @@ class PictureRows:
             yield run, rank, rows[0].top, rows[-1].bottom
 
 
-def make_rows(groups: Sequence[LaneGroup]) -> PictureRows:
-    """Lays the lanes out from top to bottom, in the order given, runs beneath each other."""
-    heights = heights_for(len(groups))
+def make_rows(
+    groups: Sequence[LaneGroup], size: str = ROW_SIZES[0], room_px: int = 0
+) -> PictureRows:
+    """Lays the lanes out from top to bottom, in the order given, runs beneath each other.
+
+    Rows that are to ``fit`` are as high as fills `room_px`, and never lower than they can be read.
+    """
+    heights = heights_for(len(groups), size)
+    rows = _laid_out(groups, heights)
+    if size != ROW_SIZES[0] or not rows.rows or rows.height >= room_px:
+        return rows
+    headers = HEADER_PX * len(rows.headers) + GROUP_PX * len(rows.labels)
+    times = (room_px - headers) / max(1, rows.height - headers)
+    return _laid_out(groups, _stretched(heights, min(times, _MOST_STRETCH)))
+
+
+def _laid_out(groups: Sequence[LaneGroup], heights: Heights) -> PictureRows:
     rows: list[PictureRow] = []
     headers: dict[str, int] = {}
-    y = 0
+    labels: list[tuple[int, str]] = []
+    y, last = 0, ""
     for group in groups:
         if group.run not in headers:
             headers[group.run] = y
-            y += HEADER_PX
+            y, last = y + HEADER_PX, ""
+        if group.label != last:
+            labels.append((y, group.label))
+            y, last = y + GROUP_PX, group.label
         for lane, name in group.lanes:
             height = heights.of(name)
-            if height:
-                rows.append(PictureRow(group.run, group.rank, lane, name, y, y + height))
-                y += height
+            rows.append(PictureRow(group.run, group.rank, lane, name, y, y + height))
+            y += height
         y += heights.gap
-    return PictureRows(tuple(rows), headers, y)
+    return PictureRows(tuple(rows), headers, y, tuple(labels))

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.detail.index import LANES, Index, make_index, step_window
 from dpprof.dashboards.detail.pixel_columns import Pixels
 from dpprof.dashboards.parts.badge import run_name
-from dpprof.dashboards.timeline.picture import MARGIN, timeline_figure
-from dpprof.dashboards.timeline.picture_model import NOTHING, Drawn, Selected, strips
-from dpprof.dashboards.timeline.picture_rows import LaneGroup, PictureRows, make_rows
-from dpprof.dashboards.view.theme import Theme
+from dpprof.dashboards.timeline.picture import MARGIN
+from dpprof.dashboards.timeline.picture_model import Drawn
+from dpprof.dashboards.timeline.picture_rows import (
+    ROW_SIZES,
+    LaneGroup,
+    PictureRows,
+    make_rows,
+)
+from dpprof.dashboards.timeline.rank_order import arranged
 from dpprof.reporters.blocks.units import time_unit
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 MOST_RANKS = 128
 """Ranks of all runs together that one picture shows."""
@@ -30,13 +29,21 @@ LEAST_NS = 200
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to show: empty and None stand for all and for the first step."""
+    """What to show: empty and None stand for all and for the first step.
+
+    Rows are of one of `ROW_SIZES`, in a window with so much room for them; ranks stand together
+    `by` one of `GROUPINGS`, those `pinned` first.
+    """
 
     step: int | None = None
     ranks: Sequence[int] = ()
     time_range: tuple[int, int] | None = None
     lanes: str = LANES[0]
     width_px: int = 1280
+    rows: str = ROW_SIZES[0]
+    room_px: int = 0
+    by: str = ""
+    pinned: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,12 @@ class Scene:
         own = [row for row in self.rows.rows if row.run == one.run.id]
         start, end = one.origin_ns + self.start_ns, one.origin_ns + self.end_ns
         pixels = Pixels(start, end, min(self.width_px, end - start))
-        lanes = np.array([row.lane for row in own], dtype=np.intp)
         return Drawn(
             id=one.run.id,
             title=_title(one),
             index=one.index,
             rows=own,
-            columns=one.index.columns(lanes, pixels),
+            pixels=pixels,
             origin_ns=one.origin_ns,
             window_ns=one.window_ns,
         )
@@ -112,16 +118,13 @@ def make_scene(library: Library, runs: Sequence[LibraryRun], wanted: Wanted) -> 
     place = steps.index(wanted.step) if wanted.step in steps else 0
     most = max(1, MOST_RANKS // max(1, len(stepped)))
     found = [_scene_run(library, run, (wanted, place, most)) for run in stepped]
-    groups = [
-        LaneGroup(one.run.id, rank, [(lane, one.index.lanes[lane].name) for lane in lanes])
-        for one in found
-        for rank, lanes in _by_rank(one)
-    ]
+    groups = [group for one in found for group in _lane_groups(one, wanted)]
     whole = max((one.window_ns for one in found), default=0)
     start, end = _range(wanted.time_range, whole)
     asked = sum(len(_asked(run, wanted)) for run in stepped)
     shown = sum(len(one.ranks) for one in found)
-    return Scene(tuple(found), make_rows(groups), start, end, wanted.width_px, asked - shown)
+    rows = make_rows(groups, wanted.rows, wanted.room_px)
+    return Scene(tuple(found), rows, start, end, wanted.width_px, asked - shown)
 
 
 def _scene_run(library: Library, run: LibraryRun, at: tuple[Wanted, int, int]) -> SceneRun:
@@ -150,11 +153,19 @@ def _asked(run: LibraryRun, wanted: Wanted) -> tuple[int, ...]:
     return tuple(rank for rank in present if not wanted.ranks or rank in wanted.ranks)
 
 
-def _by_rank(one: SceneRun) -> list[tuple[int, list[int]]]:
-    lanes: dict[int, list[int]] = {rank: [] for rank in one.ranks}
+def _lane_groups(one: SceneRun, wanted: Wanted) -> list[LaneGroup]:
+    """The lanes of the ranks that are shown, in the order in which they are drawn."""
+    lanes: dict[int, list[tuple[int, str]]] = {rank: [] for rank in one.ranks}
     for lane in one.index.of(one.step, one.ranks):
-        lanes[one.index.lanes[lane].rank].append(lane)
-    return list(lanes.items())
+        key = one.index.lanes[lane]
+        lanes[key.rank].append((lane, key.name))
+    groups = arranged(one.run.run.places, wanted.by, wanted.pinned)
+    return [
+        LaneGroup(one.run.id, rank, lanes[rank], label)
+        for label, ranks in groups.items()
+        for rank in ranks
+        if rank in lanes
+    ]
 
 
 def _range(wanted: tuple[int, int] | None, whole: int) -> tuple[int, int]:
@@ -182,14 +193,3 @@ def plot_width(screen_px: int) -> int:
 
 
 _AROUND_PX = 32 + 30  # what the page has to the left and right of the figure
-
-
-def scene_figure(
-    scene: Scene, coloring: str, theme: Theme, selected: Selected = NOTHING
-) -> go.Figure:
-    """The figure of a scene, as wide as the scene says."""
-    drawn = scene.drawn()
-    painted = [strip for run in drawn for strip in strips(run, coloring)]
-    figure = timeline_figure(drawn, scene.rows, painted, theme, selected)
-    figure.update_layout(width=scene.width_px + MARGIN["l"] + MARGIN["r"])
-    return figure

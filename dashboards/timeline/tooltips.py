@@ -7,6 +7,7 @@ from typing import Any
 from dpprof.analysis.accounting.bubble_regions import region_figure
 from dpprof.analysis.model import RegionFigures
 from dpprof.dashboards.timeline.hit_test import BUBBLE, SLOT, Hit
+from dpprof.dashboards.timeline.legend import WORDS
 from dpprof.reporters.blocks.units import bytes_text, time_unit
 from dpprof.reporters.report.sentences import region_words
 from dpprof.tables.columns import (
@@ -55,7 +56,8 @@ _PLAIN = {
 def title_of(hit: Hit) -> str:
     """What it is called."""
     if hit.what == BUBBLE:
-        return str(hit.values[STATE]).replace(".", ": ")
+        state = str(hit.values[STATE])
+        return WORDS.get(state, state)
     if hit.what == SLOT:
         return f"slot {hit.values[SLOT_COLUMN]}"
     name = str(hit.values[NAME]) or "(no name)"

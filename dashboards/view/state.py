@@ -15,6 +15,7 @@ THEMES = ("light", "dark")
 SELECTED = ("bubble", "event", "slot")
 
 _LONGEST_QUERY = 8000
+_LONGEST_FIND = 200
 _LARGEST = 2**62
 _MOST_RANKS = 65_536
 _PLAIN = re.compile(r"[\w.,:;~ +&-]{0,200}", re.ASCII)
@@ -37,12 +38,25 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Area:
+    """A span of the step, in nanoseconds from its start, on some ranks of runs."""
+
+    start_ns: int
+    end_ns: int
+    ranks: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def __str__(self) -> str:
+        of_runs = [f"{run}:{ranges_text(ranks)}" for run, ranks in self.ranks]
+        return ":".join([f"{self.start_ns}-{self.end_ns}", *of_runs])
+
+
+@dataclass(frozen=True)
 class ViewState:
     """Everything that a view shows; two equal states show the same picture.
 
     Empty means the default: all runs, no baseline, the first used step, the whole step, all ranks.
     `time_range` is ``[start, end)`` in nanoseconds from the start of the step window. `options`
-    are the page's own.
+    are the page's own. `area` is what is asked about in the timeline, `find` what is searched for.
     """
 
     page: str = ""
@@ -53,6 +67,8 @@ class ViewState:
     ranks: tuple[int, ...] = ()
     color: str = COLORS[0]
     select: Selection | None = None
+    area: Area | None = None
+    find: str = ""
     theme: str = ""
     options: Options = field(default_factory=dict)
 
@@ -77,6 +93,8 @@ class ViewState:
             "ranks": ranges_text(self.ranks),
             "color": "" if self.color == COLORS[0] else self.color,
             "select": "" if self.select is None else str(self.select),
+            "area": "" if self.area is None else str(self.area),
+            "find": self.find,
             "theme": self.theme,
         }
         return values | {f"o.{name}": value for name, value in sorted(self.options.items())}
@@ -210,6 +228,26 @@ def _selection(text: str, known: Known) -> Selection | None:
     return Selection(what, _run(run, known), rank, at_ns, number)
 
 
+def _area(text: str, known: Known) -> Area | None:
+    if not text:
+        return None
+    span, *parts = text.split(":")
+    limits = _time_range(span, known)
+    if limits is None or not parts or len(parts) % 2:
+        raise ValueError("not an area START-END:RUN:RANKS")
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    ranks = tuple((_run(run, known), _ranks(numbers, known)) for run, numbers in pairs)
+    if not all(run and numbers for run, numbers in ranks):
+        raise ValueError("not an area START-END:RUN:RANKS")
+    return Area(*limits, ranks)
+
+
+def _find(text: str, _: Known) -> str:
+    if len(text) > _LONGEST_FIND:
+        raise ValueError(f"longer than {_LONGEST_FIND} characters")
+    return text.strip()
+
+
 _READERS: Mapping[str, tuple[str, Callable[[str, Known], Any]]] = {
     "runs": ("runs", _runs),
     "baseline": ("baseline", _run),
@@ -218,5 +256,7 @@ _READERS: Mapping[str, tuple[str, Callable[[str, Known], Any]]] = {
     "ranks": ("ranks", _ranks),
     "color": ("color", _one_of(COLORS)),
     "select": ("select", _selection),
+    "area": ("area", _area),
+    "find": ("find", _find),
     "theme": ("theme", _one_of(THEMES)),
 }

@@ -32,7 +32,10 @@ SHARES = (1.0, 0.1, 0.01, 0.001, 0.0001)
 REPEATS = 25
 OUTPUTS = (
     "timeline.figure",
-    *(f"timeline-{name}.children" for name in ("legend", "readout", "details")),
+    *(f"timeline-{name}.children" for name in ("legend", "readout", "tools")),
+    "timeline-map.src",
+    *(f"timeline-{name}.children" for name in ("details", "found")),
+    "timeline-drawn.data",
 )
 
 
@@ -75,6 +78,7 @@ def _draw(client: Any, search: str) -> bytes:
         "output": "..{}..".format("...".join(names)),
         "outputs": outputs,
         "inputs": inputs,
+        "state": [{"id": "timeline-drawn", "property": "data", "value": None}],
         "changedPropIds": ["url.search"],
     }
     answer = client.post("/_dash-update-component", json=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -21,7 +22,11 @@ TIMELINE = (
     "timeline.figure",
     "timeline-legend.children",
     "timeline-readout.children",
+    "timeline-tools.children",
+    "timeline-map.src",
     "timeline-details.children",
+    "timeline-found.children",
+    "timeline-drawn.data",
 )
 
 
@@ -65,9 +70,9 @@ def show(client, url, screen=SCREEN, shown=None):
     return call(client, (*SHELL, "shown.data", "problem.children"), inputs, {"shown.data": shown})
 
 
-def draw(client, query="", screen=SCREEN, path="/timeline"):
+def draw(client, query="", screen=SCREEN, path="/timeline", drawn=None):
     inputs = {"url.pathname": path, "url.search": query, "screen.data": screen}
-    return call(client, TIMELINE, inputs)
+    return call(client, TIMELINE, inputs, {"timeline-drawn.data": drawn})
 
 
 def test_nothing_is_shown_before_the_window_is_known(client):
@@ -114,6 +119,41 @@ def test_a_picture_says_how_much_of_the_data_it_shows(client):
     assert "pieces in view" in text
 
 
+def test_only_what_changed_is_drawn_again(client, library):
+    first = draw(client)
+    keys = first["timeline-drawn"]["data"]
+    assert first["timeline-map"]["src"].startswith("data:image/png;base64,")
+    region = library.get("1f1b").report.regions[0]
+    place = f"bubble:1f1b:{region.rank}:{region.offset_ns}:0"
+    pointed = draw(client, f"?select={place}", drawn=keys)
+    assert pointed["timeline"]["figure"]["__dash_patch_update"]
+    assert not pointed.keys() & {"timeline-map", "timeline-tools", "timeline-legend"}
+    assert pointed["timeline-details"]["children"]
+    zoomed = draw(client, "?t=0-5000000", drawn=keys)
+    assert zoomed["timeline"]["figure"]["layout"]["images"]
+    assert not zoomed.keys() & {"timeline-map", "timeline-tools"}
+    colored = draw(client, "?color=kind", drawn=keys)
+    assert {"timeline-map", "timeline-tools"} <= colored.keys()
+
+
+def test_what_a_search_found_is_counted(client):
+    assert draw(client, "?find=mlp")["timeline-found"]["children"].endswith(" found")
+    assert draw(client, "?find=nonsense")["timeline-found"]["children"] == "nothing found"
+    assert draw(client)["timeline-found"]["children"] == ""
+
+
+def test_how_far_long_work_is_can_be_asked(client, library):
+    seen = []
+
+    def make():
+        library.tell("names of a", 3, 8)
+        seen.extend(client.get("/_progress").get_json())
+
+    library.kept("something slow", make)
+    assert seen == [{"what": "names of a", "done": 3, "of": 8}]
+    assert client.get("/_progress").get_json() == []
+
+
 def test_ranks_and_steps_that_are_not_there_are_said(client):
     text = "".join(draw(client, "?ranks=60000")["timeline-readout"]["children"])
     assert text == "None of the chosen ranks is in these runs, which have 0-3."
@@ -121,7 +161,7 @@ def test_ranks_and_steps_that_are_not_there_are_said(client):
     assert note["props"]["children"] == "step 77 is not in these runs; the first one is shown"
 
 
-@pytest.mark.parametrize("screen", [{"width": "wide"}, {"width": -5}, {"width": 10**9}, {}])
+@pytest.mark.parametrize("screen", [{"width": -5}, {"width": 10**9}, {}])
 def test_odd_windows_do_no_harm(client, screen):
     assert draw(client, screen=screen)["timeline"]["figure"]["layout"]["width"] <= 1366
 
@@ -134,9 +174,9 @@ def test_a_click_selects_and_a_key_goes_on(client, library):
     states = {"url.pathname": "/timeline", "url.search": "", "screen.data": SCREEN}
     step = library.get("dualpipe").run.used_steps[0]
     acted = {"timeline-act.data": {"act": "next", "by": 1}}
-    hashed = find_output(client, "change.data")
+    hashed = find_output(client, "url.search")
     answer = call(client, (hashed,), acted, states, "timeline-act.data")
-    select = answer["change"]["data"]["select"]
+    select = parse_qs(answer["url"]["search"].lstrip("?"))["select"][0]
     region = max(
         (one for id in library.ids for one in library.get(id).report.regions if one.step == step),
         key=lambda one: one.length_ns,

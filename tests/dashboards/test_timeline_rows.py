@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.dashboards.timeline.picture_rows import LaneGroup, heights_for, make_rows
+from dpprof.dashboards.timeline.picture_rows import GROUP_PX, LABEL_PX, LaneGroup, make_rows
 
 LANES = [(0, "slots"), (1, "compute"), (2, "communication"), (3, "p2p"), (4, "bubbles")]
 
@@ -25,13 +25,33 @@ def test_rows_from_top_to_bottom():
     assert rows.headers["b"] >= rows.rows[9].bottom
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4, 8, 16, 32, 64, 128])
-def test_more_ranks_have_lower_rows_and_many_fit_on_a_few_screens(ranks):
+@pytest.mark.parametrize("ranks", [1, 2, 8, 16, 32, 64, 128])
+def test_slots_of_any_number_of_ranks_have_room_for_their_names(ranks):
     rows = make_rows(groups(ranks))
-    assert rows.height <= 1080 * max(1, ranks / 64)
     assert len(list(rows.ranks())) == ranks
-    assert {"compute", "communication", "bubbles"} <= {row.name for row in rows.rows}
-    assert sum(heights_for(ranks)) >= sum(heights_for(ranks + 1))
+    assert all(row.bottom - row.top >= LABEL_PX for row in rows.rows if row.name == "slots")
+    low = make_rows(groups(ranks), "compact")
+    assert low.height < rows.height < make_rows(groups(ranks), "tall").height
+    assert [row.name for row in low.rows] == [row.name for row in rows.rows]
+
+
+@pytest.mark.parametrize(("ranks", "runs"), [(1, "a"), (2, "ab"), (8, "a")])
+def test_rows_that_fit_fill_the_window_and_not_more(ranks, runs):
+    rows = make_rows(groups(ranks, runs), "fit", 800)
+    assert rows.height <= 800
+    normal = make_rows(groups(ranks, runs), "normal", 800)
+    lanes = len(rows.rows)
+    assert rows.height > min(800 - 2 * lanes, 3 * (normal.height - 22 * len(runs)))
+
+
+def test_groups_of_ranks_have_a_line_that_names_them():
+    labelled = [one._replace(label="even" if one.rank % 2 == 0 else "odd") for one in groups(4)]
+    labelled.sort(key=lambda one: one.label)
+    rows = make_rows(labelled)
+    assert [text for _, text in rows.labels] == ["even", "odd"]
+    assert [rank for _, rank, _, _ in rows.ranks()] == [0, 2, 1, 3]
+    assert rows.labels[1][0] >= rows.rows[9].bottom
+    assert rows.rows[10].top == rows.labels[1][0] + GROUP_PX
 
 
 def test_two_runs_of_eight_ranks_above_their_ideals_all_have_slots():

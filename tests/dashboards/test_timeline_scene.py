@@ -8,13 +8,16 @@ import pytest
 
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.detail.names import CODES, NAMES
-from dpprof.dashboards.timeline.arrows import ends_of, selected_of
+from dpprof.dashboards.timeline.arrows import ends_of, messages_in, selected_of
 from dpprof.dashboards.timeline.hit_test import hit_at, hit_of, longest_bubble, neighbour
-from dpprof.dashboards.timeline.picture_labels import short_label
+from dpprof.dashboards.timeline.picture import MARGIN
+from dpprof.dashboards.timeline.picture_labels import piece_label, short_label
 from dpprof.dashboards.timeline.picture_model import strips
-from dpprof.dashboards.timeline.scene import MOST_RANKS, Wanted, make_scene, scene_figure
+from dpprof.dashboards.timeline.scene import MOST_RANKS, Wanted, make_scene
 from dpprof.dashboards.timeline.tooltips import facts_of, title_of
-from dpprof.dashboards.view.state import Selection
+from dpprof.dashboards.timeline.view import picture
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.state import Selection, ViewState
 from dpprof.dashboards.view.theme import LIGHT
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
@@ -140,16 +143,23 @@ def test_bubbles_that_are_not_listed_are_drawn(monkeypatch):
     assert pixels == left_out.total_ns  # a pixel is a nanosecond here
 
 
-def test_the_figure_has_axes_labels_and_the_picture(scene):
-    figure = scene_figure(scene, "operation", LIGHT)
+def test_the_figure_has_axes_labels_and_the_picture(scene, library):
+    view = ViewState(runs=("run",))
+    width = 200 + MARGIN["l"] + MARGIN["r"] + 62  # and the frame of the page
+    figure, _, _ = picture(Context(library, view, LIGHT), {"width": width})
     assert tuple(figure.layout.xaxis.range) == (0, 0.002)
     assert tuple(figure.layout.yaxis.range) == (scene.rows.height, 0)
     assert figure.layout.width - 200 == figure.layout.margin.l + figure.layout.margin.r
     (image,) = figure.layout.images
     assert image.source.startswith("data:image/png;base64,")
     assert (image.x, image.sizex) == (0, 0.002)
-    assert list(figure.data[0].text) == ["F0.0", "F0.0"]
-    assert list(figure.data[0].x) == [0.0005, 0.0016]
+    labels = list(zip(figure.data[0].x, figure.data[0].y, figure.data[0].text, strict=True))
+    assert labels == [
+        (0.0005, at(scene, 0, "slots"), "F0.0"),
+        (0.0005, at(scene, 0, "compute"), "gemm"),
+        (0.0016, at(scene, 1, "slots"), "F0.0"),
+        (0.0016, at(scene, 1, "compute"), "gemm"),
+    ]
     assert figure.layout.annotations[0].text.startswith("<b>run</b>  EMULATED")
     assert figure.layout.meta == {"start_ns": 0, "span_ns": 2000, "whole_ns": 2000}
     assert not figure.layout.xaxis.showgrid
@@ -332,6 +342,32 @@ def test_the_longest_bubble_in_view(library, scene):
 )
 def test_labels_are_as_long_as_there_is_room(slot, room, label):
     assert short_label(slot, room) == label
+
+
+@pytest.mark.parametrize(
+    ("name", "component", "room", "label"),
+    [
+        ("void at::native::norm_kernel<float>(int)", "attention", 200, "norm_kernel"),
+        ("mlp(W)", "mlp", 60, "mlp(W)"),
+        ("a_kernel_with_a_long_name", "attention", 60, "attention"),
+        ("a_kernel_with_a_long_name", "attention", 45, "compute"),
+        ("a_kernel_with_a_long_name", "attention", 38, "a_ker\N{HORIZONTAL ELLIPSIS}"),
+        ("a_kernel_with_a_long_name", "attention", 26, ""),
+        ("", "", 200, ""),
+    ],
+)
+def test_pieces_say_what_fits_of_name_component_and_kind(name, component, room, label):
+    assert piece_label(name, component, "compute", room) == label
+
+
+def test_all_messages_are_arrows_on_request(library, scene):
+    (message,) = messages_in(library, scene)
+    assert [(time, row.rank) for time, row in (message.source, message.target)] == [
+        (1000, 0),
+        (1200, 1),
+    ]
+    later = make_scene(library, [library.get("run")], Wanted(time_range=(1300, 2000)))
+    assert messages_in(library, later) == []
 
 
 def test_no_activity_is_no_picture():

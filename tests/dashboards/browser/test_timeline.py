@@ -8,9 +8,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from dpprof.dashboards.timeline.area_figures import area_csv, area_figures
+from dpprof.dashboards.timeline.find import matches
 from dpprof.dashboards.timeline.hit_test import hit_of, longest_bubble
 from dpprof.dashboards.timeline.scene import Wanted, make_scene, plot_width
 from dpprof.dashboards.timeline.tooltips import facts_of, region_of, title_of
+from dpprof.dashboards.timeline.view import scene_of
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.state import Area, ViewState
+from dpprof.dashboards.view.theme import LIGHT
 from dpprof.reporters.blocks.units import time_unit
 
 if TYPE_CHECKING:
@@ -161,23 +167,128 @@ def test_many_keys_at_once_are_one_zoom_down_to_nanoseconds(
     assert "t" not in address(timeline)
 
 
-def test_dragging_zooms_to_the_range(
-    timeline: Page, scene: Any, settle: Callable[[Page], None]
+def drag(page: Page, left: float, right: float, y: float) -> None:
+    """A drag from one place to another, with the pixels between."""
+    page.mouse.move(left, y)
+    page.mouse.down()
+    page.mouse.move((left + right) / 2, y, steps=4)
+    page.mouse.move(right, y, steps=4)
+    page.mouse.up()
+
+
+@pytest.mark.parametrize("where", ["axis", "rows"])
+def test_dragging_the_axis_or_with_control_zooms_to_the_range(
+    timeline: Page, scene: Any, settle: Callable[[Page], None], where: str
 ) -> None:
-    row = row_of(scene, "1f1b", 2, "compute")
+    row = row_of(scene, "dualpipe", 2, "compute")
     left, y = at(timeline, 0.25 * scene.whole_ns, row.middle)
     right, _ = at(timeline, 0.5 * scene.whole_ns, row.middle)
-    timeline.mouse.move(left, y)
-    timeline.mouse.down()
-    timeline.mouse.move((left + right) / 2, y, steps=4)
-    timeline.mouse.move(right, y, steps=4)
-    timeline.mouse.up()
+    if where == "axis":
+        box = timeline.locator("#timeline-axis").bounding_box()
+        assert box
+        y = box["y"] + box["height"] / 2
+    else:
+        timeline.keyboard.down("Control")
+    drag(timeline, left, right, y)
+    timeline.keyboard.up("Control")
     rest(timeline, settle)
     start, end = map(int, address(timeline)["t"].split("-"))
     pixel = scene.whole_ns / scene.width_px
     assert start == pytest.approx(0.25 * scene.whole_ns, abs=2 * pixel)
     assert end == pytest.approx(0.5 * scene.whole_ns, abs=2 * pixel)
     assert drawn_range(timeline) == (pytest.approx(start), pytest.approx(end))
+
+
+def test_a_dragged_area_says_what_is_in_it(
+    timeline: Page, scene: Any, pp8: Any, settle: Callable[[Page], None]
+) -> None:
+    row = row_of(scene, "dualpipe", 3, "compute")
+    left, y = at(timeline, 0.25 * scene.whole_ns, row.middle)
+    right, _ = at(timeline, 0.5 * scene.whole_ns, row.middle)
+    drag(timeline, left, right, y)
+    settle(timeline)
+    span, run, ranks = address(timeline)["area"].split(":")
+    assert (run, ranks) == ("dualpipe", "3")
+    start, end = map(int, span.split("-"))
+    pixel = scene.whole_ns / scene.width_px
+    assert (start, end) == (
+        pytest.approx(0.25 * scene.whole_ns, abs=2 * pixel),
+        pytest.approx(0.5 * scene.whole_ns, abs=2 * pixel),
+    )
+    area = Area(start, end, (("dualpipe", (3,)),))
+    (figures,) = area_figures(pp8.library, scene, area)
+    unit = time_unit(end - start)
+    for state, total in figures.states.items():
+        shown = timeline.get_by_test_id(f"area-states-dualpipe-{state}").locator("td").nth(1)
+        assert shown.inner_text() == f"{total / unit.nanoseconds:,.2f}"
+    with timeline.expect_download() as download:
+        timeline.get_by_role("link", name="CSV").click()
+    assert download.value.path().read_text() == area_csv([figures])
+    timeline.keyboard.press("f")
+    rest(timeline, settle)
+    assert drawn_range(timeline) == (pytest.approx(start), pytest.approx(end))
+    timeline.keyboard.press("Escape")
+    settle(timeline)
+    assert "area" not in address(timeline)
+
+
+def test_a_search_goes_from_match_to_match(
+    pp8: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+) -> None:
+    """From a page that is not the timeline."""
+    page = browser_page(f"{pp8.url}runs")
+    page.keyboard.press("/")
+    page.keyboard.type("F0.3")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"() => document.querySelector('{GRAPH}')?._fullLayout?.meta?.selected")
+    settle(page)
+    runs = [pp8.library.get(id) for id in pp8.library.ids]
+    scene = make_scene(pp8.library, runs, Wanted(width_px=plot_width(1366)))
+    found = matches(pp8.library, scene, "F0.3")
+    assert len(found) > 2
+    for place, key in ((0, "Enter"), (1, "Shift+Enter"), (0, "")):
+        assert page.locator("#find-count").inner_text() == f"{place + 1} of {len(found)}"
+        assert _selection(page) == found.selection(pp8.library, scene, place)
+        if key:
+            page.keyboard.press(key)
+            settle(page)
+    page.keyboard.press("Escape")
+    settle(page)
+    assert "find" not in address(page)
+    assert page.locator("#find-count").inner_text() == ""
+
+
+def test_slots_and_transfers_are_selected_with_the_keyboard_and_ranks_pinned(
+    timeline: Page, scene: Any, settle: Callable[[Page], None]
+) -> None:
+    timeline.locator("#timeline-box").focus()
+    kinds = []
+    for key in ("ArrowDown", "ArrowRight", "ArrowDown", "ArrowDown", "ArrowDown"):
+        timeline.keyboard.press(key)
+        settle(timeline)
+        kinds.append(address(timeline)["select"].split(":")[0])
+    assert kinds == ["slot", "slot", "event", "event", "event"]
+    before = timeline.evaluate("() => window.scrollY")
+    row = row_of(scene, "dualpipe", 2, "compute")
+    x, y = at(timeline, 0, row.middle)
+    timeline.mouse.click(x - 40, y)
+    settle(timeline)
+    assert address(timeline)["o.pin"] == "2"
+    ticks = timeline.evaluate(f"() => document.querySelector('{GRAPH}').layout.yaxis.ticktext")
+    assert ticks[0] == "rank 2"
+    assert timeline.evaluate("() => window.scrollY") >= min(before, 1)
+
+
+def test_the_axis_stays_while_the_rows_scroll(timeline: Page, scene: Any) -> None:
+    at(timeline, 0, scene.rows.rows[-1].middle)
+    head, top = (
+        timeline.evaluate(f"() => document.querySelector('{one}').getBoundingClientRect().toJSON()")
+        for one in ("#timeline-head", ".top")
+    )
+    assert head["top"] == pytest.approx(top["bottom"], abs=1)
+    ticks = timeline.locator("#timeline-axis .tick").all_inner_texts()
+    assert ticks[0] == "0"
+    assert len(ticks) >= 5
 
 
 def test_the_wheel_zooms_at_the_pointer(
@@ -244,7 +355,7 @@ def test_white_space_is_clicked_too_and_escape_lets_go(
     timeline.mouse.click(*at(timeline, warmup.length_ns / 2, row.middle))
     settle(timeline)
     assert address(timeline)["select"] == f"bubble:1f1b:7:{warmup.offset_ns}:0"
-    assert "bubble: warmup" in timeline.locator("#timeline-details").inner_text()
+    assert "bubble: warm-up" in timeline.locator("#timeline-details").inner_text()
     timeline.keyboard.press("Escape")
     settle(timeline)
     assert "select" not in address(timeline)
@@ -276,9 +387,8 @@ def test_a_click_on_a_transfer_shows_both_ends(
     page = opened(
         browser_page, f"{pp8.url}timeline?runs=dualpipe&ranks=2-3&t={start - 1000}-{last + 1000}"
     )
-    shown = make_scene(
-        pp8.library, [run], Wanted(ranks=(2, 3), time_range=(start - 1000, last + 1000))
-    )
+    view = ViewState(runs=("dualpipe",), ranks=(2, 3), time_range=(start - 1000, last + 1000))
+    shown = scene_of(Context(pp8.library, view, LIGHT), {"width": 1366, "height": 768})
     middle = (int(sent["end_ns"]) - origin + start) / 2
     page.mouse.click(*at(page, middle, row_of(shown, "dualpipe", 2, "p2p").middle))
     settle(page)
