@@ -81,7 +81,11 @@ class Capture:
         self._place = options.place or RankPlace(rank=world.rank, pp_rank=world.rank)
         self._work = Path(tempfile.mkdtemp(prefix="dpprof-"))
         self._export = self._work / "export.json"
-        self._profiler = make_profiler(options.unrecorded, self._wanted, self._export)
+        # On CPUs, adapters label every message with what the shapes would say.
+        shapes = not options.adapters or device_of(options) != "cpu"
+        self._profiler = make_profiler(
+            options.unrecorded, self._wanted, self._export, shapes=shapes
+        )
         self._recorder = LabelRecorder(threading.get_ident(), _range_class())
         target = trace_of(self.folder, self._place.rank)
         self._writer = TraceWriter(self._export, target, self._recorder)

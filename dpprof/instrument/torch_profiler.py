@@ -16,8 +16,12 @@ _WISHES = ("enable_cuda_sync_events", "trace_only")
 as rows of their own, and no Python object for every event, which halves the time of stopping."""
 
 
-def make_profiler(unrecorded: int, steps: int, export: Path) -> Any:
-    """A profiler for `steps` steps that leaves its trace of all but the first in `export`."""
+def make_profiler(unrecorded: int, steps: int, export: Path, *, shapes: bool) -> Any:
+    """A profiler for `steps` steps that leaves its trace of all but the first in `export`.
+
+    With `shapes`, every operator's inputs are in it: that doubles the time of stopping, and is for
+    messages of which nothing else says the peers, tags and sizes.
+    """
     from torch.profiler import ProfilerActivity, profile, schedule
 
     activities = [ProfilerActivity.CPU]
@@ -26,7 +30,7 @@ def make_profiler(unrecorded: int, steps: int, export: Path) -> Any:
     return profile(
         activities=activities,
         profile_memory=True,
-        record_shapes=True,  # messages say their peers, tags and sizes only with it
+        record_shapes=shapes,
         schedule=schedule(wait=0, warmup=unrecorded, active=steps - unrecorded, repeat=1),
         on_trace_ready=lambda profiler: profiler.export_chrome_trace(str(export)),
         experimental_config=_wishes(),
