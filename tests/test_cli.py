@@ -28,7 +28,7 @@ OPTIONS = {
     "baseline": set(),
     "cache": {"--format", "--output", "--force"},
     "dashboard": {
-        *("--baseline", "--host", "--port", "--no-browser", "--steps", "--whole-trace"),
+        *("--baseline", "--host", "--port", "--no-browser", "--watch", "--steps", "--whole-trace"),
         *("--executor", "--scheduler"),
     },
     "diff": {

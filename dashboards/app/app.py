@@ -14,6 +14,7 @@ from dpprof.dashboards.app.downloads import offer_downloads
 from dpprof.dashboards.app.shell import controls, empty_shell, error_panel, navigation, notes
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.pages import all_pages
+from dpprof.dashboards.parts.badge import run_name
 from dpprof.dashboards.view.changes import changed
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.state import Known, ViewState, parse
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from dash import Dash
 
 _ASSETS = Path(__file__).parents[1] / "assets"
+_INDEX = (_ASSETS.parent / "app" / "index.html").read_text(encoding="utf-8")
+_MOST_IN_TITLE = 2
 _SCREEN = {"width": 1280, "dark": False}
 """What is taken for the browser's window before it has said how large it is."""
 
@@ -36,6 +39,7 @@ def make_app(library: Library) -> Dash:
     app = Dash(
         __name__,
         title="dpprof",
+        index_string=_INDEX,
         update_title="",
         assets_folder=str(_ASSETS),
         serve_locally=True,
@@ -43,10 +47,10 @@ def make_app(library: Library) -> Dash:
         on_error=_report_error,
     )
     Compress(app.server)
-    app.layout = empty_shell()
-    known = known_of(library)
+    app.layout = empty_shell(watch=library.watched)
     _register_show(app, library)
-    _register_change(app, known)
+    _register_change(app, library)
+    _register_news(app, library)
     offer_downloads(app.server, library)
     offer_answers(app.server, library, known)
     for page in all_pages():
@@ -102,7 +106,25 @@ def _register_show(app: Dash, library: Library) -> None:
         return (navigation(context), drawn[0], notes(problems), drawn[1], name, key, [])
 
 
-def _register_change(app: Dash, known: Known) -> None:
+def _register_news(app: Dash, library: Library) -> None:
+    """Draws the page anew when a run has come that is watched for."""
+    from dash import Input, Output, State, no_update
+
+    @app.callback(
+        Output("screen", "data"),
+        Input("watch", "n_intervals"),
+        State("screen", "data"),
+        prevent_initial_call=True,
+    )
+    def news(ticks: int, screen: dict[str, Any] | None) -> Any:
+        del ticks
+        known = len(library.ids)
+        if screen is None or screen.get("runs", known) == known:
+            return no_update if screen is None or "runs" in screen else screen | {"runs": known}
+        return screen | {"runs": known}
+
+
+def _register_change(app: Dash, library: Library) -> None:
     """Puts what controls and keys ask for into the URL."""
     from dash import ALL, Input, Output, State, ctx, no_update
 
@@ -118,6 +140,7 @@ def _register_change(app: Dash, known: Known) -> None:
     )
     def change(values: Any, data: dict[str, Any] | None, path: str, search: str) -> Any:
         del values, data
+        known = known_of(library)
         view, _ = parse(path or "", search or "", known)
         new, problems = changed(view, ctx.triggered, known)
         if new == view:
@@ -130,7 +153,7 @@ def _static_key(context: Context, page: Page) -> str:
     """The view without what the page's own callbacks see to: what its content depends on."""
     default = ViewState()
     live = {name: getattr(default, name) for name in page.live}
-    return f"{context.theme.name} {context.view.url(**live)}"
+    return f"{context.theme.name} {len(context.library.ids)} {context.view.url(**live)}"
 
 
 def _unknown_step(context: Context) -> list[str]:
@@ -147,9 +170,23 @@ def _unknown_step(context: Context) -> list[str]:
 def _drawn(page: Page, context: Context) -> tuple[Any, Any]:
     """The pickers and the content of a page, or what is wrong in its place."""
     try:
-        return controls(context), page.layout(context)
+        content = page.layout(context)
+        return controls(context), [_heading(context, page), *_listed(content)]
     except Exception as error:  # noqa: BLE001  a bug in one page leaves the others standing
         return [], error_panel(_reported(error))
+
+
+def _heading(context: Context, page: Page) -> Any:
+    """The page's name, for who does not see it in the navigation, and for the window's title."""
+    from dash import html
+
+    runs = " beside ".join(run_name(run.id) for run in context.runs[:_MOST_IN_TITLE])
+    title = {"data-title": f"{page.title}: {runs} - dpprof"}
+    return html.H1(page.title, className="unseen", **title)
+
+
+def _listed(content: Any) -> list[Any]:
+    return list(content) if isinstance(content, list | tuple) else [content]
 
 
 def _report_error(error: Exception) -> None:

@@ -35,8 +35,11 @@ KEYS = (
 """The keys, those of Perfetto."""
 
 
-def empty_shell() -> Component:
-    """The shell before anything is shown in it."""
+_WATCH_MS = 4000
+
+
+def empty_shell(*, watch: bool = False) -> Component:
+    """The shell before anything is shown in it; with `watch` it asks for new runs."""
     from dash import dcc, html
 
     spinner = html.Div("Loading…", className="loading", role="status")
@@ -44,6 +47,7 @@ def empty_shell() -> Component:
         [
             dcc.Location(id="url", refresh=False),
             dcc.Store(id="screen"),
+            dcc.Interval(id="watch", interval=_WATCH_MS, disabled=not watch),
             dcc.Store(id="change"),
             dcc.Store(id="shown"),
             html.A("Skip to the content", href="#content", className="skip"),

@@ -96,7 +96,7 @@ def report_html(library: Library, theme: str = "light") -> str:
             f"<script>{get_plotlyjs()}</script>",
             *_figures(markup),
             f"<script>{_draw()}</script>",
-            f"<script>{(_ASSETS / 'tables.js').read_text(encoding='utf-8')}</script>",
+            *(f"<script>{_asset(name)}</script>" for name in ("tables.js", "print.js", "save.js")),
             "</body></html>",
         ]
     )
@@ -143,6 +143,10 @@ def _place(href: str, pages: set[str]) -> str | None:
     key, query = parts.path.strip("/"), dict(parse_qsl(parts.query))
     within = query.keys() & {"select", "t", "step", "ranks"}
     return f"#{key}" if key in pages and not within else None
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
 
 
 def _draw() -> str:

@@ -114,6 +114,17 @@
     setTimeout(function () { content.returning = false; }, 3000);
   });
 
+  // The window is called by its page and runs: tabs, history and bookmarks are told apart.
+  new MutationObserver(function () {
+    var heading = document.querySelector("#content > h1[data-title]");
+    var title = heading && heading.getAttribute("data-title");
+    if (title && document.title !== title) document.title = title;
+    // Dash's dropdowns hide an input from readers and let Tab stop at it.
+    document.querySelectorAll(".dash-dropdown-focus-target:not([tabindex='-1'])").forEach(function (input) {
+      input.setAttribute("tabindex", "-1");
+    });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   // Saves the figure that stands in the same section as the button.
   function saveImage(button) {
     var gd = button.closest("section").querySelector(".js-plotly-plot");

@@ -117,7 +117,7 @@
   Table.prototype.tell = function (shown, found) {
     var state = this.state;
     this.heads.forEach(function (head, column) {
-      head.setAttribute("aria-sort", column !== state.column ? "none"
+      if (head.tagName === "TH") head.setAttribute("aria-sort", column !== state.column ? "none"
         : state.up ? "ascending" : "descending");
     });
     this.count.textContent = shown === this.rows.length ? "" : shown === found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.reporters.diff.kernel_names import shown_names
 from dpprof.tables.columns import (
     COUNT,
     DIRECTION,
@@ -35,7 +35,7 @@ _QUANTILES = {"least": 0.0, "lower": 0.25, "median": 0.5, "upper": 0.75, "most":
 MOST_COLUMNS = 128
 MOST_ROWS = 96
 _SUMS = [COUNT, TOTAL, HIDDEN, EXPOSED]
-_ARGUMENTS = re.compile(r"[<(].*", re.DOTALL)
+_LONGEST_NAME = 48
 
 
 def of_kind(table: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -44,29 +44,30 @@ def of_kind(table: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 def by_operation(table: pd.DataFrame) -> pd.DataFrame:
-    """Label, count, total, hidden and exposed time of operations alike, the most exposed first.
+    """Label, kind, count, total, hidden and exposed time of operations alike, most exposed first.
 
     Where the training loop is labelled, alike is what has the same kind, operation and part, else
     what has the same name. `table` has the columns `EXPOSURE`.
     """
     keys = [KIND, OPERATION, PART, NAME]
     sums = table.groupby(keys, observed=True, sort=False)[_SUMS].sum()
-    labels = [_operation_label(*map(str, key)) for key in sums.index]
-    grouped = sums.assign(**{LABEL: labels}).groupby(LABEL, sort=False)[_SUMS].sum()
-    return grouped.sort_values(EXPOSED, ascending=False, kind="stable").reset_index()
+    unlabelled = [str(name) for _, operation, _, name in sums.index if not str(operation)]
+    shown = shown_names(unlabelled, _LONGEST_NAME)
+    parts = [(str(a), str(b), str(c), str(d)) for a, b, c, d in sums.index]
+    labelled = sums.reset_index(drop=True)
+    labelled[LABEL] = [_operation_label(*one, shown) for one in parts]
+    labelled[KIND] = [kind for kind, *_ in parts]
+    added = labelled.groupby([LABEL, KIND], sort=False)[_SUMS].sum()
+    return added.sort_values(EXPOSED, ascending=False, kind="stable").reset_index()
 
 
-def _operation_label(kind: str, operation: str, part: str, name: str) -> str:
-    """``dispatch, F in F&B``; of a kernel without labels its kind and short name."""
+def _operation_label(
+    kind: str, operation: str, part: str, name: str, shown: Mapping[str, str]
+) -> str:
+    """``dispatch, F in F&B``; of a kernel without labels its kind and what it is called."""
     if not operation:
-        return f"{kind}: {short_name(name)}"
+        return f"{kind}: {shown[name]}"
     return f"{kind}, {operation}" if part in ("", operation) else f"{kind}, {part} in {operation}"
-
-
-def short_name(name: str) -> str:
-    """A kernel's name without its result, template arguments and call arguments."""
-    plain = _ARGUMENTS.sub("", name.removeprefix("void ")).strip()
-    return "::".join(plain.split("::")[-2:])[:48] or name[:48]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from dpprof.analysis.accounting.account import Accounting, account
 from dpprof.analysis.report.analyze import Report, analyze
 from dpprof.analysis.report.ideal import ideal_run
+from dpprof.dashboards.data.shelf import Shelf
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 
@@ -33,6 +34,12 @@ class LibraryRun:
     run: Run
     accounting: Accounting
     report: Report
+
+    @property
+    def name(self) -> str:
+        """What people call it: its id, and that of an ideal ``ideal of <run>``."""
+        ideal = self.id.endswith(IDEAL)
+        return f"ideal of {self.id.removesuffix(IDEAL)}" if ideal else self.id
 
     @property
     def source(self) -> str:
@@ -57,9 +64,9 @@ class Progress(NamedTuple):
 class Library:
     """Runs by id, and whatever was computed of them; has state so that nothing is done twice.
 
-    `ids` are the runs given, in their order; `paths` says where those are that were
-    read. Safe to be used from several threads: each value is computed by the first that asks,
-    others wait for it.
+    `ids` are the runs given and those opened since, in their order; `paths` says where those are
+    that were read, `shelf` what else may be opened. Safe to be used from several threads: each
+    value is computed by the first that asks, others wait for it.
     """
 
     def __init__(
@@ -67,12 +74,14 @@ class Library:
         loaders: Mapping[str, Loader],
         baseline: str = "",
         paths: Mapping[str, str] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         if not loaders:
             raise DpprofError("no run is given; name at least one")
         self._loaders = dict(loaders)
-        self.ids = tuple(self._loaders)
         self.baseline = baseline
+        self.shelf = shelf
+        self.watched = False
         self._paths = dict(paths or {})
         self._lock = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
@@ -84,6 +93,28 @@ class Library:
         """A library of runs that are in memory, under their names."""
         ids = unique_ids([run.name for run in runs])
         return cls({id: _Loaded(run) for id, run in zip(ids, runs, strict=True)}, baseline)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The runs that are open."""
+        return tuple(self._loaders)
+
+    def closed(self) -> dict[str, str]:
+        """Id -> path of the run folders that may be opened and are not."""
+        paths = [] if self.shelf is None else self.shelf.closed(list(self._paths.values()))
+        return dict(zip(unique_ids(_names(paths), self.ids), paths, strict=True))
+
+    def open(self, id: str) -> LibraryRun:
+        """Open one of `closed`; it takes the last place. Raises `DpprofError` for any other."""
+        path = self.closed().get(id)
+        if path is None or self.shelf is None:
+            raise DpprofError(f"there is no run {id[:40]!r} to open below the folders given")
+        opened = analyzed(id, self.shelf.loader(path)())
+        with self._lock:
+            self._values["run", id] = opened
+            self._paths[id] = path
+            self._loaders = self._loaders | {id: _Loaded(opened.run)}
+        return opened
 
     @property
     def all_ids(self) -> tuple[str, ...]:
@@ -144,13 +175,16 @@ class _Loaded:
         return self.run
 
 
-def unique_ids(names: Sequence[str]) -> list[str]:
-    """Short ids for runs, plain enough for a URL: the name, numbered where it occurs again."""
+def unique_ids(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """Short ids for runs, plain enough for a URL: the name, numbered where it occurs again.
+
+    None is among those that are `taken`.
+    """
     ids: list[str] = []
     for name in names:
         plain = _NOT_PLAIN.sub("-", name).strip("-.")[:_LONGEST_ID] or "run"
         number, id = 1, plain
-        while id in ids:
+        while id in ids or id in taken:
             number += 1
             id = f"{plain}-{number}"
         ids.append(id)
@@ -159,13 +193,16 @@ def unique_ids(names: Sequence[str]) -> list[str]:
 
 def path_ids(paths: Sequence[str]) -> list[str]:
     """Ids for the runs at paths: the last part of each, its parent where two are called alike."""
+    return unique_ids(_names(paths))
+
+
+def _names(paths: Sequence[str]) -> list[str]:
     places = [Path(path).absolute() for path in paths]
     names = [_stem(place.name) for place in places]
-    full = [
+    return [
         f"{place.parent.name}-{name}" if names.count(name) > 1 else name
         for place, name in zip(places, names, strict=True)
     ]
-    return unique_ids(full)
 
 
 def _stem(name: str) -> str:

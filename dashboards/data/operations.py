@@ -9,6 +9,7 @@ from typing import TypeVar
 import pandas as pd
 
 from dpprof.analysis.overlap.by_operation import Exposure, exposure
+from dpprof.dashboards.data.claimed import claimed
 from dpprof.dashboards.data.exposure_tables import (
     BY,
     NOT_SAID,
@@ -44,11 +45,12 @@ class Operations:
     @property
     def grid(self) -> Grid | None:
         """By layer and micro-batch (`layer_grid`)."""
-        return self._kept("grid", layer_grid)
+        return self._kept("grid", lambda table: layer_grid(claimed(table, self.run.report)))
 
     def spread(self, by: str) -> pd.DataFrame:
         """The distribution of their hidden share by one of `BY` (`spread`)."""
-        return self._kept(f"spread {by}", lambda table: spread(table, by))
+        known = self.run.report
+        return self._kept(f"spread {by}", lambda table: spread(claimed(table, known), by))
 
     @property
     def said(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from dpprof.dashboards.figures.scales import color_scale, gap_px, rows_px
 from dpprof.dashboards.figures.side_by_side import abreast, bound_mark, rank_bars_axis
 from dpprof.dashboards.figures.states import pattern, state_marker
 from dpprof.dashboards.view.theme import Theme, template
+from dpprof.dashboards.view.words import cause_word
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.columns import CAUSE_RANK, PHASE, STATE
 from dpprof.tables.devices import rank_label, rank_name
@@ -50,7 +51,7 @@ def bubble_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit) -> Figu
         per_step = max(len(run.report.per_step), 1) * unit.nanoseconds
         ranks = [rank_label(rank.rank) for rank in run.report.ranks]
         for state in states:
-            name = cause_name(state)
+            name = cause_word(state)
             figure.add_bar(
                 x=ranks,
                 y=[rank.states_ns[state] / per_step for rank in run.report.ranks],
@@ -82,11 +83,6 @@ def bubble_bars(runs: Sequence[RunReport], theme: Theme, unit: TimeUnit) -> Figu
     rank_bars_axis(figure, most_ranks(runs))
     figure.update_yaxes(title_text=f"{unit.name} per step", col=1)
     return figure
-
-
-def cause_name(state: str) -> str:
-    """``bubble.warmup`` as ``warmup``."""
-    return state.partition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -168,7 +164,7 @@ def _nodes(run: RunCauses) -> list[_Node]:
             continue
         for name, of_state in of_phase.groupby(STATE, observed=True, sort=False):
             below, size = f"{path}/{name}", int(of_state[LENGTH].sum())
-            nodes.append(_Node(below, cause_name(str(name)), str(name), size))
+            nodes.append(_Node(below, cause_word(str(name)), str(name), size))
             nodes += _waited_nodes(below, str(name), of_state)
     return nodes
 
@@ -225,7 +221,8 @@ def waited_map(runs: Sequence[RunMatrix], theme: Theme, unit: TimeUnit) -> Figur
     rows = max((len(run.ranks) for run in runs), default=1)
     most = max((int(run.matrix.max(initial=0)) for run in runs), default=0)
     figure.update_layout(
-        height=max(320, _FRAME + rows_px(rows, _MOST_HEIGHT)),
+        height=max(240, _FRAME + rows_px(rows, _MOST_HEIGHT)),
+        margin={"t": 30 if len(runs) > 1 else 12},
         coloraxis=color_scale(theme, unit.name, most / unit.nanoseconds),
     )
     figure.update_xaxes(type="category", title_text="is waited for")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from dpprof.analysis.diff.model import Diff, Part
 from dpprof.dashboards.figures.difference import OTHERS, StateChange
-from dpprof.dashboards.figures.states import state_name
+from dpprof.dashboards.figures.scales import change_scale
 from dpprof.dashboards.view.theme import Theme, template
+from dpprof.dashboards.view.words import state_word
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.reporters.diff.sentences import cause_words
 
@@ -110,7 +111,7 @@ def _states(time: Part, steps: int) -> dict[str, float]:
 
 
 def change_map(rows: Sequence[ChangeRow], what: str, theme: Theme, unit: TimeUnit) -> Figure:
-    """A heat map of changes: rows downwards, states to the right; slower and faster by sign.
+    """A heat map of changes: rows downwards, states to the right; less and more by sign.
 
     `what` names the rows. z is in `unit`; the text of each cell has its sign, so that colour is
     not alone.
@@ -125,14 +126,15 @@ def change_map(rows: Sequence[ChangeRow], what: str, theme: Theme, unit: TimeUni
     with_text = len(rows) * len(names) <= _MOST_TEXTS
     figure = go.Figure(
         go.Heatmap(
-            x=[state_name(name).replace(": ", ":<br>") for name in names],
+            x=[state_word(name).replace(": ", ":<br>") for name in names],
             y=[row.label for row in rows],
             z=values,
             zmin=-largest,
             zmax=largest,
-            colorscale=_scale(theme),
+            colorscale=change_scale(theme),
             colorbar={"title": {"text": unit.name}, "thickness": 12, "outlinewidth": 0},
             texttemplate="%{z:+,.2f}" if with_text else None,
+            textfont={"color": theme.text},
             xgap=1,
             ygap=1,
             hovertemplate=f"{what} %{{y}}<br>%{{x}}: %{{z:+,.3f}} {unit.name}<extra></extra>",
@@ -146,8 +148,3 @@ def change_map(rows: Sequence[ChangeRow], what: str, theme: Theme, unit: TimeUni
         yaxis={"type": "category", "autorange": "reversed", "title": {"text": what}},
     )
     return figure
-
-
-def _scale(theme: Theme) -> list[tuple[float, str]]:
-    """Blue is faster, orange slower, nothing is the panel's colour."""
-    return [(0.0, "#0072B2"), (0.5, theme.panel), (1.0, "#D55E00")]

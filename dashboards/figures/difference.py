@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from dpprof.analysis.model import Report
-from dpprof.dashboards.figures.states import state_name
 from dpprof.dashboards.view.theme import BETTER_COLOR, WORSE_COLOR, Theme, template
+from dpprof.dashboards.view.words import state_word
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import COMPUTE_ONLY, OVERLAP, STATES
 
@@ -23,6 +24,9 @@ _LABEL_LETTERS = 12
 """Of a line below a bar: so much fits where there are most bars."""
 
 _MANY_BARS = 10
+_SMALL, _AROUND = 0.15, 0.5
+"""Changes within this share of the step break the axis; so much of them is shown around them."""
+
 COMPUTING = "computing"
 """Compute and overlap: what is hidden under computing makes no step longer."""
 
@@ -105,12 +109,43 @@ def waterfall(
         xaxis={"type": "category", "tickangle": 0, "tickfont": {"size": _label_size(len(values))}},
         yaxis={"title": {"text": f"{unit.name} per step"}, "rangemode": "tozero"},
     )
+    _break_axis(figure, [level / unit.nanoseconds for level in _levels(base_ns, changes)], theme)
     return figure
+
+
+def _levels(base_ns: float, changes: Sequence[StateChange]) -> list[float]:
+    """Where the bars begin and end."""
+    return list(accumulate((one.change_ns for one in changes), initial=base_ns))
+
+
+def _break_axis(figure: Figure, levels: Sequence[float], theme: Theme) -> None:
+    """Leaves out the part of the axis that nothing happens in, where changes are small beside it.
+
+    The bars of the two steps are marked as broken, and so is the axis.
+    """
+    low, high = min(levels), max(levels)
+    if not 0 < high - low < _SMALL * high:
+        return
+    around = _AROUND * (high - low)
+    title = f"{figure.layout.yaxis.title.text}, from {low - around:,.4g} on"
+    figure.update_yaxes(range=[low - around, high + around], rangemode="normal", title_text=title)
+    names = figure.data[0].x
+    for name in (names[0], names[-1]):
+        figure.add_annotation(
+            x=name,
+            y=0.07,
+            yref="paper",
+            text="≈",
+            showarrow=False,
+            font={"size": 22, "color": theme.text},
+            bgcolor=theme.panel,
+            borderpad=0,
+        )
 
 
 def _label(name: str) -> str:
     """A state, and its cause, in lines that are narrower than a bar's place."""
-    parts = state_name(name).replace(": ", ":\n").splitlines()
+    parts = state_word(name).replace(": ", ":\n").splitlines()
     lines = [textwrap.wrap(part, _LABEL_LETTERS, break_long_words=False) for part in parts]
     return "<br>".join(line for part in lines for line in part)
 

@@ -65,6 +65,7 @@ def heat_maps(runs: Sequence[RunGrid], theme: Theme, unit: TimeUnit, measure: st
     title = "% exposed" if measure == "share" else f"exposed, {unit.name}"
     figure.update_layout(
         height=max(_LEAST_HEIGHT, _FRAME + rows_px(rows, _MOST_HEIGHT)),
+        margin={"t": 30 if len(runs) > 1 else 12},
         coloraxis=color_scale(theme, title, 100 if measure == "share" else most),
     )
     figure.update_xaxes(type="category", title_text="micro-batch (direction.number)")

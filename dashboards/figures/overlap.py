@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dpprof.analysis.model import Report
+from dpprof.dashboards.data.claimed import unclaimed_kinds
 from dpprof.dashboards.data.exposure_tables import LABEL
 from dpprof.dashboards.figures.png import hexadecimal, mix
 from dpprof.dashboards.figures.side_by_side import abreast, rank_bars_axis
 from dpprof.dashboards.figures.states import pattern
 from dpprof.dashboards.view.theme import Theme
 from dpprof.reporters.blocks.units import TimeUnit
-from dpprof.tables.columns import COUNT, EXPOSED, HIDDEN
+from dpprof.tables.columns import COUNT, EXPOSED, HIDDEN, KIND, TOTAL
 from dpprof.tables.devices import rank_label
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_PARTS = ((1, "hidden", "", 0.55), (1, "exposed", "/", 1.0), (2, "wait", ".", 0.8))
+_PARTS = (
+    (1, "hidden", "", 0.55),
+    (1, "exposed", "/", 1.0),
+    (1, "total", "x", 0.3),
+    (2, "wait", ".", 0.8),
+)
 """Panel, part of a kind's time, its pattern and share of its colour: what is exposed stands out."""
 
-_WORDS = {"hidden": "hidden", "exposed": "exposed", "wait": "waiting"}
+_UNCLAIMED = "transfer, hidden n/a"
+_WORDS = {"hidden": "hidden", "exposed": "exposed", "total": _UNCLAIMED, "wait": "waiting"}
 
 MOST_OPERATIONS = 14
 OTHERS = "all others"
@@ -86,8 +93,15 @@ def most_ranks(runs: Sequence[RunReport]) -> int:
 
 def _total(report: Report, kind: str, part: str) -> int | None:
     figures = report.total.by_kind.get(kind)
-    time: int | None = None if figures is None else getattr(figures, f"{part}_ns")
+    if figures is None or not _drawn(report, kind, part):
+        return None
+    time: int | None = getattr(figures, f"{part}_ns")
     return time
+
+
+def _drawn(report: Report, kind: str, part: str) -> bool:
+    """Whether a part is claimed; of a kind whose hidden share is n/a the whole transfer is."""
+    return part == "wait" or (part == "total") == (kind in unclaimed_kinds(report))
 
 
 def _kinds(runs: Sequence[RunReport], kind: str) -> list[str]:
@@ -96,9 +110,9 @@ def _kinds(runs: Sequence[RunReport], kind: str) -> list[str]:
 
 
 def _rank_bars(report: Report, kind: str, part: str, unit: TimeUnit) -> dict[str, object]:
-    steps = max(len(report.per_step), 1)
+    steps, drawn = max(len(report.per_step), 1), _drawn(report, kind, part)
     times = [
-        getattr(rank.by_kind[kind], f"{part}_ns") if kind in rank.by_kind else None
+        getattr(rank.by_kind[kind], f"{part}_ns") if kind in rank.by_kind and drawn else None
         for rank in report.ranks
     ]
     return {
@@ -113,12 +127,14 @@ def _rank_bars(report: Report, kind: str, part: str, unit: TimeUnit) -> dict[str
 class RunOperations:
     """Operations of a run, and its ranks times its steps.
 
+    Of the kinds in `unclaimed` the hidden share is n/a.
     Source: `dpprof.dashboards.data.exposure_tables.by_operation`.
     """
 
     id: str
     table: pd.DataFrame
     spans: int
+    unclaimed: frozenset[str] = frozenset()
 
 
 def operation_bars(runs: Sequence[RunOperations], theme: Theme, unit: TimeUnit) -> Figure:
@@ -129,12 +145,15 @@ def operation_bars(runs: Sequence[RunOperations], theme: Theme, unit: TimeUnit) 
     figure = abreast([run.id for run in runs], theme, shared_yaxes=True, shared_xaxes="all")
     labels = _shown_labels(runs)
     for column, run in enumerate(runs, 1):
-        rows = _with_others(run.table, labels)
+        rows = _with_others(_claims(run), labels)
         for name, color, shape in (
-            (EXPOSED, theme.color("exposed.dispatch"), "/"),
+            (EXPOSED, theme.muted, "/"),
             (HIDDEN, theme.color("overlap"), ""),
+            (TOTAL, theme.quiet, "x"),
         ):
-            part = name.removesuffix("_ns")
+            part = _UNCLAIMED if name == TOTAL else name.removesuffix("_ns")
+            if name == TOTAL and not any(one.unclaimed for one in runs):
+                continue
             figure.add_bar(
                 x=(rows[name] / max(run.spans, 1) / unit.nanoseconds).tolist(),
                 y=labels,
@@ -165,5 +184,16 @@ def _with_others(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     """A row for each label, zeros where the run has no such operation; the others added up."""
     known = table[LABEL].isin(labels)
     names = table[LABEL].where(known, OTHERS)
-    sums = table.groupby(names, sort=False)[[COUNT, HIDDEN, EXPOSED]].sum()
+    sums = table.groupby(names, sort=False)[[COUNT, TOTAL, HIDDEN, EXPOSED]].sum()
     return sums.reindex(labels, fill_value=0)
+
+
+def _claims(run: RunOperations) -> pd.DataFrame:
+    """The table with either hidden and exposed time or, where these are n/a, the whole."""
+    unknown = run.table[KIND].isin(run.unclaimed).to_numpy()
+    times = {
+        TOTAL: run.table[TOTAL].where(unknown, 0),
+        HIDDEN: run.table[HIDDEN].mask(unknown, 0),
+        EXPOSED: run.table[EXPOSED].mask(unknown, 0),
+    }
+    return run.table.assign(**times)

@@ -10,6 +10,21 @@ _LIGHT = [(0.0, "#F4F1EA"), (0.5, "#E8A33D"), (1.0, "#A0330A")]
 _DARK = [(0.0, "#232B36"), (0.5, "#B8741A"), (1.0, "#FFC46B")]
 """Little is nearly the panel's own colour, in both themes."""
 
+_MORE = {"light": "#5FA3D6", "dark": "#1C5F94"}
+_LESS_MORE = {"light": ("#5FA3D6", "#E08F4F"), "dark": ("#1C5F94", "#8A4A14")}
+"""Ends of scales that text is written on: it can be read on every colour before them."""
+
+
+def text_scale(theme: Theme) -> list[tuple[float, str]]:
+    """From the panel's colour to one on which the theme's text can be read."""
+    return [(0.0, theme.panel), (1.0, _MORE[theme.name])]
+
+
+def change_scale(theme: Theme) -> list[tuple[float, str]]:
+    """Blue is less, orange more, nothing the panel's colour; neither says better or worse."""
+    less, more = _LESS_MORE[theme.name]
+    return [(0.0, less), (0.5, theme.panel), (1.0, more)]
+
 
 _ROW_PX, _LEAST_ROW_PX = 18, 4
 

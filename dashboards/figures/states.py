@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpprof.dashboards.view.theme import Theme, template
+from dpprof.dashboards.view.words import state_word
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.tables.kinds import STATES
 
@@ -44,11 +45,11 @@ def state_bars(bars: Sequence[StateBar], theme: Theme, unit: TimeUnit) -> Figure
             figure.add_bar(
                 x=values,
                 y=names,
-                name=state_name(state),
+                name=state_word(state),
                 orientation="h",
                 marker=state_marker(state, theme),
                 customdata=_shares(bars, state),
-                hovertemplate=f"%{{y}}<br>{state_name(state)}: %{{x:.2f}} {unit.name}"
+                hovertemplate=f"%{{y}}<br>{state_word(state)}: %{{x:.2f}} {unit.name}"
                 "<br>%{customdata} of the step<extra></extra>",
             )
     figure.update_layout(
@@ -60,11 +61,6 @@ def state_bars(bars: Sequence[StateBar], theme: Theme, unit: TimeUnit) -> Figure
         yaxis={"autorange": "reversed", "type": "category"},
     )
     return figure
-
-
-def state_name(state: str) -> str:
-    """``bubble.warmup`` as ``bubble: warmup``."""
-    return state.replace(".", ": ")
 
 
 def state_marker(state: str, theme: Theme) -> dict[str, object]:

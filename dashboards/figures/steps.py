@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dpprof.analysis.model import Report
-from dpprof.dashboards.figures.states import state_marker, state_name
+from dpprof.dashboards.figures.scales import text_scale
+from dpprof.dashboards.figures.states import state_marker
 from dpprof.dashboards.figures.step_matrix import MOST_STEPS, StepMatrix
 from dpprof.dashboards.view.theme import Theme, template
+from dpprof.dashboards.view.words import state_word
 from dpprof.reporters.blocks.units import byte_unit, time_unit
 from dpprof.tables.devices import rank_label
 from dpprof.tables.kinds import STATES
@@ -50,9 +52,9 @@ def step_times(runs: Sequence[tuple[str, Report]], theme: Theme) -> Figure:
         figure.add_bar(
             x=places,
             y=means,
-            name=state_name(state),
+            name=state_word(state),
             marker=state_marker(state, theme),
-            hovertemplate=f"{state_name(state)}: %{{y:,.2f}} {unit.name}<extra>%{{x}}</extra>",
+            hovertemplate=f"{state_word(state)}: %{{y:,.2f}} {unit.name}<extra>%{{x}}</extra>",
         )
     totals = [step.window_ns / unit.nanoseconds for *_, step in bars]
     figure.add_scatter(
@@ -94,9 +96,10 @@ def rank_steps(matrix: StepMatrix, theme: Theme, beside: Sequence[StepMatrix] = 
             z=_without_nan(values),
             zmin=min(known) / scale if len(set(known)) > 1 else None,
             zmax=max(known) / scale if len(set(known)) > 1 else None,
-            colorscale=theme_scale(theme),
+            colorscale=text_scale(theme),
             colorbar={"title": {"text": name}, "thickness": 12, "outlinewidth": 0},
             texttemplate="%{z:,.2f}" if with_text else None,
+            textfont={"color": theme.text},
             xgap=1,
             ygap=1,
             hovertemplate=f"rank %{{y}}, step %{{x}}: %{{z:,.3f}} {name}<extra></extra>",
@@ -172,12 +175,6 @@ def _unit(*matrices: StepMatrix) -> tuple[int, str]:
         return size.bytes, size.name
     unit = time_unit(largest)
     return unit.nanoseconds, unit.name
-
-
-def theme_scale(theme: Theme) -> list[tuple[float, str]]:
-    """From the panel's colour to a strong one: more is more visible, light and dark."""
-    middle, strong = ("#0B63A5", "#8CCBF5") if theme.name == "dark" else ("#6FB1DC", "#0B63A5")
-    return [(0.0, theme.panel), (0.5, middle), (1.0, strong)]
 
 
 def _without_nan(values: npt.NDArray[np.float64]) -> list[list[float | None]]:

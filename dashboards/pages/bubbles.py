@@ -21,7 +21,6 @@ from dpprof.dashboards.figures.bubbles import (
     RunMatrix,
     bubble_bars,
     cause_icicle,
-    cause_name,
     idle_map,
     waited_map,
 )
@@ -33,6 +32,7 @@ from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.worst_regions import ALL, worst_regions
 from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, shown_step
 from dpprof.dashboards.view.page import Context, Page
+from dpprof.dashboards.view.words import CAUSE_ABOUT, cause_word
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name
 from dpprof.tables.kinds import BUBBLE_STATES
@@ -65,9 +65,9 @@ def layout(context: Context) -> list[Component]:
 
 
 def _ranks_panel(context: Context, runs: Sequence[LibraryRun], unit: TimeUnit) -> Component:
-    figure = bubble_bars([RunReport(run.id, run.report) for run in runs], context.theme, unit)
+    figure = bubble_bars([RunReport(run.name, run.report) for run in runs], context.theme, unit)
     no_ideal = [
-        note(f"{run.id}: no ideal: {_no_ideal(run)}") for run in runs if run.report.ideal is None
+        note(f"{run.name}: no ideal: {_no_ideal(run)}") for run in runs if run.report.ideal is None
     ]
     return panel(
         "Bubbles by rank and cause",
@@ -93,15 +93,6 @@ _CAUSE_COLUMNS = (
     Column("worst rank", "The rank that is idle longest for this cause, and for how long"),
 )
 
-_CAUSE_WORDS = {
-    "bubble.warmup": "before the rank's first compute of the step",
-    "bubble.cooldown": "after the rank's last compute of the step",
-    "bubble.dependency": "waiting for a peer",
-    "bubble.straggler": "waiting in a collective for a straggler",
-    "bubble.host": "the device was free and the inputs were there, but the launch came late",
-    "bubble.other": "none of these",
-}
-
 
 def _cause_table(run: LibraryRun, unit: TimeUnit) -> Component:
     from dash import html
@@ -114,13 +105,13 @@ def _cause_table(run: LibraryRun, unit: TimeUnit) -> Component:
         time = total.states_ns[state]
         if time:
             worst = max(report.ranks, key=lambda rank, state=state: rank.states_ns[state])  # type: ignore[misc]
-            name = html.Span(cause_name(state), title=_CAUSE_WORDS[state])
+            name = html.Span(cause_word(state), title=CAUSE_ABOUT[state])
             most = f"{rank_name(worst.rank)}: {unit.text(worst.states_ns[state] / steps)}"
             shares = (share_text(time / total.window_ns), share_text(time / total.bubble_ns))
-            rows.append(TableRow(cause_name(state), [name, unit.text(time / spans), *shares, most]))
+            rows.append(TableRow(cause_word(state), [name, unit.text(time / spans), *shares, most]))
     whole = [unit.text(total.bubble_ns / spans), share_text(total.bubble_share), "", ""]
     rows.append(TableRow("all", ["all", *whole], total=True))
-    title = html.H3(f"{run.id}: {unit.name} per step, mean of the ranks")
+    title = html.H3(f"{run.name}: {unit.name} per step, mean of the ranks")
     return html.Div([title, table(f"causes-{run.id}", _CAUSE_COLUMNS, rows)], className="section")
 
 
@@ -135,7 +126,9 @@ def _idle_panel(
             edges = np.linspace(start, end, _BINS + 1).astype(np.int64)
             ranks = _ranks(context, run)
             regions = step_regions(context.library, run, step)
-            shown.append(RunIdle(run.id, ranks, edges - start, idle_shares(regions, ranks, edges)))
+            shown.append(
+                RunIdle(run.name, ranks, edges - start, idle_shares(regions, ranks, edges))
+            )
     if not shown:
         return []
     figure = idle_map(shown, context.theme, all_runs.unit)
@@ -169,7 +162,7 @@ def _steps_words(context: Context, runs: Sequence[LibraryRun]) -> str:
 def _left_out(runs: Sequence[LibraryRun]) -> list[Component]:
     return [
         note(
-            f"{run.id}: {run.accounting.left_out.regions:,} regions, the shortest of each rank, "
+            f"{run.name}: {run.accounting.left_out.regions:,} regions, the shortest of each rank, "
             f"are not listed ({run.accounting.left_out.total_ns / 1e6:.1f} ms together)",
             warning=True,
         )
@@ -180,7 +173,7 @@ def _left_out(runs: Sequence[LibraryRun]) -> list[Component]:
 
 def _few_ranks(runs: Sequence[LibraryRun]) -> list[Component]:
     return [
-        note(f"{run.id}: {_MOST_RANKS} of {len(run.report.ranks)} ranks are shown; add ranks=...")
+        note(f"{run.name}: {_MOST_RANKS} of {len(run.report.ranks)} ranks are shown; add ranks=...")
         for run in runs
         if len(run.report.ranks) > _MOST_RANKS
     ]
@@ -188,10 +181,10 @@ def _few_ranks(runs: Sequence[LibraryRun]) -> list[Component]:
 
 def _causes_panel(context: Context, run: LibraryRun, unit: TimeUnit) -> Component:
     step = shown_step(context, run)
-    causes = RunCauses(run.id, by_cause(step_regions(context.library, run, step)))
+    causes = RunCauses(run.name, by_cause(step_regions(context.library, run, step)))
     figure = cause_icicle(causes, context.theme, unit)
     return panel(
-        f"Phase, cause and who was waited for: {run.id}, step {step}",
+        f"Phase, cause and who was waited for: {run.name}, step {step}",
         graph(figure, f"bubbles-causes-{run.id}", "Bubbles by phase, cause and rank waited for"),
         id=f"bubbles-causes-{run.id}-panel",
         about="Time of all ranks together; click a part to look closer",
@@ -205,7 +198,7 @@ def _waited_panel(context: Context, runs: Sequence[LibraryRun], unit: TimeUnit) 
         regions = step_regions(context.library, run, shown_step(context, run))
         matrix = waited_matrix(regions, ranks)
         if matrix.any():
-            shown.append(RunMatrix(run.id, ranks, matrix))
+            shown.append(RunMatrix(run.name, ranks, matrix))
     if not shown:
         return []
     figure = waited_map(shown, context.theme, unit)
@@ -222,7 +215,7 @@ def _waited_panel(context: Context, runs: Sequence[LibraryRun], unit: TimeUnit) 
 def _filters(context: Context, states: Sequence[str]) -> Component:
     from dash import html
 
-    values = [(ALL, "all causes"), *((cause_name(one), cause_name(one)) for one in states)]
+    values = [(ALL, "all causes"), *((cause_word(one), cause_word(one)) for one in states)]
     return html.Div(
         choices(context, "cause", "Worst regions", values, "page"), className="bar-of-choices"
     )
@@ -234,5 +227,5 @@ page = Page(
     order=40,
     layout=layout,
     about="Idle time by rank, phase and cause; the worst regions, with the way to each.",
-    options={"cause": (ALL, *map(cause_name, BUBBLE_STATES)), "page": ()},
+    options={"cause": (ALL, *map(cause_word, BUBBLE_STATES)), "page": ()},
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from dpprof.analysis.critical_path.walk import critical_path
 from dpprof.analysis.model import StepFigures
-from dpprof.dashboards.data.kernel_names import shown_name
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.detail.path import path_bars
 from dpprof.dashboards.figures.critical_path import path_figure, rank_shares
@@ -23,6 +22,7 @@ from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.state import Selection
 from dpprof.dashboards.view.steps import view_step
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
+from dpprof.reporters.diff.kernel_names import shown_names
 from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, SLOT, START, STEP, WHY
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _COLUMNS = 1000
 _MOST_RUNS = 3
 _MOST_ROWS = 500
 _MOST_PIECES = 300
-_LONGEST_NAME = 48
+_LONGEST_NAME = 64
 _ABOUT = (
     "The chain of work, launches and messages that the end of the step waited for; making anything "
     "off it faster does not shorten the step."
@@ -84,7 +84,7 @@ def _path(run: LibraryRun, context: Context) -> Component:
     unit = time_unit(step.window_ns)
     figure = path_figure(bars, step.start_ns, span, context.theme, unit)
     figure.update_layout(meta={"nanoseconds": unit.nanoseconds, "window_ns": step.window_ns})
-    title = f"{run.id}: critical path of step {step.step}"
+    title = f"{run.name}: critical path of step {step.step}"
     shown = graph(figure, "critical-path", title)
     shown.children.id = zoom_id(_KEY, run.id)
     words = f"{len(path):,} pieces in {unit.full(step.window_ns)}"
@@ -116,7 +116,7 @@ def _kinds(runs: Sequence[LibraryRun], unit: TimeUnit, context: Context) -> Comp
         for kind in sorted(kinds, key=lambda kind: -kinds[kind])
     ]
     messages = [
-        f"{run.id}: {path.messages / len(run.report.per_step):,.0f} times a step from one rank to "
+        f"{run.name}: {path.messages / len(run.report.per_step):,.0f} times a step from a rank to "
         "another"
         for run, path in figures
         if path
@@ -151,7 +151,7 @@ def _names(run: LibraryRun, context: Context) -> Component:
     """What to make faster first: the work that the paths of all used steps run through most."""
     path = path_of(context.library, run)
     path = path.assign(length=path[END] - path[START], **{KIND: path[KIND].astype(str)})
-    path = path.assign(**{NAME: path[NAME].map(_short).astype(str)})
+    path = path.assign(**{NAME: path[NAME].astype(str)})
     sums = path.groupby([KIND, NAME])["length"].agg(["sum", "size"])
     sums = sums.sort_values("sum", ascending=False, kind="stable")
     unit, steps = time_unit(run.report.step_ns), len(run.report.per_step)
@@ -162,11 +162,12 @@ def _names(run: LibraryRun, context: Context) -> Component:
         Column("share", "Share of the step."),
         Column("pieces per step", "How often the path comes by."),
     ]
+    shown = shown_names(sums.index.get_level_values(NAME)[:_MOST_ROWS], _LONGEST_NAME)
     rows = [
         TableRow(
             str(number),
             [
-                named(name),
+                named(name, shown),
                 kind,
                 unit.text(time / steps),
                 share_text(time / run.report.window_ns if run.report.window_ns else None),
@@ -179,7 +180,7 @@ def _names(run: LibraryRun, context: Context) -> Component:
     ]
     left = len(sums) - len(rows)
     notes = [note(f"and {left:,} more")] if left > 0 else []
-    title = f"{run.id}: worth making faster"
+    title = f"{run.name}: worth making faster"
     whole = table(f"path-names-{run.id}", heads, rows)
     return panel(title, whole, *notes, id=f"path-names-panel-{run.id}")
 
@@ -200,20 +201,24 @@ def _longest(run: LibraryRun, context: Context) -> Component:
         Column("work", number=False),
         Column("why it is on the path", number=False),
     ]
+    shown = shown_names(map(str, path[NAME]), _LONGEST_NAME)
     rows = [
-        _piece(number, row, context, (run, step, unit))
+        _piece(number, row, context, (run, step, unit, shown))
         for number, row in enumerate(path.to_dict("records"))
     ]
-    title = f"{run.id}: longest pieces of step {step.step}"
+    title = f"{run.name}: longest pieces of step {step.step}"
     return panel(title, table(f"path-longest-{run.id}", heads, rows), id=f"path-pieces-{run.id}")
 
 
 def _piece(
-    number: int, row: dict[Any, Any], context: Context, of: tuple[LibraryRun, StepFigures, TimeUnit]
+    number: int,
+    row: dict[Any, Any],
+    context: Context,
+    of: tuple[LibraryRun, StepFigures, TimeUnit, Mapping[str, str]],
 ) -> TableRow:
     from dash import dcc
 
-    run, step, unit = of
+    run, step, unit, shown = of
     what = "event" if row[LANE] else "bubble"
     select = Selection(what, run.id, int(row[RANK]), int(row["at"]))
     span = (int(row["at"]), int(row["at"] + row["length"]))
@@ -226,21 +231,19 @@ def _piece(
             str(row[RANK]),
             str(row[KIND]),
             str(row[SLOT]) or UNKNOWN,
-            named(str(row[NAME])),
+            named(str(row[NAME]), shown),
             str(row[WHY]),
         ],
     )
 
 
-def named(name: str) -> Component:
-    """A name from a trace, shortened, the whole for whoever points at it."""
+def named(name: str, shown: Mapping[str, str]) -> Component:
+    """A name from a trace as it is `shown`, the whole for whoever points at it or copies it."""
     from dash import html
 
-    return html.Span(_short(name) or UNKNOWN, title=name, className="name")
-
-
-def _short(name: str) -> str:
-    return shown_name(name, _LONGEST_NAME)
+    return html.Span(
+        shown[name] or UNKNOWN, title=name, className="name", **{"data-whole": "" if name else None}
+    )
 
 
 page = Page(

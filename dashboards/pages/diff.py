@@ -115,7 +115,8 @@ def _waterfall(context: Context, diff: Diff, names: tuple[str, str]) -> Componen
         choices(context, _LEVEL, "Take apart", list(LEVELS.items())),
         graph(figure, "diff-waterfall", "The step time of the baseline, its changes, the other's"),
         id="diff-waterfall-panel",
-        about="Mean of the ranks, per step; the bars add up exactly. Green makes it shorter.",
+        about="Mean of the ranks, per step; the bars add up exactly. Green makes it shorter, red "
+        "longer.",
     )
 
 
@@ -136,7 +137,8 @@ def _map(context: Context, diff: Diff) -> Component:
         *reason,
         graph(figure, "diff-map", f"Change of every state by {what}"),
         id="diff-map-panel",
-        about="Per step; minus is less time than in the baseline.",
+        about="Per step; blue and minus: less time than in the baseline, orange and plus: more. "
+        "Which is better depends on the state.",
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dpprof.analysis.model import ExplainedKind, KindReport
-from dpprof.dashboards.data.kernel_names import shown_name
 from dpprof.dashboards.data.kinds import kinds_of, suspects, total_ns, unmatched
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.figures.kinds import kind_bars
@@ -21,6 +20,7 @@ from dpprof.dashboards.view.compared_runs import compared
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.errors import DpprofError
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
+from dpprof.reporters.diff.kernel_names import shown_names
 from dpprof.reporters.report.kinds import kind_sections, kind_warnings, short_name
 from dpprof.tables.kinds import KINDS
 
@@ -49,13 +49,13 @@ def _run(context: Context, run: LibraryRun) -> list[Component]:
     try:
         report = kinds_of(context.library, run)
     except DpprofError as error:
-        return [panel(f"{run.id}: kinds", note(str(error), warning=True), id=f"kinds-{run.id}")]
+        return [panel(f"{run.name}: kinds", note(str(error), warning=True), id=f"kinds-{run.id}")]
     unit = time_unit(max((one.total_ns for one in report.kinds), default=None))
     bars = graph(kind_bars(report, context.theme, unit), f"kinds-bars-{run.id}", "Time by kind")
     rules = section_table(next(iter(kind_sections(report, _WIDTH))), f"kinds-rules-{run.id}")
     return [
         panel(
-            f"{run.id}: kinds",
+            f"{run.name}: kinds",
             _tiles(run, report, unit),
             columns(bars, rules),
             *notes(kind_warnings(report)),
@@ -113,14 +113,15 @@ def _names(context: Context, run: LibraryRun, report: KindReport, unit: TimeUnit
         Column("share", "Of the time of all activities."),
     ]
     whole = total_ns(report.kinds) or 1
+    shown = shown_names([one.name for one in found[:_MOST_ROWS]], _LONGEST_NAME)
     rows = [
-        _row(number, one, unit, len(report.ranks), whole)
+        _row(number, one, shown[one.name], (unit, len(report.ranks), whole))
         for number, one in enumerate(found[:_MOST_ROWS])
     ]
     left = found[_MOST_ROWS:]
     kinds = [kind for kind in KINDS if any(one.kind == kind for one in report.kinds)]
     return panel(
-        f"{run.id}: names",
+        f"{run.name}: names",
         html.Div(
             [
                 choices(context, _SHOW, "Show", list(_SHOWN.items())),
@@ -141,15 +142,15 @@ def _chosen(context: Context, report: KindReport) -> Sequence[ExplainedKind]:
     return [one for one in rows[show] if kind in ("", one.kind)]
 
 
-def _row(number: int, one: ExplainedKind, unit: TimeUnit, ranks: int, whole: int) -> TableRow:
+def _row(number: int, one: ExplainedKind, shown: str, of: tuple[TimeUnit, int, int]) -> TableRow:
     from dash import html
 
+    unit, ranks, whole = of
     around = filter(None, (one.collective, one.group, one.annotation, one.call))
-    shown = shown_name(one.name, _LONGEST_NAME)
     return TableRow(
         str(number),
         [
-            html.Span(shown, title=one.name, className="name"),
+            html.Span(shown, title=one.name, className="name", **{"data-whole": ""}),
             one.kind,
             one.rule,
             short_name(", ".join(around), _LONGEST_NAME // 2),

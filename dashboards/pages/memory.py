@@ -63,7 +63,7 @@ def _why_nothing(runs: Sequence[LibraryRun]) -> str:
 
 def _peaks_panel(context: Context, runs: Sequence[LibraryRun]) -> Component:
     peaks = [run.report.total.memory.peak_allocated_bytes or 0 for run in runs]
-    shown = [RunReport(run.id, run.report) for run in runs]
+    shown = [RunReport(run.name, run.report) for run in runs]
     figure = peak_bars(shown, context.theme, byte_unit(max(peaks)))
     return panel(
         "Peak of every rank",
@@ -117,7 +117,7 @@ def _place(context: Context, run: LibraryRun) -> tuple[str, list[RankFigures]]:
     holders = [ranks[rank] for rank in stages[stage]]
     holders.sort(key=lambda rank: -(rank.memory.peak_allocated_bytes or 0))
     names = ", ".join(f"{rank_name(rank.rank)}" for rank in holders)
-    return f"Stage {stage} of {run.id}: {names}", holders
+    return f"Stage {stage} of {run.name}: {names}", holders
 
 
 def _places(context: Context, runs: Sequence[LibraryRun]) -> Component:
@@ -190,7 +190,7 @@ def _remarks(shown: _Shown) -> list[Component]:
 
 def _figures_panel(run: LibraryRun) -> Component:
     return panel(
-        f"At the peak: {run.id}",
+        f"At the peak: {run.name}",
         section_table(memory_section(run.report), f"memory-{run.id}"),
         id=f"memory-{run.id}-panel",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dpprof.dashboards.data.claimed import unclaimed_kinds
 from dpprof.dashboards.data.exposure_tables import ALL, BY
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.data.operations import Operations
@@ -74,7 +75,7 @@ def _controls(context: Context, kinds: Sequence[str]) -> Component:
 def _ranks_panel(
     context: Context, runs: Sequence[LibraryRun], unit: TimeUnit, kind: str
 ) -> Component:
-    shown = [RunReport(run.id, run.report) for run in runs]
+    shown = [RunReport(run.name, run.report) for run in runs]
     figure = rank_bars(shown, context.theme, unit, "" if kind == ALL else kind)
     about = "Hidden and exposed transfers of every rank by kind, and waiting beneath"
     return panel(
@@ -91,7 +92,7 @@ def _ranks_panel(
 def _unknown(runs: Sequence[LibraryRun]) -> list[Component]:
     """Why figures are missing or say less than they seem to."""
     reasons = [
-        f"{run.id}: hidden share n/a: {run.report.total.hidden_reason}"
+        f"{run.name}: hidden share n/a: {run.report.total.hidden_reason}"
         for run in runs
         if run.report.total.hidden_reason and _moves_anything(run)
     ]
@@ -109,9 +110,9 @@ def _unsplit_notes(run: LibraryRun) -> list[str]:
     nothing = [kind for kind, one in kinds.items() if one.wait_ns is None]
     partly = [kind for kind, one in kinds.items() if one.unsplit_ns and kind not in nothing]
     rest = "not matched with the peers' operations, so it counts as transfer"
-    notes = [f"{run.id}: waiting n/a for {', '.join(nothing)}: {rest}"] if nothing else []
+    notes = [f"{run.name}: waiting n/a for {', '.join(nothing)}: {rest}"] if nothing else []
     return notes + [
-        f"{run.id}: waiting of {kind} is at least that: {kinds[kind].unsplit_ns / 1e6:.2f} ms of "
+        f"{run.name}: waiting of {kind} is at least that: {kinds[kind].unsplit_ns / 1e6:.2f} ms of "
         f"it were {rest}"
         for kind in partly
     ]
@@ -120,7 +121,10 @@ def _unsplit_notes(run: LibraryRun) -> list[str]:
 def _operations_panel(context: Context, tables: Sequence[Operations], unit: TimeUnit) -> Component:
     shown = [
         RunOperations(
-            one.run.id, one.alike, len(one.run.report.ranks) * len(one.run.report.per_step)
+            one.run.name,
+            one.alike,
+            len(one.run.report.ranks) * len(one.run.report.per_step),
+            unclaimed_kinds(one.run.report),
         )
         for one in tables
     ]
@@ -136,7 +140,11 @@ def _operations_panel(context: Context, tables: Sequence[Operations], unit: Time
 def _spread_panel(context: Context, tables: Sequence[Operations]) -> Component:
     default = next((by for by in BY if any(by in one.said for one in tables)), next(iter(BY)))
     by = context.option("by", default)
-    shown = [RunSpread(one.run.id, one.spread(by)) for one in tables]
+    shown = [RunSpread(one.run.name, one.spread(by)) for one in tables]
+    shown = [one for one in shown if len(one.table)]
+    if not shown:
+        nothing = empty("Nobody can say how much of it is hidden: the reasons stand above.")
+        return panel("How evenly it is hidden", nothing, id="overlap-spread-panel")
     figure = spread_boxes(shown, context.theme, by)
     return panel(
         "How evenly it is hidden",
@@ -150,7 +158,7 @@ def _spread_panel(context: Context, tables: Sequence[Operations]) -> Component:
 def _grid_panel(context: Context, tables: Sequence[Operations], unit: TimeUnit) -> Component:
     grids = [(one.run, one.grid) for one in tables]
     shown = [
-        RunGrid(run.id, grid, len(run.report.per_step)) for run, grid in grids if grid is not None
+        RunGrid(run.name, grid, len(run.report.per_step)) for run, grid in grids if grid is not None
     ]
     title = "Exposed by layer and micro-batch"
     if not shown:
@@ -162,7 +170,7 @@ def _grid_panel(context: Context, tables: Sequence[Operations], unit: TimeUnit) 
         for one in shown
         if one.grid.grouped != (1, 1)
     ]
-    silent = [note(f"{run.id}: {_UNLABELLED}") for run, grid in grids if grid is None]
+    silent = [note(f"{run.name}: {_UNLABELLED}") for run, grid in grids if grid is None]
     return panel(
         title,
         choices(context, "measure", "Show", _MEASURES),

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from dpprof.analysis.model import Report
+from msgspec.structs import replace
+
 from dpprof.analysis.report.side_by_side import compare
 from dpprof.dashboards.data.headline import (
     Headline,
@@ -19,38 +20,79 @@ from dpprof.dashboards.data.headline import (
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.figures.difference import state_changes, waterfall
 from dpprof.dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state_bars
-from dpprof.dashboards.parts.badge import badge
+from dpprof.dashboards.parts.badge import badge, run_name
+from dpprof.dashboards.parts.findings import finding_list
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import columns, evidence_notes, note, notes, panel, tables
 from dpprof.dashboards.parts.section import section_table
+from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
 from dpprof.dashboards.parts.tile import Tile, tiles
-from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, shown_step, unlike
-from dpprof.dashboards.view.links import region_link
+from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, unlike
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.evidence.evidence import others, texts
-from dpprof.reporters.blocks.units import TimeUnit, share_text
+from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.reporters.report.comparison import comparison_sections
-from dpprof.reporters.report.sentences import path_words, region_words, run_words, step_words
-from dpprof.tables.devices import rank_name
+from dpprof.reporters.report.sentences import run_words, step_words
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
 
-_MOST_BUBBLES = 5
-_LEAST_SHOWN = 0.005
-"""Of the unit: shorter bubbles would be shown as 0.00."""
+_MOST_PANELS = 2
+"""Runs beside the baseline that have panels of their own; of more, the first and a table of all."""
+
+_ABOUT_SIDES = (
+    "Ratios are to {}; times are per step. Here every kind counts for itself, also while others "
+    "transfer; above, each instant is in one state, that of the first kind under way: exposed "
+    "times may add up to more here"
+)
 
 
 def layout(context: Context) -> list[Component]:
-    """A panel of tiles per run, then what the runs share."""
+    """What to look at and a panel of tiles per run, then what the runs share."""
     all_runs = compared(context)
+    many = len(all_runs.runs) > _MOST_PANELS
+    first = all_runs.runs[:1] if many else all_runs.runs
     return [
-        *[_headline_panel(run, all_runs) for run in all_runs.runs],
-        *_differences(context, all_runs),
+        *[_findings(context, run, all_runs.unit) for run in first],
+        *([_matrix(context, all_runs)] if many else []),
+        *[_headline_panel(run, all_runs) for run in first],
+        *_differences(context, ComparedRuns(first, all_runs.base)),
         _states_panel(context, all_runs),
-        columns(*[_findings(context, run, all_runs.unit) for run in all_runs.runs]),
         *_side_by_side(all_runs),
     ]
+
+
+def _matrix(context: Context, all_runs: ComparedRuns) -> Component:
+    """The headline figures of many runs: a row for each, with its change from the baseline."""
+    from dash import dcc
+
+    unit, base = all_runs.unit, all_runs.base
+    theirs = [] if base is None else headlines(base.report)
+    rows = []
+    for run in all_runs.everything:
+        alone = context.link(runs=(run.id,), options={}, select=None)
+        pairs = list(zip_longest(headlines(run.report), [] if run is base else theirs))
+        cells = [_figure(own, other, unit) for own, other in pairs if own is not None]
+        link = dcc.Link(run_name(run.id), href=alone)
+        rows.append(TableRow(run.id, [link, *cells], emphasis=run is base))
+    heads = [Column("run", "Opens it alone.", number=False)]
+    heads += [Column(one.label, one.about) for one in headlines(all_runs.everything[0].report)]
+    words = f"with the change from {run_name(base.id)}, the baseline" if base else ""
+    return panel(
+        "All runs", table("overview-runs", heads, rows), id="overview-runs-panel", about=words
+    )
+
+
+def _figure(own: Headline, other: Headline | None, unit: TimeUnit) -> Component:
+    from dash import html
+
+    if own.value is None:
+        return unknown(own.reason)
+    change = change_text(own, other, unit).partition(" (")[0] if other is not None else ""
+    better = None if other is None else is_better(own, other)
+    mood = {None: "", True: " better", False: " worse"}[better]
+    said = html.Span(change, className=f"share verdict{mood}")
+    return html.Span([value_text(own, unit), said])
 
 
 def _headline_panel(run: LibraryRun, all_runs: ComparedRuns) -> Component:
@@ -67,7 +109,6 @@ def _headline_panel(run: LibraryRun, all_runs: ComparedRuns) -> Component:
             tiles([_tile(run.id, own, other, unit) for own, other in pairs]),
             *beside,
             *notes([] if base is None else unlike(report, base.report)),
-            *evidence_notes(texts(report.evidence)),
             *notes(others(report.warnings, report.evidence)),
         ],
         className="panel",
@@ -104,7 +145,7 @@ def _differences(context: Context, all_runs: ComparedRuns) -> Iterator[Component
             names = (run.id, base.id)
             figure = waterfall(names, base.report.step_ns, changes, context.theme, unit)
             yield panel(
-                f"What the difference from {base.id} is made of: {run.id}",
+                f"What the difference from {base.id} is made of: {run.name}",
                 graph(figure, f"difference-{run.id}", "Waterfall between the two step times"),
                 dcc.Link("Take it apart: Diff", href=diff, className="button"),
                 id=f"difference-{run.id}-panel",
@@ -133,53 +174,36 @@ def _bars(run: LibraryRun) -> Iterator[StateBar]:
     means = {
         state: mean_ns(report, total) or 0.0 for state, total in report.total.states_ns.items()
     }
-    yield StateBar(run.id, means)
+    yield StateBar(run.name, means)
     if ideal is not None and ideal.ranks:
         count = len(ideal.ranks) * ideal.steps
         idle = sum(rank.bubble_ns for rank in ideal.ranks) / count
         yield StateBar(
-            f"{run.id}, ideal", {INSIDE_SLOTS: ideal.window_ns / ideal.steps - idle, IDLE: idle}
+            f"{run.name}, ideal", {INSIDE_SLOTS: ideal.window_ns / ideal.steps - idle, IDLE: idle}
         )
 
 
 def _findings(context: Context, run: LibraryRun, unit: TimeUnit) -> Component:
-    from dash import dcc, html
+    """What costs most and what to change, in sentences; beside it what the evidence lacks."""
+    from dash import html
 
-    report = run.report
-    step, least = shown_step(context, run), _LEAST_SHOWN * unit.nanoseconds
-    regions = [one for one in report.regions if one.step == step and one.length_ns >= least]
-    longest = sorted(regions, key=lambda one: (-one.length_ns, one.start_ns))
-    bubbles = [
-        html.Li(
-            dcc.Link(region_words(one, unit, with_step=False), href=region_link(context, run, one))
-        )
-        for one in longest[:_MOST_BUBBLES]
-    ]
-    lines = [text for text in (path_words(report), _waited_words(report, unit)) if text]
+    missing = evidence_notes(texts(run.report.evidence))
+    evidence = [html.H3("Evidence"), *(missing or [note("Nothing is missing in the traces.")])]
     return panel(
-        f"What to look at: {run.id}",
-        html.Ul([html.Li(text) for text in lines]),
-        html.H3(f"Longest bubbles of step {step}, in the timeline"),
-        html.Ol(bubbles) if bubbles else note("No rank is idle for long enough to be listed."),
+        f"What to look at: {run_name(run.id)}",
+        columns(
+            html.Div(finding_list(context, run, unit)),
+            html.Div(evidence, **{"data-testid": f"evidence-{run.id}"}),
+        ),
         id=f"findings-{run.id}",
-    )
-
-
-def _waited_words(report: Report, unit: TimeUnit) -> str:
-    if len(report.ranks) < 2 or not report.waited_for or not report.total.bubble_ns:
-        return ""
-    most = report.waited_for[0]
-    share = share_text(most.bubble_ns / report.total.bubble_ns)
-    time = unit.full(most.bubble_ns / max(len(report.per_step), 1))
-    return (
-        f"{rank_name(most.rank)} is waited for most: {time} per step, {share} of all ranks' bubbles"
+        about="Gains are upper bounds, each of one finding alone: they do not add up",
     )
 
 
 def _side_by_side(all_runs: ComparedRuns) -> Iterator[Component]:
     if len(all_runs.everything) < 2:
         return
-    comparison = compare([run.report for run in all_runs.everything])
+    comparison = compare([replace(run.report, name=run.name) for run in all_runs.everything])
     sections = [
         section_table(section, f"compared-{number}")
         for number, section in enumerate(comparison_sections(comparison))
@@ -188,7 +212,7 @@ def _side_by_side(all_runs: ComparedRuns) -> Iterator[Component]:
         "Side by side",
         tables(*sections),
         id="compared",
-        about=f"Ratios are to {all_runs.everything[-1].id}; times are per step",
+        about=_ABOUT_SIDES.format(run_name(all_runs.everything[-1].id)),
     )
 
 

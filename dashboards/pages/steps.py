@@ -63,7 +63,7 @@ def _tiles(run: LibraryRun) -> Component:
     deviation = statistics.stdev(windows) if several else None
     spread = max(windows) / min(windows) - 1 if several and min(windows) else None
     texts: list[tuple[str, str, str, str]] = [
-        ("mean", f"{run.id}: step time", unit.full(mean), "Mean of the used steps' windows."),
+        ("mean", f"{run.name}: step time", unit.full(mean), "Mean of the used steps' windows."),
         ("fastest", "fastest", unit.full(min(windows)), "The shortest step window."),
         ("slowest", "slowest", unit.full(max(windows)), "The longest step window."),
         ("spread", "slowest over fastest", _more(spread), "How much longer the slowest step is."),
@@ -143,7 +143,7 @@ def _table(run: LibraryRun, context: Context) -> Component:
     left = len(steps) - len(rows)
     notes = [note(f"and {left} more steps")] if left > 0 else []
     whole = table(f"steps-table-{run.id}", heads, rows)
-    return panel(f"{run.id}: steps", whole, *notes, id=f"steps-{run.id}")
+    return panel(f"{run.name}: steps", whole, *notes, id=f"steps-{run.id}")
 
 
 def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -> TableRow:

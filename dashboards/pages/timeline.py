@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.detail.index import LANES
 from dpprof.dashboards.figures.loading import loading_figure
+from dpprof.dashboards.timeline.in_report import report_timeline
 from dpprof.dashboards.timeline.interaction import act
 from dpprof.dashboards.timeline.minimap import minimap
 from dpprof.dashboards.timeline.panel import details, tip
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from dash import Dash
     from dash.development.base_component import Component
 
-_REPORT_PX = 1360
 _CONFIG = {
     **GRAPH_CONFIG,
     "displaylogo": False,
@@ -102,14 +102,14 @@ def _head() -> Component:
 
 
 def report(context: Context) -> list[Component]:
-    """The picture of the whole step with its legend, where nothing can be zoomed or selected."""
+    """The picture of the whole step with its legend, which zooms and says what things are."""
     from dash import dcc, html
 
     if not any(run.report.per_step for run in context.runs):
         return layout(context)
-    figure, names, readout = picture(context, {"width": _REPORT_PX})
-    figure.update_layout(dragmode=False)
+    figure, names, readout = report_timeline(context)
     words = [text for text in readout if not text.startswith("Click")]
+    words.append("Drag zooms, with Shift pans, a double click shows the whole step. ")
     return [
         html.Section(
             [

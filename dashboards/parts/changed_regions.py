@@ -18,6 +18,7 @@ from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.view.links import timeline_link
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
+from dpprof.dashboards.view.words import cause_word
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
 from dpprof.reporters.diff.sentences import cause_words, signed
 from dpprof.tables.devices import rank_label
@@ -98,7 +99,7 @@ def _region(number: int, one: RegionChange, context: Context, of: _Of) -> TableR
         [
             PRESENCES[one.presence],
             rank_label(held.rank) if held.rank >= 0 else UNKNOWN,
-            held.state.removeprefix("bubble."),
+            cause_word(held.state),
             work if held.operation else UNKNOWN,
             cause_words(held.cause),
             _place(unit.text(one.base_ns / steps), base, one.base, context),

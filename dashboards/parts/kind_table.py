@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dpprof.analysis.model import KindFigures, RankFigures
+from dpprof.analysis.model import RankFigures
+from dpprof.dashboards.data.claimed import unclaimed_reason
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
-from dpprof.reporters.blocks.units import TimeUnit, share_text
+from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text
 from dpprof.tables.devices import rank_name
 
 if TYPE_CHECKING:
@@ -31,30 +32,42 @@ def kind_table(run: LibraryRun, unit: TimeUnit) -> Component:
     report = run.report
     spans = max(len(report.ranks) * len(report.per_step), 1)
     rows = [
-        TableRow(kind, [kind, *_cells(figures, spans, unit), _worst(run, kind, unit)])
+        TableRow(
+            kind,
+            [
+                kind,
+                *_cells(run, kind, spans, unit),
+                _worst(run, kind, unit),
+            ],
+        )
         for kind, figures in report.total.by_kind.items()
         if figures.total_ns or figures.wait_ns
     ]
-    title = html.H3(f"{run.id}: {unit.name} per step, mean of the ranks")
+    title = html.H3(f"{run.name}: {unit.name} per step, mean of the ranks")
     return html.Div([title, table(f"kinds-{run.id}", _COLUMNS, rows)], className="section")
 
 
-def _cells(figures: KindFigures, spans: int, unit: TimeUnit) -> list[Component | str]:
+def _cells(run: LibraryRun, kind: str, spans: int, unit: TimeUnit) -> list[Component | str]:
+    figures, reason = run.report.total.by_kind[kind], unclaimed_reason(run.report, kind)
+    split: list[Component | str]
     share: Component | str = share_text(
         figures.hidden_ns / figures.total_ns if figures.total_ns else None
     )
-    if figures.hidden_reason:
-        share = unknown(figures.hidden_reason)
-    times = (figures.total_ns, figures.hidden_ns, figures.exposed_ns)
+    split = [unit.text(time / spans) for time in (figures.hidden_ns, figures.exposed_ns)]
+    if reason:
+        share, split = unknown(reason), [unknown(reason), unknown(reason)]
     wait = (
         unknown("not matched with the peers' operations: waiting counts as transfer")
         if figures.wait_ns is None
-        else unit.text(figures.wait_ns / spans)
+        else f"{'at least ' if figures.unsplit_ns else ''}{unit.text(figures.wait_ns / spans)}"
     )
-    return [*[unit.text(time / spans) for time in times], share, wait]
+    return [unit.text(figures.total_ns / spans), *split, share, wait]
 
 
 def _worst(run: LibraryRun, kind: str, unit: TimeUnit) -> str:
+    if unclaimed_reason(run.report, kind):
+        return UNKNOWN
+
     def exposed(rank: RankFigures) -> int:
         return rank.by_kind[kind].exposed_ns if kind in rank.by_kind else 0
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dpprof.dashboards.data.exposure_tables import short_name
+from dpprof.dashboards.data.claimed import unclaimed_reason
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.data.operations import Operations
 from dpprof.dashboards.parts.panel import empty, panel
-from dpprof.dashboards.parts.table import Column, TableRow, known_table
+from dpprof.dashboards.parts.table import Column, TableRow, known_table, unknown
 from dpprof.dashboards.view.compared_runs import fine_unit
 from dpprof.dashboards.view.links import timeline_link
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
+from dpprof.reporters.diff.kernel_names import shown_names
 from dpprof.tables.columns import EXPOSED, KIND, NAME, SLOT
 from dpprof.tables.devices import rank_label
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from dash.development.base_component import Component
 
 _MOST = 300
+_LONGEST_NAME = 48
 
 
 _COLUMNS = (
@@ -29,6 +32,7 @@ _COLUMNS = (
     Column("step"),
     Column("slot", "The schedule slot that it belongs to", number=False),
     Column("layer", "Within the chunk of the rank"),
+    Column("transfer", "The whole transfer"),
     Column("exposed", "Transferring while the rank does not compute"),
     Column("hidden", "Transferring while the rank computes"),
 )
@@ -39,32 +43,43 @@ def longest_operations(context: Context, operations: Operations, unit: TimeUnit)
     run, exposed = operations.run, operations.longest[EXPOSED]
     unit = fine_unit(unit, int(exposed.max()) if len(exposed) else 0)
     longest = operations.longest.head(_MOST).astype({SLOT: str, KIND: str, NAME: str})
+    shown = shown_names(longest[NAME], _LONGEST_NAME)
     rows = [
-        TableRow(str(number), _cells(context, run, unit, one))
+        TableRow(str(number), _cells(context, run, (unit, shown), one))
         for number, one in enumerate(longest.itertuples())
     ]
-    shown = known_table(f"longest-{run.id}", _COLUMNS, rows)
+    whole = known_table(f"longest-{run.id}", _COLUMNS, rows)
     return panel(
-        f"Longest exposed operations: {run.id}",
-        shown if rows else empty("All of it is hidden."),
+        f"Longest exposed operations: {run.name}",
+        whole if rows else empty("All of it is hidden."),
         id=f"longest-{run.id}-panel",
         about=f"times in {unit.name}",
     )
 
 
-def _cells(context: Context, run: LibraryRun, unit: TimeUnit, one: Any) -> list[Component | str]:
-    from dash import dcc
+def _cells(
+    context: Context, run: LibraryRun, how: tuple[TimeUnit, Mapping[str, str]], one: Any
+) -> list[Component | str]:
+    from dash import dcc, html
+
+    unit, shown = how
 
     origin = next(step.start_ns for step in run.report.per_step if step.step == one.step)
     span = (one.start_ns - origin, one.end_ns - origin)
     select = Selection("event", run.id, one.rank, span[0], one.number)
-    words = one.kind if one.slot else f"{one.kind}: {short_name(one.name)}"
+    words = one.kind if one.slot else f"{one.kind}: {shown[one.name]}"
+    link = dcc.Link(words, href=timeline_link(context, one.step, span, select))
+    reason = unclaimed_reason(run.report, one.kind)
     return [
-        dcc.Link(words, href=timeline_link(context, one.step, span, select)),
+        html.Span(link, title=one.name),
         rank_label(one.rank),
         str(one.step),
         one.slot or UNKNOWN,
         UNKNOWN if one.layer < 0 else str(one.layer),
-        unit.text(one.exposed_ns),
-        unit.text(one.hidden_ns),
+        unit.text(one.total_ns),
+        *(
+            [unknown(reason)] * 2
+            if reason
+            else [unit.text(one.exposed_ns), unit.text(one.hidden_ns)]
+        ),
     ]

@@ -100,6 +100,8 @@ def _head(column: Column) -> Component:
     from dash import html
 
     kind = {"className": "number"} if column.number else {}
+    if not column.title:
+        return html.Td(**kind)
     about = {"title": column.about} if column.about else {}
     return html.Th(column.title, scope="col", **kind, **about)
 

@@ -55,7 +55,7 @@ def worst_regions(context: Context, run: LibraryRun, unit: TimeUnit) -> Componen
         for place, one in enumerate(shown)
     ]
     return panel(
-        f"Worst regions: {run.id}, step {step}",
+        f"Worst regions: {run.name}, step {step}",
         table(f"regions-{run.id}", _COLUMNS, rows) if rows else empty("No such bubble."),
         _pager(context, number, pages, len(regions)),
         id=f"regions-{run.id}-panel",

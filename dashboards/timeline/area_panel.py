@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from dpprof.analysis.accounting.area import BY_NAME
 from dpprof.dashboards.data.kernel_names import shown_name
-from dpprof.dashboards.figures.states import state_name
 from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
 from dpprof.dashboards.timeline.area_figures import (
     RunArea,
@@ -15,10 +14,10 @@ from dpprof.dashboards.timeline.area_figures import (
     exposed_ns,
     hidden_share,
 )
-from dpprof.dashboards.timeline.legend import WORDS
 from dpprof.dashboards.timeline.scene import Scene
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Area
+from dpprof.dashboards.view.words import state_word
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
 from dpprof.tables.devices import rank_label
 from dpprof.tables.kinds import COMPUTE_ONLY, FUSED, OVERLAP
@@ -93,7 +92,7 @@ def _states(one: RunArea, unit: TimeUnit) -> Component:
 
 
 def _state(state: str) -> str:
-    return WORDS[state] if state.startswith("bubble.") else state_name(state)
+    return state_word(state)
 
 
 def _kinds(one: RunArea, unit: TimeUnit) -> Component | None:

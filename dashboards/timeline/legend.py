@@ -12,6 +12,7 @@ from dpprof.dashboards.detail.names import CODES, NAMES, UNKNOWN, UNLISTED, WAIT
 from dpprof.dashboards.figures.png import data_url, png
 from dpprof.dashboards.timeline.picture_pixels import Strip, paint, palette
 from dpprof.dashboards.view.theme import Theme, theme_named
+from dpprof.dashboards.view.words import CAUSE_ABOUT, state_word
 from dpprof.tables.kinds import BUBBLE_STATES
 
 if TYPE_CHECKING:
@@ -27,22 +28,12 @@ WORDS = {
     "F&B": "overlapped pair",
     WAIT: "waiting for peers",
     UNKNOWN: "other",
-    "bubble.warmup": "bubble: warm-up",
-    "bubble.cooldown": "bubble: cooldown",
-    "bubble.dependency": "bubble: waits for a peer",
-    "bubble.straggler": "bubble: waits for a straggler",
-    "bubble.host": "bubble: launched late",
-    "bubble.other": "bubble: no cause found",
+    **{state: state_word(state) for state in BUBBLE_STATES},
     UNLISTED: "bubble: not listed",
 }
 _ABOUT = {
+    **CAUSE_ABOUT,
     WAIT: "posted, and waiting until the last peer has started: not yet a transfer",
-    "bubble.warmup": "idle before the rank's first compute of the step",
-    "bubble.cooldown": "idle after the rank's last compute of the step",
-    "bubble.dependency": "idle, waiting for a peer",
-    "bubble.straggler": "idle in a collective, waiting for a straggler",
-    "bubble.host": "the device was free and the inputs were there, but the launch came late",
-    "bubble.other": "idle, and nothing in the trace says why",
     UNLISTED: "idle, too short for the list of bubbles of a run that has very many",
 }
 

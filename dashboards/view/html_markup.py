@@ -22,7 +22,10 @@ _ATTRIBUTES = {
     "colSpan": "colspan",
     "rowSpan": "rowspan",
     "tabIndex": "tabindex",
-    **{name: name for name in ("alt", "hidden", "lang", "open", "role", "scope", "title", "width")},
+    **{
+        name: name
+        for name in ("alt", "hidden", "lang", "open", "role", "scope", "start", "title", "width")
+    },
 }
 _NAMED = re.compile(r"(?:aria|data)-[a-z-]+")
 _PICTURE = re.compile(r"data:image/(?:png|svg\+xml)[;,]")

@@ -1,8 +1,10 @@
 """Colours and patterns, light and dark, that tell states, kinds and operations apart.
 
 Hues are those of Okabe and Ito, chosen to be told apart by colour-blind eyes; forward, backward
-and weight gradient are near those of the DualPipe paper. A colour is never alone: what is drawn
-has a label or, for bubbles and waits, a pattern of its own.
+and weight gradient are near those of the DualPipe paper. Operations, components and states have
+each their own colours, and better and worse are the colour of none; a kind of communication has
+one wherever it stands. A colour is never alone: what is drawn has a label or, for bubbles and
+waits, a pattern of its own.
 """
 
 from __future__ import annotations
@@ -34,22 +36,22 @@ KIND_COLORS: Mapping[str, str] = MappingProxyType(
         "all_gather": "#8E83E0",
         "reduce_scatter": "#7A5195",
         "broadcast": "#8C564B",
-        "comm_other": "#7F8C8D",
+        "comm_other": "#4F5B5C",
         "memory": "#B0A18F",
         "fused": "#2F8F9D",
-        "host": "#8D6E63",
+        "host": "#5D4037",
     }
 )
 """None is an operation's or a component's: the timeline shows kinds beside either."""
 
 COMPONENT_COLORS: Mapping[str, str] = MappingProxyType(
     {
-        "attention": _ORANGE,
+        "attention": "#C042C9",
         "dispatch": KIND_COLORS["dispatch"],
-        "mlp": _GREEN,
+        "mlp": "#57C84D",
         "combine": KIND_COLORS["combine"],
-        "output": "#7FCFB5",
-        "embedding": _SKY,
+        "output": "#5A1FA8",
+        "embedding": "#00CFE8",
     }
 )
 
@@ -57,10 +59,10 @@ BUBBLE_COLORS: Mapping[str, str] = MappingProxyType(
     {
         "bubble.warmup": "#9AA5B1",
         "bubble.cooldown": "#6B7785",
-        "bubble.dependency": _PURPLE,
-        "bubble.straggler": "#7A5195",
-        "bubble.host": _RED,
-        "bubble.other": "#8C7B5A",
+        "bubble.dependency": "#C9A7E0",
+        "bubble.straggler": "#E6B57E",
+        "bubble.host": "#E67E7E",
+        "bubble.other": "#CFC7B8",
     }
 )
 
@@ -79,7 +81,7 @@ BUBBLE_PATTERNS: Mapping[str, str] = MappingProxyType(
 STATE_COLORS: Mapping[str, str] = MappingProxyType(
     {
         "compute_only": _BLUE,
-        "overlap": _GREEN,
+        "overlap": "#4A5AE8",
         **{
             f"exposed.{kind}": color
             for kind, color in KIND_COLORS.items()
@@ -99,7 +101,7 @@ QUIET = ("wait", "idle")
 """Time in which nothing is done and that is no bubble: in the theme's own colour."""
 
 UNKNOWN_COLOR = "#8D99A6"
-BETTER_COLOR, WORSE_COLOR = _GREEN, _RED
+BETTER_COLOR, WORSE_COLOR = "#3A8A2E", "#C2185B"
 
 
 @dataclass(frozen=True)

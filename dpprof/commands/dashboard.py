@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +24,7 @@ DEFAULT_PORT = 8050
 _WORTH_A_WORD = 200_000
 """Activities whose analysis takes so long that somebody might wonder."""
 
+_EVERY_S = 2.0
 _NEEDED = ("flask_compress", "dash", "plotly", "waitress")
 
 
@@ -41,6 +44,7 @@ _NEEDED = ("flask_compress", "dash", "plotly", "waitress")
     help="Port to listen on; 0 takes any free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.option("--watch", is_flag=True, help="Take up runs that are written below RUN meanwhile.")
 @click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the trace.")
 @click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
 @reading_options
@@ -50,6 +54,7 @@ def command(
     host: str,
     port: int,
     no_browser: bool,
+    watch: bool,
     executor: str,
     scheduler: str | None,
     **wanted: Any,
@@ -63,9 +68,13 @@ def command(
     from dpprof.dashboards.app.serve import LOCAL_HOSTS, address_of, listen, new_token, serve
 
     listener = listen(host, port)
+    if watch:
+        _await_first(runs)
     library = load_library(runs, baseline, ReadingOptions(executor, scheduler), wanted)
     from dpprof.dashboards.app.app import make_app
+    from dpprof.dashboards.app.watch import Watcher
 
+    watcher = Watcher(library, lambda words: click.echo(words, err=True)) if watch else None
     app = make_app(library)
     if host not in LOCAL_HOSTS:
         click.echo(
@@ -81,7 +90,24 @@ def command(
         if not no_browser:
             click.launch(address)
 
-    serve(app, listener, host, ready, token)
+    stop = watcher.start() if watcher else None
+    try:
+        serve(app, listener, host, ready, token)
+    finally:
+        if stop is not None:
+            stop.set()
+
+
+def _await_first(runs: Sequence[str]) -> None:
+    """Wait until there is a run in one of the folders, where all of them are still empty."""
+    from dpprof.trace.source.files import runs_inside
+
+    folders = [Path(run) for run in runs if Path(run).is_dir()]
+    if len(folders) < len(runs) or any(any(one.iterdir()) for one in folders):
+        return
+    click.echo(f"Waiting for the first run in {', '.join(runs)} (Ctrl-C ends it)", err=True)
+    while not any(runs_inside(one) for one in folders):
+        time.sleep(_EVERY_S)
 
 
 def load_library(
@@ -89,6 +115,7 @@ def load_library(
 ) -> Library:
     """All runs and the baseline, ready to be shown; wanted: more of `load_run`'s arguments."""
     from dpprof.dashboards.data.library import Library, path_ids
+    from dpprof.dashboards.data.shelf import Shelf
     from dpprof.dashboards.timeline.scene import index_of
 
     paths = [path for run in runs for path in run_folders(run)]
@@ -100,7 +127,8 @@ def load_library(
 
     loaders = {id: loader(path) for id, path in zip(ids, paths, strict=True)}
     where = dict(zip(ids, paths, strict=True))
-    library = Library(loaders, "" if base is None else ids[base], where)
+    shelf = Shelf(tuple(run for run in runs if Path(run).is_dir()), loader)
+    library = Library(loaders, "" if base is None else ids[base], where, shelf)
     for id in ids:
         index_of(library, library.get(id))
     return library

@@ -11,6 +11,7 @@ from dpprof.dashboards.detail.names import NAMES
 from dpprof.dashboards.figures.png import rgb
 from dpprof.dashboards.timeline.picture_pixels import palette
 from dpprof.dashboards.view.theme import (
+    BETTER_COLOR,
     BUBBLE_COLORS,
     BUBBLE_PATTERNS,
     COMPONENT_COLORS,
@@ -19,6 +20,7 @@ from dpprof.dashboards.view.theme import (
     LIGHT,
     OPERATION_COLORS,
     STATE_COLORS,
+    WORSE_COLOR,
     theme_named,
 )
 from dpprof.tables.kinds import BUBBLE_STATES, STATES
@@ -51,6 +53,18 @@ def test_what_a_legend_shows_beside_kinds_has_colours_of_its_own(colors):
         assert apart > 45, (kind, name)
     both = list((own | KIND_COLORS).values())
     assert len(set(both)) == len(both)
+
+
+def test_states_operations_and_components_have_each_their_own_colours():
+    components = {one: color for one, color in COMPONENT_COLORS.items() if one not in KIND_COLORS}
+    mood = {"better": BETTER_COLOR, "worse": WORSE_COLOR}
+    palettes = (STATE_COLORS, OPERATION_COLORS, components, mood)
+    for one, other in itertools.combinations(palettes, 2):
+        for (name, color), (beside, second) in itertools.product(one.items(), other.items()):
+            assert np.linalg.norm(np.subtract(rgb(color), rgb(second))) > 30, (name, beside)
+    bubbles = {one: color for one, color in STATE_COLORS.items() if one in BUBBLE_COLORS}
+    rest = {one: color for one, color in STATE_COLORS.items() if one not in BUBBLE_COLORS}
+    assert not set(bubbles.values()) & set(rest.values())
 
 
 def test_every_state_has_a_colour_and_every_cause_a_pattern_of_its_own():

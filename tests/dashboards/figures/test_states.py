@@ -94,6 +94,20 @@ def test_the_changes_are_the_change_of_the_step_time(make_run, event, lengths, s
     assert OTHERS not in names[:-1]
 
 
+@pytest.mark.parametrize(("change_ms", "broken"), [(-0.5, True), (-40.0, False), (0.0, False)])
+def test_small_changes_break_the_axis(change_ms: float, broken: bool) -> None:
+    figure = waterfall(("new", "base"), 100e6, [StateChange(COMPUTING, change_ms * 1e6)], LIGHT, MS)
+    marks = [one.x for one in figure.layout.annotations]
+    assert marks == (["base", "new"] if broken else [])
+    if broken:
+        low, high = figure.layout.yaxis.range
+        assert low < 99.5 < 100 < high
+        assert (100 - 99.5) / (high - low) > 0.3, "the change is a hairline"
+        assert "from" in figure.layout.yaxis.title.text
+    else:
+        assert figure.layout.yaxis.rangemode == "tozero"
+
+
 def test_the_waterfall_leads_from_one_step_time_to_the_other() -> None:
     changes = [StateChange(COMPUTING, -2e6), StateChange("bubble.warmup", 0.5e6)]
     (trace,) = waterfall(("new", "base"), 10e6, changes, LIGHT, MS).data

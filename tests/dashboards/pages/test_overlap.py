@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from dpprof.dashboards.data.exposure_tables import BY
+from dpprof.dashboards.data.claimed import claimed, unclaimed_kinds
+from dpprof.dashboards.data.exposure_tables import BY, by_operation
 from dpprof.dashboards.data.operations import exposure_of
+from dpprof.dashboards.figures.overlap import RunOperations, RunReport, operation_bars, rank_bars
 from dpprof.dashboards.pages.overlap import layout
+from dpprof.dashboards.view.theme import LIGHT
 from dpprof.reporters.blocks.units import share_text, time_unit
 
 KINDS = ("p2p", "dispatch", "combine")
@@ -160,3 +164,46 @@ def test_a_kind_that_the_runs_do_not_have_shows_all(make_context, figures_of) ->
     assert len(chosen["overlap-ranks"].data) == len(
         figures_of(layout(make_context()))["overlap-ranks"].data
     )
+
+
+def test_what_is_not_known_is_drawn_as_not_known(library) -> None:
+    report = library.get("dualpipe").report
+    kinds = report.total.by_kind
+    unknown = replace(kinds["dispatch"], hidden_reason="split into parts")
+    total = replace(report.total, by_kind=kinds | {"dispatch": unknown}, hidden_reason="in part")
+    claimed_report = replace(report, total=total)
+    assert unclaimed_kinds(claimed_report) == {"dispatch"}
+    assert unclaimed_kinds(report) == frozenset()
+
+    names = {
+        trace.name: trace
+        for trace in rank_bars([RunReport("a", claimed_report)], LIGHT, units(library)).data
+    }
+    assert not {"dispatch hidden", "dispatch exposed"} & set(names)
+    assert {"combine hidden", "combine exposed"} <= set(names)
+    steps, unit = len(report.per_step), units(library)
+    assert list(names["dispatch transfer, hidden n/a"].y) == [
+        rank.by_kind["dispatch"].total_ns / steps / unit.nanoseconds for rank in report.ranks
+    ]
+
+    table = by_operation(exposure_of(library, library.get("dualpipe")).table)
+    bars = operation_bars(
+        [RunOperations("a", table, 1, unclaimed_kinds(claimed_report))], LIGHT, unit
+    )
+    drawn = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in bars.data}
+    dispatch = [label for label in drawn["hidden"] if label.startswith("dispatch")]
+    assert dispatch
+    for label in dispatch:
+        assert drawn["hidden"][label] == drawn["exposed"][label] == 0
+        assert drawn["transfer, hidden n/a"][label] > 0
+
+
+def test_distributions_leave_out_what_is_not_claimed(library) -> None:
+    run = library.get("dualpipe")
+    unknown = {
+        kind: replace(one, hidden_reason="split") for kind, one in run.report.total.by_kind.items()
+    }
+    total = replace(run.report.total, by_kind=unknown)
+    report = replace(run.report, total=total)
+    assert claimed(exposure_of(library, run).table, report).empty
+    assert claimed(exposure_of(library, run).table, run.report) is exposure_of(library, run).table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dpprof.analysis.report.side_by_side import compare
 from dpprof.dashboards.data.headline import change_text, headlines, value_text
 from dpprof.dashboards.pages.overview import layout
+from dpprof.findings.find import find_findings
 from dpprof.reporters.blocks.units import share_text, time_unit
 
 
@@ -57,12 +58,29 @@ def test_the_side_by_side_tables_have_every_metric(make_context, library, text_o
 def test_the_longest_bubbles_lead_to_the_timeline(make_context, library, links_of) -> None:
     content = layout(make_context(step=3))
     regions = [one for one in library.get("dualpipe").report.regions if one.step == 3]
-    longest = sorted(regions, key=lambda one: (-one.length_ns, one.start_ns))[:5]
-    links = [link for link in links_of(content) if link.startswith("/timeline")]
-    assert len(links) == len(longest)
+    longest = sorted(regions, key=lambda one: (-one.length_ns, one.start_ns))[:3]
+    links = [link for link in links_of(content) if link.startswith("/timeline")][-3:]
     for link, region in zip(links, longest, strict=True):
         assert "step=3" in link
         assert f"select=bubble:dualpipe:{region.rank}:{region.offset_ns}:" in link
+
+
+def test_the_findings_of_the_report_come_first_each_with_its_place(
+    make_context, library, text_of, links_of
+) -> None:
+    content = layout(make_context())
+    run = library.get("dualpipe")
+    found = find_findings(run.run, run.report).findings
+    assert found
+    text = text_of(content[0])
+    for one in found:
+        assert one.text[1:] in text
+        assert one.knob in text
+    links = links_of(content[0])
+    assert len(links) >= len(found)
+    for one, link in zip(found, links, strict=False):
+        if one.what.startswith("exposed"):
+            assert link.startswith(f"/overlap?o.kind={one.what.removeprefix('exposed ')}")
 
 
 def test_a_run_alone_is_compared_with_nothing(make_run, event, make_context, figures_of, text_of):
@@ -80,7 +98,7 @@ def test_a_run_alone_is_compared_with_nothing(make_run, event, make_context, fig
 def test_a_run_without_any_activity_says_so(make_run, make_context, text_of) -> None:
     content = layout(make_context(runs=[make_run([], name="empty")]))
     assert text_of(content, "empty-step-time-value") == "n/a"
-    assert "No rank is idle" in text_of(content)
+    assert "cannot be computed" in text_of(content)
 
 
 def test_runs_that_are_not_alike_are_said_to_be(make_run, event, make_context, text_of) -> None:
