@@ -44,8 +44,8 @@ def _time_headlines(report: Report) -> list[Headline]:
             label="Step time",
             unit="time",
             value=report.step_ns,
-            about="From the earliest activity of any rank in the step to the latest end of any; "
-            "mean of the used steps",
+            about="The job's window of a step, on the common clock: steps that follow each other "
+            "leave no gap, so what happens between them is in it; mean of the used steps",
             reason="no used step has any activity",
         ),
         Headline(
@@ -77,11 +77,12 @@ def _time_headlines(report: Report) -> list[Headline]:
         ),
         Headline(
             id="wait",
-            label="Posted, waiting",
+            label="Posted, waiting at least" if total.unsplit_ns else "Posted, waiting",
             unit="time",
             value=None if simulated else mean_ns(report, total.wait_ns),
             about="At least one communication waits for its peers: it does not transfer, and the "
-            "rank may compute meanwhile; per step, mean of the ranks",
+            "rank may compute meanwhile; per step, mean of the ranks. At least: operations that "
+            "were not matched with their peers' count as transfer",
             reason="a simulated message is posted when it starts to travel: nothing waits inside it"
             if simulated
             else "not told from transferring: no match with the peers' operations",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _METRIC, _OPEN = "metric", "open"
 _MOST_IN_MATRIX = 16
+_FEWEST_POINTS = 2
 
 _COLUMNS = (
     Column("run", "Opens it alone on the overview.", number=False),
@@ -160,8 +161,8 @@ def _history(context: Context, entries: Sequence[Entry]) -> Component:
     pick = choices(
         context, _METRIC, "Metric", [(key, one.label) for key, one in METRICS.items()], _OPEN
     )
-    if not series:
-        nothing = note(f"{metric.label} is not known of any of these runs.")
+    if sum(map(len, series.values())) < _FEWEST_POINTS:
+        nothing = note(f"{metric.label}: less than two of these runs know it.")
         return panel(title, pick, nothing, id="history-panel")
     shown = graph(trend(series, metric, context.theme), "history", f"{metric.label} of every run")
     return panel(

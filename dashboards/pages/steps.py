@@ -131,7 +131,10 @@ def _table(run: LibraryRun, context: Context) -> Component:
     steps = run.report.per_step
     heads = [
         Column("step", "Its number in the trace; opens its timeline."),
-        Column(f"window, {unit.name}", "From the first activity of any rank to the last end."),
+        Column(
+            f"window, {unit.name}",
+            "The job's, on the common clock, until the next step begins: steps leave no gap.",
+        ),
         Column("to the mean", "Difference from the mean of the used steps."),
         Column(f"computing, {unit.name}", "Compute and overlap, mean of the ranks."),
         Column(f"exposed, {unit.name}", "Transfers under way and no compute, mean of the ranks."),

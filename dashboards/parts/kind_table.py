@@ -10,6 +10,7 @@ from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text
 from dpprof.tables.devices import rank_name
+from dpprof.tables.kinds import FUSED
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -23,6 +24,9 @@ _COLUMNS = (
     Column("waiting", "Posted, and a peer is not there yet: no transfer"),
     Column("worst rank", "The rank that is exposed longest, and for how long"),
 )
+
+
+_FUSED = "one kernel communicates and computes: nobody can say how much of it is hidden"
 
 
 def kind_table(run: LibraryRun, unit: TimeUnit) -> Component:
@@ -43,6 +47,10 @@ def kind_table(run: LibraryRun, unit: TimeUnit) -> Component:
         for kind, figures in report.total.by_kind.items()
         if figures.total_ns or figures.wait_ns
     ]
+    if report.total.states_ns[FUSED]:
+        fused = unit.text(report.total.states_ns[FUSED] / spans)
+        cells = [unknown(_FUSED) for _ in _COLUMNS[2:]]
+        rows.append(TableRow(FUSED, [FUSED, fused, *cells]))
     title = html.H3(f"{run.name}: {unit.name} per step, mean of the ranks")
     return html.Div([title, table(f"kinds-{run.id}", _COLUMNS, rows)], className="section")
 
