@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dpprof.dashboards.data.library import Library
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 PROGRESS = "/_progress"
 
 
-def offer_answers(server: Flask, library: Library, known: Known) -> None:
+def offer_answers(server: Flask, library: Library, known: Callable[[], Known]) -> None:
     """Serve them; `known` is what an address may name."""
 
     def progress() -> list[dict[str, Any]]:
@@ -29,7 +30,7 @@ def offer_answers(server: Flask, library: Library, known: Known) -> None:
         from flask import Response, request
         from werkzeug.exceptions import NotFound
 
-        view, _ = parse("timeline", request.query_string.decode("ascii", "replace"), known)
+        view, _ = parse("timeline", request.query_string.decode("ascii", "replace"), known())
         if view.area is None:
             raise NotFound("The address names no area of the timeline.")
         scene = scene_of(Context(library, view, LIGHT), {})

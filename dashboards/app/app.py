@@ -52,7 +52,7 @@ def make_app(library: Library) -> Dash:
     _register_change(app, library)
     _register_news(app, library)
     offer_downloads(app.server, library)
-    offer_answers(app.server, library, known)
+    offer_answers(app.server, library, lambda: known_of(library))
     for page in all_pages():
         if page.callbacks is not None:
             page.callbacks(app, library)

@@ -15,6 +15,7 @@ from dpprof.dashboards.timeline.hit_test import BUBBLE, EVENT, SLOT, Recent, tab
 from dpprof.dashboards.timeline.legend import WORDS
 from dpprof.dashboards.timeline.scene import Scene, SceneRun
 from dpprof.dashboards.view.state import Selection
+from dpprof.dashboards.view.words import CAUSE_ABOUT
 from dpprof.tables.columns import CAUSE, COMPONENT, KIND, NAME, START, STATE
 from dpprof.tables.columns import SLOT as SLOT_COLUMN
 
@@ -128,7 +129,10 @@ def _found(
 def _holds(column: pd.Series[str], wanted: str) -> npt.NDArray[np.bool_]:
     codes, values = pd.factorize(column)
     texts = [str(value) for value in values]
-    hits = [wanted in f"{text}\n{WORDS.get(text, '')}".casefold() for text in texts]
+    hits = [
+        wanted in f"{text}\n{WORDS.get(text, '')}\n{CAUSE_ABOUT.get(text, '')}".casefold()
+        for text in texts
+    ]
     return np.array([*hits, False], dtype=bool)[codes]
 
 

@@ -54,12 +54,12 @@ def test_slots_are_found_in_order_of_time(library, scene):
 
 
 def test_bubbles_are_found_by_the_words_of_their_cause(library, scene):
-    found = titles(library, scene, "waits for a peer")
+    found = titles(library, scene, "waiting for a peer")
     regions = [
         one.run.accounting.regions.query(f"step == {one.step} and state == 'bubble.dependency'")
         for one in scene.runs
     ]
-    assert found == ["bubble: waits for a peer"] * sum(map(len, regions))
+    assert found == ["bubble: dependency"] * sum(map(len, regions))
 
 
 def test_a_rank_is_found_where_it_begins(library, scene):
