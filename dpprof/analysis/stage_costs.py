@@ -41,7 +41,8 @@ def with_stages(profile: CostProfile, run: Run, lengths: pd.DataFrame) -> CostPr
 
     `lengths` has a row per occurrence of a component. Stages are alike where every operation of
     each takes what it does by the profile, to two per cent, and holds as much. Without a known
-    schedule, or with a stage that the run does not show, all are taken as alike.
+    schedule, or with a stage that the run does not show, all are taken as alike. A stage that is
+    the whole model, output layer and all, is listed: parts of it are not like it.
     """
     if run.schedule is None:
         return profile
@@ -56,7 +57,8 @@ def with_stages(profile: CostProfile, run: Run, lengths: pd.DataFrame) -> CostPr
     if not all(chunks):
         return profile
     chunks = [_holding(chunk, memory.get(stage)) for stage, chunk in enumerate(chunks)]
-    if all(_is_usual(profile, chunk) for chunk in chunks):
+    whole = stages == 1 and Component.OUTPUT.value in set(lengths[COMPONENT])
+    if not whole and all(_is_usual(profile, chunk) for chunk in chunks):
         return profile
     model = [_only_unusual(profile, layer) for chunk in chunks for layer in chunk]
     return msgspec.structs.replace(
@@ -107,7 +109,7 @@ def _chunk(profile: CostProfile, lengths: pd.DataFrame, operation_ns: dict[str, 
     """The layers of a stage as they were measured; empty where nothing was."""
     count = 1 + int(lengths[LAYER].max()) if len(lengths) else int(bool(operation_ns))
     return tuple(
-        _layer(profile, lengths[lengths[LAYER] == layer], layer == count - 1, count, operation_ns)
+        _layer(profile, lengths[lengths[LAYER] == layer], count, operation_ns)
         for layer in range(count)
     )
 
@@ -115,7 +117,6 @@ def _chunk(profile: CostProfile, lengths: pd.DataFrame, operation_ns: dict[str, 
 def _layer(
     profile: CostProfile,
     lengths: pd.DataFrame,
-    is_last: bool,
     layers: int,
     operation_ns: dict[str, int],
 ) -> LayerCost:
@@ -123,19 +124,18 @@ def _layer(
     outside, inside = component_medians(lengths[~paired]), component_medians(lengths[paired])
     costs = overlaid(inside, outside)
     return LayerCost(
-        component_ns=_with_missing(costs, profile.component_ns, is_last),
+        component_ns=_with_missing(costs, profile.component_ns),
         pair_component_ns=inside,
         operation_ns={operation: round(ns / layers) for operation, ns in operation_ns.items()},
     )
 
 
-def _with_missing(costs: _ComponentNs, usual: _ComponentNs, is_last: bool) -> _ComponentNs:
-    """Components that other layers have and this one does not, of a part that it shows: 0."""
-    skipped = set() if is_last else {Component.OUTPUT.value}
-    return {
-        part: dict.fromkeys(usual.get(part, {}).keys() - skipped, 0) | own
-        for part, own in costs.items()
-    }
+def _with_missing(costs: _ComponentNs, usual: _ComponentNs) -> _ComponentNs:
+    """Components that other layers have and this one does not, of a part that it shows: 0.
+
+    So a layer that ends a stage of another schedule does not get the output layer with it.
+    """
+    return {part: dict.fromkeys(usual.get(part, {}), 0) | own for part, own in costs.items()}
 
 
 def _operation_medians(run: Run, schedule: Schedule, wanted: set[str]) -> dict[int, dict[str, int]]:

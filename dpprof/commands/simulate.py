@@ -14,6 +14,7 @@ from dpprof.commands._report import write_reports
 from dpprof.commands._schedule import find_schedule
 from dpprof.costs.load import builtin_costs, load_costs
 from dpprof.costs.profile import CostProfile
+from dpprof.costs.stages import is_uniform
 from dpprof.reporters import FORMATS
 from dpprof.schedules.registry import schedule_names
 from dpprof.schedules.schedule import Schedule
@@ -82,20 +83,21 @@ def command(
     from dpprof.findings.find import with_findings
     from dpprof.simulate.run import simulated_run
 
+    costs = find_costs(request.costs)
     run = simulated_run(
         schedule,
-        find_costs(request.costs),
+        costs,
         layers=request.layers,
         communication=cast("Communication", request.communication),
     )
-    run = replace(run, warnings=(*run.warnings, *_bigger_model(schedule)))
+    run = replace(run, warnings=(*run.warnings, *_bigger_model(schedule, costs)))
     write_reports([with_findings(run, analyze(run))], output)
 
 
-def _bigger_model(schedule: Schedule) -> list[str]:
+def _bigger_model(schedule: Schedule, costs: CostProfile) -> list[str]:
     """A warning where the schedule's chunks are those of a bigger model than others' are."""
     stages, pp = schedule.placement.stage_count, schedule.pp
-    if stages <= pp:
+    if stages <= pp or not is_uniform(costs):
         return []
     return [
         f"{schedule.name} has {stages} stages on {pp} ranks, and the costs are those of one stage: "

@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_gpu_prediction.py [--device cuda] [--pp 1] [--json FILE]
 
 Profiles 1F1B, takes its components' times for costs, and simulates DualPipeV (PP 1) or DualPipe
-with them; then runs it. Stages have equally many layers in both: DualPipeV has two on one rank.
+with them; then runs it. The model is the same in both: what 1F1B has in one stage of a rank,
+DualPipeV has in two, and the output layer in the last of them alone.
 Prints the predicted time over the measured one, less one, from a step's first slot to its last, and
 the same for the median of each component. What lies outside the slots (the optimizer) no schedule
 predicts. On the emulated device the costs of the second run are modelled too, so what differs is
@@ -30,8 +31,7 @@ def profile(folder: Path, schedule: str, options: argparse.Namespace) -> Path:
     arguments = ["profile", "--schedule", schedule, "--device", options.device]
     arguments += ["--pp", str(options.pp), "--micro-batches", str(options.micro_batches)]
     if options.device != "emulated":
-        stages = 2 * options.pp if schedule == "dualpipev" else options.pp
-        arguments += ["--model", options.model, "--layers", str(stages * options.layers)]
+        arguments += ["--model", options.model, "--layers", str(options.layers)]
     for size in options.sizes:
         arguments += ["--set", size]
     if cli.run([*arguments, "-o", str(folder)]) != 0:
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--model", default="deepseek-v3-layer")
     parser.add_argument("--pp", type=int, default=1)
-    parser.add_argument("--layers", type=int, default=4, help="of one stage")
+    parser.add_argument("--layers", type=int, default=8, help="of the whole model")
     parser.add_argument("--micro-batches", type=int, default=8)
     parser.add_argument("--set", action="append", default=[], dest="sizes")
     parser.add_argument("--json", type=Path)

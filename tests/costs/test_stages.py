@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.costs.faults import read_fault, with_faults
 from dpprof.costs.load import costs_to_json, load_costs, read_costs
-from dpprof.costs.profile import CostProfile, LayerCost, MemoryCost
+from dpprof.costs.profile import CostProfile, LayerCost, MemoryCost, MessageCost
 from dpprof.costs.stages import model_layers, stage_chunks, stage_layers, stage_memory
 from dpprof.errors import DpprofError
 from dpprof.schedules.components import component_program
@@ -151,6 +151,19 @@ def test_costs_measured_in_a_run_of_uneven_stages_foretell_it(name):
         if name in ("1f1b", "zb1p"):  # ranks of two stages tell only the sum of both
             assert own.parameter_bytes == pytest.approx(true_memory.parameter_bytes, rel=1e-6)
         assert own.activation_bytes == pytest.approx(true_memory.activation_bytes, rel=1e-6)
+
+
+def test_only_the_last_of_two_chunks_computes_the_output_layer_that_one_rank_was_measured_with():
+    costs = msgspec.structs.replace(
+        PLAIN, model=[LayerCost(count=3), HEAD], stage_layers=[4], message=MessageCost()
+    )
+    measured = costs_from_run(simulated_run(make_schedule("1f1b", 1, 6), costs))
+    cut = make_schedule("dualpipev", 1, 6)
+    halves = msgspec.structs.replace(costs, stage_layers=[2, 2])
+    true = simulate(cut, schedule_timing(cut, halves)).makespan_ns
+    assert simulate(cut, schedule_timing(cut, measured)).makespan_ns == pytest.approx(
+        true, rel=1e-6
+    )
 
 
 def test_operation_costs_measured_in_a_run_of_uneven_stages():
