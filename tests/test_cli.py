@@ -12,7 +12,15 @@ from dpprof import cli as module
 from dpprof.errors import DpprofError
 
 OPTIONS = {
-    "advise": {"--steps", "--executor", "--scheduler", "--format", "--output", "--force"},
+    "advise": {
+        "--steps",
+        "--executor",
+        "--scheduler",
+        "--step-range",
+        "--format",
+        "--output",
+        "--force",
+    },
     "analyze": {
         *(
             "--format",
@@ -23,21 +31,21 @@ OPTIONS = {
             "--explain-kinds",
             "--baseline",
         ),
-        *("--executor", "--scheduler", "--memory-snapshot"),
+        *("--executor", "--scheduler", "--step-range", "--memory-snapshot"),
     },
     "baseline": set(),
     "cache": {"--format", "--output", "--force"},
     "dashboard": {
         *("--baseline", "--host", "--port", "--no-browser", "--watch", "--steps", "--whole-trace"),
-        *("--executor", "--scheduler"),
+        *("--executor", "--scheduler", "--step-range"),
     },
     "diff": {
-        *("--steps", "--base-steps", "--whole-trace", "--executor", "--scheduler"),
+        *("--steps", "--base-steps", "--whole-trace", "--executor", "--scheduler", "--step-range"),
         *("--format", "--output", "--force"),
     },
     "export": {
         *("--to", "--output", "--force", "--steps", "--whole-trace", "--memory-snapshot"),
-        *("--baseline", "--executor", "--scheduler"),
+        *("--baseline", "--executor", "--scheduler", "--step-range"),
     },
     "gate": {
         *(
@@ -57,7 +65,7 @@ OPTIONS = {
             "--report",
             "--executor",
         ),
-        *("--scheduler", "--format", "--output", "--force"),
+        *("--scheduler", "--step-range", "--format", "--output", "--force"),
     },
     "mcp": set(),
     "plan": {

@@ -21,8 +21,14 @@ EXECUTORS = ("local", "dask")
 
 
 def reading_options(function: _Decorated) -> _Decorated:
-    """Add ``--executor`` and ``--scheduler``; what they say goes into `ReadingOptions`."""
+    """Add the options of `ReadingOptions`."""
     for option in (
+        click.option(
+            "--step-range",
+            metavar="PATTERN",
+            default="",
+            help="Ranges that are the steps, by name: 'iteration*'. [default: the trace's marks]",
+        ),
         click.option(
             "--scheduler", metavar="ADDRESS", help="Address of the Dask cluster: tcp://HOST:8786."
         ),
@@ -44,6 +50,7 @@ class ReadingOptions:
 
     executor: str = EXECUTORS[0]
     scheduler: str | None = None
+    step_range: str = ""
 
     def __post_init__(self) -> None:
         if self.executor == "dask" and self.scheduler is None:
@@ -57,7 +64,7 @@ class ReadingOptions:
         from dpprof.trace.source.read_ranks import Reading
 
         if not sys.stderr.isatty():
-            yield Reading(scheduler=self.scheduler)
+            yield Reading(scheduler=self.scheduler, step_range=self.step_range)
             return
         from rich.console import Console
         from rich.progress import Progress
@@ -75,7 +82,12 @@ class ReadingOptions:
                 said = f"Copying {done / 1e6:.0f} of {total / 1e6:.0f} MB"
                 bar.update(task, description=said, completed=done, total=total, refresh=True)
 
-            yield Reading(scheduler=self.scheduler, progress=show, fetched=show_copying)
+            yield Reading(
+                scheduler=self.scheduler,
+                progress=show,
+                fetched=show_copying,
+                step_range=self.step_range,
+            )
 
 
 LOCAL = ReadingOptions()

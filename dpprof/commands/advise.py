@@ -23,6 +23,7 @@ def command(
     steps: str | None,
     executor: str,
     scheduler: str | None,
+    step_range: str,
     output_format: str | None,
     output_path: Path | None,
     force: bool,
@@ -38,7 +39,7 @@ def command(
     from dpprof.reporters.findings import findings_document, findings_json
     from dpprof.trace.load import load_run
 
-    with ReadingOptions(executor, scheduler).shown() as how:
+    with ReadingOptions(executor, scheduler, step_range).shown() as how:
         loaded = load_run(run, patterns=user_patterns(), reading=how, steps=steps)
     found = find_findings(loaded, analyze(loaded))
     if output.format == "json":

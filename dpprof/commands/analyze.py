@@ -57,6 +57,7 @@ def command(
     snapshots: tuple[str, ...],
     executor: str,
     scheduler: str | None,
+    step_range: str,
     output_format: str | None,
     output_path: Path | None,
     force: bool,
@@ -72,7 +73,7 @@ def command(
     paths = [path for run in runs for path in run_folders(run)]
     if baseline is not None:
         paths = [*(path for path in paths if not _same(path, baseline)), baseline]
-    reading = ReadingOptions(executor, scheduler)
+    reading = ReadingOptions(executor, scheduler, step_range)
     if explain_kinds:
         if steps is not None or len(paths) > 1:
             raise DpprofError(

@@ -44,6 +44,7 @@ def save(
     whole_trace: bool,
     executor: str,
     scheduler: str | None,
+    step_range: str,
     output_path: Path,
     force: bool,
 ) -> None:
@@ -51,7 +52,9 @@ def save(
     from dpprof.gate.files import baseline_text
 
     output = make_output(("json",), "json", output_path, force)
-    side = SideReader(ReadingOptions(executor, scheduler), steps, whole_trace).read(runs)
+    side = SideReader(ReadingOptions(executor, scheduler, step_range), steps, whole_trace).read(
+        runs
+    )
     output.write(baseline_text(side.snapshot))
     click.echo(f"Gate a run by it: dpprof gate RUN --baseline {output_path}", err=True)
 

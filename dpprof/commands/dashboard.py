@@ -57,6 +57,7 @@ def command(
     watch: bool,
     executor: str,
     scheduler: str | None,
+    step_range: str,
     **wanted: Any,
 ) -> None:
     """Show RUN in the browser: timeline, bubbles, overlap, memory, beside a baseline.
@@ -70,7 +71,7 @@ def command(
     listener = listen(host, port)
     if watch:
         _await_first(runs)
-    library = load_library(runs, baseline, ReadingOptions(executor, scheduler), wanted)
+    library = load_library(runs, baseline, ReadingOptions(executor, scheduler, step_range), wanted)
     from dpprof.dashboards.app.app import make_app
     from dpprof.dashboards.app.watch import Watcher
 

@@ -39,6 +39,7 @@ def command(
     whole_trace: bool,
     executor: str,
     scheduler: str | None,
+    step_range: str,
     output_format: str | None,
     output_path: Path | None,
     force: bool,
@@ -55,7 +56,7 @@ def command(
     output = make_output(DIFF_FORMATS, output_format, output_path, force)
     wanted = {"steps": steps, "whole_trace": whole_trace}
     sides = ((base, wanted | {"steps": base_steps or steps}), (new, wanted))
-    runs = _load(sides, ReadingOptions(executor, scheduler))
+    runs = _load(sides, ReadingOptions(executor, scheduler, step_range))
 
     from dpprof.analysis.diff.diff_runs import diff_runs
 

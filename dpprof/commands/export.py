@@ -55,6 +55,7 @@ def command(
     baseline: str | None,
     executor: str,
     scheduler: str | None,
+    step_range: str,
     force: bool,
     **wanted: Any,
 ) -> None:
@@ -64,7 +65,7 @@ def command(
     dashboard's pages in one file, which needs no server and no network; it takes a folder that
     holds several run folders too.
     """
-    reading = ReadingOptions(executor, scheduler)
+    reading = ReadingOptions(executor, scheduler, step_range)
     spare_inputs(path)
     with made_here(path, force=force) as place:
         if form == REPORT:

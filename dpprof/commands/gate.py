@@ -114,6 +114,7 @@ def command(
     reports: tuple[Path, ...],
     executor: str,
     scheduler: str | None,
+    step_range: str,
     output_format: str | None,
     output_path: Path | None,
     force: bool,
@@ -144,7 +145,7 @@ def command(
         ),
         keep=keep,
     )
-    reader = SideReader(ReadingOptions(executor, scheduler), steps, whole_trace)
+    reader = SideReader(ReadingOptions(executor, scheduler, step_range), steps, whole_trace)
     result = _gate(request, reader)
     _write(result, output, others)
     if result.cannot_tell:

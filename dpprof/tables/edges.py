@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 NUMBER_MARK = "#"
 BATCH_SEPARATOR = " "
@@ -31,3 +32,29 @@ def is_posted(name: str) -> bool:
 def batch_text(messages: list[tuple[str, int]]) -> str:
     """The group of a batch of (edge, number within the edge and step)."""
     return BATCH_SEPARATOR.join(f"{edge}{NUMBER_MARK}{number}" for edge, number in messages)
+
+
+_INSIDE = re.compile(r"(nccl:[0-9a-f]+)/(\d+|x)>(\d+|x)")
+
+
+class InnerEdge(NamedTuple):
+    """A message within a communicator whose ranks are numbered from 0; -1 where it is not told."""
+
+    communicator: str
+    sender: int
+    receiver: int
+
+
+def inner_edge(group: str) -> InnerEdge | None:
+    """What ``nccl:abc/0>1`` says; None for any other group."""
+    found = _INSIDE.fullmatch(group)
+    if found is None:
+        return None
+    sender, receiver = (-1 if one == "x" else int(one) for one in (found[2], found[3]))
+    return InnerEdge(found[1], sender, receiver)
+
+
+def outer_group(group: str) -> str:
+    """The communicator of an edge within one; any other group as it is."""
+    edge = inner_edge(group)
+    return group if edge is None else edge.communicator

@@ -24,6 +24,7 @@ from dpprof.trace.activities.lost_kernels import NO_DEVICE
 from dpprof.trace.activities.steps import StepChoice, choose_steps
 from dpprof.trace.activities.unknown_kernels import unknown_evidence
 from dpprof.trace.match.align_clocks import align_parts, shifted_as_ranks
+from dpprof.trace.match.communicators import with_members
 from dpprof.trace.match.join_ranks import find_peers, join_events
 from dpprof.trace.match.posted import unmatched_messages
 from dpprof.trace.memory.join_snapshots import with_snapshots
@@ -68,14 +69,17 @@ def load_run(
         _refuse_nothing(ranks)
     ranks, unrecorded = _recorded(ranks)
     ranks, further = _first_devices(ranks)
+    ranks, member_words = with_members(ranks)
     peers, missing = find_peers(ranks, files.manifest)
     warnings = [f"{file.name}: is no trace, and left out" for file in files.left_out]
+    warnings += member_words
     warnings += mixed_warnings(ranks)
     aligned = align_parts(ranks, peers)
     ranks, clocks = aligned.parts, aligned.clocks
     manifest = files.manifest
     choice = StepChoice((0,), ())
     if not whole_trace:
+        _refuse_other_names(ranks, reading.step_range)
         choice, step_warnings = _steps(ranks, steps, manifest)
         warnings += step_warnings
     places, schedule = _places(ranks, manifest), _schedule(manifest)
@@ -203,6 +207,15 @@ def explain_kinds(
     tables = [rank.explained().assign(rank=rank.rank) for rank in ranks]
     table = pd.concat(tables, ignore_index=True)
     return table[["rank", *(name for name in table.columns if name != "rank")]]
+
+
+def _refuse_other_names(ranks: Sequence[RankPart], step_range: str) -> None:
+    """Raise `DpprofError` where no range is called as the user says that steps are."""
+    if step_range and not any(rank.marked for rank in ranks):
+        raise DpprofError(
+            f"--step-range {step_range!r}: no range of {ranks[0].file.name} has such a name; "
+            "patterns are of whole names, as 'iteration*'"
+        )
 
 
 def _steps(

@@ -11,6 +11,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from dpprof.tables.edges import outer_group
 from dpprof.trace.activities.find import Activities
 from dpprof.trace.read.columns import Category, Codes, Rows, TraceColumns
 
@@ -45,7 +46,8 @@ def calls_before(trace: TraceColumns, issued: Activities, collective: Codes) -> 
 
 def _sort(trace: TraceColumns, code: int) -> str:
     one = trace.collectives[code]
-    return f"{'message' if one.name in _MESSAGES else one.name} {one.group} {one.description}"
+    what = "message" if one.name in _MESSAGES else one.name
+    return f"{what} {outer_group(one.group)} {one.description}"
 
 
 def _silent_calls(trace: TraceColumns) -> Rows:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from dpprof.trace.nsys.database import MISSING, Integers, NsysTables
 from dpprof.trace.nsys.nccl import (
-    BYTES,
-    COMMUNICATOR,
-    PEER,
     Communicator,
     Schemas,
+    call_of,
+    collective_of,
     communicators,
     fields_of,
     read_schemas,
@@ -30,26 +30,14 @@ _EMIT_NVTX = re.compile(r"(?P<name>.+?)(?:, seq = \d+)?, op_id = \d+(?:, .*)?", 
 _STEP = re.compile(
     r"(?:train(?:ing)?[ _-]?)?(?:iteration|iter|step)[ _#:-]*(\d{1,9})", re.IGNORECASE
 )
-_NCCL_CALL = re.compile(r"nccl(?P<call>[A-Z]\w*)")
-_KINETO = {
-    "AllReduce": "allreduce",
-    "AllGather": "allgather",
-    "ReduceScatter": "reduce_scatter",
-    "Broadcast": "broadcast",
-    "Bcast": "broadcast",
-    "Reduce": "reduce",
-    "AlltoAll": "all_to_all",
-    "Gather": "gather",
-    "Scatter": "scatter",
-    "Send": "send",
-    "Recv": "recv",
-}
-"""NCCL's name of a call -> the name that Kineto gives a collective."""
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """NVTX ranges of one process; `collective` is a position in `collectives`, -1 for none."""
+    """NVTX ranges of one process; `collective` is a position in `collectives`, -1 for none.
+
+    `sized` says whether any of NCCL's calls has a payload, `calls` whether there are any.
+    """
 
     thread: Integers  # globalTid
     start_ns: Integers
@@ -59,35 +47,51 @@ class Ranges:
     collective: Integers
     names: tuple[str, ...]
     collectives: tuple[Collective, ...]
-    world: Communicator | None
+    communicators: Mapping[int, Communicator]
+    calls: bool
+    sized: bool
+
+    @property
+    def world(self) -> Communicator | None:
+        """The communicator whose ranks are the job's, if it is certain."""
+        return world_of(self.communicators)
 
 
 @dataclass(frozen=True)
 class RangeRows:
-    """The rows of ``NVTX_EVENTS`` of all processes, by start."""
+    """The rows of ``NVTX_EVENTS`` of all processes, by start; texts and payloads as codes."""
 
     numbers: Integers  # a row each: start, end, globalTid, eventType, domainId
-    text: list[str]
-    payload: list[object]
+    text: Integers
+    texts: list[str]
+    payload: Integers
+    payloads: list[object]
     schemas: Schemas
 
 
-def read_rows(tables: NsysTables, strings: dict[int, str]) -> RangeRows:
+def read_rows(tables: NsysTables) -> RangeRows:
     """The rows of all processes; those without a start or a thread are left out."""
-    columns = ("start", "end", "globalTid", "eventType", "domainId", "textId", "text", "binaryData")
-    rows = tables.texts(_TABLE, columns)
-    found = [row for row in rows if isinstance(row[0], int) and isinstance(row[2], int)]
-    tables.skipped += len(rows) - len(found)
-    numbers = np.array(
-        [[one if isinstance(one, int) else MISSING for one in row[:5]] for row in found],
-        dtype=np.int64,
-    ).reshape(-1, 5)
-    order = np.argsort(numbers[:, 0], kind="stable")
-    found = [found[row] for row in order.tolist()]
+    columns = ("start", "end", "globalTid", "eventType", "domainId", "textId")
+    *numbers, registered = tables.integers(_TABLE, columns)
+    inline = tables.coded(_TABLE, "start", "text")
+    payload = tables.coded(_TABLE, "start", "binaryData")
+    texts = [one if isinstance(one, str) else "" for one in inline.values]
+    ids = np.unique(registered[(inline.codes < 0) & (registered >= 0)])
+    known = tables.strings(ids)
+    place = np.append(np.searchsorted(ids, registered) + len(texts), -1)[: len(registered)]
+    text = np.where(inline.codes >= 0, inline.codes, np.where(registered >= 0, place, -1))
+    texts += [known.get(one, "") for one in ids.tolist()]
+    text = np.where(text >= 0, text, len(texts))
+    rows = np.stack(numbers, axis=1)
+    with_thread = np.flatnonzero(rows[:, 2] != MISSING)
+    tables.skipped += len(rows) - len(with_thread)
+    order = with_thread[np.argsort(rows[with_thread, 0], kind="stable")]
     return RangeRows(
-        numbers[order],
-        [_text(row[6], row[5], strings) for row in found],
-        [row[7] for row in found],
+        rows[order],
+        text[order],
+        [*texts, ""],
+        payload.codes[order],
+        payload.values,
         read_schemas(tables),
     )
 
@@ -95,86 +99,49 @@ def read_rows(tables: NsysTables, strings: dict[int, str]) -> RangeRows:
 def ranges_of(rows: RangeRows, process: int) -> Ranges:
     """The ranges that threads of `process` (a globalPid) pushed or started, and that ended."""
     own = np.flatnonzero(rows.numbers[:, 2] >> 24 == process >> 24)
-    text = [rows.text[row] for row in own.tolist()]
-    payloads = [fields_of(rows.payload[row], rows.schemas) for row in own.tolist()]
+    text, payload = rows.text[own], rows.payload[own]
     start, end, thread, kind, domain = rows.numbers[own].T
-    known = communicators(payloads)
+    fields = {
+        code: fields_of(rows.payloads[code], rows.schemas)
+        for code in np.unique(payload[payload >= 0]).tolist()
+    }
+    known = communicators(fields.values())
+    calls = np.array([call_of(one) is not None for one in rows.texts], dtype=bool)[text]
+    inside = np.flatnonzero(calls & np.isin(domain, _nccl_domains(rows, calls, domain, payload)))
     table: dict[Collective, int] = {}
-    counts: dict[str, int] = {}
     codes = np.full(len(own), MISSING, dtype=np.int64)
-    for row in np.flatnonzero(np.isin(domain, _nccl_domains(rows))).tolist():
-        said = _collective(text[row], payloads[row], known, counts)
-        if said is not None:
-            codes[row] = table.setdefault(said, len(table))
+    for row in inside.tolist():
+        said = collective_of(rows.texts[text[row]], fields.get(int(payload[row]), {}), known)
+        codes[row] = table.setdefault(said, len(table))
     shown = np.isin(kind, (_PUSH_POP, _START_END)) & (end >= start)
-    titles = {one: _title(one) for one in set(text)}
-    names = {title: code for code, title in enumerate(sorted({one for one, _ in titles.values()}))}
+    used, name = np.unique(text, return_inverse=True)
+    titles = [_title(rows.texts[one]) for one in used.tolist()]
+    names = {title: code for code, title in enumerate(sorted({one for one, _ in titles}))}
+    category = np.array([int(one) for _, one in titles], dtype=np.int64)[name]
     return Ranges(
         thread=thread[shown],
         start_ns=start[shown],
         end_ns=end[shown],
-        category=np.array([int(titles[one][1]) for one in text], dtype=np.int64)[shown],
-        name=np.array([names[titles[one][0]] for one in text], dtype=np.int64)[shown],
+        category=np.where(codes >= 0, int(Category.OPERATOR), category)[shown],
+        name=np.array([names[one] for one, _ in titles], dtype=np.int64)[name][shown],
         collective=codes[shown],
         names=tuple(names),
         collectives=tuple(table),
-        world=world_of(known),
+        communicators=known,
+        calls=bool(len(inside)),
+        sized=any(fields.values()),
     )
 
 
-def _text(inline: object, id: object, strings: dict[int, str]) -> str:
-    if isinstance(inline, str):
-        return inline
-    return strings.get(id, "") if isinstance(id, int) else ""
-
-
-def _nccl_domains(rows: RangeRows) -> list[int]:
+def _nccl_domains(
+    rows: RangeRows, calls: Integers, domain: Integers, payload: Integers
+) -> list[int]:
     """The domains that NCCL made: by their name, else by the calls that stand in them."""
-    kinds, domains = rows.numbers[:, 3].tolist(), rows.numbers[:, 4].tolist()
-    found = {
-        domain
-        for kind, domain, text, payload in zip(kinds, domains, rows.text, rows.payload, strict=True)
-        if (kind == _DOMAIN and text == _NCCL_DOMAIN)
-        or (kind != _DOMAIN and payload is not None and _NCCL_CALL.fullmatch(text))
-    }
-    return sorted(found)
-
-
-def _collective(
-    text: str,
-    payload: dict[str, int],
-    known: dict[int, Communicator],
-    counts: dict[str, int],
-) -> Collective | None:
-    """What a range of NCCL's says, as Kineto would; operations of a communicator are counted.
-
-    A peer is a rank of the communicator: it is given only where that is the whole job's.
-    """
-    found = _NCCL_CALL.fullmatch(text)
-    name = _KINETO.get(found["call"]) if found else None
-    if name is None:
-        return None
-    id = payload.get(COMMUNICATOR)
-    communicator = None if id is None else known.get(id)
-    group = "" if id is None else f"nccl {id:x}"
-    number = counts.get(group, 0)
-    counts[group] = number + 1
-    source = destination = -1
-    world = world_of(known)
-    if communicator is not None and communicator == world and PEER in payload:
-        ends = (communicator.rank, payload[PEER])
-        source, destination = ends if name == "send" else ends[::-1]
-    return Collective(
-        name=name,
-        group=group,
-        description="",
-        ranks="",
-        dtype="Byte",
-        elements=payload.get(BYTES, -1),
-        source=source,
-        destination=destination,
-        sequence=number if group else -1,
-    )
+    named = np.array([one == _NCCL_DOMAIN for one in rows.texts], dtype=bool)[rows.text]
+    made = rows.numbers[named & (rows.numbers[:, 3] == _DOMAIN), 4].tolist()
+    if made:
+        return sorted(set(made))
+    return sorted(set(domain[calls.astype(bool) & ((payload >= 0) | (domain > 0))].tolist()))
 
 
 def _title(text: str) -> tuple[str, Category]:

@@ -35,10 +35,19 @@ class _ProcessGroup(msgspec.Struct):
     ranks: list[int] = []
 
 
+class Communicator(msgspec.Struct, frozen=True):
+    """An NCCL communicator that the process made: of so many ranks, and its own number in it."""
+
+    name: str
+    ranks: int
+    rank: int
+
+
 class _Distributed(msgspec.Struct):
     rank: int | None = None
     world_size: int | None = None
     pg_config: list[_ProcessGroup] = []
+    communicators: list[Communicator] = []
 
 
 class _OwnMetadata(msgspec.Struct):
@@ -74,6 +83,7 @@ class TraceIdentity:
     stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
     device_number: int | None = None  # whose rows these are, where the rank has several
     is_first: bool = True  # of the rank's devices
+    communicators: tuple[Communicator, ...] = ()  # that an Nsight Systems trace tells of
 
     @property
     def row(self) -> int:
@@ -106,6 +116,7 @@ def identify(trace: TraceColumns, file: Path) -> TraceIdentity:
         device=own.device,
         host=own.host or _host_name(trace.host_name),
         stages=held_stages(trace.names),
+        communicators=tuple(distributed.communicators),
     )
 
 

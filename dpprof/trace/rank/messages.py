@@ -7,6 +7,7 @@ import pandas as pd
 
 from dpprof.tables.columns import BYTES, GROUP, PEER, SEQUENCE
 from dpprof.tables.devices import MOST_RANKS
+from dpprof.tables.edges import inner_edge
 from dpprof.trace.activities.classify import FoundActivities, Verdicts
 from dpprof.trace.activities.steps import OUTSIDE
 from dpprof.trace.rank.process_groups import OwnGroups, PeerNumbers
@@ -83,6 +84,8 @@ class Reader:
     def said(self, one: Collective) -> CommunicationMetadata:
         """What the metadata of a collective say of it."""
         sent = bytes_of(one)
+        if inner_edge(one.group) is not None:
+            return CommunicationMetadata(one.group, -1, sent)
         if one.source < 0 and one.destination < 0:
             return CommunicationMetadata(self._own.named(one), -1, sent)
         peer, mine = self._peers.peer(one), self._own.rank

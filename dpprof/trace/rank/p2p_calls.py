@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.tables.columns import BYTES, GROUP, PEER, SEQUENCE, START, STEP
-from dpprof.tables.edges import batch_text
+from dpprof.tables.edges import batch_text, inner_edge, outer_group
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS
 from dpprof.trace.activities.classify import FoundActivities, Verdicts
 from dpprof.trace.activities.find import Activities
@@ -62,7 +62,10 @@ def _with_peers(trace: TraceColumns) -> Mask:
 
     Where Kineto's own records do, the calls of c10d around them, which do so too, are left out.
     """
-    named = [max(one.source, one.destination) >= 0 for one in trace.collectives]
+    named = [
+        max(one.source, one.destination) >= 0 or inner_edge(one.group) is not None
+        for one in trace.collectives
+    ]
     by_kineto = [name and one.tag < 0 for name, one in zip(named, trace.collectives, strict=True)]
     return np.array([*(by_kineto if any(by_kineto) else named), False], dtype=bool)
 
@@ -72,7 +75,7 @@ def _sound(
 ) -> Carried:
     frame = pd.DataFrame({"activity": activity, "collective": trace.collective[calls]})
     frame["inside"] = issue_ns < trace.end_ns[calls]
-    group = pd.Series([one.group for one in trace.collectives], dtype=object)
+    group = pd.Series([outer_group(one.group) for one in trace.collectives], dtype=object)
     frame["group"] = group.reindex(frame["collective"]).to_numpy()
     by_kernel = frame.groupby("activity", sort=False)
     single = by_kernel["inside"].transform("any")

@@ -13,7 +13,9 @@ from dpprof.evidence.evidence import COMMUNICATION, Evidence
 from dpprof.trace.activities.faults import Fault
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.possible_times import checked
+from dpprof.trace.activities.step_ranges import with_found_steps, with_step_ranges
 from dpprof.trace.nsys.database import is_export
+from dpprof.trace.nsys.export import exported, is_report
 from dpprof.trace.nsys.reader import read_nsys
 from dpprof.trace.rank.identity import TraceIdentity, identify
 from dpprof.trace.rank.tables import RankTables, make_tables
@@ -28,15 +30,21 @@ UNRANKED = -1
 
 
 def read_file(
-    file: Path, rank: int | None, patterns: Sequence[KindRule] = (), *, given: bool = False
+    file: Path,
+    rank: int | None,
+    patterns: Sequence[KindRule] = (),
+    *,
+    given: bool = False,
+    step_range: str = "",
 ) -> list[RankTables]:
     """Read one trace file; `rank` is used where neither the trace nor the file's name says one.
 
     A rank that is `given` by the user counts before both. Where no rank is known, it is
-    `UNRANKED`. Raises `DpprofError` that names the file where it cannot be read, was written by
-    another profiler, or holds several ranks that cannot be told apart.
+    `UNRANKED`. `step_range` says which ranges are steps (`with_step_ranges`). Raises `DpprofError`
+    that names the file where it cannot be read, was written by another profiler, or holds several
+    ranks that cannot be told apart.
     """
-    shares = _shares(file)
+    shares = [_with_steps(share, file, step_range) for share in _shares(file)]
     if given and shares[0].process is not None:
         raise DpprofError(
             f"{file}: several ranks are merged into one file, which cannot be given as rank "
@@ -66,11 +74,22 @@ def _no_messages(tables: RankTables) -> Evidence:
 
 
 def _shares(file: Path) -> list[Share]:
+    if is_report(file):
+        with exported(file) as export:
+            return split_processes(read_nsys(export))
     if is_export(file):
         return split_processes(read_nsys(file), file)
     trace = read_primus(file) if is_primus(file) else read_trace(file)
     refuse_foreign(trace, file)
     return split_trace(trace, file)
+
+
+def _with_steps(share: Share, file: Path, step_range: str) -> Share:
+    """The share whose steps are those that the user names, or, without marks, that are found."""
+    if step_range:
+        return share._replace(trace=with_step_ranges(share.trace, step_range))
+    by_nsys = is_report(file) or is_export(file)
+    return share._replace(trace=with_found_steps(share.trace)) if by_nsys else share
 
 
 def _checked(shares: Sequence[Share]) -> tuple[list[Share], list[tuple[Fault, ...]]]:

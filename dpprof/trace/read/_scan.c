@@ -532,7 +532,7 @@ of_schedule:
     return 0;
 }
 
-enum { KEPT_CALL = 4, NO_CATEGORY = 255 }; /* columns.py: Category.ANNOTATION; engines.py: OTHER */
+enum { KEPT_CALL = 4, SYNC = 6, NO_CATEGORY = 255 }; /* columns.py: Category.ANNOTATION, SYNC; engines.py: OTHER */
 
 static int category_of(const Token *token) {
     long length = token->end - token->begin;
@@ -547,7 +547,7 @@ static int category_of(const Token *token) {
 enum {
     STREAM, DEVICE, CORRELATION, BYTES, DTYPE, COLLECTIVE, GROUP, DESCRIPTION, RANKS, ELEMENTS,
     SOURCE, DESTINATION, SEQUENCE, SIZE, ID, INPUTS, SHAPES, TYPES, CHANGE, ALLOCATED, RESERVED,
-    DEVICE_TYPE, DEVICE_ID, ADDRESS, NAME, CORRELATION_ID, ARGUMENTS
+    DEVICE_TYPE, DEVICE_ID, ADDRESS, NAME, CORRELATION_ID, WAIT_STREAM, WAIT_RECORD, ARGUMENTS
 };
 
 static const struct {
@@ -561,11 +561,12 @@ static const struct {
     {"Seq", SEQUENCE}, {"Group size", SIZE}, {"Comms Id", ID}, {"Concrete Inputs", INPUTS},
     {"Input Dims", SHAPES}, {"Input type", TYPES}, {"Bytes", CHANGE}, {"Total Allocated", ALLOCATED},
     {"Total Reserved", RESERVED}, {"Device Type", DEVICE_TYPE}, {"Device Id", DEVICE_ID},
-    {"Addr", ADDRESS}, {"name", NAME},
+    {"Addr", ADDRESS}, {"name", NAME}, {"wait_on_stream", WAIT_STREAM},
+    {"wait_on_cuda_event_record_corr_id", WAIT_RECORD},
     {"correlation id", CORRELATION_ID}, /* Paddle's */
 };
 
-enum { LONGEST_KEY = 26 };
+enum { LONGEST_KEY = 34 };
 /* Arguments whose key has this length and first letter; there are at most two of them. */
 static int8_t KEYS_BY_SHAPE[LONGEST_KEY][128][2];
 
@@ -756,6 +757,15 @@ enum { OUT_OF_MEMORY = -1, WRONG = 0, GOOD = 1 };
 /* The durations of rows that only begin or only end; the collector puts them together. */
 enum { BEGINS = -1, ENDS = -2 };
 
+/* What a stream waits for, as columns.py packs it; -1 where it is not told. */
+static int64_t packed_wait(const Token *arguments) {
+    int64_t stream, record;
+    if (!to_integer(&arguments[WAIT_STREAM], &stream) || !to_integer(&arguments[WAIT_RECORD], &record) ||
+        stream < 0 || stream >= 1LL << 30 || record <= 0 || record >= 1LL << 32)
+        return -1;
+    return stream << 32 | record;
+}
+
 static int add_span(Scan *scan, const Event *event, int category, int half) {
     const Token *arguments = event->arguments;
     Span span = {0};
@@ -767,6 +777,7 @@ static int add_span(Scan *scan, const Event *event, int category, int half) {
         !to_integer(&arguments[BYTES], &span.bytes) ||
         !to_small(&arguments[DEVICE], &span.device) || !is_label(&arguments[STREAM]))
         return WRONG;
+    if (category == SYNC) span.bytes = packed_wait(arguments);
     span.collective = collective_code(scan, event);
     if (span.collective < -1) return span.collective == -2 ? OUT_OF_MEMORY : WRONG;
     int type = arguments[STREAM].type;

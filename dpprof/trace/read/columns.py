@@ -24,6 +24,7 @@ class Category(IntEnum):
     LAUNCH = 3
     ANNOTATION = 4
     OPERATOR = 5
+    SYNC = 6
 
 
 CATEGORIES: dict[str, Category] = {
@@ -42,6 +43,7 @@ CATEGORIES: dict[str, Category] = {
     "privateuse1_driver": Category.LAUNCH,
     "user_annotation": Category.ANNOTATION,
     "cpu_op": Category.OPERATOR,
+    "cuda_sync": Category.SYNC,
     # PyTorch 1.8 and 1.9
     "Kernel": Category.KERNEL,
     "Memcpy": Category.MEMCPY,
@@ -67,6 +69,20 @@ SCHEDULE_CALLS = ("): forward_step", "): backward_step")
 stacks, the calls of Megatron's ``schedules.py`` are all that says what its schedule did."""
 
 SCHEDULE_FILE = "schedules.py("
+
+STREAM_WAIT = "Stream Wait Event"
+"""What Kineto calls a row of `Category.SYNC` of a stream that waits for an event.
+
+Its stream is the one that waits, its correlation that of the call; its `bytes` say what for."""
+
+_MOST_STREAMS = 2**30
+
+
+def packed_wait(stream: int, correlation: int) -> int:
+    """What a wait is for: the stream on which the event was recorded, and by which call; or -1."""
+    known = 0 <= stream < _MOST_STREAMS and 0 < correlation < 2**32
+    return stream << 32 | correlation if known else -1
+
 
 DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)
 

@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from dpprof.trace.read.columns import CATEGORIES, SCHEDULE_CALLS, SCHEDULE_FILE, Category
+from dpprof.trace.read.columns import (
+    CATEGORIES,
+    SCHEDULE_CALLS,
+    SCHEDULE_FILE,
+    Category,
+    packed_wait,
+)
 from dpprof.trace.read.engines import (
     BEGINS,
     COLLECTIVE,
@@ -88,6 +94,8 @@ class Arguments(msgspec.Struct, gc=False):
     device_type: msgspec.Raw = _key("Device Type")
     device_id: msgspec.Raw = _key("Device Id")
     address: msgspec.Raw = _key("Addr")
+    wait_stream: msgspec.Raw = _key("wait_on_stream")
+    wait_record: msgspec.Raw = _key("wait_on_cuda_event_record_corr_id")
 
 
 _ARGUMENTS = msgspec.json.Decoder(Arguments)
@@ -156,6 +164,8 @@ class EventRows:
         if correlation is _ABSENT:
             correlation = arguments.correlation_id
         numbers = (_integer(correlation), _integer(arguments.bytes))
+        if category == Category.SYNC:
+            numbers = (numbers[0], _wait(arguments))
         device = _small(arguments.device)
         if not is_label(stream):
             raise _WrongError
@@ -300,6 +310,11 @@ def _address(token: msgspec.Raw) -> int:
     """An address that is written in another way tells nothing, and spoils nothing."""
     value = None if token is _ABSENT else integer(bytes(token))
     return -1 if value is None else value
+
+
+def _wait(arguments: Arguments) -> int:
+    """What a stream waits for, packed; -1 where it is not told."""
+    return packed_wait(_address(arguments.wait_stream), _address(arguments.wait_record))
 
 
 def _small(token: msgspec.Raw) -> int:

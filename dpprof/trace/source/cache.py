@@ -38,17 +38,21 @@ _READER = ("trace", "evidence", "tables", "runs", "schedules", "store")
 class ReadRequest:
     """A trace to read: `rank` is used where nothing says one, `patterns` are the user's rules.
 
-    With `given`, `rank` is what the user says, whatever else says.
+    With `given`, `rank` is what the user says, whatever else says. `step_range` is the pattern of
+    the ranges that are steps, if the user gives one.
     """
 
     file: Path
     rank: int | None = None
     patterns: Sequence[KindRule] = ()
     given: bool = False
+    step_range: str = ""
 
     def read(self) -> list[RankTables]:
         """Read the trace, one part per rank and device; raises `DpprofError`."""
-        return read_file(self.file, self.rank, self.patterns, given=self.given)
+        return read_file(
+            self.file, self.rank, self.patterns, given=self.given, step_range=self.step_range
+        )
 
     def key(self, part: int = 0) -> str:
         """The key of a part's entry: what is in the file, how it is read. Raises OSError."""
@@ -56,6 +60,7 @@ class ReadRequest:
         how = (self.file.name, None if named else self.rank, [repr(one) for one in self.patterns])
         about = f"{how!r} {'given ' if self.given else ''}{code_digest(*_READER)}".encode()
         about += f" part {part}".encode() if part else b""
+        about += f" steps {self.step_range!r}".encode() if self.step_range else b""
         about += b"".join(f" {digest(one):08x}".encode() for one in companions(self.file))
         return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
 

@@ -16,6 +16,7 @@ from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dpprof.system.inputs import plain_text
 from dpprof.trace.file_names import SNAPSHOT_ENDING, TRACE_ENDINGS, rank_in_name
 from dpprof.trace.nsys.database import is_export
+from dpprof.trace.nsys.export import REPORT, is_report, refuse_report
 from dpprof.trace.read.primus import PRIMUS_CONFIG, is_primus
 from dpprof.trace.source.given_ranks import RunPaths, given_ranks
 from dpprof.trace.source.recordings import recordings, what_to_type
@@ -25,7 +26,6 @@ _MOST_DEEP = 4
 _MOST_LOOKED_AT = 2000
 _MOST_LISTED = 12
 _NUMBERS = re.compile(r"(\d+)")
-_REPORT = ".nsys-rep"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def find_files(path: RunPaths) -> RunFiles:
     if place.is_dir():
         return RunFiles(_stem(place), (place,)) if is_export(place) else _folder(place)
     if place.exists():
-        _refuse_report(place)
+        refuse_report(place)
         return RunFiles(_stem(place), (place,))
     given = given_ranks(str(path))
     if given is not None:
@@ -83,15 +83,6 @@ def _given(files: Mapping[int, Path]) -> RunFiles:
         raise DpprofError("no trace file given; give a run folder or trace files")
     traces = tuple(files[rank] for rank in sorted(files))
     return RunFiles(_common_name(traces), traces, ranks=tuple(sorted(files)))
-
-
-def _refuse_report(file: Path) -> None:
-    """Raise `DpprofError` for a report of Nsight Systems as it records it: its form is secret."""
-    if file.name.endswith(_REPORT):
-        raise DpprofError(
-            f"{file}: is a report of Nsight Systems, which only nsys itself can read; type "
-            f"'nsys export --type sqlite {file}', and give the .sqlite file that it writes"
-        )
 
 
 def runs_inside(folder: Path) -> list[Path]:
@@ -155,6 +146,10 @@ def _traces_in(folder: Path) -> tuple[Path, ...]:
         for file in files
         if file.name.endswith(TRACE_ENDINGS) and not _is_other(file.name) and file.is_file()
     )
+    exports = {file.with_suffix("") for file in found if file.name.endswith(".sqlite")}
+    found = tuple(
+        file for file in found if not (is_report(file) and file.with_suffix("") in exports)
+    )
     if any(map(is_primus, found)):
         found = tuple(file for file in found if file.name != PRIMUS_CONFIG)
     return found
@@ -162,6 +157,8 @@ def _traces_in(folder: Path) -> tuple[Path, ...]:
 
 def _folder(folder: Path) -> RunFiles:
     traces = _traces_in(folder)
+    for trace in traces:
+        refuse_report(trace)
     manifest_path = folder / MANIFEST_NAME
     has_manifest = manifest_path.exists()
     if has_manifest:
@@ -202,12 +199,10 @@ def _is_other(name: str) -> bool:
 
 
 def _nothing_in(folder: Path, below: Sequence[Path]) -> str:
-    for report in sorted(folder.glob(f"*{_REPORT}"))[:1]:
-        _refuse_report(report)
     if not below:
         return (
-            f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst, *.sqlite); give a run "
-            "folder or trace files"
+            f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst, *.sqlite, "
+            "*.nsys-rep); give a run folder or trace files"
         )
     listed = [str(one.relative_to(folder)) for one in below]
     names = ", ".join(listed[:_MOST_LISTED]) + (", ..." if len(listed) > _MOST_LISTED else "")
@@ -230,7 +225,7 @@ def _share_ranks(folders: Sequence[Path]) -> bool:
 
 def _stem(file: Path) -> str:
     packings = (".tgz", ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar")
-    for ending in (*packings, ".json", ".sqlite", ".trace", ".pt"):
+    for ending in (*packings, ".json", ".sqlite", REPORT, ".trace", ".pt"):
         file = file.with_name(file.name.removesuffix(ending) or file.name)
     return file.name
 

@@ -37,7 +37,7 @@ _MOST_PROCESSES = 16
 
 @dataclass(frozen=True)
 class Reading:
-    """Options of reading that change nothing about its result.
+    """How traces are read; only `step_range` changes anything about the result.
 
     With `scheduler` (``tcp://host:8786``), ranks are read by the workers of that Dask cluster,
     which must see the traces under the same paths; else by `processes` on this machine (None:
@@ -49,6 +49,7 @@ class Reading:
     scheduler: str | None = None
     progress: Progress | None = None
     fetched: Progress | None = None
+    step_range: str = ""  # a pattern of names: the ranges that are steps
 
 
 HERE = Reading()
@@ -69,7 +70,7 @@ def read_parts(
     if numbers is None:
         numbers = [0] if len(traces) == 1 else numbers_in_names(traces)
     requests = [
-        ReadRequest(trace, number, tuple(patterns), given)
+        ReadRequest(trace, number, tuple(patterns), given, reading.step_range)
         for trace, number in zip(traces, numbers or [None] * len(traces), strict=True)
     ]
     reader = _Reader(find_place(), reading)

@@ -24,6 +24,13 @@ TABLES = {
     "correlationId INTEGER, globalPid INTEGER, bytes INTEGER",
     "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": "start INTEGER, end INTEGER, deviceId INTEGER, "
     "streamId INTEGER, correlationId INTEGER, globalPid INTEGER",
+    "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION": "start INTEGER, end INTEGER, deviceId INTEGER, "
+    "streamId INTEGER, correlationId INTEGER, globalPid INTEGER, syncType INTEGER, "
+    "eventSyncId INTEGER",
+    "CUPTI_ACTIVITY_KIND_CUDA_EVENT": "deviceId INTEGER, streamId INTEGER, "
+    "correlationId INTEGER, globalPid INTEGER, eventId INTEGER, eventSyncId INTEGER",
+    "CUDA_GPU_MEMORY_USAGE_EVENTS": "start INTEGER, globalPid INTEGER, deviceId INTEGER, "
+    "address INTEGER, bytes INTEGER, memKind INTEGER, memoryOperationType INTEGER",
     "CUPTI_ACTIVITY_KIND_RUNTIME": "start INTEGER, end INTEGER, globalTid INTEGER, "
     "correlationId INTEGER, nameId INTEGER",
     "NVTX_EVENTS": "start INTEGER, end INTEGER, eventType INTEGER, globalTid INTEGER, "
@@ -84,6 +91,29 @@ class Export:
                 globalTid=pid << 24 | pid, correlationId=self.count,
                 nameId=self.text("cudaLaunchKernel_v7000"),
             )  # fmt: skip
+
+    def call(self, pid: int, name: str, start: int) -> int:
+        """A call of the runtime that launches nothing; gives its correlation."""
+        self.count += 1
+        self.add(
+            "CUPTI_ACTIVITY_KIND_RUNTIME", start=start, end=start + 1,
+            globalTid=pid << 24 | pid, correlationId=self.count, nameId=self.text(name),
+        )  # fmt: skip
+        return self.count
+
+    def wait(self, pid: int, recorded: tuple[int, int], waiting: tuple[int, int]) -> None:
+        """A stream waits for an event of another; each is a stream and when the host said so."""
+        event = self.call(pid, "cudaEventRecord_v3020", recorded[1])
+        self.add(
+            "CUPTI_ACTIVITY_KIND_CUDA_EVENT", deviceId=0, streamId=recorded[0],
+            correlationId=event, globalPid=pid << 24, eventId=7, eventSyncId=event,
+        )  # fmt: skip
+        call = self.call(pid, "cudaStreamWaitEvent_v3020", waiting[1])
+        self.add(
+            "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", start=waiting[1], end=waiting[1] + 1,
+            deviceId=0, streamId=waiting[0], correlationId=call, globalPid=pid << 24, syncType=2,
+            eventSyncId=event,
+        )  # fmt: skip
 
     def copy(self, pid: int, kind: int, start: int, end: int, **more: Any) -> None:
         self.count += 1

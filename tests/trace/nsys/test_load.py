@@ -9,6 +9,7 @@ import pytest
 from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.trace.load import load_run
+from dpprof.trace.source.read_ranks import Reading
 from tests.trace.nsys.conftest import Export
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "nsys"
@@ -82,3 +83,106 @@ def test_a_real_export_of_two_devices() -> None:
     report = analyze(load_run(SHARED / "h100_2gpu_1s.sqlite"))
     compute = [rank.states_ns["compute_only"] for rank in report.ranks]
     assert compute == [22_385_163, 22_444_359]  # kernels of one stream each: their sum
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """An `nsys` on PATH that does what `script` says."""
+    program = folder / "bin" / "nsys"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+
+_COPIES = 'for one; do case "$one" in --output=*) cp "$for_copy" "${one#--output=}";; esac; done'
+
+
+def test_a_report_is_exported_by_the_users_own_nsys(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_ranks(export)
+    made = export.write(tmp_path / "made.sqlite")
+    (tmp_path / "run").mkdir()
+    report = tmp_path / "run" / "job.nsys-rep"
+    report.write_bytes(b"QDSS")
+    old = 'case "$*" in *include-blobs*) echo "unknown option" >&2; exit 1;; esac'
+    stand_in(tmp_path, monkeypatch, f"{old}\nfor_copy={made}\n{_COPIES}")
+    for path in (report, tmp_path / "run"):
+        assert [one.rank for one in analyze(load_run(path)).ranks] == [0, 1]
+    assert [one.name for one in (tmp_path / "run").iterdir()] == ["job.nsys-rep"]
+
+
+def test_what_nsys_says_of_a_report_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job.nsys-rep").write_bytes(b"QDSS, of a newer nsys")
+    stand_in(tmp_path, monkeypatch, "echo 'Unsupported version' >&2; exit 1")
+    with pytest.raises(DpprofError, match=r"could not export it \(Unsupported version\)"):
+        load_run(tmp_path / "job.nsys-rep")
+
+
+def test_an_export_beside_its_report_is_read_alone(export: Export, tmp_path: Path) -> None:
+    two_ranks(export)
+    (tmp_path / "job.nsys-rep").write_bytes(b"QDSS")
+    export.write(tmp_path / "job.sqlite")
+    assert len(load_run(tmp_path).places) == 2
+
+
+def test_ranges_of_any_name_are_steps_where_asked(export: Export, tmp_path: Path) -> None:
+    for number, begin in enumerate((0, 100, 200)):
+        export.range(21, f"batch {number + 5} of epoch", begin, begin + 90)
+        export.range(21, f"step {number}", begin + 10, begin + 20)
+        export.kernel(21, "gemm", begin + 20, begin + 30, launched=begin + 15)
+    file = export.write(tmp_path / "rank0.sqlite")
+    named = load_run(file, reading=Reading(step_range="batch*"))
+    assert named.steps["step"].tolist() == [5, 6, 7]
+    assert load_run(file).steps["step"].tolist() == [0, 1, 2]
+    with pytest.raises(DpprofError, match=r"--step-range 'epoch': no range of rank0\.sqlite"):
+        load_run(file, reading=Reading(step_range="epoch"))
+
+
+def test_without_marks_the_profilers_windows_are_steps(export: Export, tmp_path: Path) -> None:
+    for begin in (0, 100):
+        export.call(21, "cudaProfilerStart_v4000", begin)
+        export.kernel(21, "gemm", begin + 20, begin + 30, launched=begin + 15)
+        export.call(21, "cudaProfilerStop_v4000", begin + 40)
+    run = load_run(export.write(tmp_path / "rank0.sqlite"))
+    assert run.steps["step"].tolist() == [0, 1]
+    assert run.events["step"].tolist() == [0, 1]
+
+
+def test_without_marks_a_slot_that_comes_round_begins_a_step(
+    export: Export, tmp_path: Path
+) -> None:
+    for begin in (0, 100):
+        for place, slot in enumerate(("F0", "F1", "B0", "B1")):
+            at = begin + 20 * place
+            export.range(21, f"PP:0{slot}", at, at + 10)
+            export.kernel(21, "gemm", at + 5, at + 15, launched=at + 2)
+    run = load_run(export.write(tmp_path / "rank0.sqlite"))
+    assert run.steps["step"].tolist() == [0, 1]
+    assert run.slots["slot"].astype(str).tolist() == ["F0.0", "F0.1", "B0.0", "B0.1"] * 2
+
+
+def test_memory_that_was_recorded_is_what_cuda_gave(export: Export, tmp_path: Path) -> None:
+    export.range(21, "step 1", 0, 90)
+    export.kernel(21, "gemm", 20, 80, launched=15)
+    for at, size, operation, kind in (
+        (5, 100, 0, 2),
+        (10, 50, 0, 2),
+        (20, 100, 1, 2),
+        (6, 9, 0, 1),
+    ):
+        export.add(
+            "CUDA_GPU_MEMORY_USAGE_EVENTS", start=at, globalPid=21 << 24, deviceId=0, bytes=size,
+            memKind=kind, memoryOperationType=operation,
+        )  # fmt: skip
+    (rank,) = analyze(load_run(export.write(tmp_path / "rank0.sqlite"))).ranks
+    assert rank.memory.peak_reserved_bytes == 150
+
+
+def test_groups_and_peers_that_were_not_exported_are_said(export: Export, tmp_path: Path) -> None:
+    export.kernel(21, ALL_REDUCE, 20, 80, launched=15)
+    export.range(21, "ncclAllReduce", 10, 18, domain=7)
+    run = load_run(export.write(tmp_path / "rank0.sqlite"))
+    assert any("--include-blobs=true" in word for word in run.warnings)

@@ -1,0 +1,200 @@
+"""The tables of an SQLite export."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from dpprof.errors import DpprofError
+from dpprof.trace.nsys.database import MISSING, Coded, Integers
+from dpprof.trace.nsys.packing import may_be_few, plan_words, sql_of, unpack_words
+
+_ROWS = 2_000  # at a time: few enough to stay in the processor's cache
+_STEPS_PER_BYTE = 200  # of SQLite's machine; reading a table of a sound file takes about 5
+_LEAST_STEPS = 50_000_000
+_HANDLER_STEPS = 1_000_000
+_MOST_ASKED = 500  # strings in one query
+_FEW_VALUES = ("globalPid", "globalTid")
+_MOST_FEW = 13
+_BINARY = "binaryData"
+
+
+class SqliteTables:
+    """The tables of an SQLite file; its state is the open connection."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        self._file, self._connection = file, connection
+        self.skipped = 0
+        rows = self._fetch("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        self._columns = {
+            str(name): self._columns_of(str(name))
+            for name, sql in rows
+            if not str(sql).upper().startswith("CREATE VIRTUAL")
+        }
+
+    def has(self, table: str) -> bool:
+        """As `NsysTables.has`."""
+        return table in self._columns
+
+    def integers(self, table: str, columns: Sequence[str]) -> tuple[Integers, ...]:
+        """As `NsysTables.integers`."""
+        known = self._columns.get(table)
+        if known is None or columns[0] not in known:
+            return tuple(np.zeros(0, dtype=np.int64) for _ in columns)
+        here = [name for name in columns if name in known]
+        try:
+            found = dict(zip(here, self._packed(table, here), strict=True))
+        except (TypeError, ValueError, OverflowError):  # a value that is no number, or too large
+            found = dict(zip(here, self._one_by_one(table, here), strict=True))
+        missing = np.full(len(found[here[0]]), MISSING, dtype=np.int64)
+        return tuple(found.get(name, missing) for name in columns)
+
+    def coded(self, table: str, key: str, column: str) -> Coded:
+        """As `NsysTables.coded`."""
+        known = self._columns.get(table, frozenset())
+        if key not in known:
+            return Coded(np.zeros(0, dtype=np.int64), [])
+        value = _quoted(column) if column in known else "NULL"
+        value = _cut(value) if column != _BINARY else value
+        query = f"SELECT {value} FROM {_quoted(table)} WHERE typeof({_quoted(key)}) = 'integer'"
+        numbers: dict[object, int] = {None: MISSING}
+        self._connection.text_factory = bytes  # decoded once each, below
+        blocks = [
+            np.fromiter(
+                (numbers.setdefault(one, len(numbers) - 1) for (one,) in rows), np.int64, len(rows)
+            )
+            for rows in self._rows(query)
+        ]
+        self._connection.text_factory = _text
+        values = [
+            _text(one) if isinstance(one, bytes) and column != _BINARY else one
+            for one in list(numbers)[1:]
+        ]
+        return Coded(np.concatenate([*blocks, np.zeros(0, dtype=np.int64)]), values)
+
+    def strings(self, ids: Integers) -> dict[int, str]:
+        """As `NsysTables.strings`."""
+        if not {"id", "value"} <= self._columns.get("StringIds", frozenset()):
+            return {}
+        query = f"SELECT id, {_cut('value')} FROM StringIds"
+        wanted = np.unique(ids[ids >= 0]).tolist()
+        found: list[tuple[object, ...]] = []
+        for low in range(0, len(wanted), _MOST_ASKED):
+            listed = ", ".join(map(str, wanted[low : low + _MOST_ASKED]))
+            found += self._fetch(f"{query} WHERE id IN ({listed})")
+        return {id: str(value) for id, value in found if isinstance(id, int)}
+
+    def texts(self, table: str, columns: Sequence[str]) -> list[tuple[object, ...]]:
+        """As `NsysTables.texts`."""
+        known = self._columns.get(table, frozenset())
+        if not known:
+            return []
+        terms = ", ".join(_quoted(name) if name in known else "NULL" for name in columns)
+        return self._fetch(f"SELECT {terms} FROM {_quoted(table)}")
+
+    def _packed(self, table: str, columns: Sequence[str]) -> list[Integers]:
+        """The columns, several to a value; raises TypeError or ValueError where one is odd."""
+        few = {
+            name: values
+            for name in _FEW_VALUES
+            if name in columns[1:] and (values := self._few(table, name))
+        }
+        words = plan_words(columns, few)
+        terms = sql_of(words, columns, {name: _quoted(name) for name in columns})
+        whole = f"SELECT {', '.join(terms)} FROM {_quoted(table)}"
+        return unpack_words(words, self._blocks(whole, len(words)), len(columns))
+
+    def _few(self, table: str, name: str) -> tuple[int, ...] | None:
+        query = f"SELECT DISTINCT {_quoted(name)} FROM {_quoted(table)} LIMIT {_MOST_FEW}"
+        return may_be_few([value for (value,) in self._fetch(query)])
+
+    def _one_by_one(self, table: str, columns: Sequence[str]) -> list[Integers]:
+        terms = ", ".join(map(_integer, columns))
+        where = f"WHERE typeof({_quoted(columns[0])}) = 'integer'"
+        found = self._blocks(f"SELECT {terms} FROM {_quoted(table)} {where}", len(columns))
+        ((count,),) = self._fetch(f"SELECT count(*) FROM {_quoted(table)}")
+        self.skipped += int(str(count)) - len(found)
+        return [np.ascontiguousarray(column) for column in found.T]
+
+    def _blocks(self, query: str, width: int) -> Integers:
+        blocks = [
+            np.fromiter(chain.from_iterable(rows), np.int64, width * len(rows)).reshape(-1, width)
+            for rows in self._rows(query)
+        ]
+        return np.concatenate([*blocks, np.zeros((0, width), dtype=np.int64)])
+
+    def _rows(self, query: str) -> Iterator[list[tuple[object, ...]]]:
+        with self._damage():
+            cursor = self._connection.execute(query)
+        while True:
+            with self._damage():
+                rows = cursor.fetchmany(_ROWS)
+            if not rows:
+                return
+            yield rows
+
+    def _fetch(self, query: str) -> list[tuple[object, ...]]:
+        with self._damage():
+            return self._connection.execute(query).fetchall()
+
+    def _columns_of(self, table: str) -> frozenset[str]:
+        rows = self._fetch(f"PRAGMA table_info({_quoted(table)})")
+        return frozenset(str(row[1]) for row in rows)
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            raise DpprofError(
+                f"{self._file}: no sound SQLite export of Nsight Systems ({error}); export it "
+                "again: nsys export --type sqlite REPORT.nsys-rep"
+            ) from error
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Open read-only and untouched: no journal is replayed, no function of the file is trusted."""
+    try:
+        size = file.stat().st_size
+        address = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+        connection = sqlite3.connect(address, uri=True)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+    except (sqlite3.Error, OSError) as error:
+        raise DpprofError(f"{file}: cannot be read ({error})") from error
+    connection.text_factory = _text
+    left = [max(_LEAST_STEPS, size * _STEPS_PER_BYTE) // _HANDLER_STEPS]
+
+    def spent() -> int:
+        left[0] -= 1
+        return int(left[0] < 0)
+
+    connection.set_progress_handler(spent, _HANDLER_STEPS)
+    return connection
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _integer(name: str) -> str:
+    return f"CASE typeof({_quoted(name)}) WHEN 'integer' THEN {_quoted(name)} ELSE {MISSING} END"
+
+
+def _cut(value: str) -> str:
+    """The SQL of a text without the numbers of the call that `emit_nvtx` writes behind its name."""
+    cases = "".join(
+        f"WHEN instr({value}, '{word}') "
+        f"THEN substr({value}, 1, instr({value}, '{word}') - 1) || ', op_id = 0' "
+        for word in (", seq = ", ", op_id = ")
+    )
+    return f"CASE {cases} ELSE {value} END"
