@@ -35,6 +35,7 @@ class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     wait_ns: int | None  # of what was split; None: nothing was
     unsplit_ns: int = 0  # of what was not: waiting is counted as transfer there
     hidden_reason: str | None = None
+    blocking_ns: int | None = None  # of the transfer, in which other work waits for it
 
 
 class IncludingWait(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,8 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     matched with their peers' (None where none was), and `unsplit_ns` the time of the others, so
     that where it is not 0 the waiting is "at least" that. `hidden_reason`
     says why there is no share of hidden communication. `including_wait` counts waiting as
-    communication, as other tools do.
+    communication, as other tools do. `blocking_ns` is the time in which other work of the device
+    waits for a transfer, exposed or not; None where the trace does not record what waits for what.
     """
 
     window_ns: int
@@ -73,6 +75,7 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     hidden_share: float | None
     hidden_reason: str | None = None
     including_wait: IncludingWait
+    blocking_ns: int | None = None
     by_kind: dict[str, KindFigures]
 
 

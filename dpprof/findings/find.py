@@ -11,6 +11,7 @@ from dpprof.analysis.model import Finding, Report
 from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
 from dpprof.findings.changes import Change, changes
+from dpprof.findings.head_of_line import head_of_line
 from dpprof.findings.replay import Lengths, Replay, make_replay
 from dpprof.plan.answer import answer
 from dpprof.plan.predict import predicted
@@ -41,7 +42,7 @@ def find_findings(run: Run, report: Report) -> Findings:
     if isinstance(replay, str):
         return Findings(step_ns=None, findings=[], reason=replay)
     base = replay.step_ns()
-    found = [_timed(replay, base, change) for change in changes(replay)]
+    found = [_timed(replay, base, change) for change in (*changes(replay), *head_of_line(replay))]
     found += [*_between_steps(replay), *_other_schedule(replay, base)]
     kept = sorted((one for one in found if one.share >= LEAST_SHARE), key=lambda one: -one.gain_ns)
     step_ns = round(float(replay.window_ns.mean()))

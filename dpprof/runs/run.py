@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,16 @@ from dpprof.evidence.evidence import Evidence
 from dpprof.runs.events import HeldEvents, RankEvents
 from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.schedules.schedule import Schedule
-from dpprof.tables.columns import CLOCKS, EVENTS, HOST_SPANS, MEMORY, SLOTS, STEPS, empty_table
+from dpprof.tables.columns import (
+    CLOCKS,
+    EVENTS,
+    HOST_SPANS,
+    MEMORY,
+    SLOTS,
+    STEPS,
+    WAITS,
+    empty_table,
+)
 
 
 @dataclass(frozen=True, init=False)
@@ -27,7 +36,8 @@ class Run:
     times were corrected for that, and by how much. `world_size` is how many ranks the job had,
     present or not; None where nothing says. `evidence` is what is amiss (metrics.md, section
     8); its texts are not in `warnings`. `devices` has the device of each row of a rank that has
-    several (`dpprof.tables.devices`).
+    several (`dpprof.tables.devices`). `waits` has what work waits for what on other streams, of the
+    ranks `knows_waits`: those whose traces record it.
 
     A run is made with its table of `events`, or with `held`, which knows where they are. `events`
     is the whole table, read when first asked for: of a big run, take `held` one rank at a time.
@@ -51,6 +61,8 @@ class Run:
     evidence: tuple[Evidence, ...]
     devices: Mapping[int, int]
     host_spans: pd.DataFrame
+    waits: pd.DataFrame
+    knows_waits: frozenset[int]
 
     def __init__(
         self,
@@ -73,6 +85,8 @@ class Run:
         evidence: tuple[Evidence, ...] = (),
         devices: Mapping[int, int] | None = None,
         host_spans: pd.DataFrame | None = None,
+        waits: pd.DataFrame | None = None,
+        knows_waits: Collection[int] = (),
     ) -> None:
         if events is not None or held is None:
             held = HeldEvents(empty_table(EVENTS) if events is None else events)
@@ -95,6 +109,8 @@ class Run:
             "evidence": evidence,
             "devices": {} if devices is None else devices,
             "host_spans": empty_table(HOST_SPANS) if host_spans is None else host_spans,
+            "waits": empty_table(WAITS) if waits is None else waits,
+            "knows_waits": frozenset(knows_waits),
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)

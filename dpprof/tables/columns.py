@@ -106,6 +106,16 @@ HOST_SPANS: dict[str, str] = {
 }
 """What the host of a rank did beside launching: data loading, optimizer, checkpoint, evaluation."""
 
+WAITING = "waiting"
+AWAITED = "awaited"
+
+WAITS: dict[str, str] = {
+    RANK: "int32",
+    WAITING: "int64",  # position among the events of the rank, in the order of its file
+    AWAITED: "int64",  # the same, of what has to be done before
+}
+"""One row per pair of activities of which one waits for the other on another stream."""
+
 SHIFT = "shift_ns"
 DRIFT = "drift_ppm"
 FROM = "from_ns"

@@ -16,7 +16,7 @@ from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.runs.run import Run
 from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
-from dpprof.tables.columns import HOST_SPANS, MEMORY, SLOTS, STEP, STEPS, empty_table
+from dpprof.tables.columns import HOST_SPANS, MEMORY, SLOTS, STEP, STEPS, WAITS, empty_table
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_of, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
@@ -116,6 +116,8 @@ def load_run(
         clocks=clocks,
         world_size=peers.world_size,
         host_spans=concat_tables(HOST_SPANS, [rank.host_spans for rank in ranks]),
+        waits=concat_tables(WAITS, [rank.waits for rank in ranks]),
+        knows_waits=[rank.rank for rank in ranks if rank.knows_waits],
         evidence=(
             *unrecorded,
             *(one for rank in ranks for one in rank.evidence),

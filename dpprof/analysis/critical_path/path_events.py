@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.analysis.critical_path.needed_rows import GUESS, PathTimes, needed_rows
 from dpprof.analysis.critical_path.predecessors import NONE, Rows, Times, coded, previous_rows, said
 from dpprof.runs.windows import Windows
 from dpprof.tables.columns import (
@@ -102,6 +103,7 @@ def make_path_rows(
     windows: Windows,
     leads: npt.NDArray[np.bool_],
     late_ns: int = 0,
+    waits: pd.DataFrame | None = None,
 ) -> PathRows:
     """`PathRows` of the events of one rank (columns `EVENTS`), each in the step in which it ends.
 
@@ -109,7 +111,8 @@ def make_path_rows(
 
     `leads` says which of its communications waited for a peer that is known, however late that
     peer came by the trace. Of two activities of which one waited for the other, that one may end
-    up to `late_ns` after the other began.
+    up to `late_ns` after the other began. With `waits` (columns `WAITS`) it is known what
+    waited for what.
     """
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy()
     number = np.where(communicates, np.cumsum(communicates) - 1, NONE).astype(np.int32)
@@ -128,12 +131,17 @@ def make_path_rows(
     ready = np.where(communicates, events[READY], NONE)[kept]
     begin = np.clip(ready, starts[kept], ends[kept])
     launches = events[LAUNCH].to_numpy(np.int64)[kept]
+    previous = previous_rows((starts[kept], ends[kept]), said(events, kept), limits, late_ns)
+    if waits is not None:
+        times = PathTimes(starts[kept], ends[kept], launches)
+        needed = needed_rows(events, waits, kept, times, limits)
+        previous = np.where(needed == GUESS, previous, needed).astype(np.int32)
     return PathRows(
         begin=begin,
         ends=ends[kept],
         leads=np.append(leads, False)[counted] & (starts[kept] <= ready),
         launches=np.where(begin > starts[kept], NONE, launches),
-        previous=previous_rows((starts[kept], ends[kept]), said(events, kept), limits, late_ns),
+        previous=previous,
         number=counted,
         texts=texts,
         limits=limits,

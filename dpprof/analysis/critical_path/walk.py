@@ -173,7 +173,9 @@ class _Walker:
             events = self.run.held.of_rank(rank)
             on_device = bool((events[LAUNCH] >= 0).any())
             late_ns = 0 if on_device else LATE_NS[self.run.source]
-            rows = make_path_rows(events, self.windows, self.links.leads(rank), late_ns)
+            known = rank in self.run.knows_waits
+            waits = self.run.waits[self.run.waits[RANK] == rank] if known else None
+            rows = make_path_rows(events, self.windows, self.links.leads(rank), late_ns, waits)
             while self.held and sum(map(len, self.held.values())) + len(rows) > _MOST_HELD:
                 self.held.pop(next(iter(self.held)))
             self.held[rank] = rows

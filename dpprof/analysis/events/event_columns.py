@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.analysis.events.awaited import NEVER
 from dpprof.analysis.events.causes import COLLECTIVE, INPUT, RECEIVER, Causes
 from dpprof.analysis.events.pipeline_messages import (
     P2P,
@@ -33,6 +34,7 @@ class EventColumns:
     wait for, `sending` marks the sender's side of a message, `posted` a message
     whose span goes from the call that posted it to the end of the wait for it: when in between it
     was under way is not known. `begins` marks what begins in the window that rows were cut to.
+    From ``awaited_ns[i]`` on other work waits for row i; its end or later where none does.
     """
 
     starts: npt.NDArray[np.int64]
@@ -46,6 +48,7 @@ class EventColumns:
     causes: Causes
     names: npt.NDArray[np.object_]
     begins: npt.NDArray[np.bool_]
+    awaited_ns: npt.NDArray[np.int64]
 
     def part(self, low: int, high: int) -> EventColumns:
         """Rows ``low`` to ``high - 1``, without copying."""
@@ -71,10 +74,15 @@ class EventColumns:
             ends=np.minimum(self.ends, end),
             transfers_ns=np.clip(self.transfers_ns, start, end),
             begins=begins,
+            awaited_ns=np.clip(self.awaited_ns, start, end),
         )
 
 
-def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> EventColumns:
+def make_rows(
+    events: pd.DataFrame,
+    cause_ranks: npt.NDArray[np.int32],
+    awaited_ns: npt.NDArray[np.int64] | None = None,
+) -> EventColumns:
     """Turn events (columns `EVENTS`) into `EventColumns`, in the same order.
 
     `cause_ranks` has the rank that each event may wait for (`stragglers.cause_ranks`).
@@ -102,6 +110,9 @@ def make_rows(events: pd.DataFrame, cause_ranks: npt.NDArray[np.int32]) -> Event
         causes=_causes(events, (communicates, message, sending), kind_texts, cause_ranks),
         names=names,
         begins=np.ones(len(events), dtype=bool),
+        awaited_ns=np.full(len(events), NEVER, dtype=np.int64)
+        if awaited_ns is None
+        else awaited_ns,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.analysis.events.awaited import awaited_from
 from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, EventColumns, make_rows
 from dpprof.analysis.events.pipeline_messages import texts
 from dpprof.analysis.events.stragglers import cause_ranks
@@ -25,6 +26,7 @@ class Activity:
     """The activity of one rank in one step, with the step window ``[start_ns, end_ns)``.
 
     `rows` are what runs in the window, whoever launched it, cut at its edges; sorted by start.
+    `knows_waits` says whether the trace records what waits for what.
     """
 
     rank: int
@@ -32,6 +34,7 @@ class Activity:
     start_ns: int
     end_ns: int
     rows: EventColumns
+    knows_waits: bool = False
 
     @property
     def window_ns(self) -> int:
@@ -82,6 +85,17 @@ class Activity:
                 make_intervals(self.rows.starts[chosen], self.rows.transfers_ns[chosen])
             )
         return waits
+
+    @cached_property
+    def blocking(self) -> dict[str, Intervals]:
+        """Communication kind -> when other work waits for a transfer of it that is under way."""
+        found = {}
+        for code in self._kinds_present:
+            chosen = self.rows.kinds == code
+            since = np.maximum(self.rows.transfers_ns, self.rows.awaited_ns)[chosen]
+            ends = np.maximum(self.rows.ends[chosen], since)
+            found[KINDS[code]] = union(make_intervals(since, ends))
+        return found
 
     @cached_property
     def unsplit(self) -> dict[str, Intervals]:
@@ -142,17 +156,29 @@ class Activity:
 
 @dataclass(frozen=True)
 class Stragglers:
-    """Whom the communications of each rank wait for, in the order of its events."""
+    """Whom the communications of each rank wait for, in the order of its events.
+
+    `waits` says what waits for them, of the ranks `knows_waits`.
+    """
 
     ranks: npt.NDArray[np.int32]
     causes: npt.NDArray[np.int32]
+    waits: pd.DataFrame
+    knows_waits: frozenset[int]
 
     @classmethod
     def of(cls, run: Run) -> Stragglers:
         """Those of a run, from the communications of all its ranks."""
         communications = run.held.communications
         causes = cause_ranks(communications, texts(communications[KIND]))
-        return cls(communications[RANK].to_numpy(np.int32), causes)
+        ranks = communications[RANK].to_numpy(np.int32)
+        return cls(ranks, causes, run.waits, run.knows_waits)
+
+    def awaited_ns(self, rank: int, events: pd.DataFrame) -> npt.NDArray[np.int64] | None:
+        """From when on work of a rank waits for each of its events; None where it is not known."""
+        if rank not in self.knows_waits:
+            return None
+        return awaited_from(events, self.waits[self.waits[RANK] == rank])
 
     def of_rank(self, rank: int) -> npt.NDArray[np.int32]:
         """One entry per communication of the rank: a rank, or -1 where none is known."""
@@ -175,9 +201,10 @@ def activities_with_events(
     causes = np.full(len(events), -1, dtype=np.int32)
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(dtype=bool)
     causes[communicates] = stragglers.of_rank(rank)
+    awaited = stragglers.awaited_ns(rank, events)
     order = np.argsort(events[START].to_numpy(), kind="stable")
     events = events.iloc[order]
-    rows = make_rows(events, causes[order])
+    rows = make_rows(events, causes[order], None if awaited is None else awaited[order])
     reach = np.maximum.accumulate(rows.ends) if len(events) else rows.ends
     last = max(windows.values(), default=(0, 0))
     for step, (start, end) in windows.items():
@@ -189,4 +216,5 @@ def activities_with_events(
             found = events.iloc[low:high]
         else:
             part, found = part.where(inside), events.iloc[low:high][inside]
-        yield Activity(rank, step, start, end, part.cut(start, end)), found
+        cut = part.cut(start, end)
+        yield Activity(rank, step, start, end, cut, awaited is not None), found

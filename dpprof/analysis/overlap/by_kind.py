@@ -55,6 +55,7 @@ class Transfers:
     unsplit_ns: int
     idle_known: bool
     including_wait: WholeCommunication
+    blocking_ns: int | None = None
 
 
 def measure_transfers(activity: Activity) -> Transfers:
@@ -71,6 +72,9 @@ def measure_transfers(activity: Activity) -> Transfers:
         unsplit_ns=total_length(union(*activity.unsplit.values())),
         idle_known=not (activity.rows.unsplit & activity.rows.posted).any(),
         including_wait=measure_including_wait([activity]),
+        blocking_ns=(
+            total_length(union(*activity.blocking.values())) if activity.knows_waits else None
+        ),
     )
 
 
@@ -101,6 +105,7 @@ def _kind_figures(activity: Activity, kind: str, hidden_reason: str | None) -> K
         wait_ns=None if nothing else total_length(activity.waits[kind]),
         unsplit_ns=total_length(unsplit),
         hidden_reason=hidden_reason,
+        blocking_ns=total_length(activity.blocking[kind]) if activity.knows_waits else None,
     )
 
 
@@ -115,10 +120,18 @@ def add_kinds(many: Sequence[dict[str, KindFigures]]) -> dict[str, KindFigures]:
             wait_ns=known_sum(figures),
             unsplit_ns=sum(one.unsplit_ns for one in figures),
             hidden_reason=next(filter(None, (one.hidden_reason for one in figures)), None),
+            blocking_ns=blocking_sum(figures),
         )
         for kind, figures in having.items()
         if figures
     }
+
+
+def blocking_sum(parts: Sequence[KindFigures | Transfers | TimeFigures]) -> int | None:
+    """The time that these parts block; None where that is not known of one that communicates."""
+    known = [one.blocking_ns for one in parts if one.blocking_ns is not None]
+    unknown = [one for one in parts if one.blocking_ns is None and _communicates(one)]
+    return sum(known) if known and not unknown else None
 
 
 def known_sum(parts: Sequence[KindFigures | Transfers | TimeFigures]) -> int | None:
@@ -163,6 +176,7 @@ def time_figures(
         hidden_share=None if reason else share(hidden, hidden + exposed),
         hidden_reason=reason,
         including_wait=_including_wait(including_wait, reason),
+        blocking_ns=blocking_sum(transfers),
         by_kind=by_kind,
     )
 
@@ -230,5 +244,6 @@ def total_figures(ranks: Sequence[TimeFigures]) -> TimeFigures:
         hidden_share=None if reason else share(hidden, hidden + exposed),
         hidden_reason=reason,
         including_wait=_including_wait(whole, reason),
+        blocking_ns=blocking_sum(ranks),
         by_kind=by_kind,
     )

@@ -68,12 +68,17 @@ def _bubble_ns(figures: TimeFigures) -> int | None:
     return figures.bubble_ns if known else None
 
 
+def _knows_waits(report: Report) -> bool:
+    return any(rank.blocking_ns is not None for rank in report.ranks)
+
+
 def time_section(report: Report) -> Section:
     """A row per rank: computing, communicating hidden and exposed, idle."""
     columns = [
         _Column("compute", lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP]),
         _Column("overlap", lambda figures: figures.states_ns[OVERLAP]),
         *_state_columns(report, (*EXPOSED_STATES, MEMORY, FUSED)),
+        *([_Column("blocking", lambda one: one.blocking_ns)] if _knows_waits(report) else []),
         _Column("bubble", _bubble_ns),
     ]
     return _rank_section(report, "Time", columns, ("hidden", lambda f: share_text(f.hidden_share)))

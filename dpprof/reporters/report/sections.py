@@ -84,11 +84,15 @@ def kinds_with_time(report: Report) -> list[str]:
     return [kind for kind, figures in by_kind.items() if figures.total_ns or figures.wait_ns]
 
 
+_KIND_HEADS = ("kind", "transfer", "hidden", "exposed", "waiting")
+
+
 def kind_section(report: Report) -> Section:
     """A row per communication kind, mean over ranks and steps."""
     unit = unit_of(report)
     count = max(len(report.per_step) * len(report.ranks), 1)
     rows = []
+    known = report.total.blocking_ns is not None
     for kind in kinds_with_time(report):
         figures = report.total.by_kind[kind]
         times = (figures.total_ns, figures.hidden_ns, figures.exposed_ns)
@@ -96,12 +100,15 @@ def kind_section(report: Report) -> Section:
         cells.append(Cell(_waiting_text(figures, unit, count)))
         hidden = figures.hidden_ns / figures.total_ns if figures.total_ns else None
         hidden = None if figures.hidden_reason else hidden
+        if known:
+            blocking = figures.blocking_ns
+            cells.append(Cell(unit.text(None if blocking is None else blocking / count)))
         rows.append((Cell(kind), *cells, Cell(share_text(hidden))))
     rows += _fused_rows(report.total, unit, count)
     rows.append(_with_waiting_row(report.total, unit, count))
     return Section(
         f"Communication by kind ({unit.name} per step, mean of the ranks)",
-        ("kind", "transfer", "hidden", "exposed", "waiting", "hidden share"),
+        (*_KIND_HEADS, *(["blocking"] if known else []), "hidden share"),
         tuple(rows),
         _kind_notes(report),
     )

@@ -12,15 +12,12 @@ import numpy as np
 
 from dpprof.errors import DpprofError
 from dpprof.trace.nsys.database import MISSING, Coded, Integers
-from dpprof.trace.nsys.packing import may_be_few, plan_words, sql_of, unpack_words
 
 _ROWS = 2_000  # at a time: few enough to stay in the processor's cache
 _STEPS_PER_BYTE = 200  # of SQLite's machine; reading a table of a sound file takes about 5
 _LEAST_STEPS = 50_000_000
 _HANDLER_STEPS = 1_000_000
 _MOST_ASKED = 500  # strings in one query
-_FEW_VALUES = ("globalPid", "globalTid")
-_MOST_FEW = 13
 _BINARY = "binaryData"
 
 
@@ -48,9 +45,9 @@ class SqliteTables:
             return tuple(np.zeros(0, dtype=np.int64) for _ in columns)
         here = [name for name in columns if name in known]
         try:
-            found = dict(zip(here, self._packed(table, here), strict=True))
+            found = dict(zip(here, self._plainly(table, here), strict=True))
         except (TypeError, ValueError, OverflowError):  # a value that is no number, or too large
-            found = dict(zip(here, self._one_by_one(table, here), strict=True))
+            found = dict(zip(here, self._checked(table, here), strict=True))
         missing = np.full(len(found[here[0]]), MISSING, dtype=np.int64)
         return tuple(found.get(name, missing) for name in columns)
 
@@ -97,23 +94,14 @@ class SqliteTables:
         terms = ", ".join(_quoted(name) if name in known else "NULL" for name in columns)
         return self._fetch(f"SELECT {terms} FROM {_quoted(table)}")
 
-    def _packed(self, table: str, columns: Sequence[str]) -> list[Integers]:
-        """The columns, several to a value; raises TypeError or ValueError where one is odd."""
-        few = {
-            name: values
-            for name in _FEW_VALUES
-            if name in columns[1:] and (values := self._few(table, name))
-        }
-        words = plan_words(columns, few)
-        terms = sql_of(words, columns, {name: _quoted(name) for name in columns})
-        whole = f"SELECT {', '.join(terms)} FROM {_quoted(table)}"
-        return unpack_words(words, self._blocks(whole, len(words)), len(columns))
+    def _plainly(self, table: str, columns: Sequence[str]) -> list[Integers]:
+        """The columns unchecked; raises TypeError, ValueError or OverflowError where one is odd."""
+        first, *others = map(_quoted, columns)
+        terms = ", ".join([first, *(f"ifnull({one}, {MISSING})" for one in others)])
+        found = self._blocks(f"SELECT {terms} FROM {_quoted(table)}", len(columns))
+        return [np.ascontiguousarray(column) for column in found.T]
 
-    def _few(self, table: str, name: str) -> tuple[int, ...] | None:
-        query = f"SELECT DISTINCT {_quoted(name)} FROM {_quoted(table)} LIMIT {_MOST_FEW}"
-        return may_be_few([value for (value,) in self._fetch(query)])
-
-    def _one_by_one(self, table: str, columns: Sequence[str]) -> list[Integers]:
+    def _checked(self, table: str, columns: Sequence[str]) -> list[Integers]:
         terms = ", ".join(map(_integer, columns))
         where = f"WHERE typeof({_quoted(columns[0])}) = 'integer'"
         found = self._blocks(f"SELECT {terms} FROM {_quoted(table)} {where}", len(columns))

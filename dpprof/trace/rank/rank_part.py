@@ -67,6 +67,8 @@ class RankPart:
     load: Callable[[], pd.DataFrame]
     explained: Callable[[], pd.DataFrame]
     host_spans: pd.DataFrame
+    waits: pd.DataFrame
+    knows_waits: bool = False
     evidence: tuple[Evidence, ...] = ()
     unknown: tuple[UnknownKernel, ...] = ()
 
@@ -105,6 +107,8 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         load=TableInMemory(events) if load is None else load,
         explained=TableInMemory(tables.explained),
         host_spans=tables.host_spans,
+        waits=tables.waits,
+        knows_waits=tables.knows_waits,
         evidence=tables.evidence,
         unknown=tables.unknown,
     )

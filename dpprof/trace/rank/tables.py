@@ -39,6 +39,7 @@ from dpprof.trace.rank.open_spans import without_open_ends
 from dpprof.trace.rank.p2p_calls import with_messages
 from dpprof.trace.rank.process_groups import OwnGroups
 from dpprof.trace.rank.slots import slots_table
+from dpprof.trace.rank.stream_waits import stream_waits
 from dpprof.trace.read.columns import Category, Codes, TraceColumns
 
 
@@ -51,7 +52,8 @@ class RankTables:
 
     `marked` are the steps that the trace marks: without any, everything is step 0. `no_wait`
     says which rows of `events` need not wait for peers even where they are collective, `counted`
-    which are numbered by order of start alone. `evidence` is what is amiss, and is not in
+    which are numbered by order of start alone. `waits` is the table of what waits for what on other
+    streams, complete where the trace `knows_waits`. `evidence` is what is amiss, and is not in
     `warnings`.
     """
 
@@ -69,6 +71,8 @@ class RankTables:
     explained: pd.DataFrame
     warnings: tuple[str, ...]
     host_spans: pd.DataFrame
+    waits: pd.DataFrame
+    knows_waits: bool = False
     evidence: tuple[Evidence, ...] = ()
     unknown: tuple[UnknownKernel, ...] = ()
 
@@ -97,6 +101,7 @@ def make_tables(
     table = columns.make_table(columns.EVENTS, values)
     slots = slots_table(trace, activities, marks, table)
     on_gpu = activities.on_gpu
+    waits = stream_waits(trace, activities, row)
     return RankTables(
         file=file,
         rank=row,
@@ -111,10 +116,12 @@ def make_tables(
         counted=counted,
         explained=verdicts.explained,
         host_spans=host_spans(trace, marks, row),
+        waits=waits.table,
+        knows_waits=waits.known,
         unknown=unknown_kernels(verdicts.explained),
         warnings=(
             *_warnings(trace, found, file),
-            *(f"{file.name}: {what}" for what in open_spans),
+            *(f"{file.name}: {what}" for what in (*open_spans, *waits.words)),
             *(f"{file.name}: {doubt}" for doubt in marks.doubts),
             *_step_doubts(activities, marks, file),
             *memory_doubts(trace, on_gpu, file),

@@ -27,7 +27,7 @@ from dpprof.trace.rank.read_file import read_file
 from dpprof.trace.rank.tables import RankTables
 from dpprof.trace.read.primus import companions
 
-_TABLES = ("communications", "spans", "slots", "memory", "steps", "host_spans")
+_TABLES = ("communications", "spans", "slots", "memory", "steps", "host_spans", "waits")
 _EVENTS, _EXPLAINED = "events", "explained"
 _POSITION, _NO_WAIT, _COUNTED = "position", "no_wait", "counted"
 _PARTS, _REST = "parts", "rest"
@@ -76,6 +76,7 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     unknown: tuple[UnknownKernel, ...]
+    knows_waits: bool
 
 
 class PackedPart(NamedTuple):
