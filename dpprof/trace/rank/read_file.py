@@ -76,7 +76,7 @@ def _no_messages(tables: RankTables) -> Evidence:
 def _shares(file: Path) -> list[Share]:
     if is_report(file):
         with exported(file) as export:
-            return split_processes(read_nsys(export))
+            return split_processes(read_nsys(export), file)
     if is_export(file):
         return split_processes(read_nsys(file), file)
     trace = read_primus(file) if is_primus(file) else read_trace(file)
