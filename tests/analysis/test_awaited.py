@@ -163,14 +163,14 @@ def histories(draw: st.DrawFn) -> tuple[list[Row], set[tuple[int, int]]]:
     return rows, pairs
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(histories())
 def test_it_is_the_definition(history: tuple[list[Row], set[tuple[int, int]]]) -> None:
     rows, pairs = history
     assert awaited_from(events_of(rows), waits_of(sorted(pairs))).tolist() == plain(rows, pairs)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(histories())
 def test_blocking_is_part_of_the_transfer(history: tuple[list[Row], set[tuple[int, int]]]) -> None:
     rows, pairs = history

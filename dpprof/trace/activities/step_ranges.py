@@ -24,6 +24,7 @@ from dpprof.trace.read.columns import Category, Nanoseconds, Rows, TraceColumns
 _NUMBER = re.compile(r"(\d{1,9})(?!.*\d)", re.DOTALL)
 _LONGEST_NAME = 500
 _NAME = "ProfilerStep#{}"
+_UNUSED = r"step \1, of which nobody knows the work"
 
 
 def with_step_ranges(trace: TraceColumns, pattern: str) -> TraceColumns:
@@ -71,7 +72,12 @@ def _numbers(trace: TraceColumns, rows: Rows) -> list[int]:
 
 
 def with_found_steps(trace: TraceColumns) -> TraceColumns:
-    """The trace with marks where it has none: the profiler's windows, else a schedule's rounds."""
+    """The trace with marks where it has none: the profiler's windows, else a schedule's rounds.
+
+    Without launches nothing tells which step the device's work is of: then it has no marks at all.
+    """
+    if not len(trace.rows(Category.LAUNCH)):
+        return replace(trace, names=tuple(MARK.sub(_UNUSED, one) for one in trace.names))
     if (mark_numbers(trace)[np.unique(trace.name)] >= 0).any():
         return trace
     spans = _profiler_windows(trace) or _rounds(trace)

@@ -23,7 +23,10 @@ def not_recorded(tables: NsysTables, graphs: rows.Rows, waits: rows.Rows) -> tup
             "known and count as computation: record with --cuda-graph-trace=node"
         )
     if not tables.has(rows.LAUNCHES):
-        said.append("no launches were recorded, so nobody knows which step a kernel belongs to")
+        said.append(
+            "no launches were recorded, so nobody knows which step a kernel belongs to: add "
+            "--trace=cuda"
+        )
     if not tables.has(_NVTX):
         said.append("no NVTX ranges were recorded, so no steps and slots: add --trace=cuda,nvtx")
     if len(waits.start) and (waits.bytes < 0).all():

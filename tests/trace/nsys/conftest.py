@@ -154,14 +154,13 @@ class Export:
 
     def write(self, file: Path, without: tuple[str, ...] = ()) -> Path:
         """The export as a file, `without` some of its tables."""
-        for text, id in self.strings.items():
-            self.add("StringIds", id=id, value=text)
+        strings = [{"id": id, "value": text} for text, id in self.strings.items()]
         connection = sqlite3.connect(file)
         for table, columns in TABLES.items():
             if table in without:
                 continue
             connection.execute(f"CREATE TABLE {table} ({columns})")
-            for row in self.rows[table]:
+            for row in strings if table == "StringIds" else self.rows[table]:
                 places = ", ".join("?" * len(row))
                 connection.execute(
                     f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", tuple(row.values())

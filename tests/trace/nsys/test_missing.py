@@ -40,10 +40,15 @@ def test_without_a_table_no_figure_is_another(whole: Any, table: str, tmp_path: 
         export.write(tmp_path / f"rank{rank}.sqlite", without=(table,))
     lacking = analyze(load_run(tmp_path))
     total, before = lacking.total, report.total
-    assert total.wait_ns in (None, before.wait_ns) or lacking.steps != report.steps
-    if len(lacking.per_step) == len(report.per_step):  # the steps are still marked
-        assert sum(total.states_ns.values()) == total.window_ns
+    assert sum(total.states_ns.values()) == total.window_ns
+    assert total.states_ns["compute_only"] + total.states_ns["overlap"] > 0
+    if [one.step for one in lacking.per_step] == [one.step for one in report.per_step]:
+        assert total.wait_ns in (None, before.wait_ns) or total.unsplit_ns
         assert total.blocking_ns in (None, before.blocking_ns)
+        computing = ("compute_only", "overlap")
+        assert sum(total.states_ns[one] for one in computing) == sum(
+            before.states_ns[one] for one in computing
+        )
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:

@@ -179,7 +179,8 @@ def test_a_folder_of_parquet_files_says_the_same(export: Export, tmp_path: Path)
     export.message(11, "ncclSend", 5, 0, 10, 20)
     file, folder = export.write(tmp_path / "a.sqlite"), tmp_path / "a_pqtdir"
     folder.mkdir()
-    for table, rows in export.rows.items():
+    strings = [{"id": id, "value": text} for text, id in export.strings.items()]
+    for table, rows in (export.rows | {"StringIds": strings}).items():
         if rows:
             names = sorted({name for row in rows for name in row})
             columns = {name: [row.get(name) for row in rows] for name in names}

@@ -64,7 +64,7 @@ class Twin:
         self, rank: int, name: str, span: tuple[int, int], more: dict[str, int]
     ) -> None:
         words = {
-            "Collective name": name, "Process Group Name": "world", "dtype": "Byte",
+            "Collective name": name, "Process Group Name": f"nccl:{WORLD:x}", "dtype": "Byte",
             "Process Group Ranks": str(list(range(self.ranks))), "In msg nelems": 4096,
             "Group size": self.ranks,
         }  # fmt: skip
