@@ -30,6 +30,7 @@ OPTIONS = {
             "--whole-trace",
             "--explain-kinds",
             "--baseline",
+            "--brief",
         ),
         *("--executor", "--scheduler", "--step-range", "--memory-snapshot"),
     },
@@ -69,6 +70,7 @@ OPTIONS = {
     },
     "mcp": set(),
     "plan": {
+        *("--recompute", "--write-schedule"),
         *("--costs", "--ranks", "--memory", "--pp", "--vpp", "--micro-batches", "--schedule"),
         *("--layers", "--rows", "--format", "--output", "--force"),
     },
