@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint browser docs golden pretended-gpu screenshots clean
+.PHONY: demo test lint browser docs golden pretended-gpu fuzz screenshots clean
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -48,6 +48,21 @@ pretended-gpu: $(STAMP) .venv-cuda/.installed
 	.venv-cuda/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 numpy msgspec \
 		click rich pandas pyarrow
 	@touch $@
+
+# The compiled scanner under libFuzzer with address and undefined-behaviour sanitizers (needs clang),
+# then every reader, the dashboard's callbacks, and kills of every verb: an hour each way at most.
+FUZZ_SECONDS ?= 3600
+FUZZ_COUNT ?= 20000
+FUZZ_KILLS ?= 100
+FUZZER := tests/robustness/scan_fuzzer
+fuzz: $(STAMP)
+	$(FUZZER)/build.sh $(BIN)/python build/fuzz/scan
+	@mkdir -p build/fuzz/found
+	build/fuzz/scan -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -dict=$(FUZZER)/words.dict \
+		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/found $(FUZZER)/corpus
+	$(BIN)/python tests/robustness/fuzz_readers.py $(FUZZ_COUNT)
+	$(BIN)/python tests/robustness/fuzz_callbacks.py $(FUZZ_COUNT)
+	$(BIN)/python tests/robustness/kill_verbs.py $(FUZZ_KILLS)
 
 # Make the sample runs in traces/ anew, with their golden metrics.
 golden: $(STAMP)

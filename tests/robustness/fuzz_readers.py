@@ -1,6 +1,6 @@
 """Mutated inputs for every reader: each is read, or refused with a `DpprofError`, soon.
 
-``python tests/robustness/fuzz_readers.py [COUNT [SEED]]`` gives the counts per reader.
+``python tests/robustness/fuzz_readers.py [COUNT [SEED [READER]...]]`` gives the counts per reader.
 """
 
 from __future__ import annotations
@@ -204,9 +204,12 @@ def _read_table(file: Path) -> object:
 
 def main() -> None:
     """Print the counts."""
-    count, seed = (int(one) for one in (*sys.argv[1:], *("2000", "0")[len(sys.argv) - 1 :]))
-    for name, reader in readers().items():
-        found = fuzz(reader, count, seed)
+    given = sys.argv[1:]
+    count = int(given[0]) if given else 2000
+    seed = int(given[1]) if len(given) > 1 else 0
+    known = readers()
+    for name in given[2:] or known:
+        found = fuzz(known[name], count, seed)
         print(
             f"{name}: {found.read} read, {found.refused} refused, "
             f"slowest {found.slowest_seconds:.2f} CPU s",

@@ -1,6 +1,6 @@
 """Kills verbs at random moments: no orphan, no half file, and the next command works.
 
-``python tests/robustness/kill_verbs.py [KILLS [SEED]]`` gives the counts per verb.
+``python tests/robustness/kill_verbs.py [KILLS [SEED [VERB]...]]`` gives the counts per verb.
 """
 
 from __future__ import annotations
@@ -25,6 +25,16 @@ PROFILE = (
     "dpprof profile --schedule 1f1b --pp 2 --micro-batches 4 --device emulated --costs unit "
     "--num-steps 2 --warmup 1 -o {out}"
 )
+TRAINING = """
+import torch
+model = torch.nn.Linear(8, 8)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+for _ in range(8):
+    model(torch.ones(4, 8)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+RUN = ("run", "-o", "OUT/trained", "--num-steps", "2", "--warmup", "1", "--quiet", "--")
 VERBS: dict[str, tuple[str, ...]] = {
     "analyze": ("analyze", "RUN", "-o", "OUT/report.json", "--force"),
     "diff": ("diff", "RUN", "RUN", "-o", "OUT/diff.json", "--force"),
@@ -33,6 +43,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "gate": ("gate", "RUN", "--fail-if", "bubble_share > 99%", "-o", "OUT/gate.json", "--force"),
     "gate --profile": ("gate", "--profile", PROFILE, "--fail-if", "bubble_share > 99%"),
     "profile": (*PROFILE.replace("{out}", "OUT/runs").split()[1:], "--force"),
+    "run": (*RUN, sys.executable, "-c", TRAINING),
     "dashboard": ("dashboard", "RUN", "--port", "0", "--no-browser"),
 }
 
@@ -122,9 +133,10 @@ def _left(place: Path) -> list[Path]:
 
 def main() -> None:
     """Print the counts."""
-    given = [int(one) for one in sys.argv[1:]]
-    count, seed = (*given, *(10, 0)[len(given) :])
-    for name in VERBS:
+    given = sys.argv[1:]
+    count = int(given[0]) if given else 10
+    seed = int(given[1]) if len(given) > 1 else 0
+    for name in given[2:] or VERBS:
         found = kill(name, count, seed)
         said = "; ".join(found.wrong) or "nothing wrong"
         print(f"{name}: {found.kills} kills, {found.alive} while it ran: {said}", flush=True)
