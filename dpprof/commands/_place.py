@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -56,6 +57,37 @@ def _entered(held: ExitStack, folder: Path) -> Path:
         ) from error
     except OSError as error:
         raise DpprofError(f"{folder.parent}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def first_place(folder: Path, wait: Callable[[], None]) -> Iterator[tuple[Path, bool]]:
+    """The partial folder of a run for its first rank, who puts it in place (True).
+
+    `wait` returns when all ranks have called it as often.
+    """
+    with partial_run(folder) as partial:
+        wait()
+        wait()
+        yield partial, True
+
+
+@contextmanager
+def place_beside(
+    folder: Path, wait: Callable[[], None], *, force: bool
+) -> Iterator[tuple[Path, bool]]:
+    """The same for another rank: the first one's, where this host sees it.
+
+    Else the first rank of the host makes one here, and puts it in place itself (True).
+    """
+    wait()
+    if partial_of(folder).exists() or os.environ.get("LOCAL_RANK", "0") != "0":
+        wait()
+        yield partial_of(folder), False
+        return
+    check_targets([folder], force)
+    with partial_run(folder) as partial:
+        wait()
+        yield partial, True
 
 
 def put_in_place(folder: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,13 @@ import click
 
 from dpprof.commands._jobs import JobRequest, make_jobs
 from dpprof.commands._output import Output
-from dpprof.commands._place import check_targets, partial_of, partial_run, put_in_place
+from dpprof.commands._place import (
+    check_targets,
+    first_place,
+    partial_of,
+    place_beside,
+    put_in_place,
+)
 from dpprof.commands._streams import say
 from dpprof.reference.model.presets import PRESETS
 from dpprof.system.whole import working_folder
@@ -150,9 +156,15 @@ def command(**options: Any) -> None:
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
         check_targets(folders, options["force"])
-    with _runner(jobs[0], folders, timeout_seconds) as run:
+    with _runner(jobs[0], folders, timeout_seconds) as (run, wait):
         for job, folder in zip(jobs, folders, strict=True):
-            _run_into_place(job, folder, run, first)
+            beside = place_beside(folder, wait, force=options["force"])
+            with first_place(folder, wait) if first else beside as (partial, is_own):
+                run(dataclasses.replace(job, folder=str(partial)))
+                if is_own:
+                    put_in_place(folder)
+            if is_own and not first:
+                click.echo(_alone(folder, job), err=True)
     if first:
         _report(folders)
 
@@ -160,10 +172,13 @@ def command(**options: Any) -> None:
 @contextmanager
 def _runner(
     job: Job, folders: list[Path], timeout_seconds: float
-) -> Iterator[Callable[[Job], None]]:
-    """What runs a job: a launcher of processes, or, under torchrun, this process as one rank."""
+) -> Iterator[tuple[Callable[[Job], None], Callable[[], None]]]:
+    """What runs a job: a launcher of processes, or, under torchrun, this process as one rank.
+
+    And what waits until all that run one have come as far.
+    """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        yield lambda job: _launch(job, timeout_seconds)
+        yield lambda job: _launch(job, timeout_seconds), lambda: None
         return
     from dpprof.reference.launch.torchrun import joined_world
 
@@ -174,17 +189,17 @@ def _runner(
             for folder in (work, *map(partial_of, folders)):
                 shutil.rmtree(folder, ignore_errors=True)
 
-        with joined_world(job, clean_up, timeout_seconds) as run:
-            yield run
+        with joined_world(job, clean_up, timeout_seconds) as joined:
+            yield joined
         tempfile.tempdir = None
 
 
-def _run_into_place(job: Job, folder: Path, run: Callable[[Job], None], first: bool) -> None:
-    """Run the job in a folder beside its own, and put that in place when it is whole."""
-    with partial_run(folder) if first else nullcontext(partial_of(folder)) as partial:
-        run(dataclasses.replace(job, folder=str(partial)))
-        if first:
-            put_in_place(folder)
+def _alone(folder: Path, job: Job) -> str:
+    """What a host says that does not share its folders with the first rank's."""
+    return (
+        f"Wrote {folder}: traces of this host alone, which does not see rank 0's folder; gather "
+        f"those of all {job.world_size} ranks: dpprof analyze 'FOLDERS/*/rank*.json.gz'"
+    )
 
 
 def _launch(job: Job, timeout_seconds: float) -> None:

@@ -18,8 +18,8 @@ from dpprof.reference.launch.train import join_world, prepare_process, train_in_
 @contextmanager
 def joined_world(
     job: Job, clean_up: Callable[[], None], timeout_seconds: float
-) -> Iterator[Callable[[Job], None]]:
-    """Join torchrun's world once, for all jobs; gives what runs a job in it.
+) -> Iterator[tuple[Callable[[Job], None], Callable[[], None]]]:
+    """Join torchrun's world once, for all jobs; gives what runs a job in it, and what waits for it.
 
     A rank that finishes no step for `timeout_seconds` writes where its threads are to stderr and
     exits; torchrun then ends the others.
@@ -41,8 +41,13 @@ def joined_world(
         train_in_world(job, rank, device, patient)
         faulthandler.cancel_dump_traceback_later()
 
+    def wait() -> None:
+        patient()
+        dist.barrier()
+        faulthandler.cancel_dump_traceback_later()
+
     try:
-        yield run
+        yield run, wait
     finally:
         dist.destroy_process_group()
 
