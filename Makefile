@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint browser docs golden pretended-gpu fuzz screenshots clean
+.PHONY: demo test lint browser docs golden pretended-gpu fuzz multinode screenshots clean
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -63,6 +63,10 @@ fuzz: $(STAMP)
 	$(BIN)/python tests/robustness/fuzz_readers.py $(FUZZ_COUNT)
 	$(BIN)/python tests/robustness/fuzz_callbacks.py $(FUZZ_COUNT)
 	$(BIN)/python tests/robustness/kill_verbs.py $(FUZZ_KILLS)
+
+# Four hosts that are network namespaces: needs root and iproute2; ten minutes.
+multinode: $(STAMP)
+	$(BIN)/python tests/multinode/scenarios.py
 
 # Make the sample runs in traces/ anew, with their golden metrics.
 golden: $(STAMP)

@@ -91,6 +91,11 @@ def place_beside(
 
 
 def put_in_place(folder: Path) -> None:
-    """Replace `folder` by its whole `partial_of`."""
+    """Replace `folder` by its whole `partial_of`; raises `DpprofError` where there is none."""
+    if not partial_of(folder).is_dir():  # a folder in which nothing was written is removed
+        raise DpprofError(
+            f"{folder}: no trace could be written, as is said above; make room, or choose another "
+            "folder with -o"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     partial_of(folder).rename(folder)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +16,9 @@ import torch.distributed as dist
 
 from dpprof.reference.job import Job
 from dpprof.reference.launch.train import join_world, prepare_process, train_in_world
+
+_GRACE_SECONDS = 10.0
+_LOOK_SECONDS = 0.5
 
 
 @contextmanager
@@ -30,26 +36,61 @@ def joined_world(
     rank = int(os.environ["RANK"])
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_on_sigterm, args=(clean_up,), daemon=True).start()
+    patience = _Patience(rank, timeout_seconds, clean_up)
     device = prepare_process(job, rank)
+    patience.renew()
     join_world(job, device, "env://", rank)
 
-    def patient(_: int = 0) -> None:
-        faulthandler.dump_traceback_later(timeout_seconds, exit=True, file=2)
-
     def run(job: Job) -> None:
-        patient()
-        train_in_world(job, rank, device, patient)
-        faulthandler.cancel_dump_traceback_later()
+        patience.renew()
+        train_in_world(job, rank, device, patience.renew)
+        patience.end()
 
     def wait() -> None:
-        patient()
+        patience.renew()
         dist.barrier()
-        faulthandler.cancel_dump_traceback_later()
+        patience.end()
 
     try:
         yield run, wait
     finally:
         dist.destroy_process_group()
+
+
+class _Patience:
+    """Ends this rank where it is not heard of for too long; its state is until when.
+
+    A thread says where the rank is and cleans up. Where the interpreter hangs too, and with it
+    that thread, faulthandler ends the rank a little later.
+    """
+
+    def __init__(self, rank: int, seconds: float, clean_up: Callable[[], None]) -> None:
+        self._rank, self._seconds, self._clean_up = rank, seconds, clean_up
+        self._until = math.inf
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def renew(self, _: int = 0) -> None:
+        """Wait for the next sign of life."""
+        self._until = time.monotonic() + self._seconds
+        faulthandler.dump_traceback_later(self._seconds + _GRACE_SECONDS, exit=True, file=2)
+
+    def end(self) -> None:
+        """Wait no more."""
+        self._until = math.inf
+        faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self) -> None:
+        while time.monotonic() < self._until:
+            time.sleep(min(_LOOK_SECONDS, self._seconds / 4))
+        faulthandler.dump_traceback(file=2)
+        os.write(
+            2,
+            f"error: rank {self._rank} on {socket.gethostname()} finished no step for "
+            f"{self._seconds:g} s (--rank-timeout); where it is stands above. If others say so "
+            "too, look at the link of the one that does not\n".encode(),
+        )
+        self._clean_up()
+        os._exit(1)
 
 
 def _end_on_sigterm(clean_up: Callable[[], None]) -> None:
