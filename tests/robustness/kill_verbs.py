@@ -74,7 +74,7 @@ def kill(name: str, count: int, seed: int) -> Kills:
             time.sleep(chance.random() * whole)
             alive += process.poll() is None
             process.send_signal(number)
-            process.wait(SECONDS)
+            process.wait(SECONDS * 3)
             orphans = _orphans(place)
             wrong += [f"{number.name}: {orphans} live on"] if orphans else []
         if name != "dashboard":
