@@ -52,6 +52,7 @@ def shots(library: Library) -> Iterator[Shot]:
     yield Shot("critical-path", "/critical_path")
     yield Shot("kinds", "/kinds")
     yield Shot("diff", "/diff", scroll="diff-waterfall-panel")
+    yield Shot("runs", "/runs")
     other = f"/what_if?o.costs={library.ids[-1]}&o.schedule={_schedule_of(first)}"
     yield Shot("what-if", other, "dark", "what-if-headlines")
 
@@ -100,6 +101,8 @@ def command(
     """Take the pictures of RUNs, the last of them the baseline, in a headless Chromium."""
     ids = path_ids(runs)
     library = Library(dict(zip(ids, map(_loader, runs), strict=True)), ids[-1])
+    for id in ids:
+        library.get(id)  # no picture waits for a run to be read
     wanted = [shot for shot in shots(library) if not only or shot.name in only]
     folder.mkdir(parents=True, exist_ok=True)
     with served(make_app(library).server) as url, headless_browser() as browser:
