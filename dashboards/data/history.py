@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from dpprof.dashboards.data.headline import Headline, headlines
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.errors import DpprofError
 from dpprof.gate.files import read_baseline
@@ -19,21 +20,25 @@ from dpprof.gate.spread import Difference, Sampling, difference
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of the gate as a history shows it; `better` is the direction of good news."""
+    """A figure of the gate as a history shows it.
+
+    `better` is the direction of good news, `headline` the id of the report's headline figure.
+    """
 
     label: str
     unit: Unit
     better: int
+    headline: str
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "step_ns": Metric("step time", "ns", -1),
-        "bubble_share": Metric("bubble", "share", -1),
-        "hidden_share": Metric("hidden", "share", 1),
-        "exposed_ns": Metric("exposed", "ns", -1),
-        "peak_allocated_bytes": Metric("peak memory", "bytes", -1),
-        "tokens_per_second": Metric("tokens/s", "rate", 1),
+        "step_ns": Metric("step time", "ns", -1, "step-time"),
+        "bubble_share": Metric("bubble", "share", -1, "bubble"),
+        "hidden_share": Metric("hidden", "share", 1, "hidden"),
+        "exposed_ns": Metric("exposed", "ns", -1, "exposed"),
+        "peak_allocated_bytes": Metric("peak memory", "bytes", -1, "memory"),
+        "tokens_per_second": Metric("tokens/s", "rate", 1, "throughput"),
     }
 )
 """The headline figures, by their names in rules of the gate."""
@@ -43,7 +48,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 class Entry:
     """A run or a baseline file; `snapshot` is None, and `reason` says why, where it has none.
 
-    `id` is that of the run that is open, empty for a file. `created` is ISO 8601.
+    `id` is that of the run that is open, empty for a file. `created` is ISO 8601. `figures` are
+    those of `METRICS` as the run's report has them; of a file the means over its steps.
     """
 
     id: str
@@ -56,6 +62,7 @@ class Entry:
     created: str
     snapshot: FigureSnapshot | None
     reason: str = ""
+    figures: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def run_entries(library: Library) -> list[Entry]:
@@ -81,6 +88,7 @@ def _run_entry(library: Library, run: LibraryRun) -> Entry:
         commit=(manifest.commit or "") if manifest else "",
         created=manifest.created if manifest else "",
         snapshot=None,
+        figures=_figures(headlines(report)),
     )
     try:
         snapshot = library.kept(
@@ -106,7 +114,18 @@ def _file_entry(path: str) -> Entry:
         device=own.device_name or own.device or "",
         created=snapshot.created,
         snapshot=snapshot,
+        figures={name: _mean(snapshot, name) for name in METRICS},
     )
+
+
+def _figures(found: Sequence[Headline]) -> dict[str, float | None]:
+    values = {one.id: one.value for one in found}
+    return {name: values.get(metric.headline) for name, metric in METRICS.items()}
+
+
+def _mean(snapshot: FigureSnapshot, name: str) -> float | None:
+    figure = snapshot.job.get(name)
+    return None if figure is None or isinstance(figure.mean, str) else float(figure.mean)
 
 
 def _sizes(pp: int | None, micro_batches: int | None, ranks: int) -> str:

@@ -35,14 +35,14 @@ _FEWEST_POINTS = 2
 _COLUMNS = (
     Column("run", "Opens it alone on the overview.", number=False),
     Column("compare", "Opens Diff, or takes the run as the baseline.", number=False),
-    Column("source", number=False),
+    Column("gate", "What the gate's default rules say beside the baseline.", number=False),
     Column("schedule", number=False),
     Column("sizes", "Pipeline ranks, micro-batches, ranks.", number=False),
+    *(Column(one.label) for one in METRICS.values()),
+    Column("source", number=False),
     Column("device", number=False),
     Column("commit", number=False),
     Column("made", "When it was profiled or saved, UTC.", number=False),
-    *(Column(one.label) for one in METRICS.values()),
-    Column("gate", "What the gate's default rules say beside the baseline.", number=False),
 )
 
 
@@ -111,26 +111,24 @@ def _row(context: Context, entry: Entry, base: Entry | None, key: str) -> TableR
         [
             name,
             html.Span(_compare(context, entry, base)),
-            entry.source.upper() if entry.source != "captured" else entry.source,
+            word,
             entry.schedule or UNKNOWN,
             entry.sizes or UNKNOWN,
-            entry.device or UNKNOWN,
-            entry.commit[:12] or UNKNOWN,
-            entry.created[:16].replace("T", " ") or UNKNOWN,
             *(_figure(entry, name) for name in METRICS),
-            word,
+            entry.source.upper() if entry.source != "captured" else entry.source,
+            entry.device or UNKNOWN,
+            entry.commit[:8] or UNKNOWN,
+            entry.created[:16].replace("T", " ") or UNKNOWN,
         ],
         emphasis=entry is base,
     )
 
 
 def _figure(entry: Entry, name: str) -> Any:
-    if entry.snapshot is None:
-        return unknown(entry.reason)
-    figure = entry.snapshot.job.get(name)
-    if figure is None or isinstance(figure.typical, str):
-        return unknown(entry.snapshot.missing.get(name, "not known from its traces"))
-    value = float(figure.typical)
+    value = entry.figures.get(name)
+    if value is None:
+        missing = entry.snapshot.missing if entry.snapshot else {}
+        return unknown(entry.reason or missing.get(name, "not known from its traces"))
     if METRICS[name].unit == "ns":
         return time_unit(value).full(value)
     texts = {"share": share_text, "bytes": bytes_text, "rate": rate_text}
@@ -171,8 +169,8 @@ def _history(context: Context, entries: Sequence[Entry]) -> Component:
         shown,
         *_moves(series, name),
         id="history-panel",
-        about="A line for each schedule, size and device. Bars: 95 % interval of the change from "
-        "the run before; triangles: changes whose interval holds no 0",
+        about="A line for each schedule, size and device, of means without the hiccups of single "
+        "steps. Bars: 95 % interval of the change from the run before; triangles: it holds no 0",
     )
 
 

@@ -137,3 +137,11 @@ def test_manifest_and_commit_stand_in_the_table(folder: Path) -> None:
     (entry,) = run_entries(library)
     assert (entry.commit[:6], entry.created) == ("c0ffee", "2026-11-30T10:00")
     assert entry.sizes == "PP 4, 8 mb, 4 ranks"
+
+
+def test_the_figures_of_a_run_are_those_of_its_report(library: Library) -> None:
+    for entry in run_entries(library):
+        report = library.get(entry.id).report
+        assert entry.figures["bubble_share"] == report.total.bubble_share
+        assert entry.figures["step_ns"] == report.step_ns
+        assert entry.figures["tokens_per_second"] == report.tokens_per_second
