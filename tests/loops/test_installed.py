@@ -65,11 +65,6 @@ def test_deepspeeds_pipeline(tmp_path, fault, what):
         ("transformers", "trainer", (*TORCHRUN, "2")),
         ("lightning", "lightning", (sys.executable,)),
         ("accelerate", "accelerate", (*TORCHRUN, "2")),
-        (
-            "accelerate",
-            "accelerate",
-            (sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2"),
-        ),
     ],
 )
 def test_replicas_wait_for_the_slower_one(tmp_path, package, name, starter):
@@ -77,3 +72,11 @@ def test_replicas_wait_for_the_slower_one(tmp_path, package, name, starter):
     report = report_of(tmp_path, *starter, str(HERE / "replicas.py"), name)
     assert len(report.ranks) == 2
     assert report.waited_for[0].rank == 1
+
+
+def test_accelerate_launch(tmp_path):
+    """On CPUs it starts one process, however many are asked for, unless there is MPI."""
+    pytest.importorskip("accelerate", reason="accelerate is no dependency of dpprof's")
+    launch = (sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=1")
+    report = report_of(tmp_path, *launch, str(HERE / "replicas.py"), "accelerate")
+    assert [one.rank for one in report.ranks] == [0]
