@@ -7,7 +7,7 @@ was slow once is not named; of a single step nothing tells the two apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -38,6 +38,12 @@ def slow_slots(run: Run, step_ns: int | None) -> list[SlowSlot]:
         one for place in run.places for one in _of_rank(run, place.rank, _SHARE_OF_STEP * step_ns)
     ]
     return sorted(found, key=lambda one: -one.excess_ns)[:MOST]
+
+
+def newly_slow(base: Sequence[SlowSlot], new: Sequence[SlowSlot]) -> list[SlowSlot]:
+    """Of `new` what `base` has not, or has by less than half of it."""
+    before = {(one.rank, one.slot, one.what): one.excess_ns for one in base}
+    return [one for one in new if before.get((one.rank, one.slot, one.what), 0) < one.excess_ns / 2]
 
 
 def _of_rank(run: Run, rank: int, least_ns: float) -> Iterator[SlowSlot]:

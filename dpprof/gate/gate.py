@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dpprof.analysis.slow_slots import newly_slow
 from dpprof.errors import DpprofError
 from dpprof.gate.culprit import ComparedSides as CulpritSides
 from dpprof.gate.culprit import blame, find_culprits
@@ -98,6 +99,7 @@ def gate(
         findings=find_culprits(CulpritSides(run, other, run_spread), times=times, memory=memory)
         if other
         else [],
+        slow_slots=newly_slow(other.slow_slots if other else [], run.slow_slots) if times else [],
         blame=blame(run) if any("bubble" in one.metric for one in failed) else None,
         let_through=let_through,
         evidence=list(dict.fromkeys([*run.evidence, *([] if other is None else other.evidence)])),

@@ -60,6 +60,7 @@ def take_snapshot(measured: Sequence[Measured]) -> FigureSnapshot:
         job=job,
         ranks=ranks,
         waits=_waits(report),
+        slow_slots=report.slow_slots,
         nothing=nothing,
         missing=_missing(report, job),
         evidence=list(dict.fromkeys(one for run in measured for one in run.report.evidence)),

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from dpprof.analysis.model import SlowSlot
 from dpprof.evidence.evidence import Evidence
 from dpprof.gate.identity import Mismatch
 from dpprof.gate.names import Unit
@@ -105,11 +106,12 @@ class Blame(msgspec.Struct, frozen=True, kw_only=True):
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     """Every rule with its checks, and who changed.
 
-    `findings` are largest first. `let_through` lists in what the run was allowed to differ from
-    the baseline. `run_spread` is how much the means of runs were taken to vary, as a part of the
-    step time (a standard deviation); None where that went into nothing. `evidence` is what is
-    amiss in the run and its baseline; where `allow_missing`, rules were judged all the same.
-    `cannot_tell`: no limit is known to be broken, but of some that is not known.
+    `findings` are largest first; `slow_slots` are those of the run that stand out and did not in
+    the baseline, where a limit on time is broken. `let_through` lists in what the run was allowed
+    to differ from the baseline. `run_spread` is how much the means of runs were taken to vary, as a
+    part of the step time (a standard deviation); None where that went into nothing. `evidence` is
+    what is amiss in the run and its baseline; where `allow_missing`, rules were judged all the
+    same. `cannot_tell`: no limit is known to be broken, but of some that is not known.
     """
 
     schema_version: int = GATE_SCHEMA_VERSION
@@ -123,6 +125,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     run_spread: float | None = None
     rules: list[RuleResult]
     findings: list[GateFinding] = []
+    slow_slots: list[SlowSlot] = []
     blame: Blame | None = None
     let_through: list[Mismatch] = []
     evidence: list[Evidence] = []

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from dpprof.analysis.model import SlowSlot
 from dpprof.evidence.evidence import Evidence
 
 SNAPSHOT_SCHEMA_VERSION = 2
@@ -95,8 +96,8 @@ class FigureSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     Times are nanoseconds per step. `job` has the job's figures (mean over the ranks, of memory the
     largest), `ranks` those of every rank.
     `nothing` names what took no time on any rank, so that it is told from what is not known; None
-    in older files. `missing` says why a figure is not there. `evidence` is what is amiss; empty in
-    older files.
+    in older files. `missing` says why a figure is not there. `evidence` is what is amiss, and
+    `slow_slots` those of the first run; both empty in older files.
     """
 
     schema_version: int = SNAPSHOT_SCHEMA_VERSION
@@ -109,6 +110,7 @@ class FigureSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     job: dict[str, Figure]
     ranks: dict[str, RankColumn]
     waits: list[Waiting] = []
+    slow_slots: list[SlowSlot] = []
     nothing: list[str] | None = None
     missing: dict[str, str] = {}
     evidence: list[Evidence] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.analysis.slow_slots import slow_slots
+from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.slow_slots import newly_slow, slow_slots
 from tests.conftest import build_run
 
 
@@ -51,3 +52,15 @@ def test_what_is_less_than_a_hundredth_of_the_step_is_not_named():
     slots = [(name, 28 if name == "F0.3" else length) for name, length in EVEN]
     assert slow_slots(run_of(slots), 1000) == []
     assert len(slow_slots(run_of(slots), 700)) == 1
+
+
+def slow(rank: int, excess_ns: int, slot: str = "F0.3") -> SlowSlot:
+    length = {"length_ns": 20 + excess_ns, "siblings_ns": 20}
+    return SlowSlot(rank=rank, slot=slot, what="compute", excess_ns=excess_ns, **length)
+
+
+def test_a_slot_is_newly_slow_where_it_was_not_or_half_as_much():
+    base = [slow(1, 60), slow(2, 20)]
+    new = [slow(1, 100), slow(2, 60), slow(3, 60), slow(1, 60, "F0.4")]
+    assert newly_slow(base, new) == new[1:]
+    assert newly_slow(new, base) == []

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.model import SlowSlot
 from dpprof.reporters.diff.memory_and_theory import memory_section
 from dpprof.reporters.diff.render import DIFF_FORMATS, diff_document, render_diff
 from dpprof.reporters.diff.sentences import answer, signed_bytes
@@ -201,3 +202,17 @@ def test_every_format_renders_ranks_that_do_not_correspond(make_run, event, form
     diff = diff_runs(base, _run(make_run, event, [10, 20], 5, world_size=2))
     assert diff.ranks == []
     assert "do not correspond" in render_diff(diff, format)
+
+
+def test_a_slot_that_became_slow_is_in_the_answer(sample_diff):
+    slow = SlowSlot(
+        rank=2,
+        slot="F0.3",
+        what="compute",
+        length_ns=80_000_000,
+        siblings_ns=20_000_000,
+        excess_ns=60_000_000,
+    )
+    lines = list(answer(replace(sample_diff, slow_slots=[slow])))
+    words = "rank 2, F0.3: computes 80.00 ms, its siblings 20.00: 60.00 ms of the step"
+    assert lines == [*answer(sample_diff), words]

@@ -6,7 +6,9 @@ import json
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
+from dpprof.analysis.model import SlowSlot
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.result import GateResult
 from dpprof.gate.snapshot import Figure
@@ -238,3 +240,18 @@ def test_values_with_their_units(value: float, unit, text: str, signed: str) -> 
     assert value_text(value, unit) == text
     assert signed_text(value, unit) == signed
     assert signed_text(-value, unit) == signed.replace("+", "-")
+
+
+@pytest.mark.parametrize(("rule", "named"), [("step_ns > +2%", True), ("step_ns > +90%", False)])
+def test_a_slot_that_became_slow_is_named_where_time_is_lost(make_snapshot, rule, named) -> None:
+    slow = SlowSlot(
+        rank=1, slot="F0.3", what="host", length_ns=80 * MS, siblings_ns=MS, excess_ns=79 * MS
+    )
+    base = make_snapshot()
+    run = make_snapshot({"step_ns": 1079 * MS}, slow_slots=[slow])
+    result = gate(run, [rule], Baseline(name="base.json", snapshot=base))
+    words = "rank 1, F0.3: idles 80.00 ms, its siblings 1.00: 79.00 ms of the step"
+    assert (words in render_gate(result, "table")) is named
+    assert (words in render_gate(result, "github")) is named
+    again = gate(run, [rule], Baseline(name="base.json", snapshot=replace(base, slow_slots=[slow])))
+    assert again.slow_slots == []

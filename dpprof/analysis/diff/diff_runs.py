@@ -28,6 +28,7 @@ from dpprof.analysis.diff.work_labels import Labels
 from dpprof.analysis.diff.work_rows import classify, compare, without_moves
 from dpprof.analysis.model import Report
 from dpprof.analysis.report.analyze import analyze
+from dpprof.analysis.slow_slots import newly_slow
 from dpprof.runs.run import Run
 from dpprof.tables.columns import CAUSE_RANK, RANK
 
@@ -77,6 +78,7 @@ class _Comparison:
             ranks=self._rank_diffs(),
             stages=stage_diffs(self.cells, self._idle, self.reports, self._scale),
             slots=slot_diffs(self._rows, self._aligned, self._scale),
+            slow_slots=newly_slow(self.reports[0].slow_slots, self.reports[1].slow_slots),
             kernels=kernel_diffs(*self.cells, self._matches, self._scale),
             memory=largest_diff(*self.reports),
             theory=theory_diffs(base, new),

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from dpprof.analysis.model import SlowSlot
 from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Source
 
@@ -272,6 +273,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     `operations` is all activity by operation and state. `critical_path` is one window per step,
     over `steps` steps, by kind (`time` has it once for every rank); None where a side has none.
     `ranks` is empty, with the reason in `notes`, where ranks do not correspond.
+    `slow_slots` are those of NEW that stand out among their siblings, and did not in BASE.
     `unknown_effects` is why there are no effects, empty where there are.
     """
 
@@ -291,6 +293,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     ranks: list[RankDiff]
     stages: list[StageDiff]
     slots: Slots
+    slow_slots: list[SlowSlot] = []
     kernels: Kernels
     memory: MemoryDiff
     theory: list[TheoryDiff]

@@ -7,6 +7,7 @@ from statistics import median
 
 from dpprof.analysis.diff.model import BubbleCause, Bytes, Diff, DiffSide, Effect, Part, RankDiff
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
+from dpprof.reporters.blocks.slow_slots import slow_words
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, time_unit
 from dpprof.reporters.report.sentences import run_words, source_words
 from dpprof.tables.devices import rank_name
@@ -21,6 +22,7 @@ _DOUBTFUL = 0.005
 _STANDS_OUT = 3
 """How many times further than any other from the median a rank is that stands out."""
 _NEARLY_ALL = 0.8
+_MOST_SLOW = 3
 _SMALLEST = 0.002
 """Of the step: what is smaller does not stand out."""
 
@@ -93,6 +95,7 @@ def answer(diff: Diff) -> Iterator[str]:
     yield from _throughput(diff)
     yield from _memory(diff)
     yield from _ranks(diff, unit)
+    yield from (slow_words(one) for one in diff.slow_slots[:_MOST_SLOW])
 
 
 def _step(diff: Diff, unit: TimeUnit) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dpprof.gate.result import GateResult
+from dpprof.reporters.blocks.slow_slots import slow_words
 from dpprof.reporters.gate.sentences import finding_words, headline, rule_words, unsure
 
 MOST_ANNOTATIONS = 10
@@ -33,7 +34,8 @@ def annotation_lines(result: GateResult) -> str:
 
 
 def _errors(result: GateResult) -> Iterator[tuple[str, str]]:
-    yield _TITLE, "\n".join([headline(result), *map(finding_words, result.findings[1:])])
+    slow = map(slow_words, result.slow_slots)
+    yield _TITLE, "\n".join([headline(result), *map(finding_words, result.findings[1:]), *slow])
     for rule in result.rules:
         if rule.status in ("failed", "missing", "cannot_tell"):
             yield f"{_TITLE}: {rule.rule}", rule_words(rule)

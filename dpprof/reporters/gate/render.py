@@ -10,6 +10,7 @@ from dpprof.evidence.evidence import others, texts
 from dpprof.gate.result import Check, GateResult, RuleResult
 from dpprof.reporters.blocks.cells import Cell, Section, View
 from dpprof.reporters.blocks.document import Document
+from dpprof.reporters.blocks.slow_slots import slow_words
 from dpprof.reporters.blocks.units import UNKNOWN
 from dpprof.reporters.formats import html, markdown, table
 from dpprof.reporters.gate.github import annotation_lines
@@ -46,6 +47,7 @@ _SOURCES = {
 def gate_document(result: GateResult) -> Document:
     """The verdict, who is behind it, and a row for every rule."""
     answer = [finding_words(one) for one in result.findings[1:]]  # the title has the first
+    answer += map(slow_words, result.slow_slots)
     if result.blame is not None and not result.findings:
         answer.append(blame_words(result.blame))
     return Document(
