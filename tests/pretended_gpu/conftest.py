@@ -30,14 +30,14 @@ class PretendedGpu:
     """Runs commands where torch finds a GPU."""
 
     def __init__(self, python: Path, libraries: Path, build: ModuleType) -> None:
-        self._python = python
+        self.python = python
         self._libraries = libraries
         self._build = build
 
     def run(self, *command: str, gpus: int = 1, **environment: str) -> str:
         """Run Python with these arguments; gives what it printed, fails with its errors."""
         done = subprocess.run(
-            [str(self._python), *command],
+            [str(self.python), *command],
             capture_output=True,
             text=True,
             timeout=540,
