@@ -29,11 +29,12 @@ KERNELS, LAUNCHES = "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME"
 COLUMNS = {
     KERNELS: (
         *("start", "end", "deviceId", "streamId", "correlationId", "globalPid"),
-        *("demangledName", "shortName"),
+        "demangledName",
     ),
     LAUNCHES: ("start", "end", "globalTid", "correlationId", "nameId"),
 }
 BESIDE = ("gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ", "registersPerThread", "gridId")
+MAY_BE_NULL = ("correlationId", "globalPid", "globalTid")
 PID = 281476838981632
 
 
@@ -60,7 +61,7 @@ def make(folder: Path, count: int) -> tuple[Path, Path]:
     parquet.mkdir()
     connection = sqlite3.connect(file)
     for name, columns in tables.items():
-        kinds = ", ".join(f"{one} {'TEXT' if one == 'value' else 'INTEGER'}" for one in columns)
+        kinds = ", ".join(f"{one} {_kind(one)}" for one in columns)
         connection.execute(f"CREATE TABLE {name} ({kinds})")
         rows = zip(*(np.asarray(one).tolist() for one in columns.values()), strict=True)
         connection.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(columns))})", rows)
@@ -68,6 +69,12 @@ def make(folder: Path, count: int) -> tuple[Path, Path]:
     connection.commit()
     connection.close()
     return file, parquet
+
+
+def _kind(column: str) -> str:
+    """How the exports declare a column."""
+    kind = "TEXT" if column == "value" else "INTEGER"
+    return kind if column in MAY_BE_NULL else f"{kind} NOT NULL"
 
 
 def plain(file: Path, table: str) -> None:

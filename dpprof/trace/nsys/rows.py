@@ -70,8 +70,11 @@ class Strings:
 
 def kernels(tables: NsysTables) -> Rows:
     """The kernels."""
-    *columns, name, short = tables.integers(KERNELS, (*_DEVICE, "demangledName", "shortName"))
-    return _device_rows(Category.KERNEL, columns, np.where(name == MISSING, short, name))
+    *columns, name = tables.integers(KERNELS, (*_DEVICE, "demangledName"))
+    if (name == MISSING).any():
+        _, short = tables.integers(KERNELS, ("start", "shortName"))
+        name = np.where(name == MISSING, short, name)
+    return _device_rows(Category.KERNEL, columns, name)
 
 
 def copies(tables: NsysTables, strings: Strings) -> Rows:

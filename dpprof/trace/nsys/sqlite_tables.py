@@ -96,10 +96,18 @@ class SqliteTables:
 
     def _plainly(self, table: str, columns: Sequence[str]) -> list[Integers]:
         """The columns unchecked; raises TypeError, ValueError or OverflowError where one is odd."""
-        first, *others = map(_quoted, columns)
-        terms = ", ".join([first, *(f"ifnull({one}, {MISSING})" for one in others)])
+        sure = {columns[0], *self._never_null(table)}
+        terms = ", ".join(
+            _quoted(name) if name in sure else f"ifnull({_quoted(name)}, {MISSING})"
+            for name in columns
+        )
         found = self._blocks(f"SELECT {terms} FROM {_quoted(table)}", len(columns))
         return [np.ascontiguousarray(column) for column in found.T]
+
+    def _never_null(self, table: str) -> list[str]:
+        """Columns that are declared to hold a value: a NULL in them is damage."""
+        rows = self._fetch(f"PRAGMA table_info({_quoted(table)})")
+        return [str(row[1]) for row in rows if row[3]]
 
     def _checked(self, table: str, columns: Sequence[str]) -> list[Integers]:
         terms = ", ".join(map(_integer, columns))

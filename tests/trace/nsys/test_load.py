@@ -186,3 +186,13 @@ def test_groups_and_peers_that_were_not_exported_are_said(export: Export, tmp_pa
     export.range(21, "ncclAllReduce", 10, 18, domain=7)
     run = load_run(export.write(tmp_path / "rank0.sqlite"))
     assert any("--include-blobs=true" in word for word in run.warnings)
+
+
+def test_megatrons_ranges_are_slots(export: Export, tmp_path: Path) -> None:
+    export.range(21, "iteration3", 0, 400)
+    for place, what in enumerate(("forward_step", "forward_step", "backward_step")):
+        at = 20 + 100 * place
+        export.range(21, f"megatron.core.pipeline_parallel.schedules.{what}", at, at + 50)
+        export.kernel(21, "gemm", at + 60, at + 90, launched=at + 10)
+    run = load_run(export.write(tmp_path / "rank0.sqlite"))
+    assert run.slots["slot"].astype(str).tolist() == ["F0.0", "F0.1", "B0.0"]
