@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pandas as pd
+from msgspec.structs import replace
 
 from dpprof.analysis.stage_costs import component_medians, in_both, overlaid, with_stages
 from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
@@ -12,6 +13,7 @@ from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import OVERLAPPED_PAIR
 from dpprof.schedules.components import COMMUNICATION_COMPONENTS, Component
+from dpprof.simulate.timing import OPERATIONS, list_schedule
 from dpprof.tables.columns import (
     BYTES,
     COMPONENT,
@@ -34,6 +36,10 @@ from dpprof.tables.columns import (
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED
 
 _P2P = "p2p"
+_AT_ONCE = 0.05
+"""Part of a message's time within which the next one follows it at once."""
+_SERIAL_OFF = 0.03
+"""Share by which slots are longer than their components would take on two lanes."""
 _OCCURRENCE = [RANK, STEP, SLOT, OPERATION, DIRECTION, MICRO_BATCH, PART, COMPONENT, LAYER]
 
 
@@ -45,7 +51,8 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
     from outside. What was seen only inside pairs is taken to cost the same outside. Operations
     whose slots show no components cost the length of the slot, for a chunk of one layer where no
     components tell the layers. Where stages differ, `model` and `stage_layers` say what each layer
-    of each stage costs (`dpprof.analysis.stage_costs`). A message costs the transfer time
+    of each stage costs (`dpprof.analysis.stage_costs`). Components beside which nothing is seen to
+    run are `serial_components`. A message costs the transfer time
     of messages that both ranks show, as latency: its size is the same for all. Memory is that of
     the manifest, where it says. Raises `DpprofError` for a run without slots or components.
     """
@@ -72,7 +79,36 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
         memory=_memory_cost(run, layers),
         tokens_per_micro_batch=_tokens(run),
     )
-    return with_stages(profile, run, lengths)
+    return with_serial(with_stages(profile, run, lengths), run)
+
+
+def with_serial(profile: CostProfile, run: Run) -> CostProfile:
+    """The profile with the serial components that explain its slots' lengths, where any do.
+
+    Slots that take three per cent longer than their components would on two lanes, and what they
+    would to half as much or better were dispatch, combine or both to run alone, are taken to be so.
+    """
+    names = sorted(component.value for component in COMMUNICATION_COMPONENTS)
+    choices = [[], *([name] for name in names), names]
+    off = [_length_error(replace(profile, serial_components=one), run) for one in choices]
+    best = min(range(len(choices)), key=off.__getitem__)
+    if off[0] <= _SERIAL_OFF or off[best] > off[0] / 2:
+        return profile
+    return replace(profile, serial_components=choices[best])
+
+
+def _length_error(profile: CostProfile, run: Run) -> float:
+    """By how much slots miss the profile's, as a share of their time; 0 without components."""
+    slots = run.slots[run.slots[STEP].isin(run.used_steps)]
+    lengths = (slots[END] - slots[START]).groupby(slots[OPERATION].astype(str))
+    missed = total = 0.0
+    for operation, length in lengths:
+        if str(operation) in profile.operation_ns or str(operation) not in OPERATIONS:
+            continue
+        template = list_schedule(profile, str(operation), profile.layers)
+        missed += abs(float(length.median()) - template.length_ns) * len(length)
+        total += float(length.median()) * len(length)
+    return missed / total if total else 0.0
 
 
 def _component_rows(events: pd.DataFrame) -> pd.DataFrame:
@@ -121,11 +157,23 @@ def _message_cost(events: pd.DataFrame) -> MessageCost:
     matched = messages[(messages[GROUP] == edge) & (sides == 2)]
     if matched.empty:
         return MessageCost()
-    transfer = matched[END] - matched[[START, READY]].max(axis=1)
+    begin = matched[[START, READY]].max(axis=1)
+    transfer_ns = max(0, round(float((matched[END] - begin).median())))
     sizes = messages.loc[messages[BYTES] >= 0, BYTES]
-    return MessageCost(
-        bytes=_median(sizes) or 0, latency_ns=max(0, round(float(transfer.median())))
-    )
+    bytes_ = _median(sizes) or 0
+    if bytes_ and transfer_ns and _take_turns(matched.assign(begin=begin), transfer_ns):
+        return MessageCost(bytes=bytes_, bytes_per_second=bytes_ / transfer_ns * 1e9)
+    return MessageCost(bytes=bytes_, latency_ns=transfer_ns)
+
+
+def _take_turns(messages: pd.DataFrame, transfer_ns: int) -> bool:
+    """Whether messages of an edge are seen to follow each other at once, and never together."""
+    ordered = messages.sort_values([GROUP, STEP, "begin"])
+    keys = ordered[[GROUP, STEP]]
+    same = (keys == keys.shift()).all(axis=1)
+    between = (ordered["begin"] - ordered[END].shift())[same]
+    together = (between < -_AT_ONCE * transfer_ns).any()
+    return bool(not together and (between < _AT_ONCE * transfer_ns).any())
 
 
 def _memory_cost(run: Run, layers: int) -> MemoryCost:

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
+from dpprof.findings.device_time import covered
 from dpprof.findings.replay import Lengths, Replay
 from dpprof.schedules.actions import slot_text
 from dpprof.schedules.components import COMMUNICATION_COMPONENTS
 from dpprof.simulate.timing import list_schedule
 from dpprof.tables.columns import COMPONENT, END, OPERATION, PART, RANK, READY, START, STEP
+from dpprof.tables.intervals import subtract
 
 _SLOWER = 1.03
 """A rank or slot is slow from this ratio to its peers on."""
@@ -75,11 +78,13 @@ def slow_ranks(replay: Replay) -> Iterator[Change]:
             lengths[:, chosen] /= one
         worst = max(slow, key=lambda operation: slow[operation])
         parts = _slow_components(replay, rank)
+        if not parts and not _idles(replay, rank, lengths):
+            continue  # it has more to do than its peers: no fault of the rank
         why = f"slower are {', '.join(parts)}" if parts else "none of its components is slower"
         yield Change(
             "slow rank" if parts else "gaps in slots",
-            f"pipeline rank {rank} takes up to x{slow[worst]:.2f} the time of its peers for the "
-            f"same work (most in {worst}; {why}): if it were as fast",
+            f"slots of pipeline rank {rank} take up to x{slow[worst]:.2f} the time of those of its "
+            f"peers (most in {worst}; {why}): if they did not",
             _SLOW_KNOB if parts else _GAP_KNOB,
             (rank,),
             tuple(sorted(slow)),
@@ -87,12 +92,21 @@ def slow_ranks(replay: Replay) -> Iterator[Change]:
         )
 
 
+def _idles(replay: Replay, pp_rank: int, without: npt.NDArray[np.float64]) -> bool:
+    """Whether nothing runs in at least half of the time that slots of the rank take too much."""
+    own = replay.pp_rank == pp_rank
+    more = replay.length_ns[:, own].sum() - without[:, own].sum()
+    peers = replay.idle_ns[:, ~own] / np.maximum(replay.length_ns[:, ~own], 1)
+    usual = float(np.median(peers)) * replay.length_ns[:, own].sum()
+    return bool(replay.idle_ns[:, own].sum() - usual >= more / 2)
+
+
 def long_slots(replay: Replay) -> Iterator[Change]:
     """Single slots that are longer in the median step than their siblings on the same rank."""
     for rank in range(int(replay.pp_rank.max()) + 1):
         lengths, names = replay.length_ns.copy(), []
-        for operation in np.unique(replay.operation[replay.pp_rank == rank]):
-            slots = np.flatnonzero((replay.pp_rank == rank) & (replay.operation == operation))
+        for kind in np.unique(replay.kind[replay.pp_rank == rank]):
+            slots = np.flatnonzero((replay.pp_rank == rank) & (replay.kind == kind))
             typical = float(np.median(replay.length_ns[:, slots]))
             long = slots[np.median(replay.length_ns[:, slots], axis=0) > _OUTLIER * typical]
             if len(slots) < 4 or len(long) > len(slots) / 4:
@@ -144,46 +158,81 @@ def free_messages(replay: Replay) -> Iterator[Change]:
 
 
 def lost_overlap(replay: Replay) -> Iterator[Change]:
-    """Slots that take longer than their components would if each ran once its inputs were there."""
-    lengths, names = replay.length_ns.astype(float), []
+    """Slots that take longer than their components would if each ran once its inputs were there.
+
+    Time of what belongs to no component is not counted. Where for most of the rest nothing runs
+    at all, components do not wait for each other: those are gaps.
+    """
+    lengths, names, gaps, more = replay.length_ns.astype(float), [], 0.0, 0.0
     for operation in np.unique(replay.operation):
         model = _modelled(replay.costs, str(operation))
         slots = replay.operation == operation
         measured = float(np.median(replay.length_ns[:, slots]))
-        if model and measured > model * (1 + _UNLIKE_MODEL):
-            lengths[:, slots] *= model / measured
-            names.append(f"{operation} {measured / 1e6:.2f} instead of {model / 1e6:.2f} ms")
-    if names:
+        if not model:
+            continue
+        least = model + float(np.median(replay.unlabelled_ns[:, slots]))
+        if measured > least * (1 + _UNLIKE_MODEL):
+            lengths[:, slots] *= least / measured
+            gaps += float(np.median(replay.idle_ns[:, slots])) * slots.sum()
+            more += (measured - least) * slots.sum()
+            names.append(f"{operation} {measured / 1e6:.2f} instead of {least / 1e6:.2f} ms")
+    if not names:
+        return
+    slots_named = tuple(name.split(" ")[0] for name in names)
+    without = lengths.round().astype(np.int64)
+    if gaps >= more / 2:
         yield Change(
-            "lost overlap",
-            f"components wait for each other where they could run side by side "
-            f"({'; '.join(names)}): if each ran as soon as its lane and inputs allow",
-            "streams of dispatch and combine (DeepEP async_finish, previous_event; "
-            "CUDA_DEVICE_MAX_CONNECTIONS > 1; Megatron --overlap-moe-expert-parallel-comm)",
-            slots=tuple(name.split(" ")[0] for name in names),
-            length_ns=lengths.round().astype(np.int64),
+            "gaps in slots",
+            f"between the components of slots nothing runs ({'; '.join(names)}): if each ran as "
+            "soon as its lane and inputs allow",
+            _GAP_KNOB,
+            slots=slots_named,
+            length_ns=without,
         )
+        return
+    yield Change(
+        "lost overlap",
+        f"components wait for each other where they could run side by side "
+        f"({'; '.join(names)}): if each ran as soon as its lane and inputs allow",
+        "streams of dispatch and combine (DeepEP async_finish, previous_event; "
+        "CUDA_DEVICE_MAX_CONNECTIONS > 1; Megatron --overlap-moe-expert-parallel-comm)",
+        slots=slots_named,
+        length_ns=without,
+    )
 
 
 def hidden_communication(replay: Replay) -> Iterator[Change]:
-    """Dispatch or combine that no computation hides, taken out of the slots."""
+    """Dispatch or combine that no computation hides, taken out of the slots.
+
+    By the model of a slot's two lanes, but no more than was seen with no computation beside it.
+    """
     for component in sorted(one.value for one in COMMUNICATION_COMPONENTS):
         lengths = replay.length_ns.copy()
         without = _without(replay.costs, component)
+        seen = _exposed_ns(replay, component)
         for operation in np.unique(replay.operation):
             model = _modelled(replay.costs, str(operation))
             if model:
                 saved = model - (_modelled(without, str(operation)) or model)
                 slots = replay.operation == operation
-                lengths[:, slots] = np.maximum(lengths[:, slots] - saved, 0)
+                lengths[:, slots] -= np.minimum(saved, seen[:, slots])
         if (lengths != replay.length_ns).any():
             yield Change(
                 f"exposed {component}",
                 f"{component} is not hidden everywhere: if all of it were",
                 "a schedule with more overlapped pairs (DualPipe, Megatron "
                 "--overlap-moe-expert-parallel-comm), DeepEP num_sms, node-limited routing",
-                length_ns=lengths,
+                length_ns=np.maximum(lengths, 0),
             )
+
+
+def _exposed_ns(replay: Replay, component: str) -> Lengths:
+    """(steps, slots): the time in which a slot transfers for a component and computes nothing."""
+    alone = {
+        rank: subtract(moves, computes)
+        for rank, (moves, computes) in replay.device.exposed(component).items()
+    }
+    return covered(alone, replay.pp_rank, replay.starts, replay.starts + replay.length_ns)
 
 
 def _slow_components(replay: Replay, pp_rank: int) -> list[str]:
@@ -223,8 +272,9 @@ def _modelled(costs: CostProfile, operation: str) -> int | None:
     """Length of a slot by its components on two lanes; None where they are not known."""
     if not costs.component_ns or operation in costs.operation_ns:
         return None
+    side_by_side = msgspec.structs.replace(costs, serial_components=[])
     try:
-        return list_schedule(costs, operation, costs.layers).length_ns
+        return list_schedule(side_by_side, operation, costs.layers).length_ns
     except DpprofError:
         return None
 

@@ -10,13 +10,18 @@ import numpy as np
 from dpprof.analysis.model import Finding, Report
 from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
-from dpprof.findings.changes import Change, changes
+from dpprof.findings.changes import Change, changes, slow_ranks
 from dpprof.findings.head_of_line import head_of_line
-from dpprof.findings.replay import Lengths, Replay, make_replay
+from dpprof.findings.overlaps import with_overlaps
+from dpprof.findings.replay import MOST_OFF, Lengths, Replay, make_replay
 from dpprof.plan.answer import answer
-from dpprof.plan.predict import predicted
+from dpprof.plan.partition import balanced_cut
+from dpprof.plan.predict import Predictor, predicted
 from dpprof.plan.question import Question, Row
 from dpprof.runs.run import Run
+from dpprof.schedules.actions import slot_operation
+from dpprof.schedules.registry import make_schedule
+from dpprof.schedules.schedule import Schedule
 
 MOST_FINDINGS = 10
 LEAST_SHARE = 0.005
@@ -38,15 +43,26 @@ def find_findings(run: Run, report: Report) -> Findings:
     Each gain is computed by timing the run's own slots again without the thing, alone: gains do
     not add up. Where the run cannot be replayed there are none, and `reason` says why.
     """
-    replay = make_replay(run, {step.step: step.window_ns for step in report.per_step})
+    replay = make_replay(
+        run, {step.step: (step.start_ns, step.window_ns) for step in report.per_step}
+    )
     if isinstance(replay, str):
         return Findings(step_ns=None, findings=[], reason=replay)
     base = replay.step_ns()
-    found = [_timed(replay, base, change) for change in (*changes(replay), *head_of_line(replay))]
-    found += [*_between_steps(replay), *_other_schedule(replay, base)]
-    kept = sorted((one for one in found if one.share >= LEAST_SHARE), key=lambda one: -one.gain_ns)
+    every = (*changes(replay), *head_of_line(replay))
+    timed = [(_timed(replay, base, change), change) for change in every]
+    timed = [(one, change) for one, change in timed if one.share >= LEAST_SHARE]
+    timed.sort(key=lambda pair: -pair[0].gain_ns)
+    found = with_overlaps(replay, base, timed)
+    more = [
+        *_between_steps(replay),
+        *_uneven_stages(replay, base),
+        *_other_schedule(replay, base),
+    ]
+    found += [one for one in more if one.share >= LEAST_SHARE]
+    found.sort(key=lambda one: -one.gain_ns)
     step_ns = round(float(replay.window_ns.mean()))
-    return Findings(step_ns=step_ns, findings=kept[:MOST_FINDINGS])
+    return Findings(step_ns=step_ns, findings=found[:MOST_FINDINGS])
 
 
 def with_findings(run: Run, report: Report) -> Report:
@@ -92,44 +108,96 @@ def _confidence(gains: Lengths) -> str:
 
 
 def _between_steps(replay: Replay) -> Iterator[Finding]:
-    """Time in the steps' windows in which no rank runs a slot."""
+    """Time in the steps' windows outside of slots in which no device does anything."""
     change = Change(
         "between steps",
-        "before the first slot and after the last no rank runs any: if steps followed at once",
-        "the data loader (num_workers, prefetch_factor), checkpoints, logging, the optimizer step",
+        "before the first slot and after the last no device does anything for a while: without",
+        "the data loader (num_workers, prefetch_factor), checkpoints, logging, launches of the "
+        "optimizer step",
         tuple(range(replay.run.schedule.pp)) if replay.run.schedule else (),
     )
-    if (replay.around_ns > 0).all():
-        yield _finding(replay, replay.around_ns, change)
+    if (replay.empty_ns > 0).all():
+        yield _finding(replay, replay.empty_ns, change)
 
 
-def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
-    """The fastest known schedule with the same chunks and no more of them in flight."""
+def _question(replay: Replay) -> Question:
+    """The run's own job, with its own costs."""
     own, costs = replay.run.schedule, replay.costs
     assert own is not None
-    question = Question(
+    return Question(
         ranks=own.pp,
         pps=(own.pp,),
         costs=costs,
         layers=model_layers(costs, own.placement.stage_count),
         micro_batches=(own.micro_batches,),
     )
+
+
+def _uneven_stages(replay: Replay, base: Lengths) -> Iterator[Finding]:
+    """Other numbers of layers on the stages, where they have unequally many or a head is one's.
+
+    Only where no rank is slow: layers of a slow rank would be fast elsewhere.
+    """
+    own, costs = replay.run.schedule, replay.costs
+    assert own is not None
+    if not costs.model or any(change.what == "slow rank" for change in slow_ranks(replay)):
+        return
+    predictor = Predictor(_question(replay))
+    try:
+        mine = predictor.row(own)
+        even = predictor.row(own, cut=balanced_cut(costs, own.placement.stage_count))
+        best = min((predictor.mended(one, own) for one in (mine, even)), key=lambda r: r.step_ns)
+    except DpprofError:
+        return
+    if best.step_ns >= mine.step_ns or not _foretells(mine, base):
+        return
+    now, then = (", ".join(map(str, row.stage_layers)) for row in (mine, best))
+    change = Change(
+        "uneven stages",
+        f"stages have {now} layers and take unequally long: with {then}",
+        "Megatron --decoder-first-pipeline-num-layers, --pipeline-model-parallel-layout; "
+        "torchtitan module_fqns_per_model_part; DeepSpeed PipelineModule partition_method",
+    )
+    yield _finding(replay, np.full(len(base), mine.step_ns - best.step_ns, np.int64), change)
+
+
+def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
+    """The fastest known schedule with the same chunks and no more of them in flight."""
+    own, question = replay.run.schedule, _question(replay)
+    assert own is not None
     try:
         mine = predicted(question, own)
         rows = answer(question).rows
     except DpprofError:
         return
     best = next((row for row in rows if _comparable(row, mine)), mine)
-    if best.step_ns >= mine.step_ns:
+    if best.step_ns >= mine.step_ns or not _foretells(mine, base):
         return
     gain = mine.step_ns - best.step_ns
+    unmeasured = _new_operations(best, own)
+    assumed = f", {' and '.join(unmeasured)} taken from other slots' costs" if unmeasured else ""
     change = Change(
         "schedule",
-        f"with the costs of this run {best.schedule} takes less than {own.name}, with "
+        f"with the costs of this run{assumed} {best.schedule} takes less than {own.name}, with "
         f"{max(best.peak_chunks)} chunks in flight for {max(mine.peak_chunks)}: if it ran",
         f"schedule {best.schedule} (dpprof plan compares, dpprof search finds better ones)",
     )
-    yield _finding(replay, np.full(len(base), gain, np.int64), change)
+    found = _finding(replay, np.full(len(base), gain, np.int64), change)
+    yield msgspec.structs.replace(found, confidence="low") if unmeasured else found
+
+
+def _foretells(mine: Row, base: Lengths) -> bool:
+    """Whether the costs give the step that the run itself took: else they give no other."""
+    return bool(abs(mine.step_ns / float(base.mean()) - 1) <= MOST_OFF)
+
+
+def _new_operations(best: Row, own: Schedule) -> list[str]:
+    """Operations of the schedule that the run has not: their costs were not measured."""
+    other = make_schedule(best.schedule, best.pp, best.micro_batches)
+    ran, runs = (
+        {slot_operation(slot) for slots in one.ranks for slot in slots} for one in (own, other)
+    )
+    return sorted(runs - ran)
 
 
 def _comparable(row: Row, mine: Row) -> bool:

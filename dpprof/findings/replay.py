@@ -11,11 +11,13 @@ import numpy.typing as npt
 from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
+from dpprof.findings.device_time import DeviceTime, covered
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import slot_operation, slot_text
 from dpprof.simulate.plan import StepPlan, make_plan
 from dpprof.simulate.walk import walk
 from dpprof.tables.columns import END, RANK, SLOT, START, STEP
+from dpprof.tables.intervals import Intervals, length_before, union
 
 Lengths = npt.NDArray[np.int64]
 
@@ -27,20 +29,31 @@ MOST_OFF = 0.03
 class Replay:
     """The used steps of a run; arrays are (steps, slots), slots numbered as in `plan`.
 
-    `length_ns` is the time of a slot from its first component to its last, `late_ns` how much
-    later it started than its rank was free and its inputs had come. `window_ns` is the steps'
-    windows, `around_ns` the part of them before the first slot and after the last of all ranks.
+    `length_ns` is the time of a slot from its first component to its last, of which nothing at
+    all runs in `idle_ns`, and what belongs to no component in `unlabelled_ns`. `late_ns` is how
+    much later a slot started than its rank was free and its inputs had come while its device was
+    idle, `held_ns` how much while it did other work. `window_ns` is the steps' windows,
+    `around_ns` the part of them before the first slot and after the last of all ranks, and
+    `empty_ns` the part of that in which no device does anything.
     """
 
     run: Run
     plan: StepPlan
     costs: CostProfile
+    device: DeviceTime
+    starts: Lengths
     length_ns: Lengths
+    idle_ns: Lengths
+    unlabelled_ns: Lengths
     late_ns: Lengths
+    held_ns: Lengths
     window_ns: Lengths
     around_ns: Lengths
+    empty_ns: Lengths
     pp_rank: Lengths  # of each slot
     operation: npt.NDArray[np.str_]
+    kind: npt.NDArray[np.str_]
+    """Operation and directions of each slot: what decides its length on its rank."""
 
     @property
     def message(self) -> MessageCost:
@@ -58,13 +71,16 @@ class Replay:
         late = self.late_ns if late_ns is None else late_ns
         steps = (
             walk(self.plan, row.tolist(), message or self.message, "eager")
-            for row in np.maximum(lengths, 0) + np.maximum(late, 0)
+            for row in np.maximum(lengths, 0) + np.maximum(late, 0) + self.held_ns
         )
         return np.array([max(times.ends) for times in steps], np.int64)
 
 
-def make_replay(run: Run, windows: Mapping[int, int]) -> Replay | str:
-    """The replay of a run, whose used steps have these windows in ns; or why there is none."""
+def make_replay(run: Run, windows: Mapping[int, tuple[int, int]]) -> Replay | str:
+    """The replay of a run, whose used steps have these windows (start and length in ns).
+
+    Where there can be none: why.
+    """
     if run.schedule is None:
         return "the schedule of the run is not known"
     plan = make_plan(run.schedule)
@@ -75,14 +91,32 @@ def make_replay(run: Run, windows: Mapping[int, int]) -> Replay | str:
         costs = costs_from_run(run)
     except DpprofError as error:
         return str(error)
-    starts, ends, window_ns = spans
-    around = window_ns - (ends.max(axis=1) - starts.min(axis=1))
-    late = _late(plan, starts, ends, costs.message.duration_ns)
+    starts, ends, window_start, window_ns = spans
     pp_rank = np.repeat(np.arange(run.schedule.pp), np.diff(plan.offsets))
-    operations = [slot_operation(slot) for slots in run.schedule.ranks for slot in slots]
+    slots = [slot for slots in run.schedule.ranks for slot in slots]
+    device = DeviceTime(run)
+    busy = device.busy()
+    late = _late(plan, starts, ends, costs.message.duration_ns)
+    held = covered(busy, pp_rank, starts - late, starts)
     replay = Replay(
-        run, plan, costs, ends - starts, late, window_ns, around, pp_rank, np.array(operations)
+        run=run,
+        plan=plan,
+        costs=costs,
+        device=device,
+        starts=starts,
+        length_ns=ends - starts,
+        idle_ns=ends - starts - covered(busy, pp_rank, starts, ends),
+        unlabelled_ns=covered(device.unlabelled(), pp_rank, starts, ends),
+        late_ns=late - held,
+        held_ns=held,
+        window_ns=window_ns,
+        around_ns=window_ns - (ends.max(axis=1) - starts.min(axis=1)),
+        empty_ns=_empty(busy, starts, ends, window_start, window_ns),
+        pp_rank=pp_rank,
+        operation=np.array([slot_operation(slot) for slot in slots]),
+        kind=np.array(["&".join(f"{one[0]}{one[1]}" for one in slot) for slot in slots]),
     )
+    around = replay.around_ns
     off = np.abs(replay.step_ns() + around - window_ns) / np.maximum(window_ns, 1)
     if off.max() > MOST_OFF:
         return (
@@ -93,9 +127,12 @@ def make_replay(run: Run, windows: Mapping[int, int]) -> Replay | str:
 
 
 def _spans(
-    run: Run, plan: StepPlan, windows: Mapping[int, int]
-) -> tuple[Lengths, Lengths, Lengths] | str:
-    """(steps, slots) starts and ends over the ranks of a pipeline rank, and the steps' windows."""
+    run: Run, plan: StepPlan, windows: Mapping[int, tuple[int, int]]
+) -> tuple[Lengths, Lengths, Lengths, Lengths] | str:
+    """(steps, slots) starts and ends over the ranks of a pipeline rank, and the steps' windows.
+
+    A window is from its start and so long, but no shorter than its slots.
+    """
     assert run.schedule is not None
     number = {
         (pp_rank, slot_text(slot)): plan.offsets[pp_rank] + position
@@ -113,9 +150,29 @@ def _spans(
     shape = (len(steps), plan.offsets[-1])
     starts = grouped[START].to_numpy(np.int64).reshape(shape)
     ends = grouped[END].to_numpy(np.int64).reshape(shape)
-    spans = ends.max(axis=1) - starts.min(axis=1)
-    marked = [windows.get(int(step), 0) for step in steps]
-    return starts, ends, np.maximum(spans, np.array(marked, np.int64))
+    first, last = starts.min(axis=1), ends.max(axis=1)
+    marked = [windows.get(int(step), (int(at), 0)) for step, at in zip(steps, first, strict=True)]
+    begin = np.minimum(np.array([start for start, _ in marked], np.int64), first)
+    end = np.maximum(np.array([sum(one) for one in marked], np.int64), last)
+    return starts, ends, begin, end - begin
+
+
+def _empty(
+    busy: Mapping[int, Intervals],
+    starts: Lengths,
+    ends: Lengths,
+    window_start: Lengths,
+    window_ns: Lengths,
+) -> Lengths:
+    """Of the windows, outside of all slots: the time in which no device does anything."""
+    every = union(*busy.values())
+    total = np.zeros_like(window_ns)
+    for first, last in (
+        (window_start, starts.min(axis=1)),
+        (ends.max(axis=1), window_start + window_ns),
+    ):
+        total += last - first - (length_before(every, last) - length_before(every, first))
+    return total
 
 
 def _late(plan: StepPlan, starts: Lengths, ends: Lengths, message_ns: int) -> Lengths:

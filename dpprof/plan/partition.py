@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from dpprof.costs.profile import CostProfile
-from dpprof.costs.stages import stage_chunks
+from dpprof.costs.stages import model_layers, stage_chunks
 from dpprof.errors import DpprofError
 from dpprof.simulate.timing import slot_template
 
@@ -52,6 +52,11 @@ def balanced(times: Sequence[int], stages: int) -> tuple[int, ...]:
         best = row
         choices.append(choice)
     return tuple(_walked_back(choices, len(times)))
+
+
+def balanced_cut(profile: CostProfile, stages: int) -> tuple[int, ...]:
+    """`balanced` for the layers that a profile lists."""
+    return balanced(layer_times(profile, model_layers(profile, stages)), stages)
 
 
 def _walked_back(choices: list[list[int]], end: int) -> list[int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.costs.load import load_costs
@@ -15,7 +16,9 @@ from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule
+from dpprof.simulate.engine import simulate
 from dpprof.simulate.run import simulated_run
+from dpprof.simulate.stage_timing import schedule_timing
 from dpprof.tables.columns import EVENTS, SLOTS, make_table
 
 COLUMNS = ("rank", "operation", "part", "component", "layer", "kind", "start_ns", "end_ns")
@@ -155,3 +158,29 @@ def test_the_built_in_deepseek_costs_are_those_of_its_trace():
     from traces.derive_deepseek import deepseek_costs
 
     assert deepseek_costs(load_run(DEEPSEEK)) == load_costs("deepseek-v3")
+
+
+@pytest.mark.parametrize("serial", [["combine"], ["dispatch"], ["combine", "dispatch"]])
+@pytest.mark.parametrize("name", ["1f1b", "dualpipe"])
+def test_components_beside_which_nothing_runs_are_found(name, serial):
+    costs = replace(load_costs("deepseek-v3"), serial_components=serial)
+    schedule = make_schedule(name, 4, 8)
+    measured = costs_from_run(simulated_run(schedule, costs))
+    true, own = (
+        simulate(schedule, schedule_timing(schedule, one)).makespan_ns for one in (costs, measured)
+    )
+    assert own == pytest.approx(true, rel=0.002)
+    assert (
+        costs_from_run(simulated_run(schedule, load_costs("deepseek-v3"))).serial_components == []
+    )
+
+
+@pytest.mark.parametrize("name", ["dualpipev", "dualpipe", "hanayo", "1f1b"])
+def test_messages_that_wait_for_each_other_on_an_edge_foretell_the_step(name):
+    costs = replace(load_costs("deepseek-v3"), layers=1)
+    schedule = make_schedule(name, 4, 12)
+    measured = costs_from_run(simulated_run(schedule, costs))
+    true, own = (
+        simulate(schedule, schedule_timing(schedule, one)).makespan_ns for one in (costs, measured)
+    )
+    assert own == pytest.approx(true, rel=0.001)

@@ -12,10 +12,12 @@ can be run in pieces.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import random
 import statistics
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from dpprof.costs import CostProfile, LayerCost, MemoryCost, costs_to_json, load
 from dpprof.costs.faults import read_fault
 from dpprof.costs.stages import stage_memory
 from dpprof.errors import DpprofError
+from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.activations import peak_bytes
@@ -105,17 +108,19 @@ def _layer(chance: random.Random) -> LayerCost:
     )
 
 
-def _ran(drawn: _Configuration, folder: Path) -> Path:
-    schedule, costs = drawn.schedule, folder / "costs.json"
-    costs.write_text(costs_to_json(drawn.costs))
+def ran(schedule: Schedule, costs: CostProfile, fault: str, folder: Path) -> Run:
+    """A run of three steps on the emulated device, with a fault or none."""
+    profile = folder / "costs.json"
+    profile.write_text(costs_to_json(costs))
     sizes = ["--pp", str(schedule.pp), "--micro-batches", str(schedule.micro_batches)]
     line = ["profile", "--device", "emulated", "--schedule", schedule.name, *sizes]
-    line += ["--costs", str(costs), "--num-steps", "3", "--warmup", "1", "-o", str(folder)]
-    if drawn.fault:
-        line += ["--inject", drawn.fault]
-    if cli.run(line) != 0:
-        raise SystemExit(f"profiling failed: {' '.join(line)}")
-    return folder / schedule.name
+    line += ["--costs", str(profile), "--num-steps", "3", "--warmup", "1", "-o", str(folder)]
+    if fault:
+        line += ["--inject", fault]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as said:
+        if cli.run(line) != 0:
+            raise SystemExit(f"profiling failed: {' '.join(line)}\n{said.getvalue()}")
+    return load_run(folder / schedule.name)
 
 
 def compare(seed: int) -> dict[str, object]:
@@ -126,7 +131,7 @@ def compare(seed: int) -> dict[str, object]:
     step = simulate(schedule, schedule_timing(schedule, drawn.costs, faults=faults)).makespan_ns
     peaks = peak_bytes(schedule, stage_memory(drawn.costs, schedule.placement.stage_count))
     with tempfile.TemporaryDirectory() as folder:
-        run = load_run(_ran(drawn, Path(folder)))
+        run = ran(schedule, drawn.costs, drawn.fault, Path(folder))
         report = analyze(run)
         own = costs_from_run(run)
     measured = statistics.median(one.window_ns for one in report.per_step)

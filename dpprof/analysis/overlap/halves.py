@@ -1,0 +1,86 @@
+"""Send and receive halves of low-latency all-to-alls: what computing between them may hide.
+
+With a hook, DeepEP's low-latency ``dispatch`` and ``combine`` are two kernels of one name: the
+first sends and returns, the second, launched when the hook is called, waits for what comes in
+(deepseek-ai/DeepEP, ``low_latency_dispatch(..., return_recv_hook=True)``). The transfer goes on
+without any kernel in between, so no overlap of kernels shows it. What computes between the halves
+*may* hide it; how much of that time the transfer took, no trace tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from dpprof.analysis.model import HalvesFigures
+from dpprof.runs.run import Run
+from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, START, STEP
+from dpprof.tables.intervals import Intervals, length_before, make_intervals, union
+from dpprof.tables.kinds import COMPUTE, FUSED
+
+_LOW_LATENCY = re.compile(r"internode_ll::(dispatch|combine)\b")
+
+
+def halves_figures(run: Run) -> list[HalvesFigures]:
+    """One row per rank and kind whose low-latency kernels are halves; empty where none are."""
+    events = run.events[run.events[STEP].isin(run.used_steps)]
+    names = events[NAME].astype(str)
+    known = [name for name in names.unique() if _LOW_LATENCY.search(name)]
+    if not known:
+        return []
+    rows = []
+    for rank, own in events.assign(**{NAME: names}).groupby(RANK):
+        chosen = own[own[NAME].isin(known)]
+        if len(chosen) and _are_halves(own, chosen):
+            computing = own[own[KIND].astype(str).isin([COMPUTE, FUSED])]
+            busy = union(make_intervals(computing[START], computing[END]))
+            rows += _rows(int(str(rank)), chosen, busy)
+    return rows
+
+
+def _are_halves(own: pd.DataFrame, chosen: pd.DataFrame) -> bool:
+    """Whether a layer's other kernels are there once for every two of these.
+
+    A whole dispatch stands beside each layer's routing and experts; of halves there are twice as
+    many. So: every kind comes an even number of times, and more kinds of computing kernels come
+    half as often as these than as often.
+    """
+    kinds = chosen[KIND].astype(str)
+    counts = set(kinds.groupby(kinds).size())
+    if len(counts) != 1 or (count := counts.pop()) % 2:
+        return False
+    computing = own.loc[own[KIND].astype(str) == COMPUTE, NAME]
+    often = Counter(Counter(computing).values())
+    return often[count // 2] > often[count]
+
+
+def _rows(rank: int, chosen: pd.DataFrame, busy: Intervals) -> Iterator[HalvesFigures]:
+    for kind, kernels in chosen.groupby(chosen[KIND].astype(str)):
+        pairs = [_paired(lane) for _, lane in kernels.groupby(kernels[LANE].astype(str))]
+        sends, receives = (pd.concat(halves) for halves in zip(*pairs, strict=True))
+        sent = sends[END].to_numpy(np.int64)
+        begun = np.maximum(receives[START].to_numpy(np.int64), sent)
+        inside = length_before(busy, begun) - length_before(busy, sent)
+        yield HalvesFigures(
+            rank=rank,
+            kind=str(kind),
+            calls=len(sends),
+            send_ns=int((sends[END] - sends[START]).sum()),
+            receive_ns=int((receives[END] - receives[START]).sum()),
+            between_ns=int((begun - sent).sum()),
+            possible_ns=int(inside.sum()),
+        )
+
+
+def _paired(lane: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Send and receive halves of a lane: they take turns, as one must end before the next begins.
+
+    A lane on which a call is left open at its end loses its last kernel.
+    """
+    ordered = lane.sort_values(START, kind="stable")
+    whole = len(ordered) // 2 * 2
+    return ordered.iloc[0:whole:2], ordered.iloc[1:whole:2]
