@@ -302,6 +302,23 @@ class ExpertFigures(msgspec.Struct, frozen=True, kw_only=True):
     layers: list[LayerLoad]
 
 
+class HalvesFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Low-latency all-to-alls of a rank whose calls are a send and a receive kernel each.
+
+    Over the used steps: `send_ns` and `receive_ns` in the kernels, `between_ns` from the end of
+    each send to the start of its receive, and `possible_ns` of that with computing, which may hide
+    the transfer: at most so much, and nothing tells how much.
+    """
+
+    rank: int
+    kind: str
+    calls: int
+    send_ns: int
+    receive_ns: int
+    between_ns: int
+    possible_ns: int
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something whose end would make a step shorter, by `gain_ns` a step when timed without it.
 
@@ -354,6 +371,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     clocks: list[ClockFigures] = []
     experts: ExpertFigures | None = None
     findings: list[Finding] = []  # largest gain first
+    halves: list[HalvesFigures] = []
 
 
 class ExplainedKind(msgspec.Struct, frozen=True, kw_only=True):

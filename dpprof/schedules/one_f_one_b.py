@@ -23,11 +23,16 @@ def _theory(pp: int, micro_batches: int, costs: ChunkCosts) -> ScheduleTheory:
     theory=_theory,
 )
 def one_f_one_b(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
-    """The slots of a rank: PP-1-r forwards ahead, then F and B in turn, then the last backwards."""
+    """The slots of a rank: see `in_turn`."""
+    return in_turn(pp_rank, pp, micro_batches, Operation.BACKWARD)
+
+
+def in_turn(pp_rank: int, pp: int, micro_batches: int, backward: Operation) -> Iterator[Slot]:
+    """PP-1-r forwards ahead, then a forward and a `backward` in turn, then the last backwards."""
     ahead = min(pp - 1 - pp_rank, micro_batches)
     for micro_batch in range(ahead):
         yield single(Operation.FORWARD, 0, micro_batch)
     for micro_batch in range(micro_batches):
         if ahead + micro_batch < micro_batches:
             yield single(Operation.FORWARD, 0, ahead + micro_batch)
-        yield single(Operation.BACKWARD, 0, micro_batch)
+        yield single(backward, 0, micro_batch)

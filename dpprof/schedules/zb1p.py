@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dpprof.schedules.actions import Operation, Slot, single
 from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
+from dpprof.schedules.one_f_one_b import in_turn
 from dpprof.schedules.placements import one_stage
 from dpprof.schedules.registry import schedule
 
@@ -42,14 +43,10 @@ def _bubble(pp: int, micro_batches: int, published_ns: int, least_ns: int) -> Bu
 )
 def zb1p(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank: 1F1B's order with I for B; W follows `pp_rank` input gradients later."""
-    ahead = min(pp - 1 - pp_rank, micro_batches)
-    for micro_batch in range(ahead):
-        yield single(Operation.FORWARD, 0, micro_batch)
-    for micro_batch in range(micro_batches):
-        if ahead + micro_batch < micro_batches:
-            yield single(Operation.FORWARD, 0, ahead + micro_batch)
-        yield single(Operation.INPUT_GRADIENT, 0, micro_batch)
-        if micro_batch >= pp_rank:
+    for slot in in_turn(pp_rank, pp, micro_batches, Operation.INPUT_GRADIENT):
+        yield slot
+        ((operation, _, micro_batch),) = slot
+        if operation is Operation.INPUT_GRADIENT and micro_batch >= pp_rank:
             yield single(Operation.WEIGHT_GRADIENT, 0, micro_batch - pp_rank)
     for micro_batch in range(max(0, micro_batches - pp_rank), micro_batches):
         yield single(Operation.WEIGHT_GRADIENT, 0, micro_batch)

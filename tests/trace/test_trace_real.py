@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dpprof.analysis.report.analyze import analyze
+from dpprof.reporters import render
 from dpprof.runs.run import Run
 from dpprof.tables.intervals import make_intervals, total_length, union
 from dpprof.tables.kinds import COMMUNICATION_KINDS
@@ -97,3 +99,15 @@ def test_memory_curves(shared_data: Path) -> None:
     run = load(shared_data / "hta/v100_comm_and_memory.json.gz")
     assert (run.memory["reserved_bytes"] >= run.memory["allocated_bytes"]).all()
     assert run.memory["allocated_bytes"].min() > 0
+
+
+def test_a_real_decode_of_two_micro_batches(shared_data: Path) -> None:
+    report = analyze(load(shared_data / "lightllm_decode_overlap_8_h200/rank0.json.gz"))
+    rows = {one.kind: one for one in report.halves}
+    assert {kind: one.calls for kind, one in rows.items()} == {"dispatch": 116, "combine": 116}
+    for one in rows.values():
+        assert 0.9 * one.between_ns < one.possible_ns < one.between_ns
+        assert one.between_ns > 2 * (one.send_ns + one.receive_ns)
+    text = render(report, "table")
+    assert "Possible hiding" in text
+    assert "no trace tells how much" in text

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.model import HalvesFigures
@@ -22,6 +23,8 @@ from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, START, STEP
 from dpprof.tables.intervals import Intervals, length_before, make_intervals, union
 from dpprof.tables.kinds import COMPUTE, FUSED
 
+_TOLD_APART = 0.1
+"""Part of a kernel's length by which the halves must differ to be told apart."""
 _LOW_LATENCY = re.compile(r"internode_ll::(dispatch|combine)\b")
 
 
@@ -32,7 +35,7 @@ def halves_figures(run: Run) -> list[HalvesFigures]:
     known = [name for name in names.unique() if _LOW_LATENCY.search(name)]
     if not known:
         return []
-    rows = []
+    rows: list[HalvesFigures] = []
     for rank, own in events.assign(**{NAME: names}).groupby(RANK):
         chosen = own[own[NAME].isin(known)]
         if len(chosen) and _are_halves(own, chosen):
@@ -61,7 +64,11 @@ def _are_halves(own: pd.DataFrame, chosen: pd.DataFrame) -> bool:
 def _rows(rank: int, chosen: pd.DataFrame, busy: Intervals) -> Iterator[HalvesFigures]:
     for kind, kernels in chosen.groupby(chosen[KIND].astype(str)):
         pairs = [_paired(lane) for _, lane in kernels.groupby(kernels[LANE].astype(str))]
-        sends, receives = (pd.concat(halves) for halves in zip(*pairs, strict=True))
+        if any(pair is None for pair in pairs):
+            continue
+        sends, receives = (
+            pd.concat(halves) for halves in zip(*(pair for pair in pairs if pair), strict=True)
+        )
         sent = sends[END].to_numpy(np.int64)
         begun = np.maximum(receives[START].to_numpy(np.int64), sent)
         inside = length_before(busy, begun) - length_before(busy, sent)
@@ -76,11 +83,24 @@ def _rows(rank: int, chosen: pd.DataFrame, busy: Intervals) -> Iterator[HalvesFi
         )
 
 
-def _paired(lane: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Send and receive halves of a lane: they take turns, as one must end before the next begins.
+def _paired(lane: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Send and receive halves of a lane; None where nothing tells them apart.
 
-    A lane on which a call is left open at its end loses its last kernel.
+    Halves of one kind take turns, or, with two calls under way, come two by two. What they are is
+    told by their lengths, which are like each other's among sends and among receives.
     """
     ordered = lane.sort_values(START, kind="stable")
-    whole = len(ordered) // 2 * 2
-    return ordered.iloc[0:whole:2], ordered.iloc[1:whole:2]
+    places = np.arange(len(ordered) // 4 * 4)
+    lengths = (ordered[END] - ordered[START]).to_numpy(np.float64)[: len(places)]
+    if not len(places):
+        return None
+    by_turns, two_by_two = places % 2 == 0, places % 4 < 2
+    apart = [abs(_median(lengths[one]) - _median(lengths[~one])) for one in (by_turns, two_by_two)]
+    if max(apart) < _TOLD_APART * _median(lengths):
+        return None
+    sends = by_turns if apart[0] >= apart[1] else two_by_two
+    return ordered.iloc[places[sends]], ordered.iloc[places[~sends]]
+
+
+def _median(values: npt.NDArray[np.float64]) -> float:
+    return float(np.median(values))

@@ -32,6 +32,7 @@ from dpprof.analysis.model import (
     WaitedFor,
 )
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures, total_figures
+from dpprof.analysis.overlap.halves import halves_figures
 from dpprof.analysis.report.claimed import claimed
 from dpprof.analysis.report.ideal import ideal_figures, spans_steps
 from dpprof.analysis.report.per_step import step_figures
@@ -120,6 +121,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         critical_path=path_figures(run) if steps else None,
         clocks=_clocks(run),
         experts=expert_figures(manifest),
+        halves=halves_figures(run),
     )
 
 

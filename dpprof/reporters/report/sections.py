@@ -45,6 +45,8 @@ def report_sections(report: Report) -> Iterator[Section]:
         yield ideal_section(report, report.ideal)
     if kinds_with_time(report):
         yield kind_section(report)
+    if report.halves:
+        yield halves_section(report)
     if report.ranks:
         yield memory_section(report)
     if report.experts is not None:
@@ -111,6 +113,27 @@ def kind_section(report: Report) -> Section:
         (*_KIND_HEADS, *(["blocking"] if known else []), "hidden share"),
         tuple(rows),
         _kind_notes(report),
+    )
+
+
+def halves_section(report: Report) -> Section:
+    """A row per kind of low-latency all-to-all that is sent and received apart, mean of ranks."""
+    unit = unit_of(report)
+    rows = []
+    for kind in sorted({one.kind for one in report.halves}):
+        own = [one for one in report.halves if one.kind == kind]
+        count = max(len(report.per_step), 1) * len(own)
+        times = ("send_ns", "receive_ns", "between_ns", "possible_ns")
+        cells = [Cell(unit.text(sum(getattr(one, t) for one in own) / count)) for t in times]
+        rows.append((Cell(kind), Cell(str(sum(one.calls for one in own) // count)), *cells))
+    return Section(
+        f"Possible hiding between sends and receives ({unit.name} per step, mean of the ranks)",
+        ("kind", "calls", "in sends", "in receives", "between", "computing between"),
+        tuple(rows),
+        (
+            "between its halves a transfer goes on without a kernel: computing there may hide it, "
+            "no more than the last column, and no trace tells how much",
+        ),
     )
 
 
