@@ -11,6 +11,7 @@ import msgspec
 
 from dpprof.costs.check import check_keys, check_values
 from dpprof.costs.profile import CostProfile
+from dpprof.costs.shape import costs_from_plain
 from dpprof.errors import DpprofError
 from dpprof.system.inputs import BadInput, read_named
 
@@ -53,6 +54,10 @@ def read_costs(data: bytes, where: str) -> CostProfile:
         plain = (tomllib.loads if form == "TOML" else json.loads)(data.decode())
     except (ValueError, RecursionError) as error:  # bad UTF-8, JSON and TOML are ValueErrors
         raise DpprofError(f"{where}: not {form} ({error}); correct or replace the file") from error
+    if isinstance(plain, dict) and "shape" in plain:
+        profile = costs_from_plain(plain, where)
+        check_values(profile, where)
+        return profile
     check_keys(plain, where)
     try:
         profile = msgspec.convert(plain, CostProfile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -135,6 +136,7 @@ class Predictor:
             peak_bytes=bytes_,
             fits=None if over is None else over == 0,
             over_bytes=over,
+            what_if=_what_if(schedule, cut) if recompute == "none" else None,
         )
 
     def _peak_bytes(
@@ -151,6 +153,18 @@ class Predictor:
         return tuple(
             own + held + again for own, held in zip(static, figures.held_bytes, strict=True)
         )
+
+
+def _what_if(schedule: Schedule, cut: Cut) -> str | None:
+    if len(set(cut)) > 1:
+        return None
+    asked = {
+        "schedule": schedule.name,
+        "pp": schedule.pp,
+        "micro_batches": schedule.micro_batches,
+        "layers": cut[0],
+    }
+    return f"/what_if?{urlencode(asked)}"
 
 
 def predicted(question: Question, schedule: Schedule) -> Row:

@@ -53,6 +53,8 @@ class Row:
     peak_bytes: tuple[int, ...] | None
     fits: bool | None
     over_bytes: int | None
+    what_if: str | None = None
+    """Address of the row in a dashboard of the run; None where that cannot show it."""
     best_trade: bool = False
 
 

@@ -85,6 +85,9 @@ def test_the_command_gives_json_and_says_what_is_missing():
     content = json.loads(result.stdout)
     assert content["check"] is None
     assert content["rows"][0]["fits"] is None
+    row = content["rows"][0]
+    asked = f"schedule={row['schedule']}&pp={row['pp']}&micro_batches={row['micro_batches']}"
+    assert row["what_if"] == f"/what_if?{asked}&layers={row['layers']}"
     keys = {"schedule", "pp", "chunks", "micro_batches", "layers", "step_ns", "tokens_per_second"}
     assert keys <= content["rows"][0].keys()
     table = CliRunner().invoke(cli, [*line, "--memory", "1GiB"])
