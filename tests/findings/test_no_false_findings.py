@@ -19,6 +19,7 @@ from dpprof.simulate.plan import make_plan
 from dpprof.simulate.run import run_of_step, simulated_run
 from dpprof.simulate.stage_timing import schedule_timing
 from dpprof.simulate.walk import walk
+from dpprof.tables.columns import EVENTS, make_table
 
 COSTS = msgspec.structs.replace(load_costs("deepseek-v3"), layers=2)
 SCHEDULE = make_schedule("1f1b", 4, 10)
@@ -44,8 +45,9 @@ def with_tables(run, **tables):
 
 def added(run, rows):
     """The run with more activities, each from one of its own rows."""
-    events = pd.concat([run.events, pd.DataFrame(rows)], ignore_index=True)
-    return with_tables(run, events=events.astype(run.events.dtypes.to_dict()))
+    texts = {name: str for name, kind in EVENTS.items() if kind == "category"}
+    events = pd.concat([run.events.astype(texts), pd.DataFrame(rows)], ignore_index=True)
+    return with_tables(run, events=make_table(EVENTS, dict(events.items())))
 
 
 def plain_row(run, **fields):
@@ -155,7 +157,8 @@ def test_a_reduction_between_slots_is_no_late_start():
     starts[number] += 60_000_000
     slots = run.slots.assign(start_ns=starts, end_ns=times.ends)
     steps = run.steps.assign(end_ns=max(times.ends))
-    idle = with_tables(run, slots=slots, steps=steps, events=run.events.iloc[:0])
+    messages = run.events[run.events["kind"].astype(str) == "p2p"]
+    idle = with_tables(run, slots=slots, steps=steps, events=messages)
     late = added(idle, [plain_row(run, rank=3, start_ns=0, end_ns=1, ready_ns=0)])
     assert [one.ranks for one in find(late, "late starts")] == [[3]]
     begin = times.starts[number]
