@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,13 +177,18 @@ class LoadedRun:
         not tell what is needed, or its layers do not divide.
         """
         from dpprof.analysis.costs_from_run import costs_from_run
-        from dpprof.simulate.layers import same_model_layers
+        from dpprof.simulate.layers import fitting_costs, same_model_layers
         from dpprof.simulate.run import simulated_run
 
         costs = costs_from_run(self.run, self.name)
         own, plan = self._schedules(schedule)
-        layers = same_model_layers(costs, own, plan) if layers is None else layers
-        return LoadedRun(simulated_run(plan, costs, layers=layers, communication=communication))
+        notes: tuple[str, ...] = ()
+        if layers is None:
+            layers = same_model_layers(costs, own, plan)
+        else:
+            costs, notes = fitting_costs(costs, plan, layers)
+        run = simulated_run(plan, costs, layers=layers, communication=communication)
+        return LoadedRun(replace(run, warnings=(*run.warnings, *notes)))
 
     def diff(self, base: LoadedRun) -> Diff:
         """What changed from `base` to this run, and why; what ``dpprof diff`` writes as JSON.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from dpprof.analysis.model import Report
@@ -12,6 +13,7 @@ from dpprof.dashboards.what_if.costs import costs_of
 from dpprof.dashboards.what_if.request import WhatIf
 from dpprof.errors import DpprofError
 from dpprof.schedules.registry import make_schedule, schedule_names
+from dpprof.simulate.layers import fitting_costs
 from dpprof.simulate.run import simulated_run
 
 _Kept = TypeVar("_Kept")
@@ -29,9 +31,11 @@ def simulated(library: Library, asked: WhatIf) -> LibraryRun:
 
 def _simulated(library: Library, asked: WhatIf) -> LibraryRun:
     schedule = make_schedule(asked.schedule, asked.pp, asked.micro_batches)
-    costs = costs_of(library, asked.costs)
+    costs, notes = costs_of(library, asked.costs), tuple[str, ...]()
+    if asked.layers is not None and asked.costs in library.ids:
+        costs, notes = fitting_costs(costs, schedule, asked.layers)
     run = simulated_run(schedule, costs, layers=asked.layers, communication=asked.communication)
-    return analyzed(asked.id, run)
+    return analyzed(asked.id, replace(run, warnings=(*run.warnings, *notes)))
 
 
 class Beside(Library):

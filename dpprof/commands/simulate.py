@@ -81,16 +81,19 @@ def command(
 
     from dpprof.analysis.report.analyze import analyze
     from dpprof.findings.find import with_findings
+    from dpprof.simulate.layers import fitting_costs
     from dpprof.simulate.run import simulated_run
 
-    costs = find_costs(request.costs)
+    costs, notes = find_costs(request.costs), tuple[str, ...]()
+    if _is_run(request.costs):
+        costs, notes = fitting_costs(costs, schedule, request.layers)
     run = simulated_run(
         schedule,
         costs,
         layers=request.layers,
         communication=cast("Communication", request.communication),
     )
-    run = replace(run, warnings=(*run.warnings, *_bigger_model(schedule, costs)))
+    run = replace(run, warnings=(*run.warnings, *notes, *_bigger_model(schedule, costs)))
     write_reports([with_findings(run, analyze(run))], output)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dpprof.costs.profile import CostProfile
-from dpprof.costs.stages import is_uniform, model_layers
+from dpprof.costs.stages import is_uniform, model_layers, stage_layers
 from dpprof.errors import DpprofError
 from dpprof.schedules.schedule import Schedule
 
@@ -32,3 +34,26 @@ def layers_per_stage(schedule: Schedule, model: int) -> int:
 def chunk_layers(costs: CostProfile, schedule: Schedule, model: int) -> int | None:
     """`layers_per_stage` where the costs are the same for every layer; None: the costs say it."""
     return layers_per_stage(schedule, model) if is_uniform(costs) else None
+
+
+def fitting_costs(
+    costs: CostProfile, schedule: Schedule, layers: int | None = None
+) -> tuple[CostProfile, tuple[str, ...]]:
+    """Measured costs with which a schedule can be simulated, and what is to be said of them.
+
+    Where the stages of the run are not alike, and the schedule's (of `layers` layers each) are no
+    cut of its layers, every layer is taken to cost what the usual one does.
+    """
+    stages = schedule.placement.stage_count
+    try:
+        stage_layers(costs, stages, layers)
+    except DpprofError:
+        if is_uniform(costs):
+            raise
+        whole = model_layers(costs, stages)
+        note = (
+            f"the stages of {costs.name} are not alike, and {stages} stages of {schedule.name} are "
+            f"no cut of its {whole} layers: every layer is taken to cost what the usual one does"
+        )
+        return msgspec.structs.replace(costs, model=[], stage_layers=[]), (note,)
+    return costs, ()

@@ -17,6 +17,7 @@ from dpprof.schedules.components import component_program
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.activations import peak_bytes
 from dpprof.simulate.engine import simulate
+from dpprof.simulate.layers import fitting_costs
 from dpprof.simulate.run import simulated_run
 from dpprof.simulate.stage_timing import schedule_timing
 from dpprof.simulate.timing import slot_template, timing_from_profile
@@ -237,3 +238,16 @@ def test_odd_models_are_refused(change, message):
     plain = {"name": "x", "component_ns": {"F": {"mlp": 5}}} | change
     with pytest.raises(DpprofError, match=message):
         read_costs(msgspec.json.encode(plain), "x.json")
+
+
+def test_measured_costs_fall_back_on_the_usual_layer_where_stages_are_no_cut():
+    measured = costs_from_run(simulated_run(make_schedule("1f1b", 4, 8), UNEVEN))
+    same, notes = fitting_costs(measured, make_schedule("zb1p", 4, 8))
+    assert (same, notes) == (measured, ())
+    other = make_schedule("interleaved-1f1b", 3, 6)
+    usual, notes = fitting_costs(measured, other)
+    assert (usual.model, usual.stage_layers) == ([], [])
+    assert "6 stages of interleaved-1f1b are no cut of its 8 layers" in notes[0]
+    longer, notes = fitting_costs(measured, make_schedule("zb1p", 4, 8), 5)
+    assert stage_layers(longer, 4, 5) == (5, 5, 5, 5)
+    assert notes
