@@ -11,8 +11,9 @@ from dpprof.analysis.stage_costs import component_medians, in_both, overlaid, wi
 from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.runs.run import Run
-from dpprof.schedules.actions import OVERLAPPED_PAIR
+from dpprof.schedules.actions import OVERLAPPED_PAIR, slot_operation, slot_text
 from dpprof.schedules.components import COMMUNICATION_COMPONENTS, Component
+from dpprof.simulate.stage_timing import schedule_timing
 from dpprof.simulate.timing import OPERATIONS, list_schedule
 from dpprof.tables.columns import (
     BYTES,
@@ -88,6 +89,8 @@ def with_serial(profile: CostProfile, run: Run) -> CostProfile:
     Slots that take three per cent longer than their components would on two lanes, and what they
     would to half as much or better were dispatch, combine or both to run alone, are taken to be so.
     """
+    if not profile.component_ns:
+        return profile
     names = sorted(component.value for component in COMMUNICATION_COMPONENTS)
     choices = [[], *([name] for name in names), names]
     off = [_length_error(replace(profile, serial_components=one), run) for one in choices]
@@ -99,16 +102,36 @@ def with_serial(profile: CostProfile, run: Run) -> CostProfile:
 
 def _length_error(profile: CostProfile, run: Run) -> float:
     """By how much slots miss the profile's, as a share of their time; 0 without components."""
-    slots = run.slots[run.slots[STEP].isin(run.used_steps)]
-    lengths = (slots[END] - slots[START]).groupby(slots[OPERATION].astype(str))
+    slots = run.slots[run.slots[STEP].isin(run.used_steps) & run.slots[RANK].isin([*run.pp_rank])]
+    foretold = _foretold_ns(profile, run, slots)
+    lengths = (slots[END] - slots[START]).groupby(foretold)
     missed = total = 0.0
-    for operation, length in lengths:
-        if str(operation) in profile.operation_ns or str(operation) not in OPERATIONS:
-            continue
-        template = list_schedule(profile, str(operation), profile.layers)
-        missed += abs(float(length.median()) - template.length_ns) * len(length)
-        total += float(length.median()) * len(length)
+    for expected, length in lengths:
+        if expected >= 0:
+            missed += abs(float(length.median()) - expected) * len(length)
+            total += float(length.median()) * len(length)
     return missed / total if total else 0.0
+
+
+def _foretold_ns(profile: CostProfile, run: Run, slots: pd.DataFrame) -> pd.Series:
+    """What each slot takes by the profile; -1 where its components are not known."""
+    operations = slots[OPERATION].astype(str)
+    if run.schedule is None:
+        known = {
+            operation: list_schedule(profile, operation, profile.layers).length_ns
+            for operation in set(operations) & set(OPERATIONS) - set(profile.operation_ns)
+        }
+        return operations.map(known).fillna(-1)
+    timing = schedule_timing(run.schedule, profile)
+    known_slots = {
+        (pp_rank, slot_text(slot)): timing.of_slot(pp_rank, slot).length_ns
+        for pp_rank, own in enumerate(run.schedule.ranks)
+        for slot in own
+        if slot_operation(slot) not in profile.operation_ns
+    }
+    keys = zip(slots[RANK].map(run.pp_rank), slots[SLOT].astype(str), strict=True)
+    values = [known_slots.get((int(rank), text), -1) for rank, text in keys]
+    return pd.Series(values, index=slots.index)
 
 
 def _component_rows(events: pd.DataFrame) -> pd.DataFrame:
