@@ -134,7 +134,7 @@ def _load(path: str | None) -> Run | None:
 
 
 def _question(request: _Request, run: Run | None) -> Question:
-    from dpprof.costs.stages import model_layers
+    from dpprof.costs.stages import model_layers, usual_layers
     from dpprof.plan.question import Question
 
     schedule = None if run is None else run.schedule
@@ -153,10 +153,15 @@ def _question(request: _Request, run: Run | None) -> Question:
     if ranks is None or not micro_batches:
         raise DpprofError("give --ranks and --micro-batches, as in --ranks 8 --micro-batches 32")
     stages = schedule.placement.stage_count if schedule else ranks
+    layers = request.layers or model_layers(costs, stages)
+    if costs.model and layers != model_layers(costs, stages):
+        note = f"note: the costs list other layers than --layers {layers}: all are taken as usual"
+        click.echo(note, err=True)
+        costs = usual_layers(costs)
     return Question(
         ranks=ranks,
         costs=costs,
-        layers=request.layers or model_layers(costs, stages),
+        layers=layers,
         micro_batches=micro_batches,
         memory_bytes=None if request.memory is None else read_size(request.memory, "--memory"),
         pps=_numbers(request.pp, "--pp"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
+import msgspec
+
 from dpprof.costs.profile import CostProfile, LayerCost, MemoryCost
 from dpprof.errors import DpprofError
 
@@ -17,6 +19,11 @@ _PLAIN = LayerCost()
 def is_uniform(profile: CostProfile) -> bool:
     """Whether all stages have the same layers at the same cost."""
     return not profile.model and not profile.stage_layers
+
+
+def usual_layers(profile: CostProfile) -> CostProfile:
+    """The profile with every layer as the usual one, and as many on every stage."""
+    return msgspec.structs.replace(profile, model=[], stage_layers=[])
 
 
 def model_layers(profile: CostProfile, stages: int) -> int:
