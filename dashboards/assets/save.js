@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  var LINE_PX = 20, SWATCH_PX = 24, LETTER_PX = 6.6, GAP_PX = 16;
+  var LINE_PX = 20, SWATCH_PX = 24, LETTER_PX = 6.6, GAP_PX = 16, AXIS_PX = 48;
 
   function words() {
     var badges = Array.from(document.querySelectorAll("#controls .badge, main .runs .badge"));
@@ -37,6 +37,11 @@
     layout.width = full.width;
     layout.annotations = (layout.annotations || []).slice();
     layout.images = (layout.images || []).slice();
+    if (layout.xaxis && layout.xaxis.visible === false) {  // the page draws it above the picture
+      layout.xaxis.visible = true;
+      layout.height += Math.max(0, AXIS_PX - size.t);
+      layout.margin.t = Math.max(size.t, AXIS_PX);
+    }
     function y(line) { return -(size.b + 4 + line * LINE_PX) / size.h; }
     legend.forEach(function (one) {
       if (one.source) layout.images.push({

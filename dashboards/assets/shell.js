@@ -42,8 +42,6 @@
     if (target.closest("#help-button")) showHelp(true);
     if (target.id === "help-close" || target.id === "help") showHelp(false);
     var theme = target.closest("#theme-button");
-    var save = target.closest("[data-save]");
-    if (save) saveImage(save);
     var perfetto = target.closest("[data-perfetto]");
     if (perfetto) openInPerfetto(perfetto);
     if (theme) window.dpprof.change({ theme: theme.getAttribute("data-theme") });
@@ -119,22 +117,14 @@
     var heading = document.querySelector("#content > h1[data-title]");
     var title = heading && heading.getAttribute("data-title");
     if (title && document.title !== title) document.title = title;
-    // Dash's dropdowns hide an input from readers and let Tab stop at it.
+    // Tab stops at an input that Dash hides from readers, which hands on to the button: take the button.
     document.querySelectorAll(".dash-dropdown-focus-target:not([tabindex='-1'])").forEach(function (input) {
+      var button = input.parentElement.querySelector("button.dash-dropdown");
+      if (!button) return;
+      button.setAttribute("tabindex", "0");
       input.setAttribute("tabindex", "-1");
     });
   }).observe(document.documentElement, { childList: true, subtree: true });
-
-  // Saves the figure that stands in the same section as the button.
-  function saveImage(button) {
-    var gd = button.closest("section").querySelector(".js-plotly-plot");
-    if (!gd) return;
-    var form = button.getAttribute("data-save");
-    window.Plotly.downloadImage(gd, {
-      format: form, filename: "dpprof-" + gd.parentElement.id,
-      width: gd.clientWidth, height: gd.clientHeight, scale: form === "png" ? 2 : 1,
-    });
-  }
 
   // Hands a run to Perfetto's own page, as its documentation says: ask until it answers, then send.
   function openInPerfetto(button) {
