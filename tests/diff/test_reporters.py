@@ -216,3 +216,18 @@ def test_a_slot_that_became_slow_is_in_the_answer(sample_diff):
     lines = list(answer(replace(sample_diff, slow_slots=[slow])))
     words = "rank 2, F0.3: computes 80.00 ms, its siblings 20.00: 60.00 ms of the step"
     assert lines == [*answer(sample_diff), words]
+
+
+def test_what_is_known_in_part_says_its_bound(make_run, event):
+    def run(ready, name):
+        rows = [event(0, 0, 50 * _MS, name="gemm_64x64_nn")]
+        for start, known in ((50, True), (60, ready)):
+            at = {"ready_ns": start * _MS if known else -1}
+            rows.append(event(0, start * _MS, (start + 10) * _MS, "dispatch", **at))
+        return make_run(rows, name=name)
+
+    diff = diff_runs(run(True, "old"), run(False, "new"))
+    assert (diff.base.unsplit_ns, diff.new.unsplit_ns) == (20 * _MS, 20 * _MS)  # alike on both
+    assert "at least; exposed and overlap: at most" in render_diff(diff, "table", width=200)
+    whole = run(True, "old")
+    assert "at most" not in render_diff(diff_runs(whole, whole), "table", width=200)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from dpprof.analysis.model import RegionFigures, Report
+from dpprof.analysis.report.analyze import analyze
 from dpprof.analysis.report.side_by_side import compare
 from dpprof.reporters import FORMATS, render, render_comparison
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text, time_unit
@@ -179,3 +180,14 @@ def test_units() -> None:
     ]
     assert (share_text(None), share_text(0.963)) == ("n/a", "96.3%")
     assert (rate_text(None), rate_text(12345.6)) == ("n/a", "12,346")
+
+
+def test_what_is_known_in_part_says_its_bound(make_run, event) -> None:
+    rows = [event(0, 0, 50, name="gemm"), event(0, 50, 60, "dispatch", ready_ns=50)]
+    whole = [*rows, event(0, 80, 90, "dispatch", ready_ns=85)]
+    part = [*rows, event(0, 80, 90, "dispatch", ready_ns=-1)]
+    assert "≥" not in render(analyze(make_run(whole)), "table")
+    text = render(analyze(make_run(part)), "table")
+    assert "≥ at least, ≤ at most" in text
+    row = next(line for line in text.splitlines() if line.startswith("0  "))
+    assert (row.count("≥"), row.count("≤")) == (1, 2)

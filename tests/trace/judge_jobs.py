@@ -17,6 +17,7 @@ from tests.trace.random_jobs import Activity, Job
 from tests.trace.tell_jobs import at_clock, lost, write
 
 RIGHT, PARTLY, REFUSED, WRONG = "right", "n/a or at least", "refused", "wrong and silent"
+_OFF = ("offset", "drift", "jump")
 _AT_MOST = ("exposed_ns", "hidden_ns")
 _AT_LEAST = ("bubble_ns", "wait_ns")
 
@@ -38,11 +39,14 @@ def judged(job: Job) -> Verdict:
             events = run.events
         except DpprofError:
             return Verdict(REFUSED)
+    taken_as_it_is = job.fault in _OFF and run.clocks.empty and not report.evidence
+    if taken_as_it_is and contradicts(job):
+        return Verdict(WRONG, ("the clocks contradict causality, and nothing is said",))
     rows = {figures.rank: figures for figures in report.ranks}
     wrong: list[str] = []
     partly = False
     for row, figures in rows.items():
-        says = _Says(report, row, figures, _slack_ns(run, job))
+        says = _Says(report, row, figures, _slack_ns(run, job), taken_as_it_is)
         told, missing = says.against(truth_of(job, row, rows))
         wrong += told
         partly |= missing
@@ -62,11 +66,29 @@ def _slack_ns(run: Any, job: Job) -> int:
     return (max(residual, 0) * 2 + 25_000) * most
 
 
+def contradicts(job: Job) -> bool:
+    """Whether an operation ends on a rank's clock before it has started on another's."""
+    starts: dict[tuple[Any, ...], list[float]] = {}
+    ends: dict[tuple[Any, ...], list[float]] = {}
+    for rank, done in enumerate(job.done):
+        for one in done:
+            if one.kind not in ("all_reduce", "p2p"):
+                continue
+            pair = (rank, one.peer) if one.sends else (one.peer, rank)
+            key = (one.kind, one.group, one.number, *(pair if one.kind == "p2p" else ()))
+            if one.kind != "p2p" or one.sends:
+                starts.setdefault(key, []).append(at_clock(job, rank, one.start))
+            if one.kind != "p2p" or not one.sends:
+                ends.setdefault(key, []).append(at_clock(job, rank, one.end))
+    return any(max(starts[key]) > min(ends[key]) + 1 for key in starts if key in ends)
+
+
 class _Says(NamedTuple):
     report: Any
     row: int
     figures: Any
     slack_ns: int
+    own_only: bool  # a clock that is off by less than messages take: only what one rank did stands
 
     @property
     def _is_cut(self) -> bool:
@@ -86,6 +108,8 @@ class _Says(NamedTuple):
             "wait_ns": self.figures.wait_ns,
         }
         for name, value in said.items():
+            if self.own_only and name != "compute_ns":
+                continue
             if value is None or self._is_cut or touching(self.report.evidence, name, self.row):
                 partly = True
                 continue

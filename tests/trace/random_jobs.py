@@ -24,7 +24,7 @@ FAULTS = {
     "devices": ("two-devices", "merged-ranks"),
     "marks": ("nested-mark", "prefetch", "gap", "mark-on-two-threads", "no-marks"),
     "clocks": ("offset", "drift", "jump", "device-clock"),
-    "lost": ("first-lost", "last-lost", "some-lost", "cut-tail", "overlong", "at-zero"),
+    "lost": ("first-lost", "last-lost", "some-lost", "overlong", "at-zero"),
 }
 """What is planted, by kind of fault."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,14 @@ SENDRECV = "ncclDevKernel_SendRecv(x)"
 DISPATCH = "void deep_ep::intranode::dispatch<8, 768, 8192>(int4*, float*)"
 
 Ranks = tuple[int, ...]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_cache() -> Iterator[None]:
+    """Every job is read once: a cache of all of them would be looked through for each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPPROF_CACHE", "off")
+        yield
 
 
 @dataclass(frozen=True)

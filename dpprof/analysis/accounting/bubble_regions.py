@@ -112,7 +112,7 @@ def regions_table(many: Sequence[Regions]) -> pd.DataFrame:
     counts = [len(one.starts) for one in many]
     if not sum(counts):
         return empty_table(REGIONS)
-    states = [STATES[code] for one in many for code in one.codes.tolist()]
+    codes = np.concatenate([one.codes for one in many])
     return make_table(
         REGIONS,
         {
@@ -120,8 +120,8 @@ def regions_table(many: Sequence[Regions]) -> pd.DataFrame:
             STEP: np.repeat([one.step for one in many], counts),
             START: np.concatenate([one.starts for one in many]),
             END: np.concatenate([one.ends for one in many]),
-            STATE: states,
-            PHASE: [_PHASES.get(state, STEADY) for state in states],
+            STATE: np.array(STATES, object)[codes],
+            PHASE: np.array([_PHASES.get(state, STEADY) for state in STATES], object)[codes],
             CAUSE_KIND: np.concatenate([one.causes.kinds for one in many]),
             CAUSE: np.concatenate([one.causes.names for one in many]),
             CAUSE_RANK: np.concatenate([one.causes.ranks for one in many]),
@@ -196,5 +196,7 @@ def _explained(
 def _held_up(needs: Needs, instants: npt.NDArray[np.int64]) -> list[str]:
     """The slot that was running or came next at each instant; empty where there is none."""
     reach = np.maximum.accumulate(needs.ends) if len(needs.ends) else needs.ends
-    index = np.searchsorted(reach, instants, side="right")
-    return [str(needs.texts[i]) if i < len(needs.texts) else "" for i in index.tolist()]
+    if not len(reach):
+        return [""] * len(instants)
+    texts = np.array([*map(str, needs.texts), ""], dtype=object)
+    return list(texts[np.searchsorted(reach, instants, side="right")])

@@ -19,6 +19,9 @@ from dpprof.tables.columns import END, NAME, RANK, START
 from dpprof.tables.intervals import Intervals
 from dpprof.tables.kinds import BUBBLE_HOST
 
+Numbers = npt.NDArray[np.int64]
+_AT_ONCE = 4096
+"""Pieces whose spans are compared at once: each may lie in many."""
 _LEAST_PART = 0.25
 """Of an idle time, that what the host did in it must take to be named."""
 
@@ -38,6 +41,24 @@ class _Spans(NamedTuple):
         starts = spans[START].to_numpy(np.int64)
         names = spans[NAME].astype(object).to_numpy()
         return cls(starts, ends, np.maximum.accumulate(ends), names)
+
+    def longest(self, lows: Numbers, highs: Numbers, pieces: Intervals) -> Numbers:
+        """Of the spans from `lows` up to `highs` the first that shares most with each piece."""
+        most = lows.copy()
+        counts = highs - lows
+        for low in range(0, len(lows), _AT_ONCE):
+            few = np.arange(low, min(low + _AT_ONCE, len(lows)))
+            few = few[counts[few] > 1]
+            if not len(few):
+                continue
+            first = np.cumsum(counts[few]) - counts[few]
+            owner = np.repeat(few, counts[few])
+            span = np.arange(len(owner)) + np.repeat(lows[few] - first, counts[few])
+            shared = np.minimum(self.ends[span], pieces.ends[owner])
+            shared -= np.maximum(self.starts[span], pieces.starts[owner])
+            order = np.lexsort((span, -shared, owner))
+            most[few] = span[order][first]
+        return most
 
 
 @dataclass(frozen=True)
@@ -80,11 +101,7 @@ class HostTime:
         begins, closes = claims.pieces
         lows = np.searchsorted(own.reach, begins, "right")
         highs = np.searchsorted(own.starts, closes, "left")
-        most = lows.copy()
-        for i in np.flatnonzero(highs - lows > 1).tolist():
-            inside = slice(lows[i], highs[i])
-            shared = np.minimum(own.ends[inside], closes[i])
-            most[i] += int(np.argmax(shared - np.maximum(own.starts[inside], begins[i])))
+        most = own.longest(lows, highs, claims.pieces)
         some = np.flatnonzero(lows < highs)
         most, begins, closes = most[some], begins[some], closes[some]
         shared = np.minimum(own.ends[most], closes) - np.maximum(own.starts[most], begins)

@@ -212,6 +212,7 @@ def _side(run: Run, report: Report, steps: int) -> DiffSide:
         ranks=[rank.rank for rank in report.ranks],
         steps=steps,
         step_ns=report.window_ns / steps,
+        unsplit_ns=report.total.unsplit_ns / steps / max(len(report.ranks), 1),
         tokens_per_second=report.tokens_per_second,
         evidence=report.evidence,
         warnings=report.warnings,

@@ -224,7 +224,9 @@ class TheoryDiff(msgspec.Struct, frozen=True, kw_only=True):
 class DiffSide(msgspec.Struct, frozen=True, kw_only=True):
     """One of the runs. `ranks` are those compared, `steps` how many were used.
 
-    `evidence` is what is amiss in it; its texts are the first of `warnings`.
+    `evidence` is what is amiss in it; its texts are the first of `warnings`. `unsplit_ns` is the
+    communication per step, mean of its ranks, that is not told from waiting: where it is not 0,
+    bubbles are at least what they are here, exposed communication and overlap at most.
     """
 
     name: str
@@ -237,6 +239,7 @@ class DiffSide(msgspec.Struct, frozen=True, kw_only=True):
     ranks: list[int]
     steps: int
     step_ns: float
+    unsplit_ns: float = 0
     tokens_per_second: float | None
     evidence: list[Evidence] = []
     warnings: list[str]

@@ -43,11 +43,32 @@ class Changes(Layout):
         columns: tuple[str, ...] = ("", "base", "new", "change", "share")
         if self.diff.unknown_effects:
             note = f"intervals: n/a, {self.diff.unknown_effects}"
-            return Section(f"{title})", columns, tuple(row[:-1] for row in rows), (_STATES, note))
+            notes = (_STATES, *self._bounds(), note)
+            return Section(f"{title})", columns, tuple(row[:-1] for row in rows), notes)
         doubtful = any(row[-1].share for row in rows)
-        notes = (_STATES, _BETWEEN_STEPS, *([_NOT_SIGNIFICANT] if doubtful else []))
+        notes = (
+            _STATES,
+            *self._bounds(),
+            _BETWEEN_STEPS,
+            *([_NOT_SIGNIFICANT] if doubtful else []),
+        )
         columns = (*columns, "interval")
         return Section(f"{title}; 95 % intervals)", columns, tuple(rows), notes)
+
+    def _bounds(self) -> tuple[str, ...]:
+        """What is known in part, and of which side."""
+        sides = (("BASE", self.diff.base), ("NEW", self.diff.new))
+        lacking = [
+            f"{self.unit.full(side.unsplit_ns)} of {name}'s"
+            for name, side in sides
+            if side.unsplit_ns
+        ]
+        if not lacking:
+            return ()
+        return (
+            f"bubble: at least; exposed and overlap: at most, as {' and '.join(lacking)} "
+            "communication is not told from waiting",
+        )
 
     def _walk(self, part: Part, depth: int = 0) -> Iterator[tuple[Part, int]]:
         """The parts of the step that are shown, states and the largest causes of bubbles."""

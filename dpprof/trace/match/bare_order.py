@@ -50,7 +50,7 @@ def number_by_order(
     """
     order = Order(np.full(len(events), "", dtype=object), np.full(len(events), -1, dtype=np.int64))
     rows = _bare(events, no_wait)
-    if not len(rows):
+    if not len(rows) or len(peers.present) < 2:
         return order
     part = events.iloc[rows]
     names, kinds = part[NAME].astype(str), part[KIND].astype(str).to_numpy(dtype=object)

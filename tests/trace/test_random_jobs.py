@@ -1,0 +1,34 @@
+"""A few of the random jobs of `ten_thousand`: every figure is true, or n/a, or says its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.trace.judge_jobs import PARTLY, REFUSED, RIGHT, WRONG, judged, truth_of
+from tests.trace.random_jobs import FAULTS, planted
+
+KNOWN = ("nothing", "two-devices", "nested-mark", "prefetch", "gap", "mark-on-two-threads")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_cache() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DPPROF_CACHE", "off")
+        yield
+
+
+@pytest.mark.parametrize("fault", ["nothing", *(one for kind in FAULTS.values() for one in kind)])
+def test_nothing_is_wrong_and_silent(fault: str) -> None:
+    verdict = judged(planted(4711, fault))
+    assert verdict.wrong == ()
+    assert verdict.word in ((RIGHT,) if fault in KNOWN else (RIGHT, PARTLY, REFUSED))
+
+
+def test_the_judge_notices_a_wrong_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tests.trace.judge_jobs.truth_of",
+        lambda *job: truth_of(*job) | {"bubble_ns": truth_of(*job)["bubble_ns"] + 40_000},
+    )
+    assert judged(planted(4711, "nothing")).word == WRONG
