@@ -39,7 +39,8 @@ def judged(job: Job) -> Verdict:
             events = run.events
         except DpprofError:
             return Verdict(REFUSED)
-    taken_as_it_is = job.fault in _OFF and run.clocks.empty and not report.evidence
+    said = {one.check for one in report.evidence} & {"clocks", "clock-jump", "device-clock"}
+    taken_as_it_is = job.fault in _OFF and run.clocks.empty and not said
     if taken_as_it_is and contradicts(job):
         return Verdict(WRONG, ("the clocks contradict causality, and nothing is said",))
     rows = {figures.rank: figures for figures in report.ranks}
