@@ -32,3 +32,9 @@ def test_the_judge_notices_a_wrong_figure(monkeypatch: pytest.MonkeyPatch) -> No
         lambda *job: truth_of(*job) | {"bubble_ns": truth_of(*job)["bubble_ns"] + 40_000},
     )
     assert judged(planted(4711, "nothing")).word == WRONG
+
+
+@pytest.mark.parametrize("number", [499, 779])
+def test_no_clock_is_moved_for_a_few_operations_that_order_alone_matched(number: int) -> None:
+    """Each rank has a collective or two, of other groups: a shift would explain them as one."""
+    assert judged(planted(number, "nothing-told")).wrong == ()

@@ -15,13 +15,16 @@ from dpprof.runs.clocks import corrected
 from dpprof.tables.columns import (
     AT,
     CORRELATION,
+    DRIFT,
     END,
     EVENTS,
     GROUP,
     LAUNCH,
+    MATCHED,
     RANK,
     RESIDUAL,
     SEQUENCE,
+    SHIFT,
     START,
     empty_table,
 )
@@ -49,6 +52,8 @@ from dpprof.trace.rank.rank_part import RankPart
 _TIMES = (START, END, LAUNCH, AT)
 _MOST_ROWS = 200_000  # in groups of 8, each gives 8 bounds
 _MOMENTS = 1000
+_LEAST_GUESSED = 4
+"""Operations of a rank, matched by a guess, by which its clock may be corrected."""
 
 
 class AlignedClocks(NamedTuple):
@@ -193,9 +198,15 @@ def without_late(bounds: Bounds, tolerance_ns: int) -> Bounds:
 
 
 def _if_explained(bare: pd.DataFrame, peers: OperationPeers, window: tuple[int, int]) -> Fit:
-    """Order is a guess: clocks are corrected by it only if nothing contradicts it any more."""
+    """Order is a guess: clocks are corrected by it only if nothing contradicts it any more.
+
+    Nor by few operations: a shift explains one of them, whatever it is.
+    """
     matched = match_operations(bare, peers)
     clocks = estimate_clocks(clock_bounds(bare, matched), window)
+    moved = (clocks[SHIFT] != 0) | (clocks[DRIFT] != 0)
+    if (clocks.loc[moved, MATCHED] < _LEAST_GUESSED).any():
+        return _NO_CLOCKS
     again = estimate_clocks(clock_bounds(_on_common_clock(bare, clocks), matched))
     return Fit(clocks, ()) if again.empty else _NO_CLOCKS
 
