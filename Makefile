@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint browser docs golden pretended-gpu fuzz multinode screenshots clean
+.PHONY: demo test lint browser docs golden pretended-gpu fuzz multinode screenshots clean types coverage mutants
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -25,6 +25,24 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The public names as users' type checkers see them.
+types: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'pyright[nodejs]'
+	$(BIN)/pyright
+
+# Lines and branches that the tests run, in build/coverage; as long again as the tests.
+coverage: $(STAMP)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 0 $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/coverage html --quiet -d build/coverage
+
+# How many small changes of the code the tests see: hours for all, `AREA=gate` for one part.
+mutants: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]'
+	nice -n 19 $(BIN)/python .ci/mutants/mutants.py $(AREA)
 
 # A Chromium for the tests in a browser; installed only in CI or with DPPROF_INSTALL_CHROMIUM=1.
 browser:

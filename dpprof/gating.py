@@ -51,8 +51,9 @@ def gate(
     `run` and `baseline` are what ``dpprof gate`` takes: paths of runs, several for repeats of the
     same thing, or a baseline file; or loaded runs. Without rules the default ones hold the run
     against the baseline. `run_spread` is how much runs are taken to vary, as a part of the step
-    time (see `dpprof.gate.spread.RUN_SPREADS`). With `allow_missing`, figures that lack evidence
-    are judged as they stand. Raises `DpprofError` for wrong rules and for runs that do not compare.
+    time (see `dpprof.statistics.difference.RUN_SPREADS`). With `allow_missing`, figures that lack
+    evidence are judged as they stand. Raises `DpprofError` for wrong rules and for runs that do
+    not compare.
     """
     texts = [rules] if isinstance(rules, str) else rules
     if baseline is None:

@@ -47,3 +47,22 @@ def test_one_package_is_installed() -> None:
     assert built["packages"]["find"]["include"] == ["dpprof*"]
     for name, folder in (("dashboards", "dashboards"), ("reference", "reference_impl")):
         assert (ROOT / "dpprof" / name).resolve() == ROOT / folder
+
+
+def test_without_the_extra_for_parquet_traces_are_read_and_nothing_is_cached() -> None:
+    script = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "import dpprof\n"
+        "from dpprof.store.place import find_place\n"
+        "from dpprof.system.optional import parquet_library\n"
+        "assert find_place() is None\n"
+        "assert len(dpprof.load('traces/1f1b').run.events) > 0\n"
+        "try:\n"
+        "    parquet_library('export as Parquet')\n"
+        "except dpprof.DpprofError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "export as Parquet needs pyarrow: pip install 'dpprof[parquet]'\n"

@@ -43,12 +43,12 @@ class _Meta(msgspec.Struct):
     window_ns: Number
 
 
-class _Layout(msgspec.Struct):
+class _BodyLayout(msgspec.Struct):
     meta: _Meta | None = None
 
 
 class _Figure(msgspec.Struct):
-    layout: _Layout = msgspec.field(default_factory=_Layout)
+    layout: _BodyLayout = msgspec.field(default_factory=_BodyLayout)
 
 
 class _Value(msgspec.Struct):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from dpprof.analysis.metrics import METRICS, PEAK, Metric
 from dpprof.analysis.model import Report
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text
+from dpprof.statistics.figure import Unit
 from dpprof.tables.devices import rank_name
-
-Unit = Literal["time", "share", "bytes", "rate"]
 
 _MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """One figure: times per step, and where they are of ranks, the mean over the ranks.
+    """One figure of the registry (`dpprof.analysis.metrics`), as a tile shows it.
 
     `value` is None where it is not known, and `reason` says why. `better` is the direction that
     is good news: -1 for less, 1 for more, 0 for neither.
@@ -31,94 +30,63 @@ class Headline:
     better: int = -1
 
 
+_IDS = {
+    "step_ns": "step-time",
+    "bubble_share": "bubble",
+    "hidden_share": "hidden",
+    "exposed_ns": "exposed",
+    "wait_ns": "wait",
+    PEAK: "memory",
+    "tokens_per_second": "throughput",
+}
+"""The figures that a run is judged by, in reading order, with what the page calls them."""
+
+
 def headlines(report: Report) -> list[Headline]:
-    """The figures that a run is judged by, in reading order (metrics.md, sections 5 and 6)."""
-    return [*_time_headlines(report), *_other_headlines(report)]
+    """The figures that a run is judged by (metrics.md, sections 5 and 6)."""
+    return [_headline(report, METRICS[name], id) for name, id in _IDS.items()]
 
 
-def _time_headlines(report: Report) -> list[Headline]:
-    total, simulated = report.total, report.source == "simulated"
-    return [
-        Headline(
-            id="step-time",
-            label="Step time",
-            unit="time",
-            value=report.step_ns,
-            about="The job's window of a step, on the common clock: steps that follow each other "
-            "leave no gap, so what happens between them is in it; mean of the used steps",
-            reason="no used step has any activity",
-        ),
-        Headline(
-            id="bubble",
-            label="Bubble",
-            unit="share",
-            value=total.bubble_share,
-            about="Time in which a rank neither computes, transfers nor copies, of the step; mean "
-            "of the ranks",
-            reason="no used step has any activity",
-        ),
-        Headline(
-            id="hidden",
-            label="Communication hidden",
-            unit="share",
-            value=total.hidden_share,
-            about="Transfers that run while the rank computes, of all transfers",
-            reason=total.hidden_reason or "",
-            better=1,
-        ),
-        Headline(
-            id="exposed",
-            label="Communication exposed",
-            unit="time",
-            value=mean_ns(report, total.exposed_ns),
-            about="A transfer is under way and the rank does not compute; per step, mean of the "
-            "ranks",
-            reason="no used step has any activity",
-        ),
-        Headline(
-            id="wait",
-            label="Posted, waiting at least" if total.unsplit_ns else "Posted, waiting",
-            unit="time",
-            value=None if simulated else mean_ns(report, total.wait_ns),
-            about="At least one communication waits for its peers: it does not transfer, and the "
-            "rank may compute meanwhile; per step, mean of the ranks. At least: operations that "
-            "were not matched with their peers' count as transfer",
-            reason="a simulated message is posted when it starts to travel: nothing waits inside it"
-            if simulated
-            else "not told from transferring: no match with the peers' operations",
-            better=0,
-        ),
-    ]
+def _headline(report: Report, metric: Metric, id: str) -> Headline:
+    unsaid = metric.name == "wait_ns" and report.source == "simulated"
+    return Headline(
+        id=id,
+        label=_label(report, metric),
+        unit=metric.unit,
+        value=None if unsaid else metric.of(report),
+        about=_about(report, metric),
+        reason=_reason(report, metric),
+        better=metric.better,
+    )
 
 
-def _other_headlines(report: Report) -> list[Headline]:
-    memory = report.total.memory
-    whose = f" ({rank_name(memory.rank)})" if memory.rank is not None else ""
-    return [
-        Headline(
-            id="memory",
-            label="Peak memory",
-            unit="bytes",
-            value=memory.peak_allocated_bytes,
-            about=f"The most bytes allocated on any rank{whose}",
-            reason="no memory events in the traces",
-        ),
-        Headline(
-            id="throughput",
-            label="Tokens/s",
-            unit="rate",
-            value=report.tokens_per_second,
-            about="Tokens of a step over the step time",
-            reason="nothing says how many tokens a step has",
-            better=1,
-        ),
-    ]
+def _label(report: Report, metric: Metric) -> str:
+    """As a tile begins: ``Waiting for peers, at least`` where not all of it is told apart."""
+    partly = metric.name == "wait_ns" and report.total.unsplit_ns
+    return metric.label[:1].upper() + metric.label[1:] + (", at least" if partly else "")
 
 
-def mean_ns(report: Report, total_ns: int | None) -> float | None:
-    """Per rank and step, from a sum over both; None where it is not known."""
-    count = len(report.ranks) * len(report.per_step)
-    return None if total_ns is None or not count else total_ns / count
+def _about(report: Report, metric: Metric) -> str:
+    if metric.memory:
+        rank = report.total.memory.rank
+        return metric.about + (f" ({rank_name(rank)})" if rank is not None else "")
+    if metric.scope == "job" or metric.unit != "ns":
+        return metric.about
+    return f"{metric.about}; per step, mean of the ranks"
+
+
+def _reason(report: Report, metric: Metric) -> str:
+    if metric.name == "wait_ns" and report.source == "simulated":
+        return "a simulated message is posted when it starts to travel: nothing waits inside it"
+    return metric.unclaimed(report) or _REASONS.get(metric.name, "no used step has any activity")
+
+
+_REASONS = {
+    "hidden_share": "",
+    "wait_ns": "not told from transferring: no match with the peers' operations",
+    PEAK: "no memory events in the traces",
+    "tokens_per_second": "nothing says how many tokens a step has",
+}
 
 
 def value_text(headline: Headline, unit: TimeUnit) -> str:
@@ -159,11 +127,11 @@ def is_better(new: Headline, base: Headline) -> bool | None:
 
 def _text(kind: Unit, value: float | None, unit: TimeUnit) -> str:
     match kind:
-        case "time":
+        case "ns":
             return unit.full(value)
         case "share":
             return share_text(value)
         case "bytes":
             return bytes_text(value)
-        case "rate":
+        case _:
             return rate_text(value)

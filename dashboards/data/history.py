@@ -13,13 +13,13 @@ from dpprof.errors import DpprofError
 from dpprof.gate.files import read_baseline
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import Measured, take_snapshot
-from dpprof.gate.names import Unit
-from dpprof.gate.snapshot import FigureSnapshot
-from dpprof.gate.spread import Difference, Sampling, difference
+from dpprof.gate.snapshot import FigureSnapshot, sampling
+from dpprof.statistics.difference import Difference, difference
+from dpprof.statistics.figure import Unit
 
 
 @dataclass(frozen=True)
-class Metric:
+class HistoryMetric:
     """A figure of the gate as a history shows it.
 
     `better` is the direction of good news, `headline` the id of the report's headline figure.
@@ -31,14 +31,14 @@ class Metric:
     headline: str
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+METRICS: Mapping[str, HistoryMetric] = MappingProxyType(
     {
-        "step_ns": Metric("step time", "ns", -1, "step-time"),
-        "bubble_share": Metric("bubble", "share", -1, "bubble"),
-        "hidden_share": Metric("hidden", "share", 1, "hidden"),
-        "exposed_ns": Metric("exposed", "ns", -1, "exposed"),
-        "peak_allocated_bytes": Metric("peak memory", "bytes", -1, "memory"),
-        "tokens_per_second": Metric("tokens/s", "rate", 1, "throughput"),
+        "step_ns": HistoryMetric("step time", "ns", -1, "step-time"),
+        "bubble_share": HistoryMetric("bubble", "share", -1, "bubble"),
+        "hidden_share": HistoryMetric("hidden", "share", 1, "hidden"),
+        "exposed_ns": HistoryMetric("exposed", "ns", -1, "exposed"),
+        "peak_allocated_bytes": HistoryMetric("peak memory", "bytes", -1, "memory"),
+        "tokens_per_second": HistoryMetric("tokens/s", "rate", 1, "throughput"),
     }
 )
 """The headline figures, by their names in rules of the gate."""
@@ -135,27 +135,27 @@ def _sizes(pp: int | None, micro_batches: int | None, ranks: int) -> str:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """What the gate's default rules say of a run beside the baseline, and about what."""
 
     word: str
     about: str
 
 
-def verdict(entry: Entry, base: Entry | None) -> Verdict:
+def verdict(entry: Entry, base: Entry | None) -> GateVerdict:
     """``passed``, ``failed``, ``cannot tell``; empty for the baseline itself or without one."""
     if base is None or base.snapshot is None or entry.snapshot is None or entry is base:
-        return Verdict("", entry.reason)
+        return GateVerdict("", entry.reason)
     try:
         result = gate(entry.snapshot, [], Baseline(name=base.name, snapshot=base.snapshot))
     except DpprofError as error:
-        return Verdict("not comparable", str(error))
+        return GateVerdict("not comparable", str(error))
     broken = [one.rule for one in result.rules if one.status in ("failed", "missing")]
     if broken:
-        return Verdict("failed", f"broken beside {base.name}: {'; '.join(broken)}")
+        return GateVerdict("failed", f"broken beside {base.name}: {'; '.join(broken)}")
     if result.cannot_tell:
-        return Verdict("cannot tell", "figures lack evidence")
-    return Verdict("passed", f"beside {base.name}, by the default rules")
+        return GateVerdict("cannot tell", "figures lack evidence")
+    return GateVerdict("passed", f"beside {base.name}, by the default rules")
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _change(before: Entry, after: Entry, metric: str) -> Difference:
     own, other = after.snapshot.job[metric], before.snapshot.job[metric]
     return difference(
         own,
-        Sampling.of(after.snapshot, unit, own.typical),
+        sampling(after.snapshot, unit, own.typical),
         other,
-        Sampling.of(before.snapshot, unit, other.typical),
+        sampling(before.snapshot, unit, other.typical),
     )

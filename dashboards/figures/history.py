@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dpprof.dashboards.data.history import Metric, Point
+from dpprof.dashboards.data.history import HistoryMetric, Point
 from dpprof.dashboards.view.theme import BETTER_COLOR, WORSE_COLOR, Theme, template
 from dpprof.reporters.blocks.units import byte_unit, time_unit
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def trend(series: Mapping[str, Sequence[Point]], metric: Metric, theme: Theme) -> Figure:
+def trend(series: Mapping[str, Sequence[Point]], metric: HistoryMetric, theme: Theme) -> Figure:
     """A line for each thing that was run, over the runs in their order.
 
     Error bars are the 95 % interval of the change from the run before of the same thing. A marker
@@ -60,7 +60,9 @@ def _reach(point: Point) -> float:
     return 0.0 if interval is None else (interval[1] - interval[0]) / 2
 
 
-def _marker(points: Sequence[Point], metric: Metric, color: str, theme: Theme) -> dict[str, Any]:
+def _marker(
+    points: Sequence[Point], metric: HistoryMetric, color: str, theme: Theme
+) -> dict[str, Any]:
     symbols = {0: "circle", 1: "triangle-up", -1: "triangle-down"}
     colors = []
     for point in points:
@@ -74,7 +76,7 @@ def _marker(points: Sequence[Point], metric: Metric, color: str, theme: Theme) -
     }
 
 
-def _words(point: Point, metric: Metric, scale: float, unit: str) -> str:
+def _words(point: Point, metric: HistoryMetric, scale: float, unit: str) -> str:
     text = f"{point.value / scale:,.2f} {unit}"
     if point.entry.commit:
         text += f", commit {point.entry.commit[:12]}"
@@ -89,7 +91,7 @@ def _words(point: Point, metric: Metric, scale: float, unit: str) -> str:
     return text + ("" if not good else "<br>better" if good > 0 else "<br>worse")
 
 
-def _unit(points: Sequence[Point], metric: Metric) -> tuple[float, str]:
+def _unit(points: Sequence[Point], metric: HistoryMetric) -> tuple[float, str]:
     largest = max((point.value for point in points), default=0.0)
     if metric.unit == "ns":
         time = time_unit(largest)

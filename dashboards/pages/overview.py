@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from dpprof.analysis.metrics import mean_ns
 from dpprof.analysis.report.side_by_side import compare
 from dpprof.dashboards.data.headline import (
     Headline,
     change_text,
     headlines,
     is_better,
-    mean_ns,
     value_text,
 )
 from dpprof.dashboards.data.library import LibraryRun

@@ -1,4 +1,4 @@
-"""The bubbles that appeared, went or changed between two runs, as a table."""
+"""The bubbles that were added, removed or changed between two runs, as a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PRESENCE = "presence"
 """The option of the page that says which to list."""
 
-PRESENCES = {"": "all", "appeared": "appeared", "went": "went", "both": "changed"}
+PRESENCES = {"": "all", "added": "added", "removed": "removed", "both": "changed"}
 _MOST_REGIONS = 1000
 
 
@@ -65,12 +65,12 @@ def region_panel(
     counts = {name: sum(1 for one in changes.changes if one.presence == name) for name in PRESENCES}
     total = sum(one.change_ns for one in found) / changes.steps
     words = (
-        f"{counts['appeared']} appeared, {counts['went']} went, {counts['both']} are in both; "
+        f"{counts['added']} added, {counts['removed']} removed, {counts['both']} are in both; "
         f"those listed and {max(0, len(found) - _MOST_REGIONS)} more add up to "
         f"{signed(unit, total)} {unit.name} per step over all ranks."
     )
     return panel(
-        "Bubbles that appeared or went",
+        "Bubbles added or removed",
         choices(context, PRESENCE, "Show", list(PRESENCES.items())),
         table("diff-regions", heads, rows),
         note(words),

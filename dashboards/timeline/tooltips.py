@@ -9,7 +9,7 @@ from dpprof.analysis.model import RegionFigures
 from dpprof.dashboards.timeline.hit_test import BUBBLE, SLOT, Hit
 from dpprof.dashboards.timeline.legend import WORDS
 from dpprof.reporters.blocks.units import bytes_text, time_unit
-from dpprof.reporters.report.sentences import region_words
+from dpprof.reporters.report.sentences import reason_words
 from dpprof.tables.columns import (
     BYTES,
     COMPONENT,
@@ -98,8 +98,7 @@ def _length(length_ns: int) -> str:
 
 
 def _bubble(hit: Hit) -> dict[str, str]:
-    words = region_words(region_of(hit), time_unit(hit.run.window_ns), with_step=False)
-    facts = {"phase": str(hit.values[PHASE]), "why": words.partition(": ")[2]}
+    facts = {"phase": str(hit.values[PHASE]), "why": reason_words(region_of(hit))}
     if _is_known(hit.values[SLOT_COLUMN]):
         facts["holds up"] = str(hit.values[SLOT_COLUMN])
     return facts

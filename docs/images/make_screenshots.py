@@ -140,7 +140,7 @@ def take(browser: Browser, url: str, shot: Shot, file: Path, size: tuple[int, in
     page.wait_for_timeout(_QUIET_MS)
     picture = page.screenshot()
     page.goto("about:blank")
-    file.write_bytes(shrunk(page, picture))
+    file.write_bytes(shrunk(picture))
     page.close()
 
 

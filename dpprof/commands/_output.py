@@ -22,14 +22,6 @@ from dpprof.system.whole import write_whole
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
-_ENDINGS = {
-    ".json": "json",
-    ".md": "markdown",
-    ".txt": "table",
-    ".html": "html",
-    ".xml": "junit",
-}
-
 
 @dataclass(frozen=True)
 class Output:
@@ -110,7 +102,17 @@ def make_output(
             raise DpprofError(f"{path.parent}: no such folder; create it first")
         if not os.access(path.parent, os.W_OK):
             raise DpprofError(f"{path.parent}: not writable; choose another folder")
-    guess = _ENDINGS.get(path.suffix.lower(), "") if path is not None else ""
+    guess = _guess(path)
     said = (output_format, guess, configured.format)
     chosen = next((choice for choice in said if choice and choice in formats), formats[0])
     return Output(path, chosen, configured.width)
+
+
+def _guess(path: Path | None) -> str:
+    """The format that the ending of a file says; empty where it says none."""
+    from dpprof.reporters.formats.registry import format_of_ending
+
+    if path is None:
+        return ""
+    suffix = path.suffix.lower()
+    return "junit" if suffix == ".xml" else format_of_ending(suffix)

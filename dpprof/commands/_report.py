@@ -77,13 +77,13 @@ def write_gate(result: GateResult, output: Output) -> None:
 
 
 def write_document(document: Document, output: Output) -> None:
-    """A document as a table or Markdown, in the place of `output`."""
+    """A document in any format but JSON, in the place of `output`."""
     from dpprof.reporters.blocks.cells import View
-    from dpprof.reporters.formats import markdown, table
+    from dpprof.reporters.formats.registry import document_format
 
     width, unicode = _terminal(output)
-    lay_out = markdown.document_text if output.format == "markdown" else table.document_text
-    _write(lay_out(document, View(output.color, width, unicode)), output, unicode=unicode)
+    view = View(output.color, width, unicode)
+    _write(document_format(output.format).text(document, view), output, unicode=unicode)
 
 
 def write_kinds(report: KindReport, output: Output) -> None:

@@ -11,8 +11,9 @@ from dpprof.commands._reading import LOCAL, ReadingOptions, reading_options
 from dpprof.commands._report import write_document
 from dpprof.commands._sides import SideReader
 from dpprof.errors import DpprofError
+from dpprof.reporters.formats.registry import format_names
 
-_FORMATS = ("table", "json", "markdown")
+_FORMATS = format_names()
 _LIST_SCHEMA_VERSION = 1
 
 

@@ -19,12 +19,13 @@ from dpprof.commands._sides import SideReader
 from dpprof.config.load import load_config
 from dpprof.config.values import read_spread
 from dpprof.errors import EXIT_LIMIT_BROKEN, EXIT_OK, EXIT_WRONG_USE, DpprofError
+from dpprof.reporters.formats.registry import format_names
 
 if TYPE_CHECKING:
     from dpprof.gate.gate import Baseline
     from dpprof.gate.result import GateResult
 
-_FORMATS = ("table", "json", "markdown", "html", "junit", "github")
+_FORMATS = (*format_names(), "junit", "github")
 
 
 @dataclass(frozen=True, kw_only=True)

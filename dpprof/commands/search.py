@@ -100,7 +100,7 @@ def command(
     file = make_output(("json",), "json", output_path, force)
     output = make_output(FORMATS, output_format, None, False)
     from dpprof.search.find import SearchRequest, find
-    from dpprof.search.rounds import Budget
+    from dpprof.search.rounds import SearchBudget
 
     profile = find_costs(costs)
     chosen = tuple(word.strip() for word in (names or "").split(",") if word.strip())
@@ -114,7 +114,7 @@ def command(
         name=_schedule_name(output_path),
         names=chosen,
         memory_bytes=None if memory is None else read_size(memory, "--memory"),
-        budget=Budget(seconds, seed),
+        budget=SearchBudget(seconds, seed),
     )
     with _shown(seconds) as progress:
         found = find(request, progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from dpprof.config.settings import KindPattern
@@ -53,7 +52,9 @@ def _compile(pattern: str, origin: str) -> None:
             origin,
             f"{len(pattern)} characters, more than {LONGEST_PATTERN}; write several patterns",
         )
+    import regex
+
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        regex.compile(pattern, regex.V0)
+    except (regex.error, OverflowError, RecursionError) as error:
         raise wrong(origin, f"{pattern!r} is not a regular expression ({error})") from error

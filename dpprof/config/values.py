@@ -8,10 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from dpprof.config.format_names import format_names
 from dpprof.errors import DpprofError
-
-FORMATS = ("table", "json", "markdown")
-"""Formats of reports that every verb that reports has."""
 
 _NARROWEST, _WIDEST = 40, 1000
 _MOST_RULES = 1000
@@ -53,7 +51,7 @@ def a_text(value: Any, origin: str) -> str:
 
 
 def _format(value: Any, origin: str, base: Path) -> str:
-    return one_of(FORMATS, value, origin)
+    return one_of(format_names(), value, origin)
 
 
 def _width(value: Any, origin: str, base: Path) -> int:

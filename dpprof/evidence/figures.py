@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dpprof.evidence.evidence import STEP_TIME, Evidence
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, STATES
 
-_OF_STEP = ("slowest_step_ns", "tokens_per_second", "model_flops_per_second")
+_OF_STEP = ("slowest_step_ns", "fastest_step_ns", "tokens_per_second", "model_flops_per_second")
 _SHARE_OF = "_share"
 _WINDOW = frozenset(STEP_TIME)
 _BY_WINDOW = frozenset((*STEP_TIME, "bubble_ns", "bubble_share", *BUBBLE_STATES))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 
 from dpprof.export.content import Content
 from dpprof.export.folder import write_tables
+from dpprof.system.optional import parquet_library
 
 ENDING = ".parquet"
 
@@ -21,24 +22,20 @@ def write(content: Content, path: Path) -> None:
 
 def _write_table(parts: Iterable[pd.DataFrame], file: BinaryIO) -> None:
     """A row group per part; all parts have one schema, whatever texts occur in them."""
-    import pyarrow
-    import pyarrow.parquet
-
+    pyarrow, parquet = parquet_library("export as Parquet")
     writer = None
     for part in parts:
         rows = part.reset_index(drop=True)
-        fields = [(name, _type(rows[name])) for name in rows.columns]
+        fields = [(name, _type(pyarrow, rows[name])) for name in rows.columns]
         table = pyarrow.Table.from_pandas(rows, pyarrow.schema(fields), preserve_index=False)
         if writer is None:
-            writer = pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
+            writer = parquet.ParquetWriter(file, table.schema, compression="zstd")
         writer.write_table(table.cast(writer.schema))
     if writer is not None:
         writer.close()
 
 
-def _type(column: pd.Series) -> object:
-    import pyarrow
-
+def _type(pyarrow: Any, column: pd.Series) -> object:
     if pd.api.types.is_integer_dtype(column.dtype):
         return pyarrow.from_numpy_dtype(column.dtype)
     return pyarrow.string()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from dpprof.analysis.metrics import IDEAL, WINDOW
 from dpprof.errors import DpprofError
 from dpprof.evidence.figures import touching
-from dpprof.gate.names import IDEAL, JOB_FIGURES, WINDOW
+from dpprof.gate.names import JOB_FIGURES
 from dpprof.gate.rules import Condition, Rule
-from dpprof.gate.snapshot import Figure, FigureSnapshot, Number
+from dpprof.gate.snapshot import FigureSnapshot, sampling
 from dpprof.gate.split import incomparable, unsplit_figure
-from dpprof.gate.spread import Difference, Sampling, beside, difference
+from dpprof.statistics.difference import Difference, Sampling, beside, difference
+from dpprof.statistics.figure import Figure, Number
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ class ComparedFigures:
         unit, spread = rule.metric.unit, self.run_spread
         return difference(
             own,
-            Sampling.of(self.run, unit, own.typical, spread),
+            sampling(self.run, unit, own.typical, spread),
             other,
-            Sampling.of(self.baseline, unit, other.typical, spread),
+            sampling(self.baseline, unit, other.typical, spread),
         )
 
 

@@ -11,7 +11,8 @@ import msgspec
 
 from dpprof.errors import DpprofError
 from dpprof.gate.old_names import renamed
-from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, Figure, FigureSnapshot, RankColumn
+from dpprof.gate.snapshot import SNAPSHOT_SCHEMA_VERSION, FigureSnapshot, RankColumn
+from dpprof.statistics.figure import Figure
 from dpprof.system.inputs import BadInput, convert_plain, decode_json, read_regular
 from dpprof.system.whole import write_whole
 

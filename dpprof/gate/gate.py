@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from dpprof.analysis.slow_slots import newly_slow
 from dpprof.errors import DpprofError
-from dpprof.gate.culprit import ComparedSides as CulpritSides
-from dpprof.gate.culprit import blame, find_culprits
+from dpprof.gate.attribution import ComparedSides as CulpritSides
+from dpprof.gate.attribution import find_culprits, largest_bubble
 from dpprof.gate.evaluate import ComparedFigures, compare
 from dpprof.gate.identity import Mismatch, mismatches
 from dpprof.gate.judge import judge
 from dpprof.gate.result import Check, GateResult, RuleResult, Status
 from dpprof.gate.rules import Rule, read_rules
 from dpprof.gate.snapshot import FigureSnapshot
-from dpprof.gate.spread import assumed_spread
+from dpprof.statistics.difference import assumed_spread
 
 DEFAULT_RULES = (
     "step_ns > +2%",
@@ -60,8 +60,8 @@ def gate(
     """Check `run` by `rules`; by `DEFAULT_RULES` where there are none and there is a baseline.
 
     `run_spread`: how much the means of runs are taken to vary, as a part of the step time; without
-    it as `dpprof.gate.spread.RUN_SPREADS` has it. A rule on a figure that lacks evidence cannot
-    tell, and the run does not pass; with `allow_missing` the figure is judged as it stands.
+    it as `dpprof.statistics.difference.RUN_SPREADS` has it. A rule on a figure that lacks evidence
+    cannot tell, and the run does not pass; with `allow_missing` the figure is judged as it stands.
 
     Raises `DpprofError` for wrong rules, a rule that lacks its baseline, and a baseline of
     something else (see `dpprof.gate.identity`), unless that is allowed.
@@ -70,7 +70,7 @@ def gate(
         raise DpprofError("nothing to check; give rules (--fail-if RULE) or a --baseline, or both")
     chosen = [one if isinstance(one, Rule) else read_rules([one])[0] for one in rules]
     chosen = chosen or read_rules(DEFAULT_RULES)
-    let_through = _differences(run, baseline)
+    accepted_differences = _differences(run, baseline)
     other = None if baseline is None else baseline.snapshot
     sides = ComparedFigures(run, other, run_spread, allow_missing)
     judged = judge([compare(rule, sides) for rule in chosen])
@@ -100,8 +100,10 @@ def gate(
         if other
         else [],
         slow_slots=newly_slow(other.slow_slots if other else [], run.slow_slots) if times else [],
-        blame=blame(run) if any("bubble" in one.metric for one in failed) else None,
-        let_through=let_through,
+        largest_bubble=largest_bubble(run)
+        if any("bubble" in one.metric for one in failed)
+        else None,
+        accepted_differences=accepted_differences,
         evidence=list(dict.fromkeys([*run.evidence, *([] if other is None else other.evidence)])),
         allow_missing=allow_missing,
         warnings=run.warnings,

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from dpprof.gate.evaluate import RuleComparison
 from dpprof.gate.result import Check, Status
-from dpprof.gate.spread import Difference
+from dpprof.statistics.difference import FALSE_ALARMS, Difference
 
-FALSE_ALARMS = 0.01
-"""How often a gate may find a significant change at all where nothing has changed."""
 _OF_THE_JOB = 0.8
 """The part of it for figures of the job, which are few; those of single ranks share the rest."""
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dpprof
+from dpprof.analysis.metrics import IDEAL, METRICS
 from dpprof.analysis.model import Report
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import identity_of, mismatches
-from dpprof.gate.names import IDEAL, JOB_FIGURES, MEMORY, RANK_FIGURES, Unit
+from dpprof.gate.names import JOB_FIGURES, MEMORY, RANK_FIGURES
 from dpprof.gate.samples import job_samples, rank_samples, unclaimed
-from dpprof.gate.snapshot import Figure, FigureSnapshot, Number, RankColumn, RankSeat, Waiting
-from dpprof.gate.spread import figure_of
+from dpprof.gate.snapshot import FigureSnapshot, RankColumn, RankSeat, Waiting
 from dpprof.runs.run import Run
+from dpprof.statistics.figure import Figure, Number, Unit, figure_of
 
 
 @dataclass(frozen=True)
@@ -120,39 +121,12 @@ def _column(figures: Sequence[Figure | None]) -> RankColumn:
 
 def _job_values(measured: Measured) -> dict[str, Number]:
     """Figures that a run has once, not per step."""
-    report = measured.report
-    counts = {
-        "slowest_step_ns": max(step.window_ns for step in report.per_step),
-        "ranks": len(report.ranks),
-        "world_size": report.world_size,
-        "steps": report.steps.used,
-        "pp": report.pp,
-        "micro_batches": report.micro_batches,
-        "warnings": len(report.warnings),
+    found = {
+        name: metric.of(measured.report)
+        for name, metric in METRICS.items()
+        if (metric.memory or metric.once) and not metric.by_step and metric.unit != "text"
     }
-    values: dict[str, Number] = {name: value for name, value in counts.items() if value is not None}
-    values |= dict(_largest(report))
-    if report.critical_path is not None:
-        for kind, total in report.critical_path.by_kind_ns.items():
-            values[f"critical_path.{kind}_ns"] = round(total / report.steps.used)
-    if report.ideal is not None:
-        steps, ranks = report.ideal.steps, report.ideal.ranks
-        values[f"{IDEAL}step_ns"] = round(report.ideal.window_ns / steps)
-        total = sum(one.bubble_ns for one in ranks)
-        values[f"{IDEAL}bubble_ns"] = round(total / len(ranks) / steps)
-        if report.ideal.closed_form_ns is not None:
-            values[f"{IDEAL}closed_form_ns"] = round(report.ideal.closed_form_ns / steps)
-    return values
-
-
-def _largest(report: Report) -> Iterable[tuple[str, int]]:
-    """Memory of the job: the most that any rank has, peaks apart, which are per step."""
-    for name in MEMORY[1:]:
-        known = [getattr(rank.memory, name) for rank in report.ranks]
-        if any(value is not None for value in known):
-            yield name, max(value for value in known if value is not None)
-    if report.total.memory.peak_allocated_bytes is not None:
-        yield MEMORY[0], report.total.memory.peak_allocated_bytes
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _waits(report: Report) -> list[Waiting]:

@@ -7,83 +7,20 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from dpprof.analysis.metrics import METRICS
 from dpprof.errors import DpprofError
-from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS, STATES
-
-Unit = Literal["ns", "share", "bytes", "rate", "count", "text"]
-
-WINDOW = "window_ns"
-COMPUTING = "compute_ns"
-"""Computing, communicating meanwhile or not: the states compute_only and overlap together."""
-
-TIMES = (
-    *("bubble_ns", "communication_ns", "hidden_ns", "exposed_ns", "wait_ns", COMPUTING),
-    "unsplit_ns",
-    "including_wait.communication_ns",
-    "including_wait.hidden_ns",
-)
-KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns", "unsplit_ns")
-STATE_TIMES = tuple(f"{state}_ns" for state in STATES)
-MEMORY = (
-    "peak_allocated_bytes",
-    "peak_reserved_bytes",
-    "parameter_bytes",
-    "gradient_bytes",
-    "optimizer_bytes",
-    "activation_bytes",
-    "communication_bytes",
-    "rest_bytes",
-)
-IDEAL = "ideal."
-"""Before a figure: what the schedule allows with the run's own chunk times."""
-
-SHARES: dict[str, tuple[str, str]] = {
-    "hidden_share": ("hidden_ns", "communication_ns"),
-    "including_wait.hidden_share": (
-        "including_wait.hidden_ns",
-        "including_wait.communication_ns",
-    ),
-    **{f"{name[:-3]}_share": (name, WINDOW) for name in ("bubble_ns", "exposed_ns", COMPUTING)},
-    **{f"{state}_share": (f"{state}_ns", WINDOW) for state in STATES},
-    **{
-        f"{kind}.hidden_share": (f"{kind}.hidden_ns", f"{kind}.total_ns")
-        for kind in COMMUNICATION_KINDS
-    },
-}
-"""Share -> the times whose ratio it is."""
+from dpprof.statistics.figure import Unit
 
 RANK_FIGURES: dict[str, Unit] = {
-    WINDOW: "ns",
-    **dict.fromkeys((*TIMES, *STATE_TIMES), "ns"),
-    **{f"{kind}.{time}": "ns" for kind in COMMUNICATION_KINDS for time in KIND_TIMES},
-    **dict.fromkeys(SHARES, "share"),
-    **dict.fromkeys(MEMORY, "bytes"),
-    f"{IDEAL}bubble_ns": "ns",
+    name: metric.unit for name, metric in METRICS.items() if metric.scope == "rank"
 }
 """What every rank has, and the job: the mean over its ranks, of memory the largest."""
 
-JOB_FIGURES: dict[str, Unit] = {
-    "step_ns": "ns",
-    "slowest_step_ns": "ns",
-    "tokens_per_second": "rate",
-    "model_flops_per_second": "rate",
-    **RANK_FIGURES,
-    f"{IDEAL}step_ns": "ns",
-    f"{IDEAL}closed_form_ns": "ns",
-    **{f"critical_path.{kind}_ns": "ns" for kind in KINDS},
-    "critical_path.host_ns": "ns",
-    "critical_path.idle_ns": "ns",
-    "ranks": "count",
-    "world_size": "count",
-    "steps": "count",
-    "pp": "count",
-    "micro_batches": "count",
-    "warnings": "count",
-    "source": "text",
-    "schedule": "text",
-    "device": "text",
-}
+JOB_FIGURES: dict[str, Unit] = {name: metric.unit for name, metric in METRICS.items()}
 """What the job has."""
+
+MEMORY = tuple(name for name, metric in METRICS.items() if metric.memory)
+"""Bytes of a rank; the peak is the first."""
 
 JOB, ANY = "job", "any"
 _SCOPED = re.compile(r"(?:(?P<any>any)|rank(?P<rank>[0-9]{1,6})|stage(?P<stage>[0-9]{1,6}))\.(.+)")

@@ -9,8 +9,7 @@ import msgspec
 from dpprof.analysis.model import SlowSlot
 from dpprof.evidence.evidence import Evidence
 from dpprof.gate.identity import Mismatch
-from dpprof.gate.names import Unit
-from dpprof.gate.snapshot import Number
+from dpprof.statistics.figure import Number, Unit
 
 GATE_SCHEMA_VERSION = 2
 
@@ -69,9 +68,10 @@ Cause = Literal[
 class GateFinding(msgspec.Struct, frozen=True, kw_only=True):
     """What got worse where: `ranks` of which `kind` of activity, and by what `cause`.
 
-    `change` is the mean over these ranks of the change of `metric` against the baseline. `victims`
-    are other ranks that wait longer. For communication, `hidden_share` is that of these ranks in
-    the baseline and now; for memory, `part` is what grew most.
+    `change` is the mean over these ranks of the change of `metric` against the baseline.
+    `affected_ranks` are other ranks that wait longer, `affected_wait_ns` each in the mean. For
+    communication, `hidden_share` is that of these ranks in the baseline and now; for memory, `part`
+    is what grew most.
     """
 
     ranks: list[int]
@@ -82,13 +82,13 @@ class GateFinding(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     change: float
     relative: float | None
-    victims: list[int] = []
-    victims_ns: float = 0.0
+    affected_ranks: list[int] = []
+    affected_wait_ns: float = 0.0
     hidden_share: tuple[float, float] | None = None
     part: str | None = None
 
 
-class Blame(msgspec.Struct, frozen=True, kw_only=True):
+class LargestBubble(msgspec.Struct, frozen=True, kw_only=True):
     """Where a bubble that breaks a limit is largest, and for whom that rank waits longest.
 
     `state` is the largest of the bubble; `waits_for_ns` is of all of the bubble, not of the state.
@@ -107,9 +107,10 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     """Every rule with its checks, and who changed.
 
     `findings` are largest first; `slow_slots` are those of the run that stand out and did not in
-    the baseline, where a limit on time is broken. `let_through` lists in what the run was allowed
-    to differ from the baseline. `run_spread` is how much the means of runs were taken to vary, as a
-    part of the step time (a standard deviation); None where that went into nothing. `evidence` is
+    the baseline, where a limit on time is broken. `accepted_differences` lists in what the run was
+    allowed to differ from the baseline. `run_spread` is how much the means of runs were taken to
+    vary, as a part of the step time (a standard deviation); None where that went into nothing.
+    `evidence` is
     what is amiss in the run and its baseline; where `allow_missing`, rules were judged all the
     same. `cannot_tell`: no limit is known to be broken, but of some that is not known.
     """
@@ -126,8 +127,8 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     rules: list[RuleResult]
     findings: list[GateFinding] = []
     slow_slots: list[SlowSlot] = []
-    blame: Blame | None = None
-    let_through: list[Mismatch] = []
+    largest_bubble: LargestBubble | None = None
+    accepted_differences: list[Mismatch] = []
     evidence: list[Evidence] = []
     allow_missing: bool = False
     warnings: list[str] = []

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, cast
 
+from dpprof.analysis.metrics import IDEAL
 from dpprof.errors import DpprofError
-from dpprof.gate.names import IDEAL, JOB_FIGURES, RANK_FIGURES, MetricName, Unit, read_name
+from dpprof.gate.names import JOB_FIGURES, RANK_FIGURES, MetricName, read_name
 from dpprof.gate.rule_text import RuleText, Token
+from dpprof.statistics.figure import Unit
 
 Operator = Literal[">", ">=", "<", "<=", "=="]
 Meaning = Literal["value", "floor", "change", "relative", "factor", "word"]

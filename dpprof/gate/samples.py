@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
 
-from dpprof.analysis.model import KindFigures, Report, StepRank, TimeFigures
-from dpprof.gate.names import COMPUTING, IDEAL, KIND_TIMES, MEMORY, SHARES, TIMES, WINDOW
-from dpprof.gate.snapshot import Number
-from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE_ONLY, OVERLAP
+from dpprof.analysis.metrics import IDEAL, METRICS
+from dpprof.analysis.model import Report, StepRank, TimeFigures
+from dpprof.gate.names import MEMORY
+from dpprof.statistics.figure import Number
 
 Samples = dict[str, list[Number]]
 
@@ -41,8 +40,8 @@ def job_samples(report: Report) -> Samples:
     samples = _claimed(_with_shares(_columns(times)), report.total)
     windows = [step.window_ns for step in report.per_step]
     samples["step_ns"] = list(windows)
-    for name in ("tokens_per_second", "model_flops_per_second"):
-        rate = getattr(report, name)
+    for name, metric in METRICS.items():
+        rate = metric.of(report) if metric.by_step and metric.unit == "rate" else None
         if rate is not None and report.step_ns:
             samples[name] = [rate * report.step_ns / window for window in windows]
     return samples
@@ -67,22 +66,11 @@ def rank_times(rank: StepRank, whole: TimeFigures) -> dict[str, int]:
     Waiting that is known of some steps or ranks of the `whole` is that of these: elsewhere it adds
     nothing to what is known.
     """
-    times = {WINDOW: rank.window_ns}
-    times |= {f"{state}_ns": time for state, time in rank.states_ns.items()}
-    times[COMPUTING] = rank.states_ns[COMPUTE_ONLY] + rank.states_ns[OVERLAP]
-    known = {name: attrgetter(name)(rank) for name in TIMES if name != COMPUTING}
-    for kind in COMMUNICATION_KINDS:
-        known |= _kind_times(kind, rank.by_kind.get(kind))
+    known = {name: metric.time(rank) for name, metric in METRICS.items() if metric.time is not None}
     partly = {f"{kind}.wait_ns" for kind, one in whole.by_kind.items() if one.wait_ns is not None}
     partly |= {"wait_ns"} if whole.wait_ns is not None else set()
     known = {name: 0 if time is None and name in partly else time for name, time in known.items()}
-    return times | {name: time for name, time in known.items() if time is not None}
-
-
-def _kind_times(kind: str, figures: KindFigures | None) -> dict[str, int | None]:
-    if figures is None:
-        return {f"{kind}.{name}": 0 for name in KIND_TIMES}
-    return {f"{kind}.{name}": getattr(figures, name) for name in KIND_TIMES}
+    return {name: time for name, time in known.items() if time is not None}
 
 
 def _means(ranks: Sequence[dict[str, int]], count: int) -> dict[str, float]:
@@ -103,7 +91,10 @@ def _columns(steps: Sequence[dict[str, Number]] | Sequence[dict[str, int]]) -> S
 def _with_shares(samples: Samples) -> Samples:
     """The shares of every step beside its times, where there is a whole in every step."""
     shares = {}
-    for share, (part, whole) in SHARES.items():
+    for share, metric in METRICS.items():
+        if metric.ratio is None:
+            continue
+        part, whole = metric.ratio
         if part in samples and all(samples[whole]):
             shares[share] = [
                 one / all_ for one, all_ in zip(samples[part], samples[whole], strict=True)

@@ -8,29 +8,10 @@ import msgspec
 
 from dpprof.analysis.model import SlowSlot
 from dpprof.evidence.evidence import Evidence
+from dpprof.statistics.difference import Sampling, scale_of
+from dpprof.statistics.figure import Figure, Number, Unit
 
 SNAPSHOT_SCHEMA_VERSION = 2
-
-Number = int | float
-
-
-class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A mean over steps (and runs) with its spread; no spread: there is one value only.
-
-    `middle` is the mean without the lowest and the highest fifth of each run's steps, None where
-    that is the mean; it is what comparisons take, and the spreads are of it: ``step_sd**2 / steps``
-    is the square of its standard error, and `run_sd` the standard deviation between runs.
-    """
-
-    mean: Number
-    middle: Number | None = None
-    step_sd: Number | None = None
-    run_sd: Number | None = None
-
-    @property
-    def typical(self) -> Number:
-        """What comparisons take: hiccups of single steps are not in it."""
-        return self.mean if self.middle is None else self.middle
 
 
 class RankColumn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,3 +96,11 @@ class FigureSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, str] = {}
     evidence: list[Evidence] = []
     warnings: list[str] = []
+
+
+def sampling(
+    snapshot: FigureSnapshot, unit: Unit, typical: Number, run_spread: float | None = None
+) -> Sampling:
+    """How a figure with that unit and value was sampled; `run_spread` replaces `RUN_SPREADS`."""
+    scale = scale_of(unit, typical, snapshot.job["step_ns"].typical)
+    return Sampling.of(snapshot.identity.source, snapshot.steps, scale, run_spread)

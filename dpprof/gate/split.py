@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dpprof.gate.names import COMPUTING, TIMES
+from dpprof.analysis.metrics import COMPUTING, METRICS, WINDOW
 from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, MEMORY, STATES
 
-_TIMES = tuple(one for one in TIMES if one != COMPUTING and not one.startswith("including_wait."))
+_TIMES = tuple(
+    name
+    for name, metric in METRICS.items()
+    if metric.time is not None and "." not in name and name not in (WINDOW, COMPUTING)
+)
 _OF_WAITING = frozenset(
     f"{name}{ending}"
     for name in (*(one.removesuffix("_ns") for one in _TIMES), *STATES)

@@ -81,6 +81,9 @@ _DOCUMENTS: dict[str, tuple[str, Any, _Mend]] = {
 DOCUMENTS: dict[str, str] = {name: where for name, (where, _, _) in _DOCUMENTS.items()}
 """What there are schemas of: name -> what writes or reads it."""
 
+TYPES: dict[str, Any] = {name: type_ for name, (_, type_, _) in _DOCUMENTS.items()}
+"""Name -> the type that the document is of."""
+
 
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a document; raises `KeyError` for a name not in `DOCUMENTS`."""

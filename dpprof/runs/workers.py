@@ -14,6 +14,8 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _MOST_PROCESSES = 16
+WORTH_PROCESSES = 1_000_000
+"""Events from which work on them is spread out: forking and passing results costs about 0.1 s."""
 
 
 def usable_cores() -> int:

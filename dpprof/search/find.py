@@ -23,7 +23,7 @@ from dpprof.search.problem import (
     schedule_of,
 )
 from dpprof.search.repeat import repeat_steady
-from dpprof.search.rounds import Budget, Progress, improve
+from dpprof.search.rounds import Progress, SearchBudget, improve
 from dpprof.search.slot_length import slot_lengths
 from dpprof.simulate.activations import chunk_bytes, static_bytes
 from dpprof.simulate.stage_timing import schedule_timing
@@ -49,7 +49,7 @@ class SearchRequest:
     name: str = "found"
     names: tuple[str, ...] = ()
     memory_bytes: int | None = None
-    budget: Budget = field(default_factory=lambda: Budget(60.0))
+    budget: SearchBudget = field(default_factory=lambda: SearchBudget(60.0))
 
     @property
     def layers(self) -> int:
@@ -94,11 +94,11 @@ def find(request: SearchRequest, progress: Progress | None = None) -> FoundSched
     seconds = request.budget.seconds
     search = _Search(request, known, weights)
     best = search.run(
-        known.schedule, limits, Budget(seconds * share, request.budget.seed), progress
+        known.schedule, limits, SearchBudget(seconds * share, request.budget.seed), progress
     )
     more = None
     if look_further:
-        budget = Budget(seconds * (1 - share), request.budget.seed + 1)
+        budget = SearchBudget(seconds * (1 - share), request.budget.seed + 1)
         more = search.run(best.schedule, limits + weights.max(axis=1), budget, None)
     problem = search.problem(known.schedule, limits)
     most = int((limits // weights.max(axis=1)).max())
@@ -170,7 +170,7 @@ class _Search:
         )
 
     def run(
-        self, start: Schedule, limits: Array, budget: Budget, progress: Progress | None
+        self, start: Schedule, limits: Array, budget: SearchBudget, progress: Progress | None
     ) -> Candidate:
         """The best of the start and what is found in the time."""
         began = self._candidate(start)
@@ -187,7 +187,7 @@ class _Search:
         return min(best, self._improved(best.schedule, limits, budget, progress), key=_step_ns)
 
     def _improved(
-        self, start: Schedule, limits: Array, budget: Budget, progress: Progress | None = None
+        self, start: Schedule, limits: Array, budget: SearchBudget, progress: Progress | None = None
     ) -> Candidate:
         problem = self.problem(start, limits)
         found = improve(problem, orders_of(start, problem), budget, progress)
@@ -210,7 +210,7 @@ class _Search:
             return None
 
     def _from_shorter(
-        self, short: Schedule, start: Schedule, limits: Array, budget: Budget
+        self, short: Schedule, start: Schedule, limits: Array, budget: SearchBudget
     ) -> Candidate | None:
         """Search with few micro-batches, where a step takes less time to look at, and repeat."""
         found = self._improved(short, limits, budget)

@@ -27,7 +27,7 @@ Progress = Callable[[float, int], None]
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchBudget:
     """Wall-clock seconds, and the seed of all random numbers."""
 
     seconds: float
@@ -41,7 +41,7 @@ def threads() -> int:
 
 
 def improve(
-    problem: Problem, orders: Orders, budget: Budget, progress: Progress | None = None
+    problem: Problem, orders: Orders, budget: SearchBudget, progress: Progress | None = None
 ) -> Annealed:
     """The best orders found in the time, at least as good as those given.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from dpprof.config.load import load_config
 from dpprof.config.settings import CacheSettings
 from dpprof.errors import DpprofError
+from dpprof.system.optional import has_parquet
 
 DEFAULT_LIMIT_BYTES = 20 * 1024**3
 FORMAT = "1"
@@ -40,12 +41,14 @@ class CacheLocation:
 def find_place() -> CacheLocation | None:
     """The cache that is configured, or the user's; None where it is off or the user has no home.
 
+    Without the extra ``parquet`` there is none: `dpprof[parquet]` brings it.
+
     ``DPPROF_CACHE=off`` switches it off, ``DPPROF_CACHE_DIR`` moves it, ``DPPROF_CACHE_LIMIT``
     bounds it (20 GiB); the same keys are in the file (``[cache]``).
     """
     settings = load_config().cache
     try:
-        return _place(settings) if settings.enabled else None
+        return _place(settings) if settings.enabled and has_parquet() else None
     except RuntimeError:  # no HOME, and a user whom the system does not know
         return None
 

@@ -23,7 +23,13 @@ from dpprof.errors import DpprofError
 from dpprof.runs.workers import may_fork
 from dpprof.store.place import COPIED, CacheLocation
 from dpprof.store.remote import Place, open_place, said_plainly, without_secrets
-from dpprof.store.remote_listing import Listing, RemoteFile, is_sound_name, list_place, version_of
+from dpprof.store.remote_listing import (
+    RemoteFile,
+    RemoteListing,
+    is_sound_name,
+    list_place,
+    version_of,
+)
 from dpprof.system.inputs import BadInput, decode_json, read_regular
 from dpprof.system.processes import forked_pool
 from dpprof.system.whole import PREFIX, whole_file, working_folder, write_whole
@@ -39,7 +45,7 @@ _LOOK_SECONDS = 0.1
 _SPARE_BYTES = 64 << 20
 
 
-class _About(msgspec.Struct):
+class _CopyAbout(msgspec.Struct):
     """Of a folder of copies: where they are from, and the version of each file in it."""
 
     source: str
@@ -141,20 +147,20 @@ class _Work:
         files = tuple(root / one.name for one in listing.files)
         return Copied(root, files, listing.is_folder, listing.folders)
 
-    def _name(self, place: Place, listing: Listing) -> str:
+    def _name(self, place: Place, listing: RemoteListing) -> str:
         """Of the folder here: that of the folder there, so that the run is called so."""
         parts = [part for part in without_secrets(place.address).split("/") if part]
         name = parts[-1] if listing.is_folder and len(parts) > 1 else "files"
         return name if is_sound_name(name) else "files"
 
-    def _copy(self, place: Place, listing: Listing, root: Path, progress: Progress) -> None:
+    def _copy(self, place: Place, listing: RemoteListing, root: Path, progress: Progress) -> None:
         known = _about(self._home).versions
         root.mkdir(parents=True, exist_ok=True)
         missing = [one for one in listing.files if not _is_here(root, one, known)]
         self._total = sum(one.size or 0 for one in missing)
         self._check_room()
         self._remove_others(root, listing)
-        about = _About(without_secrets(self._address), {})
+        about = _CopyAbout(without_secrets(self._address), {})
         with ThreadPoolExecutor(_AT_ONCE) as pool:
 
             def here(one: RemoteFile) -> None:
@@ -181,7 +187,7 @@ class _Work:
                 "folder (DPPROF_CACHE_DIR)"
             )
 
-    def _remove_others(self, root: Path, listing: Listing) -> None:
+    def _remove_others(self, root: Path, listing: RemoteListing) -> None:
         """What does not lie there any more is no part of the run."""
         names = {one.name for one in listing.files}
         for file in root.rglob("*"):
@@ -190,11 +196,11 @@ class _Work:
                 file.unlink(missing_ok=True)
 
 
-def _about(home: Path) -> _About:
+def _about(home: Path) -> _CopyAbout:
     try:
-        return decode_json(read_regular(home / COPIED), _About)
+        return decode_json(read_regular(home / COPIED), _CopyAbout)
     except (OSError, BadInput):
-        return _About("", {})
+        return _CopyAbout("", {})
 
 
 def _is_here(root: Path, one: RemoteFile, known: dict[str, str]) -> bool:

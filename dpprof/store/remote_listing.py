@@ -32,7 +32,7 @@ class RemoteFile(NamedTuple):
     version: str
 
 
-class Listing(NamedTuple):
+class RemoteListing(NamedTuple):
     """What lies at an address: one file, or those of a folder or a pattern."""
 
     files: tuple[RemoteFile, ...]
@@ -41,7 +41,7 @@ class Listing(NamedTuple):
     """Names of the folders inside a folder."""
 
 
-def list_place(place: Place, wanted: Callable[[str], bool]) -> Listing:
+def list_place(place: Place, wanted: Callable[[str], bool]) -> RemoteListing:
     """What lies there; of a folder only files whose names are `wanted`. Raises `DpprofError`."""
     with said_plainly(place.address):
         if _is_pattern(place):
@@ -49,7 +49,7 @@ def list_place(place: Place, wanted: Callable[[str], bool]) -> Listing:
         if not (place.is_http and place.path.endswith("/")):
             info = place.system.info(place.path)
             if info["type"] == "file":
-                return Listing((_file(info, PurePosixPath(_name_in(place)).name),), False)
+                return RemoteListing((_file(info, PurePosixPath(_name_in(place)).name),), False)
         return _inside(place, wanted)
 
 
@@ -62,7 +62,7 @@ def _is_pattern(place: Place) -> bool:
     return glob.has_magic(place.path.replace("?", "") if place.is_http else place.path)
 
 
-def _matching(place: Place) -> Listing:
+def _matching(place: Place) -> RemoteListing:
     found = place.system.glob(place.path, detail=True)
     infos = [info for info in found.values() if info["type"] == "file"]
     if not infos:
@@ -72,10 +72,10 @@ def _matching(place: Place) -> Listing:
     files = [
         _file(info, "/".join(PurePosixPath(_key(info, place)).parts[depth:])) for info in infos
     ]
-    return Listing(_checked(files, place), False)
+    return RemoteListing(_checked(files, place), False)
 
 
-def _inside(place: Place, wanted: Callable[[str], bool]) -> Listing:
+def _inside(place: Place, wanted: Callable[[str], bool]) -> RemoteListing:
     root = place.path.rstrip("/") + "/"
     found, folders = [], []
     for info in place.system.ls(place.path, detail=True):
@@ -92,7 +92,7 @@ def _inside(place: Place, wanted: Callable[[str], bool]) -> Listing:
             infos = pool.map(place.system.info, [str(info["name"]) for info, _ in found])
             found = [(info, name) for info, (_, name) in zip(infos, found, strict=True)]
     files = [_file(info, name) for info, name in found]
-    return Listing(_checked(files, place), True, tuple(sorted(folders)))
+    return RemoteListing(_checked(files, place), True, tuple(sorted(folders)))
 
 
 def _key(info: Mapping[str, Any], place: Place) -> str:

@@ -39,7 +39,7 @@ def test_bubbles_of_the_same_work_are_one_row(make_run: Any, event: Any) -> None
     gap, drain = rows[1, other], rows[1, DRAIN]
     assert (gap.base_ns, gap.new_ns, gap.change_ns, gap.presence) == (20, 5, -15, "both")
     assert (gap.base, gap.new) == (LongestBubble(1, 0, 10, 20), LongestBubble(1, 0, 10, 5))
-    assert (drain.base_ns, drain.new_ns, drain.presence) == (0, 10, "appeared")
+    assert (drain.base_ns, drain.new_ns, drain.presence) == (0, 10, "added")
     assert (drain.base, drain.new) == (None, LongestBubble(1, 0, 30, 10))
     assert (changes.steps, changes.not_listed_ns) == (1, (0, 0))
     assert len(changes.changes) == 2
@@ -48,9 +48,9 @@ def test_bubbles_of_the_same_work_are_one_row(make_run: Any, event: Any) -> None
 def test_a_bubble_that_is_in_the_baseline_alone_went(make_run: Any, event: Any) -> None:
     base = make_run([event(0, 0, 50), event(1, 20, 50)])
     new = make_run([event(0, 0, 50), event(1, 0, 50)])
-    [went] = region_changes(base, new).changes
-    assert went.held == HeldUp(1, WARMUP, -1, -1, "", BubbleCause(kind="start_of_step"))
-    assert (went.presence, went.base_ns, went.new) == ("went", 20, None)
+    [removed] = region_changes(base, new).changes
+    assert removed.held == HeldUp(1, WARMUP, -1, -1, "", BubbleCause(kind="start_of_step"))
+    assert (removed.presence, removed.base_ns, removed.new) == ("removed", 20, None)
 
 
 def test_sides_with_other_numbers_of_steps_count_alike(make_run: Any, event: Any) -> None:

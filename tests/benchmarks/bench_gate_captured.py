@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dpprof.analysis.metrics import COMPUTING
 from dpprof.gate.gate import Baseline, gate
-from dpprof.gate.names import COMPUTING
-from dpprof.gate.snapshot import Figure, FigureSnapshot, RankColumn, RankSeat, RunIdentity
-from dpprof.gate.spread import figure_of
+from dpprof.gate.snapshot import FigureSnapshot, RankColumn, RankSeat, RunIdentity
+from dpprof.statistics.figure import Figure, figure_of
 
 RANKS = 4
 STEP_NS = 1e9

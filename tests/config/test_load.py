@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dpprof.config.format_names import format_names
 from dpprof.config.load import VARIABLES, load_config
 from dpprof.config.settings import CacheSettings, Config, GateSettings, KindPattern, OutputSettings
-from dpprof.config.values import FORMATS
 from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS as REPORT_FORMATS
 
@@ -122,7 +122,7 @@ def test_the_variables_are_named_after_section_and_key() -> None:
 
 
 def test_the_formats_are_those_of_reports() -> None:
-    assert FORMATS == REPORT_FORMATS
+    assert format_names() == REPORT_FORMATS
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from dpprof.analysis.metrics import mean_ns
 from dpprof.analysis.report.analyze import analyze
 from dpprof.dashboards.data.headline import (
     Headline,
     change_text,
     headlines,
     is_better,
-    mean_ns,
     value_text,
 )
 from dpprof.reporters.blocks.units import TimeUnit
@@ -21,23 +21,23 @@ from dpprof.runs.run import Run
 MS = TimeUnit("ms", 10**6)
 
 
-def headline(value: float | None, unit: Any = "time", better: int = -1) -> Headline:
+def headline(value: float | None, unit: Any = "ns", better: int = -1) -> Headline:
     return Headline(id="x", label="X", unit=unit, value=value, about="", better=better)
 
 
 @pytest.mark.parametrize(
     ("new", "base", "unit", "text"),
     [
-        (4_000_000, 5_000_000, "time", "-20.0% (-1.00 ms)"),
-        (6_000_000, 5_000_000, "time", "+20.0% (+1.00 ms)"),
-        (5, 5, "time", "±0.0% (±0.00 ms)"),
+        (4_000_000, 5_000_000, "ns", "-20.0% (-1.00 ms)"),
+        (6_000_000, 5_000_000, "ns", "+20.0% (+1.00 ms)"),
+        (5, 5, "ns", "±0.0% (±0.00 ms)"),
         (2**31 - 888, 2**31, "bytes", "±0.0% (-888.00 B)"),
         (0.24999, 0.25, "share", "±0.0 points"),
-        (1_000_000, 0, "time", "+1.00 ms"),
+        (1_000_000, 0, "ns", "+1.00 ms"),
         (0.125, 0.25, "share", "-12.5 points"),
         (3 * 2**30, 2**31, "bytes", "+50.0% (+1.00 GiB)"),
         (1500, 1000, "rate", "+50.0% (+500)"),
-        (None, 1, "time", ""),
+        (None, 1, "ns", ""),
         (1, None, "share", ""),
     ],
 )

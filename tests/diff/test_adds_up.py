@@ -15,9 +15,9 @@ from dpprof.runs.windows import step_windows
 from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 
 _EXAMPLES = settings(max_examples=25)
-_OPPOSITE = {"appeared": "went", "went": "appeared"} | {
-    "moved here": "moved away",
-    "moved away": "moved here",
+_OPPOSITE = {"added": "removed", "removed": "added"} | {
+    "moved in": "moved out",
+    "moved out": "moved in",
 }
 
 
@@ -76,7 +76,7 @@ def _assert_ranks_are_the_job(diff):
     assert _sum([rank.work for rank in diff.ranks]) == _values(diff.work)
     job = {part.name: _values(part) for part in diff.work.parts}
     every = [part for rank in diff.ranks for part in rank.work.parts]
-    moved = ("same work", "moved here", "moved away")
+    moved = ("same work", "moved in", "moved out")
     assert job.get("same work", (0, 0, 0)) == _sum([one for one in every if one.name in moved])
 
 

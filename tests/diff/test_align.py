@@ -53,8 +53,8 @@ def test_half_of_a_rank_moves_where_dualpipe_shares_out_micro_batches(simulated,
     half = diff.ranks[0].work.base_ns // 2
     assert diffs.times(diff.ranks[0].work) == {
         "same work": (half, half),
-        "moved here": (0, half),
-        "moved away": (half, 0),
+        "moved in": (0, half),
+        "moved out": (half, 0),
     }
     slot = next(one for one in diff.slots.rows if (one.stage, one.micro_batch) == (0, 4))
     assert (slot.base_ranks, slot.new_ranks) == ([0], [3])
@@ -87,9 +87,9 @@ def test_more_micro_batches_are_work_that_appeared(simulated, diffs):
     each = diff.work.base_ns // 4
     assert diffs.times(diff.work) == {
         "same work": (4 * each, 4 * each),
-        "appeared": (0, 2 * each),
+        "added": (0, 2 * each),
     }
-    assert {one.micro_batch for one in diff.slots.rows if one.presence == "appeared"} == {4, 5}
+    assert {one.micro_batch for one in diff.slots.rows if one.presence == "added"} == {4, 5}
 
 
 def test_layers_are_numbered_through_a_model_that_is_cut_otherwise(simulated, diffs):
@@ -103,7 +103,7 @@ def test_layers_are_numbered_through_a_model_that_is_cut_otherwise(simulated, di
     )
     assert diff.stages == []
     half = diff.work.new_ns
-    assert diffs.times(diff.work) == {"same work": (half, half), "went": (half, 0)}
+    assert diffs.times(diff.work) == {"same work": (half, half), "removed": (half, 0)}
 
 
 def test_calls_of_unlabelled_kernels_are_counted(make_run, event, diffs):
@@ -114,9 +114,9 @@ def test_calls_of_unlabelled_kernels_are_counted(make_run, event, diffs):
 
     diff = diff_runs(run(10, 20), run(10, 20, 30, 40))
     assert diff.alignment.by == []
-    assert diffs.times(diff.work) == {"same work": (30, 50), "appeared": (0, 50)}
+    assert diffs.times(diff.work) == {"same work": (30, 50), "added": (0, 50)}
     back = diff_runs(run(10, 20, 30, 40), run(10, 20))
-    assert diffs.times(back.work) == {"same work": (50, 30), "went": (50, 0)}
+    assert diffs.times(back.work) == {"same work": (50, 30), "removed": (50, 0)}
 
 
 def test_labelled_work_is_the_same_however_long_it_takes(make_run, event, diffs):
@@ -131,8 +131,8 @@ def test_labelled_work_is_the_same_however_long_it_takes(make_run, event, diffs)
     assert diffs.times(diffs.find(diff.work, "same work")) == {"F": (10, 25), "adam": (5, 5)}
     assert diff.slots.rows[0].change_ns == 15
     assert {(row.title, row.presence) for row in diff.kernels.rows} == {
-        ("a", "went"),
-        ("b", "appeared"),
+        ("a", "removed"),
+        ("b", "added"),
         ("adam", "both"),
     }
 

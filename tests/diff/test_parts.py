@@ -43,4 +43,4 @@ def test_shares_of_calls_are_rounded_to_the_nearest(make_run, event) -> None:
         base = make_run([event(0, *span, name="gemm") for span in spans])
         new = make_run([event(0, *span, name="gemm") for span in ((0, 5), (10, 48))])
         parts = {part.name: part.base_ns for part in diff_runs(base, new).work.parts}
-        assert parts == {"same work": same, "went": length - same}
+        assert parts == {"same work": same, "removed": length - same}

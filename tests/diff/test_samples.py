@@ -73,6 +73,6 @@ def test_a_rank_that_is_missing_leaves_its_stage_to_the_other_side(sample_run, d
     assert [(one.stage, one.base_ranks, one.new_ranks) for one in diff.stages if one.time.parts][
         3
     ] == (3, [], [0])
-    assert set(diffs.times(diff.work)) == {"same work", "appeared", "went"}
+    assert set(diffs.times(diff.work)) == {"same work", "added", "removed"}
     stages = [one.time for one in diff.stages]
     assert sum(one.change_ns for one in stages) == diff.time.change_ns

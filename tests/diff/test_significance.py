@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dpprof.analysis.diff.bootstrap import effects, student_quantile
+from dpprof.analysis.diff import effects as module
 from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.analysis.diff.step_samples import too_few
+from dpprof.gate.evaluate import RuleComparison
+from dpprof.gate.judge import judge
+from dpprof.statistics.difference import Sampling, difference, scale_of
+from dpprof.statistics.figure import figure_of
+
+SIMULATED = ("simulated", "simulated")
+"""Of which no spread is assumed but that of the steps."""
 
 
-@pytest.mark.parametrize(
-    ("freedom", "expected"),
-    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (8, 2.306), (30, 2.042)],
-)
-def test_student_quantiles_are_those_of_tables(freedom, expected):
-    assert student_quantile(freedom) == pytest.approx(expected, abs=5e-4)
+def effects(base, new, sources=SIMULATED):
+    return module.effects(base, new, sources)
 
 
 @pytest.mark.parametrize(("base", "new"), [(2, 2), (3, 3), (5, 5), (3, 8), (10, 10)])
 def test_unchanged_steps_are_rarely_significant(base, new):
-    """At most 1 in 20 may be, give or take what these 800 trials, always the same, can tell."""
+    """At most 1 in 50 may be (1 in 100 each way), give or take what these 400 trials can tell."""
     draw = np.random.default_rng(7)
-    trials = 800
+    trials = 400
     first, second = draw.normal(100, 3, (trials, base)), draw.normal(100, 3, (trials, new))
-    found = effects(
-        {str(trial): first[trial].tolist() for trial in range(trials)},
-        {str(trial): second[trial].tolist() for trial in range(trials)},
+    sides = (
+        {"step": [1e8] * len(side[0])} | {str(i): one for i, one in enumerate(side.tolist())}
+        for side in (1e6 * first, 1e6 * second)
     )
-    assert sum(one.significant for one in found.values()) / trials < 0.075
+    found = effects(*sides)
+    assert sum(one.significant for one in found.values()) / trials < 0.04
 
 
 _CAPTURED = ("captured", "captured")
@@ -39,8 +45,8 @@ def test_a_change_beyond_the_spread_is_significant():
     effect = effects(base, {"step": [110.0, 111.0, 109.0, 110.0, 112.0]})["step"]
     assert effect.significant
     assert effect.change_ns == pytest.approx(10)
-    assert effect.high_ns == pytest.approx(11.6, abs=0.5)
-    assert effect.low_ns == pytest.approx(8.4, abs=0.5)
+    assert effect.high_ns == pytest.approx(12.5, abs=1.0)
+    assert effect.low_ns == pytest.approx(7.5, abs=1.0)
     same = effects(base, {"step": [101.0, 99.0, 100.0, 103.0, 100.0]})["step"]
     assert not same.significant
 
@@ -87,3 +93,25 @@ def test_effects_are_those_of_the_mean_of_the_ranks(make_run, event):
     assert effect is not None
     assert effect.change_ns == pytest.approx(diff.time.change_ns / diff.steps / diff.rank_count)
     assert effect.significant
+
+
+@given(
+    st.lists(st.integers(90, 110), min_size=2, max_size=9),
+    st.lists(st.integers(90, 110), min_size=2, max_size=9),
+    st.sampled_from(["captured", "emulated"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_a_gate_calls_significant_a_diff_does_too(base, new, source):
+    """A gate with one rule says the same of the step time as a diff of the same two runs."""
+    windows = [[10**6 * one for one in side] for side in (base, new)]
+    effect = effects({"step": windows[0]}, {"step": windows[1]}, (source, source))["step"]
+    figures = [figure_of([side], "ns") for side in windows]
+    sides = [
+        Sampling.of(source, [len(side)], scale_of("ns", figure.typical, figure.typical))
+        for side, figure in zip(windows, figures, strict=True)
+    ]
+    found = difference(figures[1], sides[1], figures[0], sides[0])
+    comparison = RuleComparison(None, True, found.value, found.reference, found, tested=True)
+    [[check]] = judge([[comparison]])
+    assert (check.status == "failed") == effect.significant
+    assert effect.change_ns == found.change

@@ -12,11 +12,12 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.faults import read_fault, with_faults
 from dpprof.costs.load import load_costs
 from dpprof.gate.measure import Measured
-from dpprof.gate.snapshot import Figure, FigureSnapshot, RankColumn, RankSeat, RunIdentity
+from dpprof.gate.snapshot import FigureSnapshot, RankColumn, RankSeat, RunIdentity
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.run import run_of_step
 from dpprof.simulate.timing import Timing, timing_from_profile
+from dpprof.statistics.figure import Figure
 
 MS = 10**6
 

@@ -94,7 +94,9 @@ def test_another_schedule_is_let_through_when_told_so_and_says_it(baseline: str,
     options = ["--baseline", baseline, "--allow-mismatch", "--format", "json"]
     assert cli.run(["gate", other, *options, *rules("step_ns > +5%")]) == 1
     result = json.loads(capsys.readouterr().out)
-    assert result["let_through"] == [{"field": "schedule", "baseline": "dualpipe", "run": "1f1b"}]
+    assert result["accepted_differences"] == [
+        {"field": "schedule", "baseline": "dualpipe", "run": "1f1b"}
+    ]
     assert result["rules"][0]["checks"][0]["relative"] > 0.2
 
 

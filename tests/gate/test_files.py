@@ -11,7 +11,8 @@ import pytest
 from dpprof.errors import DpprofError
 from dpprof.gate.files import baseline_text, is_baseline, read_baseline, write_baseline
 from dpprof.gate.gate import Baseline, gate
-from dpprof.gate.snapshot import Figure, Waiting
+from dpprof.gate.snapshot import Waiting
+from dpprof.statistics.figure import Figure
 
 VERSION_1 = Path(__file__).parent / "baseline_v1.json"
 MS = 10**6

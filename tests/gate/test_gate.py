@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
 from dpprof.gate.gate import DEFAULT_RULES, Baseline, gate
-from dpprof.gate.judge import FALSE_ALARMS, _holm
+from dpprof.gate.judge import _holm
 from dpprof.gate.result import GateResult, RuleResult
-from dpprof.gate.snapshot import Figure, FigureSnapshot
+from dpprof.gate.snapshot import FigureSnapshot
+from dpprof.statistics.difference import FALSE_ALARMS
+from dpprof.statistics.figure import Figure
 
 MS = 10**6
 
@@ -241,7 +243,7 @@ def test_a_baseline_of_something_else_is_refused_or_let_through(make_snapshot) -
         "base.json: of something else than this run: micro_batches is 16, the baseline has 8. Save"
     )
     result = gate(run, ["step_ns > +5%"], against(base, allow_mismatch=True))
-    (let,) = result.let_through
+    (let,) = result.accepted_differences
     assert (let.field, let.baseline, let.run) == ("micro_batches", 8, 16)
 
 
@@ -309,3 +311,9 @@ def test_a_floor_of_a_decline_is_on_its_size(make_snapshot, rule, share, status)
     base, run = make_snapshot({"hidden_share": 0.5}), make_snapshot({"hidden_share": share})
     result = only(gate(run, [rule], against(base)))
     assert (result.status, result.checks[0].limit) == (status, pytest.approx(0.475))
+
+
+@pytest.mark.parametrize("wanted", ["dualpipe", "1f1b"])
+def test_a_rule_on_a_word_says_what_is_and_what_should_be(make_snapshot, wanted: str) -> None:
+    check = only(gate(make_snapshot({}), [f"schedule == {wanted}"])).checks[0]
+    assert (check.value, check.limit, check.reason) == ("dualpipe", wanted, "")

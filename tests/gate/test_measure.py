@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from dpprof.analysis.metrics import METRICS
 from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import mismatches
-from dpprof.gate.measure import Measured, _largest, take_snapshot
+from dpprof.gate.measure import Measured, take_snapshot
 from dpprof.gate.names import JOB_FIGURES, MEMORY, RANK_FIGURES
+from dpprof.statistics.figure import Figure
 from dpprof.tables.kinds import STATES
 from dpprof.trace.load import load_run
 
@@ -44,14 +46,13 @@ def test_the_figures_of_a_job_are_those_of_its_report(measured) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_memory_of_a_job_is_that_of_its_largest_rank(order: tuple[int, int]) -> None:
-    """Peaks apart, which are per step; a rank of which nothing is known does not count."""
-    names = MEMORY[1:]
-    sizes = [dict.fromkeys(names, size) for size in (100, 300)]
+    """A rank of which nothing is known does not count."""
+    sizes = [dict.fromkeys(MEMORY, size) for size in (100, 300)]
     ranks = [SimpleNamespace(memory=SimpleNamespace(**sizes[rank])) for rank in order]
-    ranks.append(SimpleNamespace(memory=SimpleNamespace(**dict.fromkeys(names))))
-    total = SimpleNamespace(memory=SimpleNamespace(peak_allocated_bytes=None))
-    report = SimpleNamespace(ranks=ranks, total=total)
-    assert dict(_largest(report)) == dict.fromkeys(names, 300)  # type: ignore[arg-type]
+    ranks.append(SimpleNamespace(memory=SimpleNamespace(**dict.fromkeys(MEMORY))))
+    report = SimpleNamespace(ranks=ranks)
+    found = {name: METRICS[name].of(report) for name in MEMORY}  # type: ignore[arg-type]
+    assert found == dict.fromkeys(MEMORY, 300)
 
 
 def test_the_figures_of_every_rank_are_those_of_the_report(measured) -> None:
@@ -140,3 +141,12 @@ def test_what_took_no_time_is_told_from_what_is_not_known(make_simulated) -> Non
     assert {"exposed.broadcast_ns", "broadcast.total_ns", "memory_share"} <= nothing
     assert not nothing & set(snapshot.job)
     assert "wait_ns" in nothing | set(snapshot.job) | set(snapshot.missing)
+
+
+@pytest.mark.parametrize(("counts", "mean"), [((3, 3, 3), 3), ((0, 3, 2), 2), ((1, 4, 4), 3)])
+def test_what_a_run_has_once_is_the_mean_of_repeats(measured, counts, mean) -> None:
+    runs = [
+        Measured(measured.run, msgspec.structs.replace(measured.report, warnings=["late"] * count))
+        for count in counts
+    ]
+    assert take_snapshot(runs).job["warnings"] == Figure(mean)

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from dpprof.analysis.model import SlowSlot
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.result import GateResult
-from dpprof.gate.snapshot import Figure
 from dpprof.reporters.gate.github import MOST_SUMMARY_BYTES, summary_part
 from dpprof.reporters.gate.render import GATE_FORMATS, render_gate
 from dpprof.reporters.gate.sentences import headline, signed_text, value_text
+from dpprof.statistics.figure import Figure
 
 MS = 10**6
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpprof.analysis.metrics import METRICS
 from dpprof.errors import DpprofError
 from dpprof.gate.gate import DEFAULT_RULES
-from dpprof.gate.names import JOB_FIGURES, RANK_FIGURES, SHARES, MetricName, read_name
+from dpprof.gate.names import JOB_FIGURES, RANK_FIGURES, MetricName, read_name
 from dpprof.gate.rules import Condition, Rule, read_rule, read_rules
 
 
@@ -177,7 +178,7 @@ def test_other_words_for_a_figure_lead_to_it(text: str, meant: str) -> None:
 
 
 def test_every_share_is_of_known_times() -> None:
-    for part, whole in SHARES.values():
+    for part, whole in (one.ratio for one in METRICS.values() if one.ratio is not None):
         assert RANK_FIGURES[part] == "ns"
         assert whole == "window_ns" or RANK_FIGURES[whole] == "ns"
     assert set(RANK_FIGURES) < set(JOB_FIGURES)

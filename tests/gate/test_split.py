@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dpprof.gate.culprit import ComparedSides, find_culprits
+from dpprof.gate.attribution import ComparedSides, find_culprits
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.gate.split import incomparable

@@ -92,7 +92,7 @@ def test_the_comparison_gives_ratios_to_the_last(report: Report, baseline: Repor
     rows = table_rows(render_comparison(comparison, "table"), "Step\n")
     assert rows[0] == ["step", "time", "317.00", "ms", "x0.77", "412.50", "ms"]
     memory = table_rows(render_comparison(comparison, "table"), "Memory peak")
-    assert memory[0] == ["peak", "1.31", "GiB", "x1.75", "768.00", "MiB"]
+    assert memory[0] == ["peak", "memory", "1.31", "GiB", "x1.75", "768.00", "MiB"]
 
 
 def test_markdown_tables_and_escapes(report: Report, baseline: Report) -> None:

@@ -12,7 +12,7 @@ from dpprof.costs.load import load_costs
 from dpprof.errors import DpprofError
 from dpprof.schedules.form import read_schedule_file
 from dpprof.search.find import SearchRequest, find
-from dpprof.search.rounds import Budget
+from dpprof.search.rounds import SearchBudget
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.timing import timing_from_profile
 
@@ -52,7 +52,7 @@ def test_the_schedule_keeps_the_memory_that_was_given():
     def request(memory):
         return SearchRequest(
             pp=4, micro_batches=10, costs=costs, names=("1f1b",), memory_bytes=memory,
-            budget=Budget(0.3),
+            budget=SearchBudget(0.3),
         )  # fmt: skip
 
     stage = max(find(request(2**50)).known.peak_bytes)  # static and four chunks

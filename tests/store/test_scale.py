@@ -51,7 +51,7 @@ def test_processes_and_progress(
     if not cached:
         monkeypatch.setenv("DPPROF_CACHE", "off")
     monkeypatch.setattr("dpprof.trace.source.read_ranks._HELD_EVENTS", 0)
-    monkeypatch.setattr("dpprof.analysis.accounting.account._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("dpprof.analysis.accounting.account.WORTH_PROCESSES", 0)
     seen: list[tuple[int, int]] = []
     for _ in range(2):
         run = load_run(folder, reading=Reading(progress=lambda *one: seen.append(one)))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpprof.config.settings import KindPattern
 from dpprof.errors import DpprofError
-from dpprof.trace.activities.kind_rules import KindClues, KindRule, Verdict, classify
-from dpprof.trace.activities.user_rules import LONGEST_TEXT, ask_patterns, is_quick, kind_rules
+from dpprof.trace.activities.kind_rules import KindClues, KindRule, Verdict
+from dpprof.trace.activities.user_rules import LONGEST_TEXT, ask_patterns, kind_rules
 from dpprof.trace.read.columns import Category
 
-EXPONENTIAL = "(a+)+$"
+EXPONENTIAL = "(a|aa)+$"
 
 
 def kernel(name: str, **found: str) -> KindClues:
@@ -46,8 +48,8 @@ def test_a_pattern_that_takes_for_ever_is_named() -> None:
         KindRule("fine", "name", "(?:b+)+$", "p2p"),
         KindRule("ever", "name", EXPONENTIAL, "p2p"),
     ]
-    with pytest.raises(DpprofError, match=r"'ever'.*longer than 0\.5 s.*repetitions within"):
-        ask_patterns(rules, [kernel("a" * 60 + "b!")], limit_seconds=0.5)
+    with pytest.raises(DpprofError, match=r"'ever'.*longer than 0\.1 s.*repetitions within"):
+        ask_patterns(rules, [kernel("a" * 60 + "!")], limit_seconds=0.1)
 
 
 def test_only_the_start_of_a_very_long_name_is_asked() -> None:
@@ -56,35 +58,13 @@ def test_only_the_start_of_a_very_long_name_is_asked() -> None:
     assert ask_patterns([rule], [far, kernel("end")]) == [None, Verdict("p2p", "end")]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "quick"),
-    [
-        ("nccl", True),
-        (r"(?i)^my_\w+_kernel", True),
-        ("a|b|(?:c|d)", True),
-        (r"\*\+\?", True),
-        ("a.*b.*c", False),
-        (EXPONENTIAL, False),
-        ("(?:a|a)*b", False),
-        ("(?P<x>a*)(?P=x)", False),
-        (r"(a*)\1", False),
-        ("a?a?", False),
-    ],
-)
-def test_patterns_that_may_be_slow_are_seen(pattern: str, quick: bool) -> None:
-    assert is_quick(pattern) == quick
-
-
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(alphabet="ab\ud800é\n", max_size=5), max_size=4))
-def test_here_and_in_a_process_of_its_own_is_the_same(names: list[str]) -> None:
-    evidence = [kernel(name) for name in names]
-    quick, slow = KindRule("quick", "name", "a+b", "p2p"), KindRule("slow", "name", "(a+)b", "p2p")
-    assert is_quick(quick.pattern)
-    assert is_quick(slow.pattern)
-    kinds = [None if found is None else found.kind for found in ask_patterns([slow], evidence)]
-    wanted = [classify(one, [quick]).rule == "quick" for one in evidence]
-    assert [kind is not None for kind in kinds] == wanted
+@pytest.mark.parametrize("pattern", ["a+b", "(a+)b", r"^\w.$", r"(?i)B|é\Z", "[^a]{2,}"])
+def test_patterns_mean_what_they_mean_to_python(pattern: str, names: list[str]) -> None:
+    found = ask_patterns([KindRule("own", "name", pattern, "p2p")], [kernel(one) for one in names])
+    expected = [bool(one) and re.search(pattern, one) is not None for one in names]
+    assert [one is not None for one in found] == expected
 
 
 def test_labels_are_asked_by_their_short_names(build) -> None:

@@ -29,12 +29,11 @@ from dpprof.analysis.overlap.by_kind import (
 )
 from dpprof.runs.run import Run
 from dpprof.runs.windows import Windows, marked_windows, outside_count, step_windows
-from dpprof.runs.workers import map_forked
+from dpprof.runs.workers import WORTH_PROCESSES, map_forked
 from dpprof.tables.columns import END, RANK, START, STEP
 from dpprof.tables.intervals import EMPTY, index_at, make_intervals, union
 from dpprof.tables.kinds import STATES
 
-_WORTH_PROCESSES = 1_000_000  # events; forking and passing accounts costs about 0.1 s
 MOST_REGIONS = 500_000
 
 
@@ -87,7 +86,7 @@ def account(run: Run) -> Accounting:
     marked = marked_windows(run) if len(run.steps) else None
     needs, host = slot_needs(run), HostTime.of(run)
     accounts = _Accounts(run, windows, marked, Stragglers.of(run), needs, host, most)
-    parallel = run.held.count >= _WORTH_PROCESSES
+    parallel = run.held.count >= WORTH_PROCESSES
     of_ranks = list(map_forked(accounts.of_rank, ranks, parallel=parallel))
     found = [one for many, _, _ in of_ranks for one in many]
     order = sorted(range(len(found)), key=lambda i: (found[i].step, found[i].rank))

@@ -84,10 +84,7 @@ def critical_path(run: Run) -> pd.DataFrame:
     Their lengths add up to the step windows exactly. `kind` is that of the activity, or ``host``
     (the device was free, the launch came late) or ``idle`` (nothing explains the gap).
     """
-    walker = _Walker(run, find_links(run.held.communications), step_windows(run))
-    pieces = _all_pieces(run, walker)
-    kinds = _texts(pieces, walker, KIND)
-    kinds = np.where(pieces.what == _WORK, kinds, np.where(pieces.what == _LATE, HOST, IDLE))
+    walker, pieces, kinds = _walked(run)
     lanes = np.where(pieces.what == _WORK, _texts(pieces, walker, LANE), "")
     return make_table(
         PATH,
@@ -107,10 +104,7 @@ def critical_path(run: Run) -> pd.DataFrame:
 
 def path_figures(run: Run) -> PathFigures:
     """How long the critical path runs through each kind and on each rank, over the used steps."""
-    walker = _Walker(run, find_links(run.held.communications), step_windows(run))
-    pieces = _all_pieces(run, walker)
-    kinds = _texts(pieces, walker, KIND)
-    kinds = np.where(pieces.what == _WORK, kinds, np.where(pieces.what == _LATE, HOST, IDLE))
+    _, pieces, kinds = _walked(run)
     lengths = pieces.end - pieces.start
     crossings = (np.diff(pieces.rank) != 0) & (np.diff(pieces.step) == 0)
     return PathFigures(
@@ -118,6 +112,15 @@ def path_figures(run: Run) -> PathFigures:
         by_rank_ns=_sums(pieces.rank, lengths),
         messages=int(crossings.sum()),
     )
+
+
+def _walked(run: Run) -> tuple[_Walker, _Pieces, npt.NDArray[Any]]:
+    """The walker, what it found, and the kind of each piece."""
+    walker = _Walker(run, find_links(run.held.communications), step_windows(run))
+    pieces = _all_pieces(run, walker)
+    kinds = _texts(pieces, walker, KIND)
+    kinds = np.where(pieces.what == _WORK, kinds, np.where(pieces.what == _LATE, HOST, IDLE))
+    return walker, pieces, kinds
 
 
 def _sums(keys: npt.NDArray[Any], lengths: Numbers) -> dict[Any, int]:

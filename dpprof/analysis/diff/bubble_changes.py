@@ -1,4 +1,4 @@
-"""Which bubble regions appeared, went or changed from one run to another."""
+"""Which bubble regions were added, removed or changed from one run to another."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class RegionChange:
     def presence(self) -> Presence:
         """Whether a side has none of them."""
         if self.base is None:
-            return "appeared"
-        return "both" if self.new is not None else "went"
+            return "added"
+        return "both" if self.new is not None else "removed"
 
 
 @dataclass(frozen=True)

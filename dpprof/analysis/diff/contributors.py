@@ -90,7 +90,7 @@ def _slot(
 def _presence(base: int, new: int) -> Presence:
     if base and new:
         return "both"
-    return "went" if base else "appeared"
+    return "removed" if base else "added"
 
 
 def _most(rows: Iterable[_Row]) -> tuple[list[_Row], Part, int]:

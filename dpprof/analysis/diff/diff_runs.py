@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from dpprof.analysis.diff.align_work import AlignedWork, align
-from dpprof.analysis.diff.bootstrap import effects
 from dpprof.analysis.diff.bubbles import bubbles_beside
 from dpprof.analysis.diff.change_trees import operation_tree, time_tree, work_tree
 from dpprof.analysis.diff.common_ranks import CommonRanks, comparable
 from dpprof.analysis.diff.contributors import kernel_calls, kernel_diffs, slot_diffs
+from dpprof.analysis.diff.effects import effects
 from dpprof.analysis.diff.kernel_matching import Match, match_names
 from dpprof.analysis.diff.memory import largest_diff, peak_diff
 from dpprof.analysis.diff.model import Diff, DiffSide, Effect, Part, RankDiff
@@ -143,7 +143,8 @@ class _Comparison:
         base, new = self.cells
         if self._unknown_effects:
             return {}
-        return effects(samples(base), samples(new))
+        sources = (self.sides.base.source, self.sides.new.source)
+        return effects(samples(base), samples(new), sources)
 
     @cached_property
     def _time(self) -> Part:

@@ -20,14 +20,16 @@ from dpprof.runs.manifest import Source
 
 DIFF_SCHEMA_VERSION = 2
 
-Presence = Literal["both", "appeared", "went"]
+Presence = Literal["both", "added", "removed"]
 """Whether work is on both sides, only in NEW, or only in BASE."""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """A change with its confidence interval, in (fractions of) nanoseconds per step, mean of ranks.
+    """A change with its 95 % interval, in nanoseconds per step, mean of ranks.
 
-    Steps are the samples. `significant` says whether the interval leaves out 0.
+    Steps are the samples, trimmed as a gate does; the interval includes by how much such runs are
+    taken to differ when made again. `significant` is what a gate with a rule on this figure alone
+    says: as large a change has a chance of 1 % at most.
     """
 
     change_ns: float
@@ -105,7 +107,7 @@ class RankDiff(msgspec.Struct, frozen=True, kw_only=True):
     """One rank on both sides; the sides may number it differently.
 
     `time` is its window by state, like `Diff.time`; `work` its computing like `Diff.work`, with
-    ``moved here`` and ``moved away`` beside the other parts: work of the other side's that this
+    ``moved in`` and ``moved out`` beside the other parts: work of the other side's that this
     rank does, or does no longer. Over the ranks they add up to the job's.
     """
 
@@ -272,7 +274,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     `time` is the step window by state: ``step`` = computing (compute, overlap) + exposed (by
     kind; each is its transfers less what computing hides and less what lies under another kind's
     transfers) + memory + bubble (by state, phase, and what was waited for). `work` is computing
-    again: ``same work`` (slower or faster), ``appeared`` and ``went``, each by operation.
+    again: ``same work`` (slower or faster), ``added`` and ``removed``, each by operation.
     `operations` is all activity by operation and state. `critical_path` is one window per step,
     over `steps` steps, by kind (`time` has it once for every rank); None where a side has none.
     `ranks` is empty, with the reason in `notes`, where ranks do not correspond.

@@ -35,16 +35,16 @@ OTHERS = "others"
 SAME = "same work"
 
 
-APPEARED = "appeared"
+ADDED = "added"
 
 
-WENT = "went"
+REMOVED = "removed"
 
 
-MOVED_HERE = "moved here"
+MOVED_IN = "moved in"
 
 
-MOVED_AWAY = "moved away"
+MOVED_OUT = "moved out"
 
 
-CLASSES = (SAME, APPEARED, WENT, MOVED_HERE, MOVED_AWAY)
+CLASSES = (SAME, ADDED, REMOVED, MOVED_IN, MOVED_OUT)

@@ -29,7 +29,7 @@ from dpprof.analysis.events.rank_activity import (
 )
 from dpprof.runs.run import Run
 from dpprof.runs.windows import Windows, step_windows
-from dpprof.runs.workers import map_forked
+from dpprof.runs.workers import WORTH_PROCESSES, map_forked
 from dpprof.tables.columns import (
     CAUSE,
     CAUSE_KIND,
@@ -57,7 +57,6 @@ KERNELS = [RANK, KIND, NAME]
 BUBBLES = [RANK, STATE, CAUSE_KIND, CAUSE, CAUSE_RANK, SLOT]
 SLOTS_OF = [RANK, *WORK_LABELS[:3], SLOT]
 
-_WORTH_PROCESSES = 1_000_000  # events; as in `dpprof.analysis.accounting.account`
 _OVERLAP = STATES.index(OVERLAP)
 _FUSED, _FUSED_KIND = STATES.index(FUSED), KINDS.index(FUSED)
 _STATE_OF = [
@@ -102,7 +101,7 @@ def make_cells(run: Run) -> Cells:
         Labels.of(run),
         HostTime.of(run),
     )
-    parallel = run.held.count >= _WORTH_PROCESSES
+    parallel = run.held.count >= WORTH_PROCESSES
     return _joined(list(map_forked(maker.of_rank, ranks, parallel=parallel)))
 
 

@@ -1,4 +1,4 @@
-"""The work of both sides beside each other: what is the same, what appeared, went or moved."""
+"""The work of both sides beside each other: what is the same, what was added, removed or moved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.diff.align_work import KEY, AlignedWork
-from dpprof.analysis.diff.part_names import APPEARED, MOVED_AWAY, MOVED_HERE, SAME, WENT
+from dpprof.analysis.diff.part_names import ADDED, MOVED_IN, MOVED_OUT, REMOVED, SAME
 from dpprof.analysis.diff.parts import Scale, add_up
 from dpprof.analysis.diff.work_accounts import CALLS, TIMES, TOTAL
 from dpprof.tables.columns import COMPONENT, KIND, NAME, OPERATION, RANK
@@ -77,7 +77,7 @@ def classify(rows: pd.DataFrame, calls: Scale) -> pd.DataFrame:
 
     Labelled work that both sides do on this rank is the same work, however long it takes. Of
     kernels without labels, calls that one side has more of (`calls` makes the counts comparable)
-    appeared or went, at the mean of that side's calls.
+    were added or removed, at the mean of that side's calls.
     """
     first, second = (rows[name].to_numpy(np.int64) for name in both(CALLS))
     on_both: _Flags = (first > 0) & (second > 0)
@@ -119,12 +119,12 @@ def _rest_class(rows: pd.DataFrame, rest: Sequence[_Integers]) -> _Texts:
     moved = (anywhere > 0).all(axis=1) & ~(here > 0).all(axis=1)
     in_new = rest[1] > 0
     return np.where(
-        moved, np.where(in_new, MOVED_HERE, MOVED_AWAY), np.where(in_new, APPEARED, WENT)
+        moved, np.where(in_new, MOVED_IN, MOVED_OUT), np.where(in_new, ADDED, REMOVED)
     ).astype(object)
 
 
 def without_moves(classed: pd.DataFrame) -> pd.DataFrame:
     """The classes of the whole job, to which work that another rank does is the same work."""
     classes = classed[CLASS].astype(object)
-    moved = classes.isin((MOVED_HERE, MOVED_AWAY))
+    moved = classes.isin((MOVED_IN, MOVED_OUT))
     return classed.assign(**{CLASS: pd.Categorical(classes.where(~moved, SAME))})

@@ -22,7 +22,7 @@ from dpprof.tables.columns import (
     START,
     STEP,
 )
-from dpprof.tables.edges import is_posted
+from dpprof.tables.edges import edge_of, is_posted
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
 P2P = COMMUNICATION_KINDS[0]
@@ -40,8 +40,8 @@ def sends(messages: pd.DataFrame) -> npt.NDArray[np.bool_]:
     Where the edge is not known a row counts as a receive: it may be one.
     """
     codes, groups = pd.factorize(messages[GROUP])
-    edges = [str(group).split(">") for group in groups]
-    senders = [int(edge[0]) if len(edge) == 2 and edge[0].isdecimal() else -1 for edge in edges]
+    edges = [edge_of(str(group)) for group in groups]
+    senders = [-1 if edge is None else edge[0] for edge in edges]
     sender = np.array([*senders, -1], dtype=np.int64)[codes]
     ranks = messages[RANK].to_numpy(np.int64)
     own: npt.NDArray[np.bool_] = (sender >= 0) & (sender == ranks)

@@ -16,7 +16,7 @@ from dpprof.analysis.events.rank_activity import (
 )
 from dpprof.runs.run import Run
 from dpprof.runs.windows import Windows, step_windows
-from dpprof.runs.workers import map_forked
+from dpprof.runs.workers import WORTH_PROCESSES, map_forked
 from dpprof.tables.columns import (
     COUNT,
     EXPOSED,
@@ -36,7 +36,6 @@ from dpprof.tables.intervals import Intervals, first_come, length_before
 MOST_OPERATIONS = 100
 """Exposed operations of each rank that are listed one by one."""
 
-_WORTH_PROCESSES = 1_000_000  # events
 _TIMES = (TOTAL, HIDDEN, EXPOSED, WAIT)
 _COUNTED = {**OPERATIONS, COUNT: "int64"}
 _KEYS = [name for name in EXPOSURE if name not in (COUNT, *_TIMES)]
@@ -63,7 +62,7 @@ def exposure(run: Run) -> Exposure:
     """
     measure = _Measure(run, step_windows(run), Stragglers.of(run))
     ranks = sorted(place.rank for place in run.places)
-    parallel = run.held.count >= _WORTH_PROCESSES
+    parallel = run.held.count >= WORTH_PROCESSES
     found = list(map_forked(measure.of_rank, ranks, parallel=parallel))
     longest = concat_tables(OPERATIONS, [one.longest for one in found])
     return Exposure(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from dpprof.analysis.metrics import IDEAL, METRICS, PEAK
 from dpprof.analysis.model import REPORT_SCHEMA_VERSION, Report
+from dpprof.statistics.figure import Unit
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS
-
-Unit = Literal["time", "share", "bytes", "rate"]
 
 
 @dataclass(frozen=True)
@@ -54,57 +53,46 @@ def compare(reports: Sequence[Report], baseline: int = -1) -> Comparison:
 
 
 _Figure = Callable[[Report], float | None]
+_Line = tuple[str, str, Unit, _Figure]
 
-_PARTS = {"hidden": "hidden", "exposed": "exposed", "wait": "waiting"}
-"""Parts of a kind's figures, and what a line of the comparison calls them."""
+_KIND_TIMES = ("hidden_ns", "exposed_ns", "wait_ns")
 
 
-def _figures(reports: Sequence[Report]) -> Iterator[tuple[str, str, Unit, _Figure]]:
-    yield "step", "step time", "time", lambda report: report.step_ns
-    yield "step", "fastest step", "time", lambda report: _extreme(report, min)
-    yield "step", "slowest step", "time", lambda report: _extreme(report, max)
-    yield "step", "ideal step time", "time", _ideal_step
-    yield "step", "tokens/s", "rate", lambda report: report.tokens_per_second
-    yield "bubble", "bubble", "time", lambda report: _mean(report, report.total.bubble_ns)
-    yield "bubble", "bubble share", "share", lambda report: report.total.bubble_share
+def _figures(reports: Sequence[Report]) -> Iterator[_Line]:
+    yield _line("step", "step_ns")
+    if any(len(report.per_step) > 1 for report in reports):
+        yield from (_line("step", name) for name in ("fastest_step_ns", "slowest_step_ns"))
+    yield from (_line("step", name) for name in (f"{IDEAL}step_ns", "tokens_per_second"))
+    yield from (_line("bubble", name) for name in ("bubble_ns", "bubble_share"))
     yield "bubble", "worst rank", "share", _worst_bubble
-    yield "bubble", "ideal", "time", _ideal_bubble
+    yield _line("bubble", f"{IDEAL}bubble_ns")
     for state in BUBBLE_STATES:
         if any(report.total.states_ns[state] for report in reports):
-            yield "bubble", state.partition(".")[2], "time", _of_state(state)
-    yield "communication", "hidden share", "share", lambda report: report.total.hidden_share
+            yield _line("bubble", f"{state}_ns")
+    yield _line("communication", "hidden_share")
     for kind in COMMUNICATION_KINDS:
-        for part in _PARTS:
-            figure = _of_kind(kind, f"{part}_ns")
-            if any(figure(report) for report in reports):
-                yield "communication", f"{kind} {_PARTS[part]}", "time", figure
-    yield "memory", "peak", "bytes", lambda report: report.total.memory.peak_allocated_bytes
+        lines = [_kind_line(kind, name) for name in _KIND_TIMES]
+        yield from (line for line in lines if any(map(line[3], reports)))
+    yield _line("memory", PEAK)
     for stage in sorted({stage.stage for report in reports for stage in report.stages}):
         yield "memory", f"stage {stage}", "bytes", _of_stage(stage)
 
 
-def _mean(report: Report, total_ns: int | None) -> float | None:
-    """Per rank and step, from a sum over both."""
-    count = len(report.ranks) * len(report.per_step)
-    return None if total_ns is None or not count else total_ns / count
+def _kind_line(kind: str, name: str) -> _Line:
+    """A time of a kind, which a run without that kind does not have."""
+    section, label, unit, figure = _line("communication", f"{kind}.{name}")
+    return (
+        section,
+        label,
+        unit,
+        lambda report: figure(report) if kind in report.total.by_kind else None,
+    )
 
 
-def _extreme(report: Report, choose: Callable[[list[int]], int]) -> float | None:
-    """The shortest or longest step; None where there is only one."""
-    windows = [step.window_ns for step in report.per_step]
-    return choose(windows) if len(windows) > 1 else None
-
-
-def _of_state(state: str) -> _Figure:
-    return lambda report: _mean(report, report.total.states_ns[state])
-
-
-def _of_kind(kind: str, name: str) -> _Figure:
-    def figure(report: Report) -> float | None:
-        figures = report.total.by_kind.get(kind)
-        return None if figures is None else _mean(report, getattr(figures, name))
-
-    return figure
+def _line(section: str, name: str) -> _Line:
+    """A figure of the registry."""
+    metric = METRICS[name]
+    return section, metric.label, metric.unit, metric.of
 
 
 def _of_stage(number: int) -> _Figure:
@@ -118,13 +106,3 @@ def _of_stage(number: int) -> _Figure:
 def _worst_bubble(report: Report) -> float | None:
     shares = [rank.bubble_share for rank in report.ranks if rank.bubble_share is not None]
     return max(shares, default=None)
-
-
-def _ideal_step(report: Report) -> float | None:
-    return None if report.ideal is None else report.ideal.window_ns / report.ideal.steps
-
-
-def _ideal_bubble(report: Report) -> float | None:
-    if report.ideal is None:
-        return None
-    return _mean(report, sum(rank.bubble_ns for rank in report.ideal.ranks))

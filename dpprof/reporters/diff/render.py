@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -14,11 +14,10 @@ from dpprof.reporters.diff.contributors import Carriers
 from dpprof.reporters.diff.memory_and_theory import memory_section, theory_section
 from dpprof.reporters.diff.sections import Changes
 from dpprof.reporters.diff.sentences import answer, differs_lines, side_words
-from dpprof.reporters.formats import html, markdown, table
+from dpprof.reporters.formats.registry import document_format, format_names
 from dpprof.system.inputs import encode_json
 
 _MOST_LINES = 15
-_WIDE = 160  # characters per line where the format has no width of its own
 
 
 def diff_document(diff: Diff, width: int) -> Document:
@@ -64,18 +63,7 @@ def _blocks(diff: Diff, width: int) -> Iterator[Section | Listing]:
         yield Listing("Not the same", (*lines[:_MOST_LINES], *left_out))
 
 
-def _json(diff: Diff, view: View) -> str:
-    return msgspec.json.format(encode_json(diff), indent=2).decode()
-
-
-_REPORTERS: dict[str, Callable[[Diff, View], str]] = {
-    "table": lambda diff, view: table.document_text(diff_document(diff, view.width), view),
-    "json": _json,
-    "markdown": lambda diff, view: markdown.document_text(diff_document(diff, _WIDE), view),
-    "html": lambda diff, view: html.document_page(diff_document(diff, _WIDE)),
-}
-
-DIFF_FORMATS = tuple(_REPORTERS)
+DIFF_FORMATS = format_names()
 """Names of the formats, the default first."""
 
 
@@ -83,4 +71,8 @@ def render_diff(
     diff: Diff, format: str, *, color: bool = False, width: int = 100, unicode: bool = True
 ) -> str:
     """A diff as text in one of `DIFF_FORMATS`; `width`, `color` and `unicode` matter to tables."""
-    return _REPORTERS[format](diff, View(color, width, unicode))
+    view = View(color, width, unicode)
+    if format == "json":
+        return msgspec.json.format(encode_json(diff), indent=2).decode()
+    found = document_format(format)
+    return found.text(diff_document(diff, found.width(view)), view)

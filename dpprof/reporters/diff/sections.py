@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from dpprof.analysis.diff.model import Part
 from dpprof.analysis.diff.part_names import (
-    APPEARED,
+    ADDED,
     BUBBLE,
     EXPOSED,
     HIDDEN_PART,
+    REMOVED,
     TRANSFERS,
     UNDER_OTHERS,
-    WENT,
 )
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.diff.kernel_names import shortened, shown_names
@@ -27,10 +27,12 @@ _SHARE_AND_INTERVAL = 36  # characters
 _INDENT = "  "
 _STATES = "exposed: communication alone; overlap: computing that hides communication; bubble: idle"
 _BETWEEN_STEPS = (
-    "intervals: from the steps of these two runs; the same thing run again may differ by more"
+    "intervals: from the steps, and by how much such runs are taken to differ when made again"
 )
-_CAME_AND_WENT = "appeared: only NEW does it, or does it more often; went: only BASE, or more often"
-_NOT_SIGNIFICANT = "n.s.: not significant, the interval holds 0"
+_ADDED_AND_REMOVED = (
+    "added: only NEW does it, or does it more often; removed: only BASE, or more often"
+)
+_NOT_SIGNIFICANT = "n.s.: not significant: chance may give as much in more than 1 of 100 cases"
 
 
 class Changes(Layout):
@@ -106,7 +108,7 @@ class Changes(Layout):
             rows.append(self._part_row(part, 1, part.name))
             rows += [self._part_row(one, 2, names[one.name]) for one in shown[part.name]]
         title = f"Computing by work ({self.unit.name} per step, mean of the ranks)"
-        notes = (self._alignment(), *([_CAME_AND_WENT] if {APPEARED, WENT} & {*shown} else []))
+        notes = (self._alignment(), *([_ADDED_AND_REMOVED] if {ADDED, REMOVED} & {*shown} else []))
         return Section(title, ("", "base", "new", "change"), tuple(rows), notes)
 
     def _alignment(self) -> str:

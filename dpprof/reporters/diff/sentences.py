@@ -115,8 +115,8 @@ def _interval(effect: Effect | None, unit: TimeUnit, diff: Diff) -> str:
         return f"significance n/a, {diff.unknown_effects}"
     span = f"{interval_text(effect, unit)} {unit.name}"
     if effect.significant:
-        return f"95 % interval over these steps {span}"
-    return f"not significant over these steps (95 % interval {span})"
+        return f"95 % interval {span}"
+    return f"not significant (95 % interval {span})"
 
 
 def interval_text(effect: Effect, unit: TimeUnit) -> str:

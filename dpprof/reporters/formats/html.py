@@ -40,6 +40,7 @@ def document_page(document: Document) -> str:
         f"<title>{escape(document.title)}</title><style>{_STYLE}</style></head><body>"
         f'<h1>{escape(document.title)}</h1><div class="about">{about}</div>'
         f'{f"""<div class="evidence">{evidence}</div>""" if evidence else ""}'
-        f'<p class="answer"><b>{escape(first)}</b></p>{list_html("", more)}{blocks}'
+        f'{f"""<p class="answer"><b>{escape(first)}</b></p>""" if first else ""}'
+        f"{list_html('', more) if more else ''}{blocks}"
         f'{f"""<div class="warnings">{warnings}</div>""" if warnings else ""}</body></html>\n'
     )

@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dpprof.analysis.model import KindReport, Report
+from dpprof.analysis.model import Report
 from dpprof.analysis.report.side_by_side import Comparison
 from dpprof.evidence.evidence import others, texts
 from dpprof.reporters.blocks.cells import Cell, Section, View, one_line
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.report.bars import bars, paints
 from dpprof.reporters.report.comparison import comparison_sections, run_names
-from dpprof.reporters.report.kinds import kind_sections, kind_warnings
 from dpprof.reporters.report.longest_bubbles import longest_regions
 from dpprof.reporters.report.rank_sections import unit_of
 from dpprof.reporters.report.sections import report_sections
@@ -44,11 +43,6 @@ def document_text(document: Document, view: View) -> str:
     return _to_text(_document_parts(document, view), view)
 
 
-def kinds_text(report: KindReport, view: View) -> str:
-    """Rules, the names they matched and the others."""
-    return _to_text(_kinds_parts(report, view), view)
-
-
 def _document_parts(document: Document, view: View) -> Iterator[Text | Table]:
     yield Text(document.title, style=f"bold {document.style}")
     for line in document.about:
@@ -69,12 +63,6 @@ def _document_parts(document: Document, view: View) -> Iterator[Text | Table]:
             yield from (Text(_wrapped(f"- {line}", view)) for line in block.lines)
             yield Text()
     yield from _warnings(document.warnings, view)
-
-
-def _kinds_parts(report: KindReport, view: View) -> Iterator[Text | Table]:
-    for section in kind_sections(report, view.width):
-        yield from _section(section, view)
-    yield from _warnings(kind_warnings(report), view)
 
 
 def _report_parts(report: Report, view: View) -> Iterator[Text | Table]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dpprof.gate.names import JOB_FIGURES, RANK_FIGURES, Unit
-from dpprof.gate.snapshot import Figure, FigureSnapshot, Number, RankColumn, RunIdentity
+from dpprof.gate.names import JOB_FIGURES, RANK_FIGURES
+from dpprof.gate.snapshot import FigureSnapshot, RankColumn, RunIdentity
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.blocks.units import UNKNOWN, share_text
 from dpprof.reporters.gate.sentences import value_text
+from dpprof.statistics.figure import Figure, Number, Unit
 
 
 def snapshot_document(name: str, snapshot: FigureSnapshot) -> Document:

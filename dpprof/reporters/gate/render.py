@@ -12,14 +12,14 @@ from dpprof.reporters.blocks.cells import Cell, Section, View
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.blocks.slow_slots import slow_words
 from dpprof.reporters.blocks.units import UNKNOWN
-from dpprof.reporters.formats import html, markdown, table
+from dpprof.reporters.formats.registry import document_format, format_names
 from dpprof.reporters.gate.github import annotation_lines
 from dpprof.reporters.gate.junit import junit_text
 from dpprof.reporters.gate.sentences import (
-    blame_words,
     change_text,
     finding_words,
     headline,
+    largest_bubble_words,
     notes,
     rule_words,
     signed_text,
@@ -27,6 +27,7 @@ from dpprof.reporters.gate.sentences import (
     unsure,
     value_text,
 )
+from dpprof.reporters.report.sentences import source_words
 from dpprof.system.inputs import encode_json
 from dpprof.tables.devices import rank_label
 
@@ -38,18 +39,14 @@ _STYLES = {
     "not_significant": "yellow",
     "skipped": "dim",
 }
-_SOURCES = {
-    "emulated": "EMULATED: the time of components and messages is modelled, not measured",
-    "simulated": "SIMULATED: computed from costs, nothing ran",
-}
 
 
 def gate_document(result: GateResult) -> Document:
     """The verdict, who is behind it, and a row for every rule."""
     answer = [finding_words(one) for one in result.findings[1:]]  # the title has the first
     answer += map(slow_words, result.slow_slots)
-    if result.blame is not None and not result.findings:
-        answer.append(blame_words(result.blame))
+    if result.largest_bubble is not None and not result.findings:
+        answer.append(largest_bubble_words(result.largest_bubble))
     return Document(
         title=headline(result),
         about=tuple(_about(result)),
@@ -75,7 +72,7 @@ def _about(result: GateResult) -> list[str]:
         lines.append(_assumed(result))
     if any(rule.default for rule in result.rules):
         lines.append("no rules given: checked by the default ones")
-    return lines + ([_SOURCES[result.source]] if result.source in _SOURCES else [])
+    return lines + ([source_words(result)] if result.source != "captured" else [])
 
 
 def _assumed(result: GateResult) -> str:
@@ -143,16 +140,14 @@ def _json(result: GateResult, view: View) -> str:
     return msgspec.json.format(encode_json(form), indent=2).decode()
 
 
-_REPORTERS: dict[str, Callable[[GateResult, View], str]] = {
-    "table": lambda result, view: table.document_text(gate_document(result), view),
+_OWN: dict[str, Callable[[GateResult, View], str]] = {
     "json": _json,
-    "markdown": lambda result, view: markdown.document_text(gate_document(result), view),
-    "html": lambda result, view: html.document_page(gate_document(result)),
     "junit": lambda result, view: junit_text(result),
     "github": lambda result, view: annotation_lines(result),
 }
+"""Formats that are not those of every document."""
 
-GATE_FORMATS = tuple(_REPORTERS)
+GATE_FORMATS = (*format_names(), "junit", "github")
 """Names of the formats, the default first."""
 
 
@@ -165,4 +160,7 @@ def render_gate(
     unicode: bool = True,
 ) -> str:
     """A result as text in one of `GATE_FORMATS`; `width`, `color`, `unicode` matter to tables."""
-    return _REPORTERS[format](result, View(color, width, unicode))
+    view = View(color, width, unicode)
+    if format in _OWN:
+        return _OWN[format](result, view)
+    return document_format(format).text(gate_document(result), view)

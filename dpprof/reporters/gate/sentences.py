@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dpprof.evidence.evidence import texts
-from dpprof.gate.names import Unit
-from dpprof.gate.result import Blame, Check, GateFinding, GateResult, RuleResult
+from dpprof.gate.result import Check, GateFinding, GateResult, LargestBubble, RuleResult
 from dpprof.reporters.blocks.units import UNKNOWN, bytes_text, rate_text, time_unit
+from dpprof.statistics.figure import Unit
 from dpprof.tables.devices import rank_label, rank_name
 
 _WORDS = {
@@ -128,10 +128,10 @@ def finding_words(finding: GateFinding) -> str:
     each = " each" if len(finding.ranks) > 1 else ""
     a_step = " a step" if finding.unit == "ns" else ""
     text = f"{who}: {_cause(finding)}: {much}{relative}{a_step}{each}"
-    if finding.victims:
-        verb = "waits" if len(finding.victims) == 1 else "wait"
-        longer = signed_text(finding.victims_ns, "ns").lstrip("+")
-        text += f"; {_ranks(finding.victims)} {verb} {longer} longer for it"
+    if finding.affected_ranks:
+        verb = "waits" if len(finding.affected_ranks) == 1 else "wait"
+        longer = signed_text(finding.affected_wait_ns, "ns").lstrip("+")
+        text += f"; {_ranks(finding.affected_ranks)} {verb} {longer} longer for it"
     return text
 
 
@@ -160,24 +160,23 @@ def _cause(finding: GateFinding) -> str:
     return f"memory peak larger{part}"
 
 
-def blame_words(blame: Blame) -> str:
+def largest_bubble_words(bubble: LargestBubble) -> str:
     """``rank 3 idles most: 14.2 ms a step, of it 9.1 ms bubble.host; it waits longest for ...``."""
-    unit = time_unit(blame.bubble_ns)
+    unit = time_unit(bubble.bubble_ns)
     waits = ""
-    if blame.waits_for is not None:
-        waits = (
-            f"; it waits longest for {rank_name(blame.waits_for)}, {unit.full(blame.waits_for_ns)}"
-        )
-    stages = f" ({_stage_words(blame.stages)})" if blame.stages else ""
+    if bubble.waits_for is not None:
+        longest = unit.full(bubble.waits_for_ns)
+        waits = f"; it waits longest for {rank_name(bubble.waits_for)}, {longest}"
+    stages = f" ({_stage_words(bubble.stages)})" if bubble.stages else ""
     return (
-        f"{rank_name(blame.rank)}{stages} idles most: {unit.full(blame.bubble_ns)} a step, of it "
-        f"{unit.full(blame.state_ns)} {blame.state}{waits}"
+        f"{rank_name(bubble.rank)}{stages} idles most: {unit.full(bubble.bubble_ns)} a step, of it "
+        f"{unit.full(bubble.state_ns)} {bubble.state}{waits}"
     )
 
 
 def notes(result: GateResult) -> list[str]:
     """Everything else there is to know, a line each."""
-    lines = [f"let through: {one.text}" for one in result.let_through]
+    lines = [f"accepted: {one.text}" for one in result.accepted_differences]
     if result.allow_missing:
         lines += [f"let through without evidence: {text}" for text in texts(result.evidence)]
     said = ("missing", "cannot_tell", "skipped")

@@ -47,7 +47,7 @@ def _row(
     """A line; times that are next to nothing in the baseline get no ratio."""
     ratios = metric.ratios(baseline)
     base = metric.values[baseline]
-    if metric.unit == "time" and base is not None and base < trivial_ns:
+    if metric.unit == "ns" and base is not None and base < trivial_ns:
         ratios = (None,) * len(ratios)
     cells = [
         Cell(
@@ -61,11 +61,11 @@ def _row(
 
 def _text(metric: ComparedMetric, value: float | None, unit: TimeUnit) -> str:
     match metric.unit:
-        case "time":
+        case "ns":
             return unit.full(value)
         case "share":
             return share_text(value)
         case "bytes":
             return bytes_text(value)
-        case "rate":
+        case _:
             return rate_text(value)

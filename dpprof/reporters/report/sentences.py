@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from dpprof.analysis.diff.model import DiffSide
 from dpprof.analysis.model import RegionFigures, Report
 from dpprof.reporters.blocks.units import TimeUnit, share_text
@@ -24,7 +26,15 @@ _SOURCES = {
 }
 
 
-def source_words(report: Report | DiffSide) -> str:
+class _HasSource(Protocol):
+    """Anything made from a run."""
+
+    @property
+    def source(self) -> str:
+        """Where its figures come from."""
+
+
+def source_words(report: _HasSource) -> str:
     """Where the figures come from; anything but a capture stands out."""
     return _SOURCES[report.source]
 

@@ -10,8 +10,10 @@ from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
 
+from dpprof.errors import DpprofError
 from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities.kernel_names import Spelling, in_words, spell
+from dpprof.trace.activities.package_tables import package_libraries, package_tables
 
 _TABLE = "kernels.toml"
 _OPERATIONS = ("operations", "messages", "others", "signals")
@@ -72,6 +74,14 @@ class KernelLibrary:
     def _gates(self) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str] | None]:
         unless = re.compile(self.unless) if self.unless else None
         return re.compile(self.inside), re.compile(self.written), unless
+
+    def compile(self) -> None:
+        """Raise `re.error` where a pattern is none; patterns are compiled on first use else."""
+        for pattern in (self.inside, self.written, self.unless):
+            re.compile(pattern)
+        for kernel in self.kernels:
+            re.compile(kernel.pattern)
+            re.compile(kernel.unless)
 
     def holds(self, name: Spelling) -> bool:
         """Whether the name may be of this library."""
@@ -182,7 +192,18 @@ class Table:
 @cache
 def _table() -> Table:
     text = files(__package__).joinpath(_TABLE).read_text(encoding="utf-8")
-    return read_table(tomllib.loads(text))
+    table = tomllib.loads(text)
+    for package in package_tables():
+        table["library"] = [*package_libraries(package), *table["library"]]
+        try:
+            for library in read_table(table).libraries:
+                library.compile()
+        except (KeyError, ValueError, re.error) as error:
+            raise DpprofError(
+                f"kernel table {package.origin}: is not sound ({error}); write its rows as in "
+                "dpprof's kernels.toml"
+            ) from error
+    return read_table(table)
 
 
 def read_table(table: Mapping[str, Any]) -> Table:

@@ -1,18 +1,14 @@
 """Asks the user's own patterns for kinds, which may take for ever, within a time limit.
 
 A regular expression such as ``(a+)+$`` needs a time that is exponential in the length of a name,
-and Python's `re` cannot be stopped from within. Patterns with at most one repetition, of one
-character, need at most quadratic time and are asked here; all others are asked in a process of
-their own that is stopped at the limit. Every pattern is asked once per distinct name.
+and Python's `re` cannot be stopped from within; `regex` reads the same patterns and can. Every
+pattern is asked once per distinct name.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 from dpprof.config.settings import KindPattern
 from dpprof.errors import DpprofError
@@ -22,16 +18,7 @@ LONGEST_TEXT = 2000
 """Characters of a name that patterns are asked of; no known kernel has more."""
 
 LIMIT_SECONDS = 10.0
-"""For all patterns that may be slow on all names of a trace, which need milliseconds."""
-
-# Reads [[[pattern, [text, ...]], ...]] and writes which texts match, rule by rule, so that the
-# one that takes for ever is known.
-_PROGRAM = """
-import json, re, sys
-for pattern, texts in json.load(sys.stdin):
-    search = re.compile(pattern).search
-    print(json.dumps([i for i, text in enumerate(texts) if search(text)]), flush=True)
-"""
+"""For all patterns on all names of a trace, which need milliseconds."""
 
 
 def kind_rules(patterns: Iterable[KindPattern]) -> tuple[KindRule, ...]:
@@ -87,45 +74,26 @@ def _matches(
     rules: Sequence[KindRule], texts: dict[str, list[str]], limit_seconds: float
 ) -> list[frozenset[str]]:
     """The texts that each rule matches."""
-    slow = [rule for rule in rules if not is_quick(rule.pattern)]
-    found = iter(_in_a_process(slow, texts, limit_seconds))
-    return [
-        frozenset(text for text in texts[rule.where] if re.search(rule.pattern, text))
-        if is_quick(rule.pattern)
-        else next(found)
-        for rule in rules
-    ]
+    until = time.monotonic() + limit_seconds
+    return [frozenset(_matching(rule, texts[rule.where], until, limit_seconds)) for rule in rules]
 
 
-def is_quick(pattern: str) -> bool:
-    """Whether the pattern can be seen to need little time: one repetition, not of a group."""
-    plain = re.sub(r"\\\D|\(\?[:aiLmsux-]+:?\)?", "_", pattern)  # escapes, flags, plain groups
-    return len(re.findall(r"[*+?{]", plain)) <= 1 and not re.search(r"\)[*+?{]|\\\d", plain)
+def _matching(
+    rule: KindRule, texts: Sequence[str], until: float, limit_seconds: float
+) -> Iterator[str]:
+    import regex
+
+    search = regex.compile(rule.pattern, regex.V0).search
+    for text in texts:
+        try:
+            if search(text, timeout=max(until - time.monotonic(), _LEAST_SECONDS)):
+                yield text
+        except TimeoutError as error:
+            raise DpprofError(_too_slow(rule, limit_seconds)) from error
 
 
-def _in_a_process(
-    rules: Sequence[KindRule], texts: dict[str, list[str]], limit_seconds: float
-) -> list[frozenset[str]]:
-    if not rules:
-        return []
-    asked = json.dumps([(rule.pattern, texts[rule.where]) for rule in rules])
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _PROGRAM],
-            input=asked,
-            capture_output=True,
-            text=True,
-            encoding="ascii",
-            timeout=limit_seconds,
-            check=True,
-        ).stdout
-    except subprocess.TimeoutExpired as error:
-        answered = (error.stdout or b"").count(b"\n")
-        raise DpprofError(_too_slow(rules[min(answered, len(rules) - 1)], limit_seconds)) from error
-    return [
-        frozenset(texts[rule.where][position] for position in json.loads(line))
-        for rule, line in zip(rules, answer.splitlines(), strict=True)
-    ]
+_LEAST_SECONDS = 0.001
+"""A pattern that needs less is never called slow, however late it is asked."""
 
 
 def _too_slow(rule: KindRule, limit_seconds: float) -> str:

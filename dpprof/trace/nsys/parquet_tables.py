@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpprof.errors import DpprofError
+from dpprof.system.optional import parquet_library
 from dpprof.trace.nsys.database import MISSING, Coded, Integers
 
 _CALL = re.compile(r", (?:seq|op_id) = .*", re.DOTALL)
@@ -70,9 +71,7 @@ class ParquetTables:
         return list(zip(*(frame.get(name, empty) for name in columns), strict=True))
 
     def _read(self, table: str, columns: Sequence[str]) -> dict[str, Any]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+        pa, pq = parquet_library("reading Parquet of Nsight Systems")
         if table not in self._files:
             return {}
         file = self._files[table]

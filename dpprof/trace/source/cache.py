@@ -19,6 +19,7 @@ from dpprof.store.entries import About, CacheEntry, Damaged, open_entry, write_e
 from dpprof.store.parquet import from_parquet, to_parquet
 from dpprof.store.place import CacheLocation
 from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.activities.package_tables import tables_digest
 from dpprof.trace.activities.unknown_kernels import UnknownKernel
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.rank.identity import TraceIdentity
@@ -61,6 +62,7 @@ class ReadRequest:
         about = f"{how!r} {'given ' if self.given else ''}{code_digest(*_READER)}".encode()
         about += f" part {part}".encode() if part else b""
         about += f" steps {self.step_range!r}".encode() if self.step_range else b""
+        about += tables_digest().encode()
         about += b"".join(f" {digest(one):08x}".encode() for one in companions(self.file))
         return hashlib.sha256(sample(self.file) + about).hexdigest()[:40]
 

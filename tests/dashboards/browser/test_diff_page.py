@@ -62,24 +62,24 @@ def test_the_map_is_by_rank_or_by_stage(
 def test_bubbles_that_went_are_listed_and_open_the_timeline(
     pp8: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
 ) -> None:
-    page = browser_page(f"{pp8.url}diff?o.presence=went")
+    page = browser_page(f"{pp8.url}diff?o.presence=removed")
     base, new = both(pp8)
     changes = regions_of(pp8.library, base, new)
     unit = unit_of_diff(diff_of(pp8.library, base, new))
-    went = [one for one in changes.changes if one.presence == "went"]
-    assert went
+    removed = [one for one in changes.changes if one.presence == "removed"]
+    assert removed
     cells = page.get_by_test_id("diff-regions-0").locator("td").all_inner_texts()
-    assert cells[0] == "went"
-    assert cells[1] == str(went[0].held.rank)
+    assert cells[0] == "removed"
+    assert cells[1] == str(removed[0].held.rank)
     assert cells[5:] == [
-        unit.text(went[0].base_ns / changes.steps),
+        unit.text(removed[0].base_ns / changes.steps),
         "none",
-        signed(unit, went[0].change_ns / changes.steps),
+        signed(unit, removed[0].change_ns / changes.steps),
     ]
     page.get_by_test_id("diff-regions-0").get_by_role("link").click()
     settle(page)
     assert "/timeline?" in page.url
-    assert f"select=bubble:1f1b:{went[0].base.rank}:{went[0].base.offset_ns}" in page.url
+    assert f"select=bubble:1f1b:{removed[0].base.rank}:{removed[0].base.offset_ns}" in page.url
 
 
 def test_the_baseline_can_be_changed(samples: Any, browser_page: Callable[..., Page]) -> None:

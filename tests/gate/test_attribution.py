@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.gate.culprit import ComparedSides, blame, find_culprits
+from dpprof.gate.attribution import ComparedSides, find_culprits, largest_bubble
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import take_snapshot
-from dpprof.gate.snapshot import Figure, Waiting
-from dpprof.reporters.gate.sentences import blame_words, finding_words
+from dpprof.gate.snapshot import Waiting
+from dpprof.reporters.gate.sentences import finding_words, largest_bubble_words
+from dpprof.statistics.figure import Figure
 
 MS = 10**6
 
@@ -46,8 +47,8 @@ def test_a_planted_fault_is_named(
 
 def test_the_victims_of_a_slow_rank_are_no_culprits(plain, make_simulated) -> None:
     first = gated(plain, make_simulated("compute@2=1.2x")).findings[0]
-    assert first.victims == [0, 1, 3]
-    assert first.victims_ns > 0
+    assert first.affected_ranks == [0, 1, 3]
+    assert first.affected_wait_ns > 0
     assert first.relative == pytest.approx(0.2)
     assert "ranks 0, 1, 3 wait" in finding_words(first)
 
@@ -139,15 +140,15 @@ def test_without_a_baseline_the_rank_that_idles_most_is_blamed(make_snapshot) ->
             Waiting(rank=0, waits_for=1, bubble_ns=90),
         ],
     )
-    found = blame(run)
+    found = largest_bubble(run)
     assert found is not None
     assert (found.rank, found.state, found.waits_for) == (1, "bubble.dependency", 2)
     assert found.waits_for_ns == 20
-    assert blame_words(found).startswith(
+    assert largest_bubble_words(found).startswith(
         "rank 1 (stage 1) idles most: 30.00 ms a step, of it 25.00 ms bubble.dependency; it waits "
         "longest for rank 2, "
     )
-    assert blame(make_snapshot({}, {"bubble_ns": [0, 0]})) is None
+    assert largest_bubble(make_snapshot({}, {"bubble_ns": [0, 0]})) is None
 
 
 def test_what_is_sure_on_one_rank_is_believed_of_a_noisy_one(make_snapshot) -> None:

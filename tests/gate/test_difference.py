@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.gate.snapshot import Figure
-from dpprof.gate.spread import (
+from dpprof.gate.snapshot import sampling
+from dpprof.statistics.difference import (
     RUN_SPREADS,
     Difference,
     Sampling,
-    _shared,
+    _by_chance,
+    assumed_spread,
+    beside,
     difference,
-    figure_of,
-    trim,
 )
-from dpprof.gate.student import survival
+from dpprof.statistics.figure import Figure, _shared, figure_of, trim
+from dpprof.statistics.student import survival
 
 MS = 10**6
 samples = st.lists(st.integers(0, 10**9), min_size=1, max_size=12)
@@ -121,15 +123,15 @@ def test_nothing_relative_to_nothing() -> None:
 def test_how_much_runs_vary_is_a_part_of_the_step_and_depends_on_the_source(make_snapshot) -> None:
     snapshot = make_snapshot(steps=(5, 5))
     run, step = RUN_SPREADS["emulated"], 0.003
-    assert Sampling.of(snapshot, "ns", 7) == Sampling([5, 5], run * 1000 * MS, step * 1000 * MS)
-    assert Sampling.of(snapshot, "share", 7) == Sampling([5, 5], run, step)
-    assert Sampling.of(snapshot, "rate", 2000) == Sampling([5, 5], run * 2000, step * 2000)
-    assert Sampling.of(snapshot, "bytes", 7) == Sampling([5, 5], 0, 0)
-    assert Sampling.of(snapshot, "share", 7, 0.02) == Sampling([5, 5], 0.02, step)
+    assert sampling(snapshot, "ns", 7) == Sampling([5, 5], run * 1000 * MS, step * 1000 * MS)
+    assert sampling(snapshot, "share", 7) == Sampling([5, 5], run, step)
+    assert sampling(snapshot, "rate", 2000) == Sampling([5, 5], run * 2000, step * 2000)
+    assert sampling(snapshot, "bytes", 7) == Sampling([5, 5], 0, 0)
+    assert sampling(snapshot, "share", 7, 0.02) == Sampling([5, 5], 0.02, step)
     captured = make_snapshot(source="captured")
-    assert Sampling.of(captured, "share", 7) == Sampling([5], RUN_SPREADS["captured"], None)
+    assert sampling(captured, "share", 7) == Sampling([5], RUN_SPREADS["captured"], None)
     simulated = make_snapshot(source="simulated")
-    assert Sampling.of(simulated, "ns", 7, 0.02) == Sampling([5], 0, 0)
+    assert sampling(simulated, "ns", 7, 0.02) == Sampling([5], 0, 0)
 
 
 def brute_force_correlation(run: list[int]) -> float:
@@ -207,3 +209,46 @@ def test_every_difference_can_be_judged(one, own: Sampling, other, theirs: Sampl
     low, high = found.interval or (0.0, 0.0)
     assert low <= found.change <= high
     assert 0 <= (found.detectable(1e-6) or 0.0) < math.inf
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(2, 9.210), (3, 11.345), (5, 15.086), (10, 23.209), (30, 50.892)]
+)
+def test_what_chance_makes_of_a_variance_is_chi_square(freedom: int, quantile: float) -> None:
+    """The upper 1 % of tables; the approximation is within 1 % of them."""
+    assert _by_chance(freedom) * freedom == pytest.approx(quantile, rel=0.01)
+
+
+@pytest.mark.parametrize("chance", [0.01, 0.2])
+def test_the_least_change_that_can_be_told_is_just_significant(chance: float) -> None:
+    found = Difference(130.0, 100.0, 4.0, 7.0)
+    least = found.detectable(chance)
+    assert survival(least / 4.0, 7.0) == pytest.approx(chance)
+    assert Difference(1.0, 1.0, 0.0).detectable(chance) == 0.0
+    assert Difference(1.0, 1.0, None).detectable(chance) is None
+
+
+def test_a_source_that_is_not_known_varies_as_captures_do() -> None:
+    assert assumed_spread("from elsewhere", None) == RUN_SPREADS["captured"]
+    assert assumed_spread("simulated", 0.3) == RUN_SPREADS["simulated"]
+    assert assumed_spread("captured", 0.3) == 0.3
+
+
+@pytest.mark.parametrize("runs", [[[1, 5], [9, 9]], [[10], [20], [40]]])
+def test_runs_spread_by_their_means(runs: list[list[int]]) -> None:
+    means = [statistics.fmean(run) for run in runs]
+    assert figure_of(runs, "ns").run_sd == round(statistics.stdev(means))
+
+
+def test_a_change_is_significant_from_one_chance_in_a_hundred() -> None:
+    for t, significant in ((2.32, False), (2.33, True)):
+        assert Difference(100.0 + t, 100.0, 1.0).significant == significant
+    assert not Difference(200.0, 100.0, None).significant
+    assert Difference(101.0, 100.0, 0.0).significant
+    assert not Difference(100.0, 100.0, 0.0).significant
+
+
+def test_a_limit_has_no_spread_of_its_own() -> None:
+    found = beside(Figure(12, 10, 2.0), steps(4), 7)
+    assert (found.value, found.reference) == (10, 7)
+    assert (found.error, found.freedom) == (pytest.approx(1.0), pytest.approx(3.0))

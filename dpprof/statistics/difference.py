@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dpprof.gate.names import Unit
-from dpprof.gate.snapshot import Figure, FigureSnapshot, Number
-from dpprof.gate.student import quantile, survival
+from dpprof.statistics.figure import Figure, Number, Unit, trim
+from dpprof.statistics.student import quantile, survival
 
 RUN_SPREADS = {"captured": 0.005, "emulated": 0.001, "simulated": 0.0}
 """By source: how much the mean of a run is taken to differ from that of the same run made again.
@@ -22,83 +19,10 @@ of emulated runs; that of captured ones depends on their machines, and repeats m
 _STEP_SPREADS = {"emulated": 0.003, "simulated": 0.0}
 """By how much single steps are taken to differ where one says nothing of it, as above."""
 
+FALSE_ALARMS = 0.01
+"""The chance from which a change is significant; a gate holds that of all its rules to it."""
 _CONFIDENCE = 0.95
 _NORMAL_99 = 2.326
-_CORRELATION_FROM = 8
-"""So many steps it takes to see whether they follow each other; fewer are taken as independent."""
-_MOST_CORRELATED = 0.95
-_TRIMMED = 0.2
-"""The part of a run's steps that is left out at either end, where there are five or more."""
-_DIGITS: dict[Unit, int | None] = {"ns": None, "bytes": None, "share": 6, "rate": 2}
-
-
-def figure_of(runs: Sequence[Sequence[Number]], unit: Unit) -> Figure:
-    """The mean of all samples, and the trimmed mean with its spread over steps and runs.
-
-    Machines that others use too give steps that are off by far, whatever the code; trimmed means
-    and winsorised variances (Yuen 1974) bear them. What has one sample a run has no spread of
-    steps. Steps that follow each other count as fewer (see `_shared`). Times and bytes are rounded
-    to whole ones, shares to a millionth.
-    """
-    digits = _DIGITS.get(unit)
-    mean = round(statistics.fmean([value for run in runs for value in run]), digits)
-    trimmed = [_trimmed(run) for run in runs]
-    middle = round(statistics.fmean([one for one, _ in trimmed]), digits)
-    squares = [square for _, square in trimmed if square is not None]
-    samples = sum(map(len, runs))
-    known = len(squares) == len(runs)
-    return Figure(
-        mean,
-        middle if middle != mean else None,
-        round(math.sqrt(samples * sum(squares)) / len(runs), digits) if known else None,
-        round(_deviation([one for one, _ in trimmed]), digits) if len(runs) > 1 else None,
-    )
-
-
-def _trimmed(run: Sequence[Number]) -> tuple[float, float | None]:
-    """The trimmed mean of a run and the square of its standard error."""
-    ordered, cut = sorted(run), trim(len(run))
-    kept = ordered[cut : len(run) - cut]
-    if len(run) < 2:
-        return kept[0], None
-    winsorised = [kept[0]] * cut + kept + [kept[-1]] * cut
-    square = _squares(winsorised) / (len(kept) * (len(kept) - 1))
-    return statistics.fmean(kept), square * _shared(run)
-
-
-def _shared(run: Sequence[Number]) -> float:
-    """By how much the variance of a mean is larger than that of independent steps.
-
-    As of a first-order autoregressive series with the lag-1 correlation of the steps, which a short
-    series shows too small (Marriott and Pope 1954), as it does its variance; where there surely is
-    one, it is taken to be a standard error larger, as too small a one gives false alarms.
-    """
-    steps, squares = len(run), _squares(run)
-    if steps < _CORRELATION_FROM or not squares:
-        return 1.0
-    mean = statistics.fmean(run)
-    seen = sum((a - mean) * (b - mean) for a, b in itertools.pairwise(run)) / squares
-    error = 1 / math.sqrt(steps)
-    likely = (steps * seen + 1) / (steps - 3) + (error if seen > 2 * error else 0.0)
-    correlation = min(max(likely, 0.0), _MOST_CORRELATED)
-    weights = ((1 - lag / steps) * correlation**lag for lag in range(1, steps))
-    of_mean = (1 + 2 * sum(weights)) / steps  # its variance, as a part of a step's
-    return of_mean / (1 - of_mean) * (steps - 1)
-
-
-def _deviation(values: Sequence[float]) -> float:
-    return math.sqrt(_squares(values) / (len(values) - 1))
-
-
-def _squares(values: Sequence[Number]) -> float:
-    """Sum of the squared distances from the mean; `statistics` has it exact, and slow."""
-    mean = statistics.fmean(values)
-    return sum((value - mean) ** 2 for value in values)
-
-
-def trim(steps: int) -> int:
-    """How many of so many steps are left out at either end."""
-    return int(_TRIMMED * steps)
 
 
 @dataclass(frozen=True)
@@ -124,20 +48,33 @@ class Sampling:
 
     @classmethod
     def of(
-        cls, snapshot: FigureSnapshot, unit: Unit, typical: Number, run_spread: float | None = None
+        cls,
+        source: str,
+        steps: Sequence[int],
+        scale: Number | None,
+        run_spread: float | None = None,
     ) -> Sampling:
-        """Of a figure with that unit and value; `run_spread` replaces that of `RUN_SPREADS`."""
-        source = snapshot.identity.source
-        step_ns = snapshot.job["step_ns"].typical
-        scale = {"ns": step_ns, "share": 1.0, "rate": typical}.get(unit)
-        if scale is None:  # bytes and counts have no noise but that of their steps
-            return cls(snapshot.steps, 0.0, 0.0)
-        steps = _STEP_SPREADS.get(source)
+        """Of runs with so many steps each, from `source`.
+
+        `scale` is what the spreads are parts of (see `scale_of`); `run_spread` replaces that of
+        `RUN_SPREADS`.
+        """
+        if scale is None:
+            return cls(steps, 0.0, 0.0)
+        of_steps = _STEP_SPREADS.get(source)
         return cls(
-            snapshot.steps,
+            steps,
             assumed_spread(source, run_spread) * scale,
-            None if steps is None else steps * scale,
+            None if of_steps is None else of_steps * scale,
         )
+
+
+def scale_of(unit: Unit, typical: Number, step_ns: Number) -> Number | None:
+    """What assumed spreads of a figure are parts of; None: it has no noise but that of its steps.
+
+    `typical` is its value, `step_ns` the step time.
+    """
+    return {"ns": step_ns, "share": 1.0, "rate": typical}.get(unit)
 
 
 def assumed_spread(source: str, run_spread: float | None) -> float:
@@ -179,6 +116,11 @@ class Difference:
         if self.error == 0:
             return 0.0 if self.change else 0.5
         return survival(abs(self.change) / self.error, self.freedom)
+
+    @property
+    def significant(self) -> bool:
+        """Whether so large a change is no chance, looked at alone."""
+        return self.chance is not None and self.chance <= FALSE_ALARMS
 
     @property
     def interval(self) -> tuple[float, float] | None:

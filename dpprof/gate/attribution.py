@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dpprof.analysis.metrics import COMPUTING
 from dpprof.gate.evaluate import lookup
-from dpprof.gate.names import COMPUTING, MEMORY, RANK_FIGURES
-from dpprof.gate.result import Blame, Cause, GateFinding
-from dpprof.gate.snapshot import Figure, FigureSnapshot
+from dpprof.gate.names import MEMORY, RANK_FIGURES
+from dpprof.gate.result import Cause, GateFinding, LargestBubble
+from dpprof.gate.snapshot import FigureSnapshot, sampling
 from dpprof.gate.split import incomparable
-from dpprof.gate.spread import Difference, Sampling, difference
+from dpprof.statistics.difference import Difference, difference
+from dpprof.statistics.figure import Figure
 from dpprof.tables.kinds import (
     BUBBLE_COOLDOWN,
     BUBBLE_DEPENDENCY,
@@ -86,9 +88,9 @@ class ComparedSides:
         unit = RANK_FIGURES[metric]
         return difference(
             own,
-            Sampling.of(self.run, unit, own.typical, self.run_spread),
+            sampling(self.run, unit, own.typical, self.run_spread),
             other,
-            Sampling.of(self.baseline, unit, other.typical, self.run_spread),
+            sampling(self.baseline, unit, other.typical, self.run_spread),
         )
 
     def stages(self, ranks: Sequence[int]) -> list[int]:
@@ -122,7 +124,7 @@ def _finding(sides: ComparedSides, own: _OwnFigure) -> Iterator[GateFinding]:
     ranks = [rank for rank in grown if grown[rank].change >= least]
     change = sum(grown[rank].change for rank in ranks) / len(ranks)
     before = sum(grown[rank].reference for rank in ranks) / len(ranks)
-    victims = _victims(sides, ranks) if own is not _MEMORY_PEAK else {}
+    affected_ranks = _affected(sides, ranks) if own is not _MEMORY_PEAK else {}
     cause, hidden = _communication_cause(sides, own, ranks, change)
     yield GateFinding(
         ranks=ranks,
@@ -133,8 +135,8 @@ def _finding(sides: ComparedSides, own: _OwnFigure) -> Iterator[GateFinding]:
         unit=RANK_FIGURES[own.metric],
         change=change,
         relative=change / before if before else None,
-        victims=list(victims),
-        victims_ns=sum(victims.values()) / max(len(victims), 1),
+        affected_ranks=list(affected_ranks),
+        affected_wait_ns=sum(affected_ranks.values()) / max(len(affected_ranks), 1),
         hidden_share=hidden,
         part=_part(sides, ranks) if own is _MEMORY_PEAK else None,
     )
@@ -166,7 +168,7 @@ def _least(sides: ComparedSides, metric: str, found: Difference) -> float:
     return _LEAST_OF_STEP * sides.baseline.job["step_ns"].typical
 
 
-def _victims(sides: ComparedSides, culprits: Sequence[int]) -> dict[int, float]:
+def _affected(sides: ComparedSides, culprits: Sequence[int]) -> dict[int, float]:
     """Other ranks that wait longer, and how much longer."""
     least = _LEAST_OF_STEP * sides.baseline.job["step_ns"].typical
     waits = {
@@ -220,11 +222,11 @@ def _part(sides: ComparedSides, ranks: Sequence[int]) -> str | None:
 
 def _waits(sides: ComparedSides) -> Iterator[GateFinding]:
     """Where nobody's own time grew: who waits longer, and the rank that most of it is for."""
-    victims = _victims(sides, [])
-    if not victims:
+    affected_ranks = _affected(sides, [])
+    if not affected_ranks:
         return
-    ranks = list(victims)
-    change = sum(victims.values()) / len(victims)
+    ranks = list(affected_ranks)
+    change = sum(affected_ranks.values()) / len(affected_ranks)
     before = sum(_bubble(sides.baseline, rank) for rank in ranks) / len(ranks)
     yield GateFinding(
         ranks=ranks,
@@ -242,7 +244,7 @@ def _bubble(side: FigureSnapshot, rank: int) -> float:
     return _value(lookup(side, "bubble_ns", rank, "rank"))
 
 
-def blame(run: FigureSnapshot) -> Blame | None:
+def largest_bubble(run: FigureSnapshot) -> LargestBubble | None:
     """The rank that idles most, the largest state of its bubble, and the rank it waits for."""
     bubbles = {place.rank: _bubble(run, place.rank) for place in run.places}
     rank = max(bubbles, key=lambda one: bubbles[one])
@@ -252,7 +254,7 @@ def blame(run: FigureSnapshot) -> Blame | None:
         return None
     waits = [one for one in run.waits if one.rank == rank]
     longest = max(waits, key=lambda one: one.bubble_ns, default=None)
-    return Blame(
+    return LargestBubble(
         rank=rank,
         stages=next(place.stages for place in run.places if place.rank == rank),
         bubble_ns=bubbles[rank],

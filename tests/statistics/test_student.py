@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpprof.gate.student import incomplete_beta, quantile, survival
+from dpprof.statistics.student import incomplete_beta, quantile, survival
 
 
 @pytest.mark.parametrize(
