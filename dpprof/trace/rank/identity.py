@@ -35,7 +35,7 @@ class _ProcessGroup(msgspec.Struct):
     ranks: list[int] = []
 
 
-class Communicator(msgspec.Struct, frozen=True):
+class OwnPlace(msgspec.Struct, frozen=True):
     """An NCCL communicator that the process made: of so many ranks, and its own number in it."""
 
     name: str
@@ -47,7 +47,7 @@ class _Distributed(msgspec.Struct):
     rank: int | None = None
     world_size: int | None = None
     pg_config: list[_ProcessGroup] = []
-    communicators: list[Communicator] = []
+    communicators: list[OwnPlace] = []
 
 
 class _OwnMetadata(msgspec.Struct):
@@ -83,7 +83,7 @@ class TraceIdentity:
     stages: tuple[int, ...] = ()  # that the rank computes, where torch's annotations say
     device_number: int | None = None  # whose rows these are, where the rank has several
     is_first: bool = True  # of the rank's devices
-    communicators: tuple[Communicator, ...] = ()  # that an Nsight Systems trace tells of
+    communicators: tuple[OwnPlace, ...] = ()  # that an Nsight Systems trace tells of
 
     @property
     def row(self) -> int:
