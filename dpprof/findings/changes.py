@@ -78,14 +78,15 @@ def slow_ranks(replay: Replay) -> Iterator[Change]:
             lengths[:, chosen] /= one
         worst = max(slow, key=lambda operation: slow[operation])
         parts = _slow_components(replay, rank)
-        if not parts and not _idles(replay, rank, lengths):
+        gaps = _idles(replay, rank, lengths)
+        if not parts and not gaps:
             continue  # it has more to do than its peers: no fault of the rank
-        why = f"slower are {', '.join(parts)}" if parts else "none of its components is slower"
+        why = "nothing runs in most of it" if gaps else f"slower are {', '.join(parts)}"
         yield Change(
-            "slow rank" if parts else "gaps in slots",
+            "gaps in slots" if gaps else "slow rank",
             f"slots of pipeline rank {rank} take up to x{slow[worst]:.2f} the time of those of its "
             f"peers (most in {worst}; {why}): if they did not",
-            _SLOW_KNOB if parts else _GAP_KNOB,
+            _GAP_KNOB if gaps else _SLOW_KNOB,
             (rank,),
             tuple(sorted(slow)),
             length_ns=lengths.round().astype(np.int64),
