@@ -8,12 +8,10 @@ import pandas as pd
 
 from dpprof.analysis.model import ExplainedKind, KindReport
 from dpprof.analysis.report.explain_kinds import explain
-from dpprof.config.load import load_config
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, NAME, RANK, START
-from dpprof.trace.activities.user_rules import kind_rules
-from dpprof.trace.load import explain_kinds
+from dpprof.trace.rank.rank_part import PartedEvents
 
 NO_RULE = "the simulator's own"
 
@@ -21,17 +19,16 @@ NO_RULE = "the simulator's own"
 def kinds_of(library: Library, run: LibraryRun) -> KindReport:
     """What ``analyze --explain-kinds`` says of the run's traces, found once.
 
-    Of a run that was never read from traces, its activities by kind and name. Raises `DpprofError`
-    where a trace cannot be read any more.
+    As it was found when they were read: they are not read again. Of a run that was never read from
+    traces, its activities by kind and name.
     """
     return library.kept(("kinds", run.id), lambda: _kinds(run.run))
 
 
 def _kinds(run: Run) -> KindReport:
-    if not run.files:
-        return _without_traces(run)
-    table = explain_kinds(list(run.files.values()), kind_rules(load_config().kinds))
-    return explain(table, run.name)
+    if isinstance(run.held, PartedEvents):
+        return explain(run.held.explained(), run.name)
+    return _without_traces(run)
 
 
 def _without_traces(run: Run) -> KindReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,16 +82,33 @@ class _Measure:
 
     def of_rank(self, rank: int) -> Exposure:
         """The exposure of one rank."""
-        events = self.run.held.of_rank(rank)
+        events = self.run.held.of_rank(rank).reset_index(drop=True)
         steps = activities_with_events(events, rank, self.windows, self.stragglers)
-        found = [_operations(events, activity) for activity, events in steps]
-        operations = concat_tables(_COUNTED, found)
+        operations = _operations(events, [_times(found, activity) for activity, found in steps])
         longest = operations.loc[operations[EXPOSED] > 0, list(OPERATIONS)]
         return Exposure(_added_up(operations), longest.nlargest(MOST_OPERATIONS, EXPOSED))
 
 
-def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:
-    """The communications among `events`, which are the rows of `activity`, with their times."""
+_ROW = "row"
+_MEASURED = (*_TIMES, NUMBER, STEP, COUNT)
+
+
+def _operations(
+    events: pd.DataFrame, steps: Sequence[Mapping[str, npt.NDArray[np.int64]]]
+) -> pd.DataFrame:
+    """The communications of all steps with their times: one table, as making many takes long."""
+    empty = np.zeros(0, dtype=np.int64)
+    rows = np.concatenate([empty, *(one[_ROW] for one in steps)])
+    times = {name: np.concatenate([empty, *(one[name] for one in steps)]) for name in _MEASURED}
+    said = events[[name for name in OPERATIONS if name not in times]].iloc[rows]
+    return said.assign(**times)[[*OPERATIONS, COUNT]].astype(_COUNTED).reset_index(drop=True)
+
+
+def _times(events: pd.DataFrame, activity: Activity) -> dict[str, npt.NDArray[np.int64]]:
+    """The times of the communications among `events`, which are the rows of `activity`.
+
+    Beside the times `_ROW` has the index of each of them.
+    """
     rows, compute = activity.rows, activity.compute
     total, hidden, wait = (np.zeros(len(events), dtype=np.int64) for _ in range(3))
     for code in COMMUNICATION_CODES:
@@ -102,12 +120,18 @@ def _operations(events: pd.DataFrame, activity: Activity) -> pd.DataFrame:
         np.add.at(hidden, chosen[owner], _inside(compute, pieces))
         wait[chosen] = _waits(rows, chosen)
     starts = events[START].to_numpy()
-    number = np.arange(len(events)) - np.searchsorted(starts, starts)
-    times = {TOTAL: total, HIDDEN: hidden, EXPOSED: total - hidden, WAIT: wait, NUMBER: number}
-    counts = {STEP: np.full(len(events), activity.step), COUNT: rows.begins.astype(np.int64)}
-    measured = events.assign(**times, **counts)
-    communicates = np.isin(rows.kinds, COMMUNICATION_CODES)
-    return measured.loc[communicates, [*OPERATIONS, COUNT]].astype(_COUNTED)
+    measured = {
+        TOTAL: total,
+        HIDDEN: hidden,
+        EXPOSED: total - hidden,
+        WAIT: wait,
+        NUMBER: np.arange(len(events)) - np.searchsorted(starts, starts),
+        STEP: np.full(len(events), activity.step),
+        COUNT: rows.begins.astype(np.int64),
+        _ROW: events.index.to_numpy(np.int64),
+    }
+    moving = np.flatnonzero(np.isin(rows.kinds, COMMUNICATION_CODES))
+    return {name: values[moving] for name, values in measured.items()}
 
 
 def _inside(covering: Intervals, pieces: Intervals) -> npt.NDArray[np.int64]:
@@ -129,9 +153,8 @@ def _waits(rows: EventColumns, chosen: npt.NDArray[np.intp]) -> npt.NDArray[np.i
 def _added_up(operations: pd.DataFrame) -> pd.DataFrame:
     if operations.empty:
         return empty_table(EXPOSURE)
-    grouped = operations.groupby(_KEYS, observed=True, sort=False)
-    sums = grouped[[COUNT, *_TIMES]].sum()
-    known = operations.assign(**{WAIT: operations[WAIT].clip(lower=0)})
-    waits = known.groupby(_KEYS, observed=True, sort=False)[WAIT].sum()
-    sums[WAIT] = waits.where(grouped[WAIT].max() >= 0, -1)
+    split = operations.assign(split=operations[WAIT].clip(lower=0))
+    grouped = split.groupby(_KEYS, observed=True, sort=False)
+    sums = grouped[[COUNT, *_TIMES, "split"]].sum()
+    sums[WAIT] = sums["split"].where(grouped[WAIT].max() >= 0, -1)
     return sums.reset_index()[list(EXPOSURE)].astype(EXPOSURE)

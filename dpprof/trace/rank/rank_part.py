@@ -165,6 +165,15 @@ class PartedEvents:
         """All events of all ranks, in rank order."""
         return concat_tables(EVENTS, [self.of_rank(rank) for rank in self._parts])
 
+    def explained(self) -> pd.DataFrame:
+        """Which rule gave which activities their kind, as found when the traces were read.
+
+        One row per distinct evidence and rank, its rank first; no trace is read again for it.
+        """
+        tables = [part.explained().assign(rank=rank) for rank, part in self._parts.items()]
+        table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"rank": []})
+        return table[["rank", *(name for name in table.columns if name != "rank")]]
+
     def as_one_step(self) -> PartedEvents:
         """The same with everything in step 0."""
         parts = tuple(self._parts.values())
