@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MARGIN = {"l": 92, "r": 14, "t": 48, "b": 6}
+NARROW_LEFT_PX = 52
+"""The left margin in a narrow window: as wide as the names of ranks alone."""
+
+_NARROW_PX = 500  # of picture
 _LEAST_PX = 10  # plotly draws nothing that is lower
 _ON_PAGE = {"t": 2}  # where the page draws the time axis
+
+
+def left_margin(width_px: int) -> int:
+    """The room for names beside a picture that is so wide."""
+    return MARGIN["l"] if width_px >= _NARROW_PX else NARROW_LEFT_PX
 
 
 def timeline_figure(

@@ -9,7 +9,7 @@ from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.detail.index import LANES, Index, make_index, step_window
 from dpprof.dashboards.detail.pixel_columns import Pixels
 from dpprof.dashboards.parts.badge import run_name
-from dpprof.dashboards.timeline.picture import MARGIN
+from dpprof.dashboards.timeline.picture import MARGIN, NARROW_LEFT_PX, left_margin
 from dpprof.dashboards.timeline.picture_model import Drawn
 from dpprof.dashboards.timeline.picture_rows import (
     ROW_SIZES,
@@ -189,7 +189,9 @@ def _title(one: SceneRun) -> str:
 
 def plot_width(screen_px: int) -> int:
     """The pixels of the picture in a window so wide."""
-    return max(200, min(screen_px, 8000) - MARGIN["l"] - MARGIN["r"] - _AROUND_PX)
+    room = min(screen_px, 8000) - MARGIN["r"] - _AROUND_PX
+    wide = room - MARGIN["l"]
+    return max(200, wide if left_margin(wide) == MARGIN["l"] else room - NARROW_LEFT_PX)
 
 
 _AROUND_PX = 32 + 30  # what the page has to the left and right of the figure

@@ -12,7 +12,7 @@ from dpprof.dashboards.timeline.arrows import ends_of, messages_in, selected_of
 from dpprof.dashboards.timeline.find import matches
 from dpprof.dashboards.timeline.hit_test import hit_of
 from dpprof.dashboards.timeline.legend import legend, names_in
-from dpprof.dashboards.timeline.picture import MARGIN, pointed_out, timeline_figure
+from dpprof.dashboards.timeline.picture import MARGIN, left_margin, pointed_out, timeline_figure
 from dpprof.dashboards.timeline.picture_model import Drawn, Look, Selected, strips
 from dpprof.dashboards.timeline.picture_rows import LABEL_PX, ROW_SIZES
 from dpprof.dashboards.timeline.scene import Scene, Wanted, make_scene, plot_width
@@ -76,7 +76,8 @@ def picture(
     painted = [strip for run in drawn for strip in strips(run, look.coloring)]
     selected = selected_in(context, scene)
     figure = timeline_figure(drawn, scene.rows, painted, look, selected)
-    figure.update_layout(width=scene.width_px + MARGIN["l"] + MARGIN["r"])
+    left = left_margin(scene.width_px)
+    figure.update_layout(width=scene.width_px + left + MARGIN["r"], margin={"l": left})
     figure.update_layout(meta=figure.layout.meta | _meta(context, scene, selected))
     names = legend(names_in(painted), look.theme)
     return figure, names, readout(scene, drawn, context)

@@ -4,7 +4,8 @@ Usage: ``python tests/benchmarks/bench_dashboard.py [--ranks 64] [--events 78000
 a run of so many made-up ranks and events a rank (5 million events in all) and one with ten times
 fewer, and asks the dashboard's server for the timeline of each, as a browser 1920 pixels wide
 would: the whole trace as one step, then ranges ever shorter. Both are asked in turn, so that what
-else the machine does is the same for both; figures are medians of processor time.
+else the machine does is the same for both; figures are medians of processor time. Then pages that
+are opened for the first time, the run beside itself.
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ from bench_scale import write_rank
 
 from dpprof.dashboards.app.app import make_app
 from dpprof.dashboards.data.library import Library
+from dpprof.dashboards.pages import all_pages
 from dpprof.dashboards.timeline.scene import index_of
+from dpprof.dashboards.view.page import Context
+from dpprof.dashboards.view.state import ViewState
+from dpprof.dashboards.view.theme import LIGHT
 from dpprof.runs.workers import map_forked
 from dpprof.trace.load import load_run
 
 SCREEN = {"width": 1920, "height": 1080, "dark": False}
 SHARES = (1.0, 0.1, 0.01, 0.001, 0.0001)
 REPEATS = 25
+PAGES = ("overview", "overlap", "diff", "critical_path", "steps")
 OUTPUTS = (
     "timeline.figure",
     *(f"timeline-{name}.children" for name in ("legend", "readout", "tools")),
@@ -45,15 +51,18 @@ class Served:
     def __init__(self, folder: Path) -> None:
         start = time.perf_counter()
         run = load_run(folder, whole_trace=True)
-        library = Library.of_runs([run])
+        # Beside itself, for the pages that compare.
+        self.library = library = Library.of_runs([run, run])
         one = library.get(library.ids[0])
         analyzed = time.perf_counter()
         index_of(library, one)
+        index_of(library, library.get(library.ids[1]))
         self.client = make_app(library).server.test_client()
         self.whole_ns = one.report.per_step[0].window_ns
         print(
             f"{run.held.count / 1e6:6.2f} M events, {len(run.places)} ranks: loaded and analyzed "
-            f"in {analyzed - start:.1f} s, index in {time.perf_counter() - analyzed:.1f} s"
+            f"in {analyzed - start:.1f} s, its index and its double in "
+            f"{time.perf_counter() - analyzed:.1f} s"
         )
 
     def zoom(self, share: float, place: float) -> tuple[float, int]:
@@ -61,8 +70,17 @@ class Served:
         span = int(self.whole_ns * share)
         start = int((self.whole_ns - span) * place)
         began = time.process_time()
-        size = len(_draw(self.client, f"?t={start}-{start + span}"))
+        first = self.library.ids[0]
+        size = len(_draw(self.client, f"?runs={first}&t={start}-{start + span}"))
         return time.process_time() - began, size
+
+    def page(self, key: str) -> float:
+        """Processor seconds of a page that is opened for the first time, the run beside itself."""
+        page = next(one for one in all_pages() if one.key == key)
+        context = Context(self.library, ViewState(page=key), LIGHT)
+        began = time.process_time()
+        page.layout(context)
+        return time.process_time() - began
 
 
 def _draw(client: Any, search: str) -> bytes:
@@ -103,6 +121,15 @@ def compare(small: Served, big: Served) -> None:
         )
 
 
+def pages(small: Served, big: Served) -> None:
+    """Print what pages take that are opened first, and the ratio; serially, as a server does."""
+    print("opened first               small          big    ratio")
+    for key in PAGES:
+        before, after = (one.page(key) for one in (small, big))
+        ratio = after / max(before, 1e-3)
+        print(f"{key:18s} {before:12.2f} s {after:10.2f} s    x{ratio:5.2f}")
+
+
 def make(base: Path, ranks: int, events: int) -> Path:
     """A folder with a run of made-up ranks, its tables in the cache."""
     folder = base / f"run{events}"
@@ -123,6 +150,7 @@ def main() -> None:
         sizes = (given.events // given.less, given.events)
         small, big = (Served(make(Path(base), given.ranks, events)) for events in sizes)
         compare(small, big)
+        pages(small, big)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(f"memory, both runs loaded: {memory / 1e6:.2f} GB")
 

@@ -10,7 +10,7 @@ from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.detail.names import CODES, NAMES
 from dpprof.dashboards.timeline.arrows import ends_of, messages_in, selected_of
 from dpprof.dashboards.timeline.hit_test import hit_at, hit_of, longest_bubble, neighbour
-from dpprof.dashboards.timeline.picture import MARGIN
+from dpprof.dashboards.timeline.picture import MARGIN, NARROW_LEFT_PX
 from dpprof.dashboards.timeline.picture_labels import piece_label, short_label
 from dpprof.dashboards.timeline.picture_model import strips
 from dpprof.dashboards.timeline.scene import MOST_RANKS, Wanted, make_scene
@@ -145,7 +145,7 @@ def test_bubbles_that_are_not_listed_are_drawn(monkeypatch):
 
 def test_the_figure_has_axes_labels_and_the_picture(scene, library):
     view = ViewState(runs=("run",))
-    width = 200 + MARGIN["l"] + MARGIN["r"] + 62  # and the frame of the page
+    width = 200 + NARROW_LEFT_PX + MARGIN["r"] + 62  # and the frame of the page
     figure, _, _ = picture(Context(library, view, LIGHT), {"width": width})
     assert tuple(figure.layout.xaxis.range) == (0, 0.002)
     assert tuple(figure.layout.yaxis.range) == (scene.rows.height, 0)
