@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,10 +77,14 @@ class Index:
         return sum(last - first for first, last in spans)
 
 
-def make_index(run: LibraryRun, lanes: str = LANES[0]) -> Index:
-    """The index of a run, from one rank's events after another."""
+def make_index(
+    run: LibraryRun, lanes: str = LANES[0], tell: Callable[[int, int], None] | None = None
+) -> Index:
+    """The index of a run, from one rank's events after another; `tell` hears how far it is."""
     found: dict[LaneKey, Pieces] = {}
-    for place in sorted(run.run.places, key=lambda place: place.rank):
+    for done, place in enumerate(sorted(run.run.places, key=lambda place: place.rank)):
+        if tell is not None:
+            tell(done, len(run.run.places))
         found |= _rank_lanes(run, place.rank, lanes)
     keys = tuple(sorted(found, key=lambda key: (key.step, key.rank, _place(key.name))))
     pieces = [found[key] for key in keys]

@@ -145,7 +145,11 @@ def _scene_run(library: Library, run: LibraryRun, at: tuple[Wanted, int, int]) -
 
 def index_of(library: Library, run: LibraryRun, lanes: str = LANES[0]) -> Index:
     """The index of a run, made once."""
-    return library.kept(("index", run.id, lanes), lambda: make_index(run, lanes))
+
+    def tell(done: int, of: int) -> None:
+        library.tell(f"picture of {run.id}, ranks", done, of)
+
+    return library.kept(("index", run.id, lanes), lambda: make_index(run, lanes, tell))
 
 
 def _asked(run: LibraryRun, wanted: Wanted) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +89,7 @@ def command(
 
     def ready() -> None:
         click.echo(f"Dashboard at {address} (Ctrl-C ends it)", err=True)
+        threading.Thread(target=_prepare, args=(library,), daemon=True).start()
         if not no_browser:
             click.launch(address)
 
@@ -117,7 +119,6 @@ def load_library(
     """All runs and the baseline, ready to be shown; wanted: more of `load_run`'s arguments."""
     from dpprof.dashboards.data.library import Library, path_ids
     from dpprof.dashboards.data.shelf import Shelf
-    from dpprof.dashboards.timeline.scene import index_of
 
     paths = [path for run in runs for path in run_folders(run)]
     base = _baseline(paths, baseline)
@@ -131,8 +132,16 @@ def load_library(
     shelf = Shelf(tuple(run for run in runs if Path(run).is_dir()), loader)
     library = Library(loaders, "" if base is None else ids[base], where, shelf)
     for id in ids:
-        index_of(library, library.get(id))
+        library.get(id)
     return library
+
+
+def _prepare(library: Library) -> None:
+    """Make what the timeline needs while the first page is looked at; it says how far it is."""
+    from dpprof.dashboards.timeline.scene import index_of
+
+    for id in library.ids:
+        index_of(library, library.get(id))
 
 
 def _baseline(paths: list[str], baseline: str | None) -> int | None:
