@@ -51,7 +51,7 @@ class Heights(NamedTuple):
 
 
 _COMPACT = Heights(4, 6, 3, 2, 3, 4, 2)
-_LOW = Heights(12, 8, 5, 4, 4, 6, 3)
+_LOW = Heights(12, 11, 5, 4, 4, 10, 3)
 _NORMAL = Heights(13, 12, 10, 10, 5, 12, 3)
 _TALL = Heights(22, 26, 20, 16, 12, 22, 12)
 _SIZES = {"compact": _COMPACT, "normal": _NORMAL, "tall": _TALL}
