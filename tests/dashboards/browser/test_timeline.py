@@ -355,7 +355,7 @@ def test_white_space_is_clicked_too_and_escape_lets_go(
     timeline.mouse.click(*at(timeline, warmup.length_ns / 2, row.middle))
     settle(timeline)
     assert address(timeline)["select"] == f"bubble:1f1b:7:{warmup.offset_ns}:0"
-    assert "bubble: warm-up" in timeline.locator("#timeline-details").inner_text()
+    assert "bubble: warmup" in timeline.locator("#timeline-details").inner_text()
     timeline.keyboard.press("Escape")
     settle(timeline)
     assert "select" not in address(timeline)
