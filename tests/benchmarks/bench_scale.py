@@ -27,7 +27,16 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.workers import map_forked
 from dpprof.store.contents import look
 from dpprof.store.place import any_place
-from dpprof.tables.columns import EVENTS, HOST_SPANS, MEMORY, SLOTS, STEPS, empty_table, make_table
+from dpprof.tables.columns import (
+    EVENTS,
+    HOST_SPANS,
+    MEMORY,
+    SLOTS,
+    STEPS,
+    WAITS,
+    empty_table,
+    make_table,
+)
 from dpprof.trace.load import load_run
 from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.tables import RankTables
@@ -115,6 +124,7 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
         counted=np.zeros(len(table), dtype=bool),
         explained=pd.DataFrame({"rule": ["made up"]}),
         warnings=(),
+        waits=empty_table(WAITS),
     )
     request = ReadRequest(file)
     assert keep(any_place(), request, pack_tables(request, [tables], look(file)))
