@@ -149,35 +149,7 @@
     box(null);
   });
 
-  // The timeline as it is saved: with the axis and the legend, which the page draws beside it.
-  var AXIS_PX = 52, LINE_PX = 20, SWATCH = [28, 14], LETTER_PX = 6.6;
-  function wholePicture(gd) {
-    var layout = gd._fullLayout, names = document.querySelectorAll("#timeline-legend .swatch");
-    if (!layout || !layout.meta || !layout.meta.whole_ns) return null;
-    var size = layout._size, images = [], words = [], x = 0, line = 0;
-    names.forEach(function (one) {
-      var room = SWATCH[0] + 22 + one.textContent.length * LETTER_PX;
-      if (x + room > size.w) { x = 0; line += 1; }
-      var up = 1 + (AXIS_PX + line * LINE_PX) / size.h;
-      images.push({ source: one.querySelector("img").src, xref: "paper", yref: "paper",
-        x: x / size.w, y: up, sizex: SWATCH[0] / size.w, sizey: SWATCH[1] / size.h,
-        xanchor: "left", yanchor: "bottom", sizing: "stretch" });
-      words.push({ text: one.textContent, showarrow: false, xref: "paper", yref: "paper",
-        x: (x + SWATCH[0] + 4) / size.w, y: up + SWATCH[1] / 2 / size.h,
-        xanchor: "left", yanchor: "middle" });
-      x += room;
-    });
-    var top = AXIS_PX + (line + 1) * LINE_PX + 6;
-    return { data: gd.data, config: { plotlyServerURL: "" }, layout: Object.assign({}, gd.layout, {
-      xaxis: Object.assign({}, gd.layout.xaxis, { visible: true }),
-      margin: Object.assign({}, gd.layout.margin, { t: top }),
-      height: gd.layout.height - size.t + top,
-      images: (gd.layout.images || []).concat(images),
-      annotations: (gd.layout.annotations || []).concat(words),
-    }) };
-  }
-
   window.dpprof = Object.assign(window.dpprof || {}, {
-    wholePicture: wholePicture, drawHead: drawHead, hair: hair, box: box,
+    drawHead: drawHead, hair: hair, box: box,
   });
 })();
