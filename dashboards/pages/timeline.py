@@ -12,7 +12,7 @@ from dpprof.dashboards.timeline.in_report import report_timeline
 from dpprof.dashboards.timeline.interaction import act
 from dpprof.dashboards.timeline.minimap import minimap
 from dpprof.dashboards.timeline.panel import details, tip
-from dpprof.dashboards.timeline.picture_model import Look
+from dpprof.dashboards.timeline.picture_model import PictureLook
 from dpprof.dashboards.timeline.picture_rows import ROW_SIZES
 from dpprof.dashboards.timeline.rank_order import GROUPINGS
 from dpprof.dashboards.timeline.tools import tools
@@ -190,7 +190,7 @@ def _patch(parts: Mapping[str, Any]) -> Any:
 
 
 def _map(context: Context, screen: Mapping[str, Any]) -> str:
-    return minimap(scene_of(context, screen), Look(context.theme, context.view.color))
+    return minimap(scene_of(context, screen), PictureLook(context.theme, context.view.color))
 
 
 def _answers(app: Dash, library: Library) -> None:

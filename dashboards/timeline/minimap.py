@@ -8,7 +8,7 @@ import numpy as np
 
 from dpprof.dashboards.detail.index import COMPUTE_LANE, SLOTS
 from dpprof.dashboards.figures.png import data_url, png
-from dpprof.dashboards.timeline.picture_model import Drawn, Look
+from dpprof.dashboards.timeline.picture_model import Drawn, PictureLook
 from dpprof.dashboards.timeline.picture_pixels import Strip, paint, palette
 from dpprof.dashboards.timeline.picture_rows import PictureRow
 from dpprof.dashboards.timeline.scene import LEAST_NS, Scene
@@ -19,7 +19,7 @@ HEIGHT_PX = 40
 _MOST_PX = 8  # a rank
 
 
-def minimap(scene: Scene, look: Look) -> str:
+def minimap(scene: Scene, look: PictureLook) -> str:
     """The picture as the address of an image, as wide as the scene: what ranks compute, when."""
     whole = replace(scene, start_ns=0, end_ns=max(scene.whole_ns, LEAST_NS))
     chosen = [(run, row) for run in whole.drawn() for row in _main_rows(run)]

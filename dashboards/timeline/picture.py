@@ -14,8 +14,8 @@ from dpprof.dashboards.timeline.picture_model import (
     Arrow,
     Drawn,
     Frame,
-    Look,
     Mark,
+    PictureLook,
     Selected,
     whole_ns,
 )
@@ -44,7 +44,7 @@ def timeline_figure(
     runs: Sequence[Drawn],
     rows: PictureRows,
     painted: Sequence[Strip],
-    look: Look,
+    look: PictureLook,
     selected: Selected = NOTHING,
 ) -> go.Figure:
     """The figure; x is milliseconds of the step, y pixels from the top.

@@ -36,7 +36,7 @@ _DARK = 0.28  # colours of less light than this (0 to 1) have pale text on them
 _CUT = "\N{HORIZONTAL ELLIPSIS}"
 
 
-class Label(NamedTuple):
+class PictureLabel(NamedTuple):
     """A text in the middle of a piece; `x` in milliseconds, `y` and its room in pixels."""
 
     x: float
@@ -54,7 +54,7 @@ def slot_labels(runs: Sequence[Drawn], coloring: str, theme: Theme) -> list[Any]
     """
     import plotly.graph_objects as go
 
-    found: list[Label] = []
+    found: list[PictureLabel] = []
     for run in runs:
         for number, row in enumerate(run.rows):
             if row.bottom - row.top >= LABEL_PX and row.name != BUBBLES:
@@ -75,7 +75,7 @@ def slot_labels(runs: Sequence[Drawn], coloring: str, theme: Theme) -> list[Any]
 
 def _row_labels(
     run: Drawn, row: PictureRow, shown: Any, look: tuple[str, Theme]
-) -> Iterator[Label]:
+) -> Iterator[PictureLabel]:
     starts = np.flatnonzero(np.append(True, np.diff(shown) != 0))
     ends = np.append(starts[1:], len(shown))
     least = 1 if row.name == SLOTS else _LEAST_PX
@@ -88,7 +88,7 @@ def _row_labels(
             middle = float(edges[start] + edges[end]) / 2 / NS_PER_MS
             code = run.index.codes[look[0]][piece]
             ink = _ink(look[1].color(NAMES[code]))
-            yield Label(middle, row.middle, text, ink, end - start)
+            yield PictureLabel(middle, row.middle, text, ink, end - start)
 
 
 def _text(run: Drawn, row: PictureRow, piece: int, room_px: int) -> str:

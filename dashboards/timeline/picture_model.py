@@ -83,7 +83,7 @@ NOTHING = Selected()
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureLook:
     """How a picture looks; on the page, which has the time axis above it, it is drawn without."""
 
     theme: Theme

@@ -13,7 +13,7 @@ from dpprof.dashboards.timeline.find import matches
 from dpprof.dashboards.timeline.hit_test import hit_of
 from dpprof.dashboards.timeline.legend import legend, names_in
 from dpprof.dashboards.timeline.picture import MARGIN, left_margin, pointed_out, timeline_figure
-from dpprof.dashboards.timeline.picture_model import Drawn, Look, Selected, strips
+from dpprof.dashboards.timeline.picture_model import Drawn, PictureLook, Selected, strips
 from dpprof.dashboards.timeline.picture_rows import LABEL_PX, ROW_SIZES
 from dpprof.dashboards.timeline.scene import Scene, Wanted, make_scene, plot_width
 from dpprof.dashboards.view.page import Context
@@ -72,7 +72,7 @@ def picture(
     """Figure, legend, and what is said beneath; `with_axis`: where the page draws none itself."""
     scene = scene_of(context, screen)
     drawn = scene.drawn()
-    look = Look(context.theme, context.view.color, with_axis)
+    look = PictureLook(context.theme, context.view.color, with_axis)
     painted = [strip for run in drawn for strip in strips(run, look.coloring)]
     selected = selected_in(context, scene)
     figure = timeline_figure(drawn, scene.rows, painted, look, selected)

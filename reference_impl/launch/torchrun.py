@@ -36,7 +36,7 @@ def joined_world(
     rank = int(os.environ["RANK"])
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_on_sigterm, args=(clean_up,), daemon=True).start()
-    patience = _Patience(rank, timeout_seconds, clean_up)
+    patience = _SelfWatch(rank, timeout_seconds, clean_up)
     device = prepare_process(job, rank)
     patience.renew()
     join_world(job, device, "env://", rank)
@@ -57,7 +57,7 @@ def joined_world(
         dist.destroy_process_group()
 
 
-class _Patience:
+class _SelfWatch:
     """Ends this rank where it is not heard of for too long; its state is until when.
 
     A thread says where the rank is and cleans up. Where the interpreter hangs too, and with it
