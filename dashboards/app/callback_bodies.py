@@ -81,6 +81,7 @@ TYPES: dict[tuple[str, str], Any] = {
     ("timeline-act", "data"): _Pointer | None,
     ("timeline-drawn", "data"): dict[str, str] | None,
     ("", "figure"): _Figure | None,
+    ("watch", "n_intervals"): Number | None,
 }
 """By the component's id, or its id's type, and the property; every input has its place here, or
 is a `relayoutData`."""

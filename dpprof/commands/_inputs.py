@@ -49,7 +49,7 @@ def _given() -> Iterator[str]:
     for name, value in context.params.items() if context is not None else ():
         values = value if isinstance(value, list | tuple) else [value]
         if name not in _OUTPUTS:
-            yield from (str(one) for one in values if isinstance(one, str | Path))
+            yield from (str(one) for one in values if isinstance(one, str | Path) and one != "")
     config = load_config()
     yield from (str(one) for one in (config.file, config.gate.baseline) if one is not None)
 
