@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
@@ -33,6 +34,8 @@ _ComponentNs = dict[str, dict[str, int]]
 
 _ALIKE = 0.02
 """Stages whose slots differ by no more than this share of the usual are taken as alike."""
+_ERRORS = 3
+"""Standard errors of its medians by which a stage must differ, too, not to be taken as alike."""
 _STATIC = ("parameter_bytes", "gradient_bytes", "optimizer_bytes")
 
 
@@ -40,7 +43,8 @@ def with_stages(profile: CostProfile, run: Run, lengths: pd.DataFrame) -> CostPr
     """The profile with the layers of the model listed, where stages differ.
 
     `lengths` has a row per occurrence of a component. Stages are alike where every operation of
-    each takes what it does by the profile, to two per cent, and holds as much. Without a known
+    each takes what it does by the profile, to two per cent or to what its times vary by, and holds
+    as much. Without a known
     schedule, or with a stage that the run does not show, all are taken as alike. A stage that is
     the whole model, output layer and all, is listed: parts of it are not like it.
     """
@@ -58,7 +62,9 @@ def with_stages(profile: CostProfile, run: Run, lengths: pd.DataFrame) -> CostPr
         return profile
     chunks = [_holding(chunk, memory.get(stage)) for stage, chunk in enumerate(chunks)]
     whole = stages == 1 and Component.OUTPUT.value in set(lengths[COMPONENT])
-    if not whole and all(_is_usual(profile, chunk) for chunk in chunks):
+    errors = [_errors_ns(by_stage[by_stage[STAGE] == stage]) for stage in range(stages)]
+    usual = [_is_usual(profile, *stage) for stage in zip(chunks, errors, strict=True)]
+    if not whole and all(usual):
         return profile
     model = [_only_unusual(profile, layer) for chunk in chunks for layer in chunk]
     return msgspec.structs.replace(
@@ -198,14 +204,32 @@ def _holding(chunk: Chunk, memory: MemoryCost | None) -> Chunk:
     return tuple(msgspec.structs.replace(layer, memory=own) for layer in chunk)
 
 
-def _is_usual(profile: CostProfile, chunk: Chunk) -> bool:
+def _errors_ns(lengths: pd.DataFrame) -> dict[str, float]:
+    """operation -> the standard errors of the medians of a stage's components, added up."""
+    paired = (lengths[OPERATION] == OVERLAPPED_PAIR).to_numpy(bool)
+    alone, inside = _errors_by_part(lengths[~paired]), _errors_by_part(lengths[paired])
+    backward = alone.get("I", 0.0) + alone.get("W", 0.0)
+    return {**alone, "B": backward, OVERLAPPED_PAIR: sum(inside.values())}
+
+
+def _errors_by_part(lengths: pd.DataFrame) -> dict[str, float]:
+    groups = lengths.groupby([PART, COMPONENT, LAYER])["length"]
+    spread = groups.quantile(0.75) - groups.quantile(0.25)
+    errors = (spread / groups.size() ** 0.5).groupby(level=PART).sum()
+    return {str(part): float(ns) for part, ns in errors.items()}
+
+
+def _is_usual(profile: CostProfile, chunk: Chunk, errors_ns: Mapping[str, float]) -> bool:
     """Whether a stage takes and holds what the profile says of any."""
     if len(chunk) != profile.layers:
         return False
     usual = (LayerCost(),) * profile.layers
     for operation in OPERATIONS:
         own, other = (slot_template(profile, operation, one) for one in (chunk, usual))
-        if own and other and abs(own.length_ns - other.length_ns) > _ALIKE * other.length_ns:
+        if not own or not other:
+            continue
+        within = max(_ALIKE * other.length_ns, _ERRORS * errors_ns.get(operation, 0.0))
+        if abs(own.length_ns - other.length_ns) > within:
             return False
     return all(
         layer.memory is None

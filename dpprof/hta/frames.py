@@ -35,6 +35,7 @@ CATEGORIES = {
     Category.LAUNCH: "cuda_runtime",
     Category.ANNOTATION: "user_annotation",
     Category.OPERATOR: "cpu_op",
+    Category.SYNC: "cuda_sync",
 }
 """How HTA calls them, on whatever device; drivers' launches are launches too."""
 

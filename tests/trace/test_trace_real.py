@@ -72,7 +72,7 @@ def test_nanogpts_collectives_are_matched_on_eight_ranks(shared_data: Path) -> N
             "amd/mi300x_ddp_rank0.json.gz",
             {"compute": 2978, "memory": 658, "all_reduce": 6, "broadcast": 6, "comm_other": 5},
         ),
-        ("hta/cpu_only_rank34.json.gz", {"compute": 1362, "all_reduce": 10}),
+        ("hta/cpu_only_rank34.json.gz", {"compute": 1442, "all_reduce": 10}),
         (
             "hta/diff_control_a100.json.gz",
             {"compute": 8508, "memory": 882, "all_to_all": 42, "all_reduce": 18},

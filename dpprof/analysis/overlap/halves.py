@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -30,19 +30,25 @@ _LOW_LATENCY = re.compile(r"internode_ll::(dispatch|combine)\b")
 
 def halves_figures(run: Run) -> list[HalvesFigures]:
     """One row per rank and kind whose low-latency kernels are halves; empty where none are."""
-    events = run.events[run.events[STEP].isin(run.used_steps)]
-    names = events[NAME].astype(str)
-    known = [name for name in names.unique() if _LOW_LATENCY.search(name)]
-    if not known:
-        return []
+    transfers = run.held.communications
+    names = transfers[NAME].astype("category").cat
+    known = [name for name in names.categories if _LOW_LATENCY.search(str(name))]
+    used = transfers[STEP].isin(run.used_steps) & transfers[NAME].isin(known)
     rows: list[HalvesFigures] = []
-    for rank, own in events.assign(**{NAME: names}).groupby(RANK):
-        chosen = own[own[NAME].isin(known)]
-        if len(chosen) and _are_halves(own, chosen):
-            computing = own[own[KIND].astype(str).isin([COMPUTE, FUSED])]
-            busy = union(make_intervals(computing[START], computing[END]))
-            rows += _rows(int(str(rank)), chosen, busy)
+    for rank in sorted(set(transfers.loc[used, RANK].tolist())):
+        rows += _of_rank(run.held.of_rank(rank), run.used_steps, known)
     return rows
+
+
+def _of_rank(events: pd.DataFrame, steps: Collection[int], known: list[str]) -> list[HalvesFigures]:
+    own = events[events[STEP].isin(steps)]
+    own = own.assign(**{NAME: own[NAME].astype(str)})
+    chosen = own[own[NAME].isin(known)]
+    if not _are_halves(own, chosen):
+        return []
+    computing = own[own[KIND].astype(str).isin([COMPUTE, FUSED])]
+    busy = union(make_intervals(computing[START], computing[END]))
+    return list(_rows(int(own[RANK].iloc[0]), chosen, busy))
 
 
 def _are_halves(own: pd.DataFrame, chosen: pd.DataFrame) -> bool:
