@@ -17,7 +17,16 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
-from dpprof.tables.columns import EVENTS, HOST_SPANS, MEMORY, SLOTS, STEPS, empty_table, make_table
+from dpprof.tables.columns import (
+    EVENTS,
+    HOST_SPANS,
+    MEMORY,
+    SLOTS,
+    STEPS,
+    WAITS,
+    empty_table,
+    make_table,
+)
 from dpprof.trace.load import load_run
 from dpprof.trace.match.align_clocks import align_parts, tightest_bounds
 from dpprof.trace.match.clock_evidence import clock_bounds
@@ -169,6 +178,7 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
             memory=empty_table(MEMORY),
             steps=empty_table(STEPS),
             host_spans=empty_table(HOST_SPANS),
+            waits=empty_table(WAITS),
             marked=(),
             no_wait=np.zeros(len(events), dtype=bool),
             counted=np.zeros(len(events), dtype=bool),
