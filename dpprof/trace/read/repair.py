@@ -16,6 +16,7 @@ from dpprof.trace.read.engines import ParserPosition
 from dpprof.trace.read.json_structure import Positions, find_quotes, in_strings
 
 _NO_NUMBER = re.compile(rb"-?\b(?:NaN|nan|Infinity|infinity|Inf|inf)\b")
+_IN_NO_NUMBERS = (b"NaN", b"nan", b"Inf", b"inf")
 _TRAILING_COMMA = re.compile(rb",(?=[ \t\r\n]*[\]}])")
 _ODD = rb"(?<!\\)(?:\\\\)*"  # backslashes before that make the next one an escape
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -59,7 +60,7 @@ def repair(piece: bytearray, is_last: bool) -> list[JsonFault]:
     ]
     quotes = find_quotes(piece)
     faults += _replace("control characters in a string", _controls(piece, quotes), piece, b" ")
-    escapes = np.unique(np.concatenate([_matches(one, piece, 1) for one in _BAD_ESCAPES]))
+    escapes = _bad_escapes(piece)
     reach = len(piece) if is_last else len(piece) - _LONGEST_ESCAPE
     bad = escapes[in_strings(quotes, escapes) & (escapes < reach)]
     faults += _replace("unknown escapes", bad, piece, b"?")
@@ -171,7 +172,15 @@ def _replace(what: str, positions: Positions, piece: bytearray, by: bytes) -> li
     return [JsonFault(what, int(positions[0]), len(positions))]
 
 
+def _bad_escapes(piece: bytearray) -> Positions:
+    patterns = _BAD_ESCAPES if b"\\" in piece else ()  # looking for none of them takes long
+    found = [_matches(one, piece, 1) for one in patterns]
+    return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *found]))
+
+
 def _replace_no_numbers(piece: bytearray, quotes: Positions) -> list[JsonFault]:
+    if not any(word in piece for word in _IN_NO_NUMBERS):
+        return []
     found = _matches(_NO_NUMBER, piece, 0)
     found = found[~in_strings(quotes, found)]
     for start in found.tolist():
