@@ -46,7 +46,7 @@ def headless_browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         # /dev/shm is 64 MB in many containers, which Chromium does not survive.
-        arguments = ["--disable-dev-shm-usage"]
+        arguments = ["--disable-dev-shm-usage", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
         try:
             yield browser
