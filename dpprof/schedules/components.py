@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from dpprof.schedules.actions import Operation
+from dpprof.schedules.actions import Operation, Slot, slot_operation
 
 
 class Component(StrEnum):
@@ -137,6 +137,11 @@ def _pair(build: _Builder, layers: int, backward_layers: int) -> None:
         next(forward, None)
         next(backward, None)
     next(forward, None)
+
+
+def slot_program(slot: Slot, layers: int) -> Program:
+    """The components of a slot, over a chunk of `layers` layers."""
+    return component_program(slot_operation(slot), layers)
 
 
 @lru_cache(maxsize=256)

@@ -38,8 +38,8 @@ from dpprof.reference.runtime.operating_system import (
 )
 from dpprof.reference.runtime.runtime import Runtime
 from dpprof.runs.manifest import RankPlace
-from dpprof.schedules.actions import Slot, slot_operation
-from dpprof.schedules.components import component_program
+from dpprof.schedules.actions import Slot
+from dpprof.schedules.components import slot_program
 from dpprof.schedules.form import schedule_from_json
 from dpprof.schedules.schedule import Schedule
 from dpprof.simulate.run import place_memory
@@ -239,7 +239,7 @@ def _model_workshop(
     return Workshop(
         executor,
         wire,
-        lambda slot: component_program(slot_operation(slot), job.layers),
+        lambda slot: slot_program(slot, job.layers),
         place,
         _common_manifest(job) | manifest,
     )

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 
 from dpprof.reference.runtime.executor import Executor
-from dpprof.schedules.actions import Action, Slot, slot_operation
-from dpprof.schedules.components import component_program
+from dpprof.schedules.actions import Action, Slot
+from dpprof.schedules.components import slot_program
 from dpprof.schedules.schedule import Dependency, DependencyRule, Schedule
 
 
@@ -48,7 +48,7 @@ def run_slot(
     executor: Executor, slot: Slot, received: dict[Action, torch.Tensor]
 ) -> dict[Action, torch.Tensor]:
     """Run the components of one slot in the order of its program."""
-    program = component_program(slot_operation(slot), executor.layers)
+    program = slot_program(slot, executor.layers)
     executor.begin_slot(slot, program, received)
     outputs: dict[Action, torch.Tensor] = {}
     for index in range(len(program)):

@@ -48,7 +48,7 @@ from dpprof.reference.runtime.mesh import Groups, Mesh, make_groups
 from dpprof.reference.runtime.multiprocessors import leave_multiprocessors
 from dpprof.reference.runtime.runtime import Runtime
 from dpprof.schedules.actions import Slot
-from dpprof.schedules.components import component_program
+from dpprof.schedules.components import slot_program
 from dpprof.schedules.registry import make_schedule
 from dpprof.schedules.schedule import Schedule
 
@@ -169,7 +169,7 @@ class Bench:
         lane = partial(make_lane, self._device)
         wire = ProcessGroupWire(self.executor.message, self._device, groups)
         channels = Channels(schedule, mesh, wire, lane)
-        program = partial(component_program, layers=self.executor.layers)
+        program = partial(slot_program, layers=self.executor.layers)
         return Runtime(schedule, mesh, self.executor, channels, lane, program)
 
 

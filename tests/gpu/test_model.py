@@ -23,7 +23,7 @@ from dpprof.reference.runtime.channels import Channels, ProcessGroupWire  # noqa
 from dpprof.reference.runtime.lanes import make_lane  # noqa: E402
 from dpprof.reference.runtime.mesh import Mesh, make_groups  # noqa: E402
 from dpprof.reference.runtime.runtime import Runtime  # noqa: E402
-from dpprof.schedules.components import component_program  # noqa: E402
+from dpprof.schedules.components import slot_program  # noqa: E402
 from dpprof.schedules.registry import make_schedule  # noqa: E402
 
 pytestmark = pytest.mark.gpu
@@ -41,7 +41,7 @@ def run_step(config, device, name="dualpipev"):
     executor = ModelExecutor(config, schedule, mesh, groups, device)
     lane = partial(make_lane, device)
     channels = Channels(schedule, mesh, ProcessGroupWire(executor.message, device, groups), lane)
-    program_of = partial(component_program, layers=executor.layers)
+    program_of = partial(slot_program, layers=executor.layers)
     runtime = Runtime(schedule, mesh, executor, channels, lane, program_of)
     for _ in range(3):
         loss = runtime.run_step(0)

@@ -27,7 +27,7 @@ from dpprof.reference.runtime.channels import Channels, ProcessGroupWire
 from dpprof.reference.runtime.lanes import make_lane
 from dpprof.reference.runtime.mesh import Groups, Mesh, make_groups
 from dpprof.reference.runtime.runtime import Runtime
-from dpprof.schedules.components import component_program
+from dpprof.schedules.components import slot_program
 from dpprof.schedules.registry import make_schedule
 
 GPU = torch.device("cuda", 0)
@@ -73,7 +73,7 @@ def make_runtime(config: ModelConfig, pp: int, rank: int, micro_batches: int):
     if pp == 1:
         wire = ProcessGroupWire(executor.message, GPU, groups)
     channels = Channels(schedule, mesh, wire, lane)
-    program = partial(component_program, layers=executor.layers)
+    program = partial(slot_program, layers=executor.layers)
     return executor, Runtime(schedule, mesh, executor, channels, lane, program)
 
 

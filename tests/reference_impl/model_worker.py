@@ -26,7 +26,7 @@ from dpprof.reference.runtime.channels import Channels, ProcessGroupWire
 from dpprof.reference.runtime.lanes import make_lane
 from dpprof.reference.runtime.mesh import Mesh, make_groups
 from dpprof.reference.runtime.runtime import Runtime
-from dpprof.schedules.components import component_program
+from dpprof.schedules.components import slot_program
 from dpprof.schedules.registry import make_schedule
 
 CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def run_case(rank: int, case: dict):
     lane = partial(make_lane, CPU)
     wire = ProcessGroupWire(executor.message, CPU, groups)
     channels = Channels(schedule, mesh, wire, lane)
-    program_of = partial(component_program, layers=executor.layers)
+    program_of = partial(slot_program, layers=executor.layers)
     runtime = Runtime(schedule, mesh, executor, channels, lane, program_of)
     losses = [runtime.run_step(step) for step in range(case["steps"])]
     runtime.close()

@@ -18,8 +18,8 @@ from dpprof.reference.runtime.lanes import COMPUTE
 from dpprof.reference.runtime.mesh import Groups, Mesh
 from dpprof.reference.runtime.race_detector import RaceDetector
 from dpprof.reference.runtime.runtime import Runtime
-from dpprof.schedules.actions import parse_slot, slot_operation
-from dpprof.schedules.components import Lane, component_program
+from dpprof.schedules.actions import parse_slot
+from dpprof.schedules.components import Lane, component_program, slot_program
 from dpprof.schedules.registry import make_schedule
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def run_rank(races, config, schedule, pp_rank, steps=2):
         executor,
         channels,
         races.make_lane,
-        lambda slot: component_program(slot_operation(slot), executor.layers),
+        lambda slot: slot_program(slot, executor.layers),
     )
     with races:
         for step in range(steps):

@@ -50,7 +50,7 @@ def test_the_worst_bubble_of_the_overview_opens_in_the_timeline(
     page = browser_page(f"{pp8.url}overview")
     step = pp8.library.get("dualpipe").report.per_step[0]
     worst = step_regions(pp8.library, pp8.library.get("dualpipe"), step.step).iloc[0]
-    page.locator("[data-testid=findings-dualpipe] ol a").first.click()
+    page.locator("[data-testid=findings-dualpipe] ul a[href*='select=bubble']").first.click()
     settle(page)
     selected = f"select=bubble:dualpipe:{worst['rank']}:{worst.start_ns - step.start_ns}"
     assert "/timeline" in page.url
