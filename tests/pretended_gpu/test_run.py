@@ -1,6 +1,7 @@
 """`dpprof run` on NCCL: which slots a pipeline of torch's ran, in which order, with what kernels.
 
-Times between ranks are not shown: on the pretended GPU a receive waits for nobody.
+Times between ranks are not looked at: on the pretended GPU a receive waits for nobody, so that
+messages tie the clocks of ranks by chance alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ def test_a_pipeline_of_torchs_is_known_on_nccl(gpu, tmp_path):
     run = load_run(folder)
     report = analyze(run)
     assert (report.schedule, report.pp, report.micro_batches) == ("1f1b", 2, 8)
-    assert report.step_ns is None  # two clocks that no message ties
     for rank in report.ranks:
         assert rank.states_ns["compute_only"] > 0
         assert rank.states_ns["exposed.p2p"] > 0
