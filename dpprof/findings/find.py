@@ -27,6 +27,7 @@ MOST_FINDINGS = 10
 LEAST_SHARE = 0.005
 """Findings that gain less of the step are left out."""
 _STEADY = 0.25
+_NO_STEP_TIME = "the evidence does not carry the step time, and so no part of it"
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,8 @@ def find_findings(run: Run, report: Report) -> Findings:
     Each gain is computed by timing the run's own slots again without the thing, alone: gains do
     not add up. Where the run cannot be replayed there are none, and `reason` says why.
     """
+    if report.step_ns is None:
+        return Findings(step_ns=None, findings=[], reason=_NO_STEP_TIME)
     replay = make_replay(
         run, {step.step: (step.start_ns, step.window_ns) for step in report.per_step}
     )

@@ -231,3 +231,12 @@ def test_a_schedule_that_needs_what_was_not_measured_is_of_low_confidence():
     run = simulated_run(make_schedule("gpipe", 4, 10), costs)
     for one in found(run, "schedule"):
         assert "taken from other slots' costs" not in one.text or one.confidence == "low"
+
+
+def test_where_the_step_time_cannot_be_known_nothing_would_make_it_shorter():
+    run = simulated_run(SCHEDULE, COSTS)
+    report = analyze(run)
+    assert find_findings(run, report).findings
+    unknown = find_findings(run, msgspec.structs.replace(report, step_ns=None))
+    assert (unknown.findings, unknown.step_ns) == ([], None)
+    assert "step time" in unknown.reason
