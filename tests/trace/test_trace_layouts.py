@@ -128,6 +128,7 @@ def test_many_recordings_are_not_all_listed(tmp_path: Path) -> None:
     ]
     text = what_to_type(tmp_path, recordings(files))
     assert "holds 9 recordings of 2 traces each; give one of them: 3 earlier ones and '" in text
+    assert "of the same ranks" in text
     assert fnmatch.fnmatch(files[-1].name, text.split("'")[-2].rpartition("/")[2])
 
 
