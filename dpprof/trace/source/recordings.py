@@ -70,9 +70,10 @@ def what_to_type(folder: Path, found: Sequence[Sequence[Path]]) -> str:
     shown = ", ".join(typed[-_MOST_SHOWN:])
     more = f"{len(typed) - _MOST_SHOWN} earlier ones and " if len(typed) > _MOST_SHOWN else ""
     return (
-        f"{folder}: holds {len(found)} recordings of "
+        f"{folder}: has several traces of the same ranks, and "
+        f"holds {len(found)} recordings of "
         f"{len(found[0])} {'trace' if len(found[0]) == 1 else 'traces'} each; "
-        f"give one of them: {more}{shown} (they are of the same ranks, so they are no one run)"
+        f"give one of them: {more}{shown}"
     )
 
 
