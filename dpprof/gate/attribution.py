@@ -6,8 +6,10 @@ its waiting for others: who only waits longer is a victim.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 from dpprof.analysis.metrics import COMPUTING
@@ -237,7 +239,18 @@ def _waits(sides: ComparedSides) -> Iterator[GateFinding]:
         unit="ns",
         change=change,
         relative=change / before if before else None,
+        waits_for=_most_awaited(sides, ranks),
     )
+
+
+def _most_awaited(sides: ComparedSides, ranks: Sequence[int]) -> int | None:
+    """The rank for which these wait longer than in the baseline, most of all; None: for none."""
+    longer: Counter[int] = Counter()
+    for side, sign in ((sides.run, 1), (sides.baseline, -1)):
+        for one in side.waits:
+            longer[one.waits_for] += sign * one.bubble_ns * (one.rank in ranks)
+    most, time = max(longer.items(), key=itemgetter(1), default=(None, 0))
+    return most if time > 0 else None
 
 
 def _bubble(side: FigureSnapshot, rank: int) -> float:

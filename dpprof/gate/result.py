@@ -71,7 +71,8 @@ class GateFinding(msgspec.Struct, frozen=True, kw_only=True):
     `change` is the mean over these ranks of the change of `metric` against the baseline.
     `affected_ranks` are other ranks that wait longer, `affected_wait_ns` each in the mean. For
     communication, `hidden_share` is that of these ranks in the baseline and now; for memory, `part`
-    is what grew most.
+    is what grew most. Where ranks only wait longer, most of that is for rank `waits_for`; None
+    where no rank is known.
     """
 
     ranks: list[int]
@@ -86,6 +87,7 @@ class GateFinding(msgspec.Struct, frozen=True, kw_only=True):
     affected_wait_ns: float = 0.0
     hidden_share: tuple[float, float] | None = None
     part: str | None = None
+    waits_for: int | None = None
 
 
 class LargestBubble(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,6 +100,22 @@ def test_where_nobody_does_more_who_waits_is_told(make_snapshot) -> None:
     run = make_snapshot({}, {"bubble.dependency_ns": after, "bubble_ns": after})
     (finding,) = find_culprits(ComparedSides(run, base), times=True, memory=False)
     assert (finding.ranks, finding.cause, finding.change) == ([0], "waits", 30 * MS)
+    assert finding_words(finding).startswith("rank 0 (stage 0): waits longer for other ranks; no ")
+
+
+def test_where_nobody_does_more_for_certain_the_rank_most_waited_for_is_named(
+    make_snapshot,
+) -> None:
+    def snapshot(*bubble: int, waits: dict[int, int]):
+        own = {"bubble.dependency_ns": noisy(bubble), "bubble_ns": noisy(bubble)}
+        held = [Waiting(rank=0, waits_for=rank, bubble_ns=ns) for rank, ns in waits.items()]
+        return make_snapshot({}, own, waits=[*held, Waiting(rank=1, waits_for=0, bubble_ns=90)])
+
+    base = snapshot(50, 50, 50, waits={1: 40, 2: 10})
+    run = snapshot(80, 50, 50, waits={1: 45, 2: 35})
+    (finding,) = find_culprits(ComparedSides(run, base), times=True, memory=False)
+    assert (finding.ranks, finding.waits_for) == ([0], 2)
+    assert "waits longer, most of it for rank 2; no rank's own work" in finding_words(finding)
 
 
 @pytest.mark.parametrize(

@@ -154,10 +154,18 @@ def _cause(finding: GateFinding) -> str:
         case "idles":
             return "idle, with no cause found"
         case "waits":
-            return "waits longer for other ranks, none of which does more itself"
+            return _waits(finding)
     plural = "s" * (finding.part == "activation")
     part = f", the largest part {finding.part}{plural}" if finding.part else ""
     return f"memory peak larger{part}"
+
+
+def _waits(finding: GateFinding) -> str:
+    verb = "waits" if len(finding.ranks) == 1 else "wait"
+    if finding.waits_for is None:
+        return f"{verb} longer for other ranks; no rank's own work grew for certain"
+    awaited = rank_name(finding.waits_for)
+    return f"{verb} longer, most of it for {awaited}; no rank's own work grew for certain"
 
 
 def largest_bubble_words(bubble: LargestBubble) -> str:
