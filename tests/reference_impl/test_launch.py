@@ -142,25 +142,34 @@ def test_an_interrupt_waits_for_no_import(tmp_path):
     assert not _ranks_alive(tmp_path)
 
 
-def test_a_stopped_rank_is_named_and_all_are_ended(tmp_path):
-    process = _profile(tmp_path, "os.kill(os.getpid(), signal.SIGSTOP)", "--rank-timeout", "15")
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 3, errors
-    assert "no rank has finished a step for 15 s" in errors
-    assert "rank 1 is stopped (SIGSTOP)" in errors
-    assert "rank 0 has finished" in errors
-    assert list((tmp_path / "out").iterdir()) == []
-    assert not _ranks_alive(tmp_path)
+STUCK = {"stops": "os.kill(os.getpid(), signal.SIGSTOP)", "hangs": "import time; time.sleep(9999)"}
 
 
-def test_a_rank_that_hangs_is_named_with_its_place(tmp_path):
-    how = "import time; time.sleep(10_000)"
-    process = _profile(tmp_path, how, "--rank-timeout", "15")
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 3, errors
+@pytest.fixture(scope="module")
+def stuck(tmp_path_factory):
+    """A job whose rank 1 stops, and one where it hangs: both wait for their time at once."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in STUCK}
+    jobs = {
+        name: _profile(folders[name], how, "--rank-timeout", "15") for name, how in STUCK.items()
+    }
+    errors = {name: job.communicate(timeout=120)[1] for name, job in jobs.items()}
+    assert {job.returncode for job in jobs.values()} == {3}, errors
+    assert not any(_ranks_alive(folder) for folder in folders.values())
+    return folders, errors
+
+
+def test_a_stopped_rank_is_named_and_all_are_ended(stuck):
+    folders, errors = stuck
+    assert "no rank has finished a step for 15 s" in errors["stops"]
+    assert "rank 1 is stopped (SIGSTOP)" in errors["stops"]
+    assert "rank 0 has finished" in errors["stops"]
+    assert list((folders["stops"] / "out").iterdir()) == []
+
+
+def test_a_rank_that_hangs_is_named_with_its_place(stuck):
+    errors = stuck[1]["hangs"]
     assert "rank 1 hangs, most likely" in errors
     assert "breaker.py" in errors.split("rank 1 has finished")[1].splitlines()[1], errors
-    assert not _ranks_alive(tmp_path)
 
 
 def test_a_disk_that_is_full_is_no_bug(tmp_path):

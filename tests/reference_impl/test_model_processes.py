@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def case(label, config, schedule="1f1b", pp=2, dp=1, ep=1, steps=1):
 
 def train(folder, cases):
     """What the ranks have in the end, by case: (losses, gradients, parameters) of each."""
-    world_size = cases[0]["pp"] * cases[0]["dp"] * cases[0]["ep"]
+    (world_size,) = {each["pp"] * each["dp"] * each["ep"] for each in cases}
     result = subprocess.run(
         [sys.executable, str(WORKER), str(folder), str(world_size), json.dumps(cases)],
         cwd=WORKER.parents[2],
@@ -83,55 +84,79 @@ def check_step(config, case, ranks, reference, relative_error):
     assert seen == expected.gradients.keys()
 
 
-def test_four_processes_equal_one(tmp_path, features, reference, relative_error):
+@pytest.fixture(scope="module")
+def configs(features):
+    """Those of the features, and some that only processes can tell from them."""
+    adam = replace(features["plain"], layers=2, optimizer="adamw", bias_speed=0.01)
+    copies = ((0, 1, 2, 3, 4, 5, 6, 7, 1, 6),) * 2
+    few = replace(features["plain"], sequence=2, experts=4, top_k=1)
+    return features | {
+        "adam": adam,
+        "adam copies": replace(adam, expert_placement=copies),
+        "few tokens": few,
+    }
+
+
+@pytest.fixture(scope="module")
+def four(configs, tmp_path_factory):
+    """Everything that four processes are needed for, trained by one world of them."""
+    plain = configs["plain"]
     cases = [
-        case("dualpipe", features["plain"], "dualpipe", ep=2),
-        case("plain", features["plain"], ep=2),
-        case("balanced", features["balanced"], ep=2),
-        case("capacity", features["capacity"], ep=2),
-        case("groups", features["groups"], ep=2),
-        case("replicas", features["replicas"], ep=2),
-        case("data-parallel", features["plain"], dp=2),
+        *(case(f"{name} 2x2", plain, name, ep=2) for name in SCHEDULES),
+        *(case(f"{name} 4x1", plain, name, pp=4) for name in SCHEDULES),
+        *(case(name, configs[name], ep=2) for name in FEATURES),
+        case("data-parallel", plain, dp=2),
+        case("adam", configs["adam"], pp=1, dp=2, ep=2, steps=3),
+        case("adam copies", configs["adam copies"], "dualpipe", ep=2, steps=3),
+        case("few tokens", configs["few tokens"], "dualpipe", ep=2),
     ]
-    results = train(tmp_path, cases)
-    for each in cases:
-        config = features.get(each["label"], features["plain"])
-        check_step(config, each, results[each["label"]], reference, relative_error)
+    results = train(tmp_path_factory.mktemp("four"), cases)
+    return {
+        each["label"]: SimpleNamespace(case=each, ranks=results[each["label"]]) for each in cases
+    }
 
 
-def test_steps_with_spread_optimizer_state_equal_plain_ones(tmp_path, exact_config):
+FEATURES = ("balanced", "capacity", "groups", "replicas")
+
+
+@pytest.mark.parametrize("mesh", ["2x2", "4x1"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule(name, mesh, four, features, reference, relative_error):
+    own = four[f"{name} {mesh}"]
+    check_step(features["plain"], own.case, own.ranks, reference, relative_error)
+
+
+@pytest.mark.parametrize("name", [*FEATURES, "data-parallel"])
+def test_every_feature(name, four, features, reference, relative_error):
+    own = four[name]
+    config = features.get(name, features["plain"])
+    check_step(config, own.case, own.ranks, reference, relative_error)
+
+
+@pytest.mark.parametrize("name", ["adam", "adam copies"])
+def test_steps_with_spread_optimizer_state_equal_plain_ones(name, four, configs):
     """ZeRO-1 over replicas and expert ranks, balancing biases, copies of experts: three steps."""
-    config = replace(exact_config, layers=2, optimizer="adamw", bias_speed=0.01)
-    copies = replace(config, expert_placement=((0, 1, 2, 3, 4, 5, 6, 7, 1, 6),) * 2)
-    cases = [
-        case("replicas", config, pp=1, dp=2, ep=2, steps=3),
-        case("copies", copies, "dualpipe", pp=2, dp=1, ep=2, steps=3),
-    ]
-    results = train(tmp_path, cases)
-    for each, own in zip(cases, (config, copies), strict=True):
-        data_ranks = each["dp"] * each["ep"]
-        losses, whole = unpipelined_training(config, each["micro_batches"], data_ranks, 3)
-        for rank, (found, _, parameters) in enumerate(results[each["label"]]):
-            assert None in found or found == pytest.approx(losses, rel=1e-9)
-            share = share_of(own, whole, parameters, rank % each["ep"], each["ep"])
-            torch.testing.assert_close(parameters, share, rtol=1e-8, atol=1e-10)
+    own, ep = four[name], four[name].case["ep"]
+    data_ranks = own.case["dp"] * ep
+    losses, whole = unpipelined_training(configs["adam"], own.case["micro_batches"], data_ranks, 3)
+    for rank, (found, _, parameters) in enumerate(own.ranks):
+        assert None in found or found == pytest.approx(losses, rel=1e-9)
+        share = share_of(configs[name], whole, parameters, rank % ep, ep)
+        torch.testing.assert_close(parameters, share, rtol=1e-8, atol=1e-10)
+
+
+def test_ranks_that_receive_no_token(four, configs, reference):
+    """Two tokens a rank for one of four experts each: some exchanges are empty."""
+    config = configs["few tokens"]
+    expected = reference(config, 8, 2).gradients
+    for rank, (_, gradients, _) in enumerate(four["few tokens"].ranks):
+        share = share_of(config, expected, gradients, rank % 2, 2)
+        torch.testing.assert_close(gradients, share, rtol=1e-10, atol=1e-15)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("pp", "ep"), [(2, 1), (2, 2), (4, 1), (4, 2)])
-def test_every_schedule(pp, ep, tmp_path, exact_config, reference, relative_error):
-    cases = [case(name, exact_config, name, pp=pp, ep=ep) for name in SCHEDULES]
+def test_eight_processes_equal_one(tmp_path, exact_config, reference, relative_error):
+    cases = [case(name, exact_config, name, pp=4, ep=2) for name in ("dualpipe", "zbv")]
     results = train(tmp_path, cases)
     for each in cases:
         check_step(exact_config, each, results[each["label"]], reference, relative_error)
-
-
-@pytest.mark.slow
-def test_ranks_that_receive_no_token(tmp_path, exact_config, reference):
-    """Two tokens a rank for one of four experts each: some exchanges are empty."""
-    config = replace(exact_config, sequence=2, experts=4, top_k=1)
-    cases = [case("empty", config, "dualpipe", ep=2)]
-    expected = reference(config, 8, 2).gradients
-    for rank, (_, gradients, _) in enumerate(train(tmp_path, cases)["empty"]):
-        share = share_of(config, expected, gradients, rank % 2, 2)
-        torch.testing.assert_close(gradients, share, rtol=1e-10, atol=1e-15)
