@@ -22,8 +22,8 @@ from dpprof.tables.columns import RANK
 from dpprof.tables.kinds import STATES
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.user_rules import kind_rules
+from dpprof.trace.file_names import RunPath, RunPaths
 from dpprof.trace.load import load_run
-from dpprof.trace.source.given_ranks import RunPath, RunPaths
 from dpprof.trace.source.read_ranks import Reading
 
 if TYPE_CHECKING:

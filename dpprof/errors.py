@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 EXIT_OK = 0
 EXIT_LIMIT_BROKEN = 1
 EXIT_WRONG_USE = 2
@@ -17,3 +21,16 @@ class DpprofError(Exception):
     """
 
     exit_code = EXIT_WRONG_USE
+
+
+class FileFault(DpprofError):
+    """What is wrong with a file, said where its name is not known; `faults_of` names it."""
+
+
+@contextmanager
+def faults_of(file: Path) -> Iterator[None]:
+    """Raise a `FileFault` of the block as a `DpprofError` that begins with the name of the file."""
+    try:
+        yield
+    except FileFault as fault:
+        raise DpprofError(f"{file}: {fault}") from fault.__cause__

@@ -20,7 +20,7 @@ from dpprof.gate.snapshot import FigureSnapshot
 from dpprof.runs.manifest import MANIFEST_NAME
 from dpprof.runs.run import Run
 from dpprof.store.remote import without_secrets
-from dpprof.trace.source.given_ranks import RunPath
+from dpprof.trace.file_names import RunPath
 from dpprof.trace.source.remote_runs import file_here
 
 __all__ = ["GateSide", "gate", "read_side", "run_folder"]

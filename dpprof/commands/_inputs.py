@@ -55,8 +55,8 @@ def _given() -> Iterator[str]:
 
 
 def _files(given: str, output: Path) -> list[Path]:
+    from dpprof.trace.file_names import given_ranks
     from dpprof.trace.source.files import find_files
-    from dpprof.trace.source.given_ranks import given_ranks
 
     path = Path(given)
     if address_of(given) is not None:

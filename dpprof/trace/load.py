@@ -23,6 +23,7 @@ from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.lost_kernels import NO_DEVICE
 from dpprof.trace.activities.steps import StepChoice, choose_steps
 from dpprof.trace.activities.unknown_kernels import unknown_evidence
+from dpprof.trace.file_names import RunPaths
 from dpprof.trace.match.align_clocks import align_parts, shifted_as_ranks
 from dpprof.trace.match.communicators import with_members
 from dpprof.trace.match.join_ranks import find_peers, join_events
@@ -35,7 +36,6 @@ from dpprof.trace.read.writers import written_by
 from dpprof.trace.recognise.observed_schedule import AS_RUN
 from dpprof.trace.recognise.schedule import recognise
 from dpprof.trace.source.files import find_files
-from dpprof.trace.source.given_ranks import RunPaths
 from dpprof.trace.source.rank_numbers import mixed_warnings
 from dpprof.trace.source.read_ranks import HERE, Reading, read_parts
 from dpprof.trace.source.remote_runs import brought_here

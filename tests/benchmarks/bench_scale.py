@@ -29,12 +29,6 @@ from dpprof.store.contents import look
 from dpprof.store.place import any_place
 from dpprof.tables.columns import (
     EVENTS,
-    HOST_SPANS,
-    MEMORY,
-    SLOTS,
-    STEPS,
-    WAITS,
-    empty_table,
     make_table,
 )
 from dpprof.trace.load import load_run
@@ -110,21 +104,14 @@ def write_rank(folder: Path, ranks: int, events: int, rank: int) -> None:
     groups = {f"ep {rank // GROUP}": tuple(range(first, min(first + GROUP, ranks)))}
     table = made_up(rank, events)
     tables = RankTables(
-        file=file,
         rank=rank,
         identity=TraceIdentity(rank, ranks, "captured", None, groups=groups),
         on_gpu=True,
         events=table,
-        slots=empty_table(SLOTS),
-        memory=empty_table(MEMORY),
-        steps=empty_table(STEPS),
-        host_spans=empty_table(HOST_SPANS),
         marked=tuple(range(STEP_COUNT)),
         no_wait=np.zeros(len(table), dtype=bool),
         counted=np.zeros(len(table), dtype=bool),
         explained=pd.DataFrame({"rule": ["made up"]}),
-        warnings=(),
-        waits=empty_table(WAITS),
     )
     request = ReadRequest(file)
     assert keep(any_place(), request, pack_tables(request, [tables], look(file)))

@@ -19,12 +19,6 @@ from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.tables.columns import (
     EVENTS,
-    HOST_SPANS,
-    MEMORY,
-    SLOTS,
-    STEPS,
-    WAITS,
-    empty_table,
     make_table,
 )
 from dpprof.trace.load import load_run
@@ -169,22 +163,15 @@ def tiny_part(rank: int, ranks: int, events: pd.DataFrame) -> RankPart:
     groups = {f"dp {rank // GROUP}": tuple(range(first, first + GROUP))}
     return make_part(
         RankTables(
-            file=Path(f"rank{rank}.json"),
             rank=rank,
             identity=TraceIdentity(rank, ranks, "captured", None, groups=groups),
             on_gpu=True,
             events=events.reset_index(drop=True),
-            slots=empty_table(SLOTS),
-            memory=empty_table(MEMORY),
-            steps=empty_table(STEPS),
-            host_spans=empty_table(HOST_SPANS),
-            waits=empty_table(WAITS),
-            marked=(),
             no_wait=np.zeros(len(events), dtype=bool),
             counted=np.zeros(len(events), dtype=bool),
             explained=events.iloc[:0],
-            warnings=(),
-        )
+        ),
+        Path(f"rank{rank}.json"),
     )
 
 

@@ -85,7 +85,7 @@ def tables(events: list[Any], patterns: Any = (), **header: Any) -> Any:
     """The tables of rank 0 of a trace of these events."""
     file = Path("rank0.json")
     trace = parse_trace(encode(events, **header), file)
-    return make_tables(trace, identify(trace, file), file, patterns)
+    return make_tables(trace, identify(trace, 0), patterns)
 
 
 def write(file: Path, events: list[Any], **header: Any) -> Path:

@@ -82,7 +82,7 @@ def test_readers_are_warned_of_waits_within_a_pipeline(build):
     pair = build.tables([*events, slot(build, "F0.1&B0.0", 20, 30)])
     assert not any("waits" in warning for warning in plain.warnings)
     assert [warning for warning in pair.warnings if "waits" in warning] == [
-        "rank0.json: the host waits for the GPU 2 times in the steady phase, 0.01 ms in all, "
+        "the host waits for the GPU 2 times in the steady phase, 0.01 ms in all, "
         "longest in F0.1&B0.0 (cudaEventSynchronize): launches after it come late; see "
         "docs/reference.md"
     ]

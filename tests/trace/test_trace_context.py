@@ -207,4 +207,4 @@ def test_unknown_names_on_a_stream_of_communication_are_warned_of(build) -> None
 def test_a_trace_without_activities_gives_empty_tables(build) -> None:
     rank = build.tables([])
     assert (len(rank.events), len(rank.slots), len(rank.memory), len(rank.steps)) == (0, 0, 0, 0)
-    assert rank.warnings == ("rank0.json: holds no device activity",)
+    assert rank.warnings == ("holds no device activity",)

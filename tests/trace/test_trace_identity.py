@@ -31,7 +31,7 @@ def test_rank_in_a_files_name(name: str, rank: int | None) -> None:
 
 
 def found(build, name, **header):
-    return identify(parse_trace(build.encode([], **header), Path(name)), Path(name))
+    return identify(parse_trace(build.encode([], **header), Path(name)), rank_in_name(Path(name)))
 
 
 def test_kineto_is_asked_before_our_metadata_and_these_before_the_name(build) -> None:
@@ -92,6 +92,14 @@ def test_a_gpu_capture_without_gpu_activity_is_refused(build) -> None:
     """Else the host's labels would be reported as what the GPU did."""
     events = [build.annotation("dpprof:compute component=mlp", 0, 5)]
     assert len(build.tables(events, dpprof={"device": "cpu"}).events) == 1
-    with pytest.raises(DpprofError, match=r"rank0\.json: was captured on a GPU and holds no GPU"):
+    with pytest.raises(DpprofError, match=r"^was captured on a GPU and holds no GPU"):
         build.tables(events, dpprof={"device": "cuda"})
     assert len(build.tables([build.kernel("gemm", 0, 1, 5)], dpprof={"device": "cuda"}).events) == 1
+
+
+def test_what_is_wrong_with_a_file_names_the_file(build, tmp_path: Path) -> None:
+    file = tmp_path / "rank0.json"
+    events = [build.annotation("dpprof:compute component=mlp", 0, 5)]
+    build.write(file, events, dpprof={"device": "cuda"})
+    with pytest.raises(DpprofError, match=rf"^{file}: was captured on a GPU and holds no GPU"):
+        load_run(file)

@@ -17,7 +17,6 @@ class Fault:
     touches: tuple[str, ...]
     text: str
 
-    def of_rank(self, rank: int, file: str) -> Evidence:
-        """The evidence that it is, of a rank whose trace is called `file`."""
-        text = f"{file}: {self.text}"
-        return Evidence(self.check, self.found, self.of, (rank,), self.touches, text)
+    def of_rank(self, rank: int) -> Evidence:
+        """The evidence that it is, of a rank; it does not name the file yet."""
+        return Evidence(self.check, self.found, self.of, (rank,), self.touches, self.text)

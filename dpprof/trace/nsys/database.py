@@ -19,9 +19,6 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 MISSING = -1
 """In place of a number that is NULL or whose column this version of the export has not."""
 
-KNOWN_TABLES = ("CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS")
-SQLITE_MAGIC = b"SQLite format 3\x00"
-
 
 class Coded(NamedTuple):
     """A column of texts or bytes: of each row a position in `values`, -1 for NULL."""
@@ -56,17 +53,6 @@ class NsysTables(Protocol):
 
     def texts(self, table: str, columns: Sequence[str]) -> list[tuple[object, ...]]:
         """The rows of a small table as they are; None for a column that is not there."""
-
-
-def is_export(path: Path) -> bool:
-    """Whether a path is an export of Nsight Systems: an SQLite file, or a folder of its tables."""
-    if path.is_dir():
-        return any((path / f"{table}.parquet").is_file() for table in KNOWN_TABLES)
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-    except OSError:
-        return False
 
 
 @contextmanager

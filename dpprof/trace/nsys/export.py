@@ -10,19 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dpprof.errors import DpprofError
+from dpprof.trace.file_formats import NSYS_REPORT
 
-REPORT = ".nsys-rep"
 _BLOBS = "--include-blobs=true"  # NCCL's payloads; older versions have no such option
-
-
-def is_report(path: Path) -> bool:
-    """Whether a path is called a report."""
-    return path.name.endswith(REPORT)
 
 
 def refuse_report(report: Path) -> None:
     """Raise `DpprofError` for a report where there is no ``nsys`` to export it."""
-    if is_report(report) and shutil.which("nsys") is None:
+    if shutil.which("nsys") is None:
         raise DpprofError(
             f"{report}: is a report of Nsight Systems, which only nsys itself can read, and there "
             f"is none on PATH; where it is, type 'nsys export --type sqlite {_BLOBS} {report}', "
@@ -40,7 +35,7 @@ def exported(report: Path) -> Iterator[Path]:
     program = shutil.which("nsys")
     assert program is not None
     with tempfile.TemporaryDirectory(prefix="dpprof-nsys-") as folder:
-        target = Path(folder) / f"{report.name.removesuffix(REPORT)}.sqlite"
+        target = Path(folder) / f"{report.name.removesuffix(NSYS_REPORT)}.sqlite"
         said = ""
         for more in ([_BLOBS], []):
             command = [program, "export", "--type=sqlite", "--force-overwrite=true", *more]

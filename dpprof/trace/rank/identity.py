@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ import msgspec
 from dpprof.runs.manifest import RankPlace, Source
 from dpprof.tables.devices import MOST_RANKS, device_row
 from dpprof.trace.activities.annotations import held_stages
-from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.rank.process_groups import ProcessGroup, listed_ranks
 from dpprof.trace.read.columns import TraceColumns
 
@@ -94,11 +92,14 @@ class TraceIdentity:
         return device_row(self.rank, self.device_number)
 
 
-def identify(trace: TraceColumns, file: Path) -> TraceIdentity:
-    """The identity of the trace read from `file`; metadata of the wrong form count as absent."""
+def identify(trace: TraceColumns, named: int | None = None) -> TraceIdentity:
+    """The identity of a trace; metadata of the wrong form count as absent.
+
+    `named` is the rank in the file's name, which counts where the trace says none.
+    """
     distributed = _read(trace.distributed, _Distributed)
     own = _read(trace.dpprof, _OwnMetadata)
-    rank = next(filter(_is_rank, (distributed.rank, own.rank, rank_in_name(file))), None)
+    rank = next(filter(_is_rank, (distributed.rank, own.rank, named)), None)
     listed = _listed(trace, distributed)
     place = None
     if own.place is not None and own.place.rank == rank:

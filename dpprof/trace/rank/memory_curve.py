@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -77,13 +75,13 @@ def _activations(
     return activation_bytes(allocations, memory.at_ns[rows], slots, step)
 
 
-def memory_doubts(trace: TraceColumns, on_gpu: bool, file: Path) -> list[str]:
+def memory_doubts(trace: TraceColumns, on_gpu: bool) -> list[str]:
     """What the curve of `memory_table` does not say, as warnings."""
     rows = _rows(trace.memory, on_gpu)
     if (trace.memory.allocated_bytes[rows] >= 0).all():
         return []
     return [
-        f"{file.name}: the memory events give changes, not totals: the memory curve leaves out "
+        "the memory events give changes, not totals: the memory curve leaves out "
         "what was allocated before them, and its peak is a lower bound"
     ]
 

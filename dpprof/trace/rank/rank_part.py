@@ -84,12 +84,12 @@ class TableInMemory:
         return self.table
 
 
-def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None) -> RankPart:
-    """The part of a rank; its events stay in memory, unless `load` can get them again."""
+def make_part(tables: RankTables, file: Path) -> RankPart:
+    """The part of a rank whose trace is `file`; its events stay in memory."""
     events = tables.events
     positions = np.flatnonzero(events[KIND].isin(COMMUNICATION_KINDS))
     return RankPart(
-        file=tables.file,
+        file=file,
         rank=tables.rank,
         identity=tables.identity,
         on_gpu=tables.on_gpu,
@@ -104,7 +104,7 @@ def make_part(tables: RankTables, load: Callable[[], pd.DataFrame] | None = None
         steps=tables.steps,
         marked=tables.marked,
         warnings=tables.warnings,
-        load=TableInMemory(events) if load is None else load,
+        load=TableInMemory(events),
         explained=TableInMemory(tables.explained),
         host_spans=tables.host_spans,
         waits=tables.waits,

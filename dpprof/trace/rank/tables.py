@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.errors import DpprofError
+from dpprof.errors import FileFault
 from dpprof.evidence.evidence import Evidence
 from dpprof.runs.host_slots import on_host
 from dpprof.tables import columns
+from dpprof.tables.columns import empty_table
 from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities.classify import TITLE, FoundActivities, Verdicts, judge
 from dpprof.trace.activities.find import Activities, find_activities
@@ -43,7 +44,7 @@ from dpprof.trace.rank.stream_waits import stream_waits
 from dpprof.trace.read.columns import Category, Codes, TraceColumns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RankTables:
     """The tables of one rank, READY not yet filled; `explained` is `Verdicts.explained`.
 
@@ -57,35 +58,37 @@ class RankTables:
     `warnings`.
     """
 
-    file: Path
     rank: int
     identity: TraceIdentity
     on_gpu: bool
     events: pd.DataFrame
-    slots: pd.DataFrame
-    memory: pd.DataFrame
-    steps: pd.DataFrame
-    marked: tuple[int, ...]
     no_wait: npt.NDArray[np.bool_]
     counted: npt.NDArray[np.bool_]
     explained: pd.DataFrame
-    warnings: tuple[str, ...]
-    host_spans: pd.DataFrame
-    waits: pd.DataFrame
+    slots: pd.DataFrame = field(default_factory=partial(empty_table, columns.SLOTS))
+    memory: pd.DataFrame = field(default_factory=partial(empty_table, columns.MEMORY))
+    steps: pd.DataFrame = field(default_factory=partial(empty_table, columns.STEPS))
+    host_spans: pd.DataFrame = field(default_factory=partial(empty_table, columns.HOST_SPANS))
+    waits: pd.DataFrame = field(default_factory=partial(empty_table, columns.WAITS))
+    marked: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
     knows_waits: bool = False
     evidence: tuple[Evidence, ...] = ()
     unknown: tuple[UnknownKernel, ...] = ()
 
 
 def make_tables(
-    trace: TraceColumns, identity: TraceIdentity, file: Path, patterns: Sequence[KindRule] = ()
+    trace: TraceColumns, identity: TraceIdentity, patterns: Sequence[KindRule] = ()
 ) -> RankTables:
-    """The tables of a parsed trace; `identity` must have a rank."""
+    """The tables of a parsed trace; `identity` must have a rank.
+
+    Raises `FileFault` for a trace of a GPU without work of the GPU.
+    """
     rank, row = identity.rank, identity.row
     assert rank is not None
     trace, open_spans = without_open_ends(trace)
     marks, activities = find_marks(trace), find_activities(trace)
-    _refuse_empty_gpu(identity, activities, file)
+    _refuse_empty_gpu(identity, activities)
     issuer = make_issuer(trace, activities, marks)
     found = _search(issuer, marks, patterns)
     verdicts = judge(trace, found, patterns)
@@ -103,7 +106,6 @@ def make_tables(
     on_gpu = activities.on_gpu
     waits = stream_waits(trace, activities, row)
     return RankTables(
-        file=file,
         rank=row,
         identity=identity,
         on_gpu=on_gpu,
@@ -120,20 +122,21 @@ def make_tables(
         knows_waits=waits.known,
         unknown=unknown_kernels(verdicts.explained),
         warnings=(
-            *_warnings(trace, found, file),
-            *(f"{file.name}: {what}" for what in (*open_spans, *waits.words)),
-            *(f"{file.name}: {doubt}" for doubt in marks.doubts),
-            *_step_doubts(activities, marks, file),
-            *memory_doubts(trace, on_gpu, file),
+            *_warnings(trace, found),
+            *open_spans,
+            *waits.words,
+            *marks.doubts,
+            *_step_doubts(activities, marks),
+            *memory_doubts(trace, on_gpu),
         ),
     )
 
 
-def _refuse_empty_gpu(identity: TraceIdentity, activities: Activities, file: Path) -> None:
-    """Raise `DpprofError` where the GPU's own work is missing: host time is no stand-in for it."""
+def _refuse_empty_gpu(identity: TraceIdentity, activities: Activities) -> None:
+    """Raise `FileFault` where the GPU's own work is missing: host time is no stand-in for it."""
     if identity.device == "cuda" and len(activities.rows) and not activities.on_gpu:
-        raise DpprofError(
-            f"{file}: was captured on a GPU and holds no GPU activity, as CUPTI recorded none; "
+        raise FileFault(
+            "was captured on a GPU and holds no GPU activity, as CUPTI recorded none; "
             "see that no other profiler runs and that the driver permits profiling, and capture "
             "again (with device='cpu', if the loop does not use the GPU)"
         )
@@ -202,12 +205,12 @@ def _values(
     return values
 
 
-def _step_doubts(activities: Activities, marks: Marks, file: Path) -> list[str]:
+def _step_doubts(activities: Activities, marks: Marks) -> list[str]:
     bare = int(_bare(activities).sum()) if len(marks.step) else 0
     if not bare:
         return []
     return [
-        f"{file.name}: {bare} activities are on streams without a launch in the trace: they belong "
+        f"{bare} activities are on streams without a launch in the trace: they belong "
         "to the steps in whose time they begin"
     ]
 
@@ -233,14 +236,12 @@ def _low_latency(trace: TraceColumns, found: FoundActivities) -> npt.NDArray[np.
     return np.array([in_parts(trace.names[code]) for code in codes], dtype=bool)[names]
 
 
-def _warnings(trace: TraceColumns, found: FoundActivities, file: Path) -> tuple[str, ...]:
-    warnings = [f"{file.name}: {what}" for what in trace.damage]
+def _warnings(trace: TraceColumns, found: FoundActivities) -> tuple[str, ...]:
+    warnings = list(trace.damage)
     if waits := wait_warning(trace):
-        warnings.append(f"{file.name}: {waits}")
+        warnings.append(waits)
     if trace.skipped:
-        warnings.append(
-            f"{file.name}: {trace.skipped} events have values of the wrong type and are left out"
-        )
+        warnings.append(f"{trace.skipped} events have values of the wrong type and are left out")
     if not len(found.rows):
-        warnings.append(f"{file.name}: holds no device activity")
+        warnings.append("holds no device activity")
     return tuple(warnings)

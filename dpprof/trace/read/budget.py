@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
-from dpprof.errors import DpprofError
+from dpprof.errors import DpprofError, FileFault
 from dpprof.system.memory import free_bytes
 
 LIMIT_VARIABLE = "DPPROF_MAX_TRACE_BYTES"
@@ -29,31 +28,30 @@ _PACKED_BYTES_PER_ROW = 2
 class Budget:
     """What one file may take; `packed_bytes` is its size where it is packed, else None."""
 
-    def __init__(self, file: Path, packed_bytes: int | None = None) -> None:
-        self._file = file
+    def __init__(self, packed_bytes: int | None = None) -> None:
         self._packed_bytes = packed_bytes
         self._limit_bytes = limit_bytes()
         self._free_bytes = free_bytes()
 
     def check_unpacked(self, count: int) -> None:
-        """Raise `DpprofError` where the file has unpacked to more bytes than it may."""
+        """Raise `FileFault` where the file has unpacked to more bytes than it may."""
         if self._packed_bytes is None:
             return
         if count > self._limit_bytes:
-            raise DpprofError(
-                f"{self._file}: unpacks to more than {self._limit_bytes} bytes; if it is sound, "
+            raise FileFault(
+                f"unpacks to more than {self._limit_bytes} bytes; if it is sound, "
                 f"allow more with {LIMIT_VARIABLE}"
             )
         if count > _FREE_UNPACKED_BYTES + _MOST_RATIO * self._packed_bytes and not _is_set():
             raise self._spent(f"to {count} bytes and more")
 
     def check_rows(self, count: int) -> None:
-        """Raise `DpprofError` where the file has more events than it may, or than memory holds."""
+        """Raise `FileFault` where the file has more events than it may, or than memory holds."""
         if count > self._most_rows():
             raise self._spent(f"to {count} events and more")
         if count * ROW_BYTES > self._free_bytes:
-            raise DpprofError(
-                f"{self._file}: holds {count} events and more, which take about "
+            raise FileFault(
+                f"holds {count} events and more, which take about "
                 f"{_gigabytes(count * ROW_BYTES)} GB of memory, and {_gigabytes(self._free_bytes)} "
                 "GB are free; free some, or profile fewer steps"
             )
@@ -63,9 +61,9 @@ class Budget:
             return math.inf
         return _FREE_ROWS + self._packed_bytes // _PACKED_BYTES_PER_ROW
 
-    def _spent(self, what: str) -> DpprofError:
-        return DpprofError(
-            f"{self._file}: its {self._packed_bytes} bytes unpack {what}, far more than any "
+    def _spent(self, what: str) -> FileFault:
+        return FileFault(
+            f"its {self._packed_bytes} bytes unpack {what}, far more than any "
             f"profiler's; if it is sound, unpack it first, or set {LIMIT_VARIABLE}"
         )
 

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from dpprof.errors import DpprofError
+from dpprof.errors import DpprofError, faults_of
 from dpprof.trace.read.budget import Budget
 from dpprof.trace.read.collector import Collector
 from dpprof.trace.read.columns import TraceColumns
@@ -41,7 +41,7 @@ def read_trace(file: Path) -> TraceColumns:
     Holds little more than the columns in memory. Raises `DpprofError` as `parse_trace` does, and
     for a file that cannot be read or unpacks to more than it may.
     """
-    with Stream(file) as stream:
+    with Stream(file) as stream, faults_of(file):
         if stream.is_packed:
             reading = _Reading(file, stream.budget)
             reading.read_all(stream.read)
@@ -60,11 +60,12 @@ def parse_trace(data: ReadableBytes, file: Path) -> TraceColumns:
     the byte. Raises `DpprofError` for anything without events that can be read, and where memory
     would not hold them.
     """
-    reading = _Reading(file, Budget(file))
-    if has_compiled():
-        reading.take_pieces(data)
-    reading.read_all(_reader(data, reading.offset))
-    return reading.columns()
+    reading = _Reading(file, Budget())
+    with faults_of(file):
+        if has_compiled():
+            reading.take_pieces(data)
+        reading.read_all(_reader(data, reading.offset))
+        return reading.columns()
 
 
 def _reader(data: ReadableBytes, start: int) -> Callable[[int], bytes]:

@@ -8,7 +8,6 @@ not known. Source: Primus' ``pp_vis`` example.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +17,9 @@ import numpy as np
 
 from dpprof.errors import DpprofError
 from dpprof.tables.labels import Label
+from dpprof.trace.file_formats import PRIMUS_CONFIG, PRIMUS_DUMP, primus_dumps
 from dpprof.trace.read.columns import Category, TraceColumns, no_memory
 
-_NAME = re.compile(r"pp_rank_(\d{1,6})\.json")
-PRIMUS_CONFIG = "config.json"
-"""Beside the ranks' dumps."""
 _LARGEST_BYTES = 256 << 20
 _MOST_MS = 1e9
 _NS_PER_MS = 1_000_000
@@ -53,22 +50,6 @@ class _Span(NamedTuple):
     end_ns: int
 
 
-def is_primus(file: Path) -> bool:
-    """Whether a file is a rank's dump, by its name and the configuration beside it."""
-    return _NAME.fullmatch(file.name) is not None and (file.parent / PRIMUS_CONFIG).is_file()
-
-
-def companions(file: Path) -> list[Path]:
-    """The files beside a rank's dump that its reading depends on too; none for any other file."""
-    if not is_primus(file):
-        return []
-    return [file.parent / PRIMUS_CONFIG, *_dumps(file.parent)]
-
-
-def _dumps(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.iterdir() if _NAME.fullmatch(one.name))
-
-
 def read_primus(file: Path) -> TraceColumns:
     """The dump of one rank as a labelled trace: a step mark per iteration, a slot per operation.
 
@@ -83,14 +64,14 @@ def read_primus(file: Path) -> TraceColumns:
             "schedules do not say which chunk an operation is of, and are not read"
         )
     own = _iterations(file)
-    every = [_iterations(one) for one in _dumps(file.parent)]
+    every = [_iterations(one) for one in primus_dumps(file.parent)]
     rank = int(_rank_of(file))
     spans = list(_spans(own, every, rank, file))
     return _columns(spans, rank, config)
 
 
 def _rank_of(file: Path) -> str:
-    found = _NAME.fullmatch(file.name)
+    found = PRIMUS_DUMP.fullmatch(file.name)
     assert found is not None
     return found[1]
 

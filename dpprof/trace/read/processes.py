@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.errors import DpprofError
+from dpprof.errors import FileFault
 from dpprof.trace.read.columns import DEVICE_CATEGORIES, Category, Rows, TraceColumns
 
 _PLACE = re.compile(
@@ -37,11 +36,11 @@ class Process(NamedTuple):
     is_guess: bool
 
 
-def find_processes(trace: TraceColumns, file: Path) -> list[Process]:
+def find_processes(trace: TraceColumns) -> list[Process]:
     """The processes of a trace into which several ranks were merged; none where it is one's.
 
     Mergers write the rank into the process's number or name (``[TP01] 4711``, ``rank 3``). Where
-    they do not, a device's rows belong to the process that launched them. Raises `DpprofError`
+    they do not, a device's rows belong to the process that launched them. Raises `FileFault`
     where several may have.
     """
     pids = np.array([pid for pid, _ in trace.threads], dtype=object)
@@ -54,14 +53,14 @@ def find_processes(trace: TraceColumns, file: Path) -> list[Process]:
         return _by_place(trace, pids)
     if len(hosts) < 2:
         return []
-    return _by_launch(trace, pids, (hosts, devices), file)
+    return _by_launch(trace, pids, (hosts, devices))
 
 
-def check_count(what: str, count: int, trace: TraceColumns, file: Path) -> None:
-    """Raise `DpprofError` for more parts than so many rows are cut into: each costs some work."""
+def check_count(what: str, count: int, trace: TraceColumns) -> None:
+    """Raise `FileFault` for more parts than so many rows are cut into: each costs some work."""
     if count > _FREE_PARTS + len(trace.start_ns) // _ROWS_PER_PART:
-        raise DpprofError(
-            f"{file}: holds {count} {what} with {len(trace.start_ns)} rows in all, too few for "
+        raise FileFault(
+            f"holds {count} {what} with {len(trace.start_ns)} rows in all, too few for "
             "those of a step; give each rank's own trace"
         )
 
@@ -115,10 +114,10 @@ def _numbers(places: Iterable[Places]) -> list[int] | None:
 
 
 def _by_launch(
-    trace: TraceColumns, pids: Pids, sides: tuple[list[str], list[str]], file: Path
+    trace: TraceColumns, pids: Pids, sides: tuple[list[str], list[str]]
 ) -> list[Process]:
     hosts, devices = sides
-    check_count("processes", len(hosts), trace, file)
+    check_count("processes", len(hosts), trace)
     launches, work = trace.rows(Category.LAUNCH), trace.rows(*DEVICE_CATEGORIES)
     launched = {host: _correlations(trace, pids, launches, host) for host in hosts}
     members = {host: {host} for host in hosts}
@@ -127,8 +126,8 @@ def _by_launch(
         by = [host for host in hosts if len(np.intersect1d(own, launched[host]))]
         if len(by) != 1:
             shown = ", ".join(hosts[:_SHOWN]) + (", ..." if len(hosts) > _SHOWN else "")
-            raise DpprofError(
-                f"{file}: several ranks are merged into one file (processes {shown}), and nothing "
+            raise FileFault(
+                f"several ranks are merged into one file (processes {shown}), and nothing "
                 "tells which of them launched what the devices ran; give each rank's own trace: "
                 "0=FILE,1=FILE"
             )

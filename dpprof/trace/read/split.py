@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,30 +42,30 @@ class Share(NamedTuple):
     words: tuple[str, ...] = ()
 
 
-def split_trace(trace: TraceColumns, file: Path) -> list[Share]:
+def split_trace(trace: TraceColumns) -> list[Share]:
     """The shares of a trace, by rank, the first device of each before the others.
 
-    Most traces are one rank's on one device and come back as they are. Raises `DpprofError` where
+    Most traces are one rank's on one device and come back as they are. Raises `FileFault` where
     ranks were merged and cannot be told apart.
     """
-    processes = find_processes(trace, file)
+    processes = find_processes(trace)
     if not processes:
-        return _by_device(trace, file)
-    check_count("ranks", len(processes), trace, file)
+        return _by_device(trace)
+    check_count("ranks", len(processes), trace)
     return [
         share._replace(process=process)
         for process in processes
-        for share in _by_device(_of_process(trace, process), file)
+        for share in _by_device(_of_process(trace, process))
     ]
 
 
-def split_processes(traces: Sequence[TraceColumns], file: Path) -> list[Share]:
+def split_processes(traces: Sequence[TraceColumns]) -> list[Share]:
     """The shares of a file of which each process has a trace of its own already.
 
     Several processes are the ranks that they say, each another; else their order says which.
     """
     if len(traces) == 1:
-        return _by_device(traces[0], file)
+        return _by_device(traces[0])
     said = [_said_rank(trace) for trace in traces]
     is_guess = None in said or len(set(said)) < len(said)
     shares = []
@@ -75,7 +74,7 @@ def split_processes(traces: Sequence[TraceColumns], file: Path) -> list[Share]:
         name = f"process {trace.threads[0][0]}" if trace.threads else f"process {number}"
         every = np.ones(len(trace.threads), dtype=bool)
         process = Process(rank, name, every, is_guess)
-        shares += [share._replace(process=process) for share in _by_device(trace, file)]
+        shares += [share._replace(process=process) for share in _by_device(trace)]
     return sorted(shares, key=lambda share: share.process.rank if share.process else 0)
 
 
@@ -122,14 +121,14 @@ def _memory_where(memory: MemoryColumns, keep: Mask) -> MemoryColumns:
     )
 
 
-def _by_device(trace: TraceColumns, file: Path) -> list[Share]:
+def _by_device(trace: TraceColumns) -> list[Share]:
     work = trace.rows(*DEVICE_CATEGORIES)
     trace = _with_devices(trace, work)
     kernels = trace.rows(Category.KERNEL)
     driven = _devices(trace.device[kernels if len(kernels) else work])
     if len(driven) < 2:
         return [_on_one(trace, work, driven)]
-    check_count("devices", len(driven), trace, file)
+    check_count("devices", len(driven), trace)
     first = _first(trace, kernels, driven)
     order = [first, *(device for device in driven if device != first)]
     listed = ", ".join(map(str, sorted(order)))

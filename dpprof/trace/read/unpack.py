@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from dpprof.errors import DpprofError
+from dpprof.errors import DpprofError, FileFault, faults_of
 from dpprof.trace.read.archives import HEAD_BYTES, ZIP_MAGIC, Ahead, Read, open_packed
 from dpprof.trace.read.budget import Budget
 from dpprof.trace.read.writers import name_foreign
@@ -46,9 +46,10 @@ class Stream:
             raise DpprofError(
                 f"{file}: cannot be read ({error.strerror}); give a trace file"
             ) from error
-        self._read = self._unpacker()
+        with faults_of(file):
+            self._read = self._unpacker()
         size = os.fstat(self._source.fileno()).st_size
-        self.budget = Budget(file, size if self.is_packed else None)
+        self.budget = Budget(size if self.is_packed else None)
 
     def __enter__(self) -> Stream:
         return self
@@ -72,22 +73,23 @@ class Stream:
         """
         data = self._read(count)
         self._count += len(data)
-        self.budget.check_unpacked(self._count)
+        with faults_of(self.file):
+            self.budget.check_unpacked(self._count)
         return data
 
     def _unpacker(self) -> Read:
-        """Reads through all layers of packing. Raises `DpprofError` for what is no trace."""
+        """Reads through all layers of packing. Raises `FileFault` for what is no trace."""
         read: Read = self._source.read
         head = self._head
         for _ in range(_MOST_LAYERS):
-            name_foreign(head, self.file)
+            name_foreign(head, "".join(self.file.suffixes))
             unpacked = self._layer(head, read)
             if unpacked is None:
                 return read
             self.is_packed = True
             ahead = Ahead(unpacked)
             head, read = ahead.peek(HEAD_BYTES), ahead.read
-        raise DpprofError(f"{self.file}: is packed more than {_MOST_LAYERS} times; unpack it first")
+        raise FileFault(f"is packed more than {_MOST_LAYERS} times; unpack it first")
 
     def _layer(self, head: bytes, read: Read) -> Read | None:
         source = Ahead(read)
@@ -96,7 +98,7 @@ class Stream:
         if head.startswith(_ZSTD_MAGIC):
             return self._zstd(source)
         if self.is_packed and head.startswith(ZIP_MAGIC):
-            raise DpprofError(f"{self.file}: holds a zip archive within another; unpack it first")
+            raise FileFault("holds a zip archive within another; unpack it first")
         return open_packed(head, self._source if not self.is_packed else source, self._damaged)
 
     def _damaged(self, what: str) -> None:
@@ -106,8 +108,8 @@ class Stream:
         try:
             import zstandard
         except ImportError as error:
-            raise DpprofError(
-                f"{self.file}: is packed with zstd; pip install 'dpprof[zstd]', or unpack it first"
+            raise FileFault(
+                "is packed with zstd; pip install 'dpprof[zstd]', or unpack it first"
             ) from error
         reader: Any = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from dpprof.errors import DpprofError
+from dpprof.errors import FileFault
 from dpprof.trace.read.columns import DEVICE_CATEGORIES, TraceColumns
 
 _ASCEND = ("Ascend Hardware", "CANN")
@@ -37,18 +36,18 @@ _PROGRAMS = (
 )
 
 
-def name_foreign(head: bytes, file: Path) -> None:
-    """Raise `DpprofError` for a file that is no JSON, where its first bytes or name say what."""
+def name_foreign(head: bytes, ending: str) -> None:
+    """Raise `FileFault` for a file that is no JSON, where first bytes or `ending` say what."""
     if re.match(rb"(?:\xef\xbb\xbf)?\s*[\[{]", head):
         return
     what = next((what for magic, what in _MAGICS if head.startswith(magic)), None)
     if what is None and head and not _TEXT.match(head):
-        lower = file.name.lower()
+        lower = ending.lower()
         what = next((what for ends, what in _ENDINGS.items() if lower.endswith(ends)), None)
         if what is None and _PROTOBUF.match(head) and not head.lstrip().startswith((b"{", b"[")):
             what = _ENDINGS[(".pftrace", ".perfetto-trace")]
     if what is not None:
-        raise DpprofError(f"{file}: is {what}")
+        raise FileFault(f"is {what}")
 
 
 def written_by(head: bytes) -> str:
@@ -56,12 +55,12 @@ def written_by(head: bytes) -> str:
     return next((what for form, what in _PROGRAMS if re.search(form, head)), "")
 
 
-def refuse_foreign(trace: TraceColumns, file: Path) -> None:
-    """Raise `DpprofError` for a trace whose device rows are there and cannot be told."""
+def refuse_foreign(trace: TraceColumns) -> None:
+    """Raise `FileFault` for a trace whose device rows are there and cannot be told."""
     names = {name for given in trace.process_names.values() for name in given}
     if names.intersection(_ASCEND) and not len(trace.rows(*DEVICE_CATEGORIES)):
-        raise DpprofError(
-            f"{file}: is a trace_view.json of the Ascend NPU profiler, whose device rows have no "
+        raise FileFault(
+            "is a trace_view.json of the Ascend NPU profiler, whose device rows have no "
             "category: they are not read, and its host rows alone tell nothing of the device; see "
             "it in MindStudio Insight, or give its rows of Ascend Hardware the category kernel"
         )

@@ -21,12 +21,12 @@ from dpprof.store.place import CacheLocation
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.package_tables import tables_digest
 from dpprof.trace.activities.unknown_kernels import UnknownKernel
+from dpprof.trace.file_formats import companions
 from dpprof.trace.file_names import rank_in_name
 from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.rank_part import RankPart, make_part
 from dpprof.trace.rank.read_file import read_file
 from dpprof.trace.rank.tables import RankTables
-from dpprof.trace.read.primus import companions
 
 _TABLES = ("communications", "spans", "slots", "memory", "steps", "host_spans", "waits")
 _EVENTS, _EXPLAINED = "events", "explained"
@@ -106,7 +106,7 @@ def pack(request: ReadRequest) -> Packed:
 
 def pack_tables(request: ReadRequest, tables: Sequence[RankTables], before: Look | None) -> Packed:
     """Pack the tables of a trace that looked like `before` when reading it began."""
-    parts = tuple(_pack_part(one) for one in tables)
+    parts = tuple(_pack_part(one, request.file) for one in tables)
     try:
         checksum = digest(request.file)
     except OSError:
@@ -116,8 +116,8 @@ def pack_tables(request: ReadRequest, tables: Sequence[RankTables], before: Look
     return Packed(parts, checksum, before if same else None)
 
 
-def _pack_part(tables: RankTables) -> PackedPart:
-    part = make_part(tables)
+def _pack_part(tables: RankTables, file: Path) -> PackedPart:
+    part = make_part(tables, file)
     frames = {name: getattr(part, name) for name in _TABLES}
     frames["communications"] = part.communications.copy(deep=False)
     frames["communications"][_POSITION] = part.positions

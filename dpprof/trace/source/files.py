@@ -14,11 +14,21 @@ from pathlib import Path
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dpprof.system.inputs import plain_text
-from dpprof.trace.file_names import SNAPSHOT_ENDING, TRACE_ENDINGS, rank_in_name
-from dpprof.trace.nsys.database import is_export
-from dpprof.trace.nsys.export import REPORT, is_report, refuse_report
-from dpprof.trace.read.primus import PRIMUS_CONFIG, is_primus
-from dpprof.trace.source.given_ranks import RunPaths, given_ranks
+from dpprof.trace.file_formats import (
+    NSYS_REPORT,
+    PRIMUS_CONFIG,
+    is_nsys_export,
+    is_nsys_report,
+    is_primus,
+)
+from dpprof.trace.file_names import (
+    SNAPSHOT_ENDING,
+    TRACE_ENDINGS,
+    RunPaths,
+    given_ranks,
+    rank_in_name,
+)
+from dpprof.trace.nsys.export import refuse_report
 from dpprof.trace.source.recordings import recordings, what_to_type
 
 _SMALL = 1 << 20
@@ -65,9 +75,9 @@ def find_files(path: RunPaths) -> RunFiles:
     if place.name == MANIFEST_NAME and place.is_file():
         place = place.parent
     if place.is_dir():
-        return RunFiles(_stem(place), (place,)) if is_export(place) else _folder(place)
+        return RunFiles(_stem(place), (place,)) if is_nsys_export(place) else _folder(place)
     if place.exists():
-        refuse_report(place)
+        _refuse_secret(place)
         return RunFiles(_stem(place), (place,))
     given = given_ranks(str(path))
     if given is not None:
@@ -148,7 +158,7 @@ def _traces_in(folder: Path) -> tuple[Path, ...]:
     )
     exports = {file.with_suffix("") for file in found if file.name.endswith(".sqlite")}
     found = tuple(
-        file for file in found if not (is_report(file) and file.with_suffix("") in exports)
+        file for file in found if not (is_nsys_report(file) and file.with_suffix("") in exports)
     )
     if any(map(is_primus, found)):
         found = tuple(file for file in found if file.name != PRIMUS_CONFIG)
@@ -158,7 +168,7 @@ def _traces_in(folder: Path) -> tuple[Path, ...]:
 def _folder(folder: Path) -> RunFiles:
     traces = _traces_in(folder)
     for trace in traces:
-        refuse_report(trace)
+        _refuse_secret(trace)
     manifest_path = folder / MANIFEST_NAME
     has_manifest = manifest_path.exists()
     if has_manifest:
@@ -177,6 +187,12 @@ def _folder(folder: Path) -> RunFiles:
     manifest = read_manifest(manifest_path) if has_manifest else None
     left_out = tuple(other for other in others if other not in traces)
     return RunFiles(Path(os.path.realpath(folder)).name, traces, manifest, left_out)
+
+
+def _refuse_secret(trace: Path) -> None:
+    """Raise `DpprofError` for a report of Nsight Systems where nothing can export it."""
+    if is_nsys_report(trace):
+        refuse_report(trace)
 
 
 def _is_no_trace(file: Path) -> bool:
@@ -225,7 +241,7 @@ def _share_ranks(folders: Sequence[Path]) -> bool:
 
 def _stem(file: Path) -> str:
     packings = (".tgz", ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar")
-    for ending in (*packings, ".json", ".sqlite", REPORT, ".trace", ".pt"):
+    for ending in (*packings, ".json", ".sqlite", NSYS_REPORT, ".trace", ".pt"):
         file = file.with_name(file.name.removesuffix(ending) or file.name)
     return file.name
 

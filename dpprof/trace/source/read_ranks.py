@@ -156,9 +156,9 @@ class _Reader:
         holds = self._held + count <= _HELD_EVENTS
         self._held += count if holds else 0
         if self._place is None and holds:
-            return [make_part(one) for one in tables]
+            return [make_part(one, request.file) for one in tables]
         parts = self._keep(request, pack_tables(request, tables, before))
-        return [make_part(one) for one in tables] if holds else parts
+        return [make_part(one, request.file) for one in tables] if holds else parts
 
     def _keep(self, request: ReadRequest, packed: Packed) -> list[RankPart]:
         """The parts as stored; else their events stay in memory, packed."""

@@ -11,8 +11,13 @@ from dpprof.runs.manifest import MANIFEST_NAME
 from dpprof.store.place import find_place
 from dpprof.store.remote import address_of, without_secrets
 from dpprof.store.remote_copy import Copied, Progress, copy_here
-from dpprof.trace.file_names import SNAPSHOT_ENDINGS, TRACE_ENDINGS
-from dpprof.trace.source.given_ranks import RunPath, RunPaths, texts_by_rank
+from dpprof.trace.file_names import (
+    SNAPSHOT_ENDINGS,
+    TRACE_ENDINGS,
+    RunPath,
+    RunPaths,
+    texts_by_rank,
+)
 
 _ENDINGS = (*TRACE_ENDINGS, *SNAPSHOT_ENDINGS, ".parquet", MANIFEST_NAME)
 
