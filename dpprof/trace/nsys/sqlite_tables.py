@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from dpprof.errors import DpprofError
 from dpprof.trace.nsys.database import MISSING, Coded, Integers
+from dpprof.trace.nsys.sqlite_pages import UnusualTable, read_integers
 
 _ROWS = 2_000  # at a time: few enough to stay in the processor's cache
 _STEPS_PER_BYTE = 200  # of SQLite's machine; reading a table of a sound file takes about 5
 _LEAST_STEPS = 50_000_000
 _HANDLER_STEPS = 1_000_000
+_LEAST_ROW = 4  # bytes
 _MOST_ASKED = 500  # strings in one query
 _BINARY = "binaryData"
+
+
+class _Table(NamedTuple):
+    """A table, its first page, and the place of its columns in a row: None where what is stored
+    may be another value than the column's."""
+
+    name: str
+    root: int | None
+    places: Mapping[str, int | None]
 
 
 class SqliteTables:
@@ -27,33 +39,30 @@ class SqliteTables:
     def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         self._file, self._connection = file, connection
         self.skipped = 0
-        rows = self._fetch("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-        self._columns = {
-            str(name): self._columns_of(str(name))
-            for name, sql in rows
+        rows = self._fetch("SELECT name, sql, rootpage FROM sqlite_master WHERE type = 'table'")
+        self._tables = {
+            str(name): self._table(str(name), root)
+            for name, sql, root in rows
             if not str(sql).upper().startswith("CREATE VIRTUAL")
         }
 
     def has(self, table: str) -> bool:
         """As `NsysTables.has`."""
-        return table in self._columns
+        return table in self._tables
 
     def integers(self, table: str, columns: Sequence[str]) -> tuple[Integers, ...]:
         """As `NsysTables.integers`."""
-        known = self._columns.get(table)
-        if known is None or columns[0] not in known:
+        known = self._known(table)
+        if columns[0] not in known:
             return tuple(np.zeros(0, dtype=np.int64) for _ in columns)
         here = [name for name in columns if name in known]
-        try:
-            found = dict(zip(here, self._plainly(table, here), strict=True))
-        except (TypeError, ValueError, OverflowError):  # a value that is no number, or too large
-            found = dict(zip(here, self._checked(table, here), strict=True))
+        found = dict(zip(here, self._read(self._tables[table], here), strict=True))
         missing = np.full(len(found[here[0]]), MISSING, dtype=np.int64)
         return tuple(found.get(name, missing) for name in columns)
 
     def coded(self, table: str, key: str, column: str) -> Coded:
         """As `NsysTables.coded`."""
-        known = self._columns.get(table, frozenset())
+        known = self._known(table)
         if key not in known:
             return Coded(np.zeros(0, dtype=np.int64), [])
         value = _quoted(column) if column in known else "NULL"
@@ -76,7 +85,7 @@ class SqliteTables:
 
     def strings(self, ids: Integers) -> dict[int, str]:
         """As `NsysTables.strings`."""
-        if not {"id", "value"} <= self._columns.get("StringIds", frozenset()):
+        if not {"id", "value"} <= self._known("StringIds").keys():
             return {}
         query = f"SELECT id, {_cut('value')} FROM StringIds"
         wanted = np.unique(ids[ids >= 0]).tolist()
@@ -88,28 +97,27 @@ class SqliteTables:
 
     def texts(self, table: str, columns: Sequence[str]) -> list[tuple[object, ...]]:
         """As `NsysTables.texts`."""
-        known = self._columns.get(table, frozenset())
+        known = self._known(table)
         if not known:
             return []
         terms = ", ".join(_quoted(name) if name in known else "NULL" for name in columns)
         return self._fetch(f"SELECT {terms} FROM {_quoted(table)}")
 
-    def _plainly(self, table: str, columns: Sequence[str]) -> list[Integers]:
-        """The columns unchecked; raises TypeError, ValueError or OverflowError where one is odd."""
-        sure = {columns[0], *self._never_null(table)}
-        terms = ", ".join(
-            _quoted(name) if name in sure else f"ifnull({_quoted(name)}, {MISSING})"
-            for name in columns
-        )
-        found = self._blocks(f"SELECT {terms} FROM {_quoted(table)}", len(columns))
-        return [np.ascontiguousarray(column) for column in found.T]
+    def _read(self, table: _Table, columns: Sequence[str]) -> list[Integers]:
+        """These columns, which are there: from the file's pages, else as SQLite reads them."""
+        places = [table.places[name] for name in columns]
+        try:
+            if None in places or table.root is None:
+                raise UnusualTable
+            found, skipped = read_integers(
+                self._file, table.root, [one for one in places if one is not None]
+            )
+        except (UnusualTable, OSError):
+            return self._asked(table.name, columns)
+        self.skipped += skipped
+        return found
 
-    def _never_null(self, table: str) -> list[str]:
-        """Columns that are declared to hold a value: a NULL in them is damage."""
-        rows = self._fetch(f"PRAGMA table_info({_quoted(table)})")
-        return [str(row[1]) for row in rows if row[3]]
-
-    def _checked(self, table: str, columns: Sequence[str]) -> list[Integers]:
+    def _asked(self, table: str, columns: Sequence[str]) -> list[Integers]:
         terms = ", ".join(map(_integer, columns))
         where = f"WHERE typeof({_quoted(columns[0])}) = 'integer'"
         found = self._blocks(f"SELECT {terms} FROM {_quoted(table)} {where}", len(columns))
@@ -127,9 +135,13 @@ class SqliteTables:
     def _rows(self, query: str) -> Iterator[list[tuple[object, ...]]]:
         with self._damage():
             cursor = self._connection.execute(query)
+        left = self._file.stat().st_size // _LEAST_ROW
         while True:
             with self._damage():
                 rows = cursor.fetchmany(_ROWS)
+                left -= len(rows)
+                if left < 0:
+                    raise sqlite3.DatabaseError("more rows than fit into it")
             if not rows:
                 return
             yield rows
@@ -138,9 +150,17 @@ class SqliteTables:
         with self._damage():
             return self._connection.execute(query).fetchall()
 
-    def _columns_of(self, table: str) -> frozenset[str]:
-        rows = self._fetch(f"PRAGMA table_info({_quoted(table)})")
-        return frozenset(str(row[1]) for row in rows)
+    def _known(self, table: str) -> Mapping[str, int | None]:
+        return self._tables[table].places if table in self._tables else {}
+
+    def _table(self, name: str, root: object) -> _Table:
+        rows = self._fetch(f"PRAGMA table_xinfo({_quoted(name)})")
+        computed = any(hidden for *_, hidden in rows)
+        places = {
+            str(column): None if computed or key or "INT" not in str(kind).upper() else int(str(at))
+            for at, column, kind, _, _, key, _ in rows
+        }
+        return _Table(name, root if isinstance(root, int) else None, places)
 
     @contextmanager
     def _damage(self) -> Iterator[None]:

@@ -51,12 +51,12 @@ def test_without_a_table_no_figure_is_another(whole: Any, table: str, tmp_path: 
         )
 
 
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """The file with some bytes changed, or a page zeroed, or its end cut off."""
+def damaged(data: bytes, chance: random.Random, most: int = 60) -> bytes:
+    """The file with up to `most` bytes changed, or a page zeroed, or its end cut off."""
     found = bytearray(data)
     way = chance.randrange(3)
     if way == 0:
-        for _ in range(chance.randrange(1, 60)):
+        for _ in range(chance.randrange(1, most)):
             found[chance.randrange(len(found))] = chance.randrange(256)
     elif way == 1:
         page = chance.randrange(len(found) // 4096) * 4096
