@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dpprof.analysis.metrics import METRICS, PEAK, Metric
 from dpprof.analysis.model import Report
-from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text
+from dpprof.reporters.blocks.units import TimeUnit, figure_text
 from dpprof.statistics.figure import Unit
 from dpprof.tables.devices import rank_name
 
@@ -91,7 +91,7 @@ _REASONS = {
 
 def value_text(headline: Headline, unit: TimeUnit) -> str:
     """The figure with its unit; ``n/a`` where it is not known."""
-    return _text(headline.unit, headline.value, unit)
+    return figure_text(headline.value, headline.unit, unit)
 
 
 def change_text(new: Headline, base: Headline, unit: TimeUnit) -> str:
@@ -104,7 +104,7 @@ def change_text(new: Headline, base: Headline, unit: TimeUnit) -> str:
     change = new.value - base.value
     if new.unit == "share":
         return _signed(change, f"{abs(change) * 100:.1f} points")
-    absolute = _signed(change, _text(new.unit, abs(change), unit))
+    absolute = _signed(change, figure_text(abs(change), new.unit, unit))
     if not base.value:
         return absolute
     return f"{_signed(change, f'{abs(change) / base.value:.1%}')} ({absolute})"
@@ -123,15 +123,3 @@ def is_better(new: Headline, base: Headline) -> bool | None:
     change = (new.value - base.value) * new.better
     least = 0.001 * (1.0 if new.unit == "share" else abs(base.value))
     return None if abs(change) <= least else change > 0
-
-
-def _text(kind: Unit, value: float | None, unit: TimeUnit) -> str:
-    match kind:
-        case "ns":
-            return unit.full(value)
-        case "share":
-            return share_text(value)
-        case "bytes":
-            return bytes_text(value)
-        case _:
-            return rate_text(value)

@@ -157,26 +157,47 @@ def time_figures(
     Computing while a transfer is under way is hidden communication, so hidden and exposed come
     from the states and cannot disagree with them.
     """
+    idle_known = all(one.idle_known for one in transfers)
+    return _figures(transfers, states_ns, including_wait, idle_known)
+
+
+def total_figures(ranks: Sequence[TimeFigures]) -> TimeFigures:
+    """Everything added up over ranks; shares from the sums."""
+    states = {state: sum(one.states_ns[state] for one in ranks) for state in STATES}
+    whole = WholeCommunication(
+        sum(one.including_wait.communication_ns for one in ranks),
+        sum(one.including_wait.hidden_ns for one in ranks),
+    )
+    idle_known = not any(one.bubble_share is None and one.window_ns for one in ranks)
+    return _figures(ranks, states, whole, idle_known)
+
+
+def _figures(
+    parts: Sequence[Transfers] | Sequence[TimeFigures],
+    states_ns: dict[str, int],
+    whole: WholeCommunication,
+    idle_known: bool,
+) -> TimeFigures:
     window = sum(states_ns.values())
     hidden = states_ns[OVERLAP]
     exposed = sum(states_ns[state] for state in EXPOSED_STATES)
     bubble = sum(states_ns[state] for state in BUBBLE_STATES)
-    by_kind = add_kinds([one.by_kind for one in transfers])
+    by_kind = add_kinds([one.by_kind for one in parts])
     reason = hidden_reason(hidden + exposed, by_kind, states_ns[FUSED])
     return TimeFigures(
         window_ns=window,
         states_ns=states_ns,
         bubble_ns=bubble,
-        bubble_share=share(bubble, window) if all(one.idle_known for one in transfers) else None,
+        bubble_share=share(bubble, window) if idle_known else None,
         communication_ns=hidden + exposed,
         hidden_ns=hidden,
         exposed_ns=exposed,
-        wait_ns=known_sum(transfers),
-        unsplit_ns=sum(one.unsplit_ns for one in transfers),
+        wait_ns=known_sum(parts),
+        unsplit_ns=sum(one.unsplit_ns for one in parts),
         hidden_share=None if reason else share(hidden, hidden + exposed),
         hidden_reason=reason,
-        including_wait=_including_wait(including_wait, reason),
-        blocking_ns=blocking_sum(transfers),
+        including_wait=_including_wait(whole, reason),
+        blocking_ns=blocking_sum(parts),
         by_kind=by_kind,
     )
 
@@ -217,33 +238,3 @@ def hidden_reason(
 def share(part: int, whole: int) -> float | None:
     """``part / whole``; None where there is no whole."""
     return part / whole if whole else None
-
-
-def total_figures(ranks: Sequence[TimeFigures]) -> TimeFigures:
-    """Everything added up over ranks; shares from the sums."""
-    states = {state: sum(one.states_ns[state] for one in ranks) for state in STATES}
-    window, bubble = sum(states.values()), sum(one.bubble_ns for one in ranks)
-    hidden, exposed = sum(one.hidden_ns for one in ranks), sum(one.exposed_ns for one in ranks)
-    by_kind = add_kinds([one.by_kind for one in ranks])
-    whole = WholeCommunication(
-        sum(one.including_wait.communication_ns for one in ranks),
-        sum(one.including_wait.hidden_ns for one in ranks),
-    )
-    reason = hidden_reason(hidden + exposed, by_kind, states[FUSED])
-    unknown = any(one.bubble_share is None and one.window_ns for one in ranks)
-    return TimeFigures(
-        window_ns=window,
-        states_ns=states,
-        bubble_ns=bubble,
-        bubble_share=None if unknown else share(bubble, window),
-        communication_ns=hidden + exposed,
-        hidden_ns=hidden,
-        exposed_ns=exposed,
-        wait_ns=known_sum(ranks),
-        unsplit_ns=sum(one.unsplit_ns for one in ranks),
-        hidden_share=None if reason else share(hidden, hidden + exposed),
-        hidden_reason=reason,
-        including_wait=_including_wait(whole, reason),
-        blocking_ns=blocking_sum(ranks),
-        by_kind=by_kind,
-    )

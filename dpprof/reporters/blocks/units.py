@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dpprof.statistics.figure import Unit
+
 UNKNOWN = "n/a"
 
 
@@ -65,3 +67,16 @@ def bytes_text(size: float | None) -> str:
 def rate_text(rate: float | None) -> str:
     """A rate per second, thousands set apart."""
     return UNKNOWN if rate is None else f"{rate:,.0f}"
+
+
+def figure_text(value: float | None, kind: Unit, time: TimeUnit) -> str:
+    """A figure with its unit; times in `time`."""
+    match kind:
+        case "ns":
+            return time.full(value)
+        case "share":
+            return share_text(value)
+        case "bytes":
+            return bytes_text(value)
+        case _:
+            return rate_text(value)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dpprof.config.format_names import declared_formats, format_names
-from dpprof.errors import DpprofError
 from dpprof.reporters.blocks.cells import View
 from dpprof.reporters.blocks.document import Document
 from dpprof.reporters.formats import html, markdown, table
+from dpprof.system.packages import load_declared
 
 __all__ = ["DocumentFormat", "document_format", "format_names", "format_of_ending"]
 
@@ -48,16 +48,7 @@ def document_format(name: str) -> DocumentFormat:
     if name in _OWN:
         return _OWN[name]
     entry = declared_formats()[name]
-    try:
-        found = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise DpprofError(
-            f"format {name!r}: {entry.value} cannot be loaded ({error}); mend or remove the "
-            "package that declares it"
-        ) from error
-    if not isinstance(found, DocumentFormat):
-        raise DpprofError(f"format {name!r}: {entry.value} is no {DocumentFormat.__name__}")
-    return found
+    return load_declared("format", entry, DocumentFormat, DocumentFormat.__name__)
 
 
 def format_of_ending(suffix: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dpprof.analysis.report.side_by_side import ComparedMetric, Comparison
 from dpprof.reporters.blocks.cells import Cell, Section
-from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text, time_unit
+from dpprof.reporters.blocks.units import TimeUnit, figure_text, time_unit
 
 _TITLES = {
     "step": "Step",
@@ -51,21 +51,9 @@ def _row(
         ratios = (None,) * len(ratios)
     cells = [
         Cell(
-            _text(metric, value, unit),
+            figure_text(value, metric.unit, unit),
             "" if ratio is None or position == baseline else f"x{ratio:.2f}",
         )
         for position, (value, ratio) in enumerate(zip(metric.values, ratios, strict=True))
     ]
     return (Cell(metric.name), *cells)
-
-
-def _text(metric: ComparedMetric, value: float | None, unit: TimeUnit) -> str:
-    match metric.unit:
-        case "ns":
-            return unit.full(value)
-        case "share":
-            return share_text(value)
-        case "bytes":
-            return bytes_text(value)
-        case _:
-            return rate_text(value)

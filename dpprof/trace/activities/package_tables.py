@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 from dpprof.errors import DpprofError
+from dpprof.system.packages import load_declared
 
 GROUP = "dpprof.kernels"
 
@@ -29,15 +30,7 @@ def package_tables() -> tuple[PackageTable, ...]:
     """All that packages declare, by name; raises `DpprofError` for what is no text."""
     found = []
     for entry in sorted(entry_points(group=GROUP), key=lambda one: one.name):
-        try:
-            text = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise DpprofError(
-                f"kernel table {entry.name!r}: {entry.value} cannot be loaded ({error}); mend or "
-                "remove the package that declares it"
-            ) from error
-        if not isinstance(text, str):
-            raise DpprofError(f"kernel table {entry.name!r}: {entry.value} is no text of TOML")
+        text = load_declared("kernel table", entry, str, "text of TOML")
         found.append(PackageTable(entry.value, text))
     return tuple(found)
 
