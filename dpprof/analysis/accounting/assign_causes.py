@@ -21,9 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dpprof.analysis.accounting.host_time import HostTime
-from dpprof.analysis.accounting.idle_causes import NO_CLAIMS, Claims, make_claims
 from dpprof.analysis.accounting.slot_dependencies import NO_NEEDS, Needs
-from dpprof.analysis.events.causes import INPUT, LAUNCH, causes_of
+from dpprof.analysis.events.causes import INPUT, LAUNCH, NO_CLAIMS, Claims, causes_of, make_claims
 from dpprof.analysis.events.pipeline_messages import P2P
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.tables.intervals import Intervals, make_intervals, subtract, union
@@ -42,7 +41,11 @@ def claims_of(activity: Activity, needs: Needs | None, host: HostTime) -> list[C
         claims += [_late_launches(activity), others, _unlaunched(activity, slots)]
     else:
         claims.append(others)
-    return [host.named(claim, activity.rank) for claim in claims if len(claim.pieces.starts)]
+    claims = [claim for claim in claims if len(claim.pieces.starts)]
+    return [
+        host.named(claim, activity.rank) if claim.state == BUBBLE_HOST else claim
+        for claim in claims
+    ]
 
 
 def _needed(activity: Activity, slots: Needs) -> Claims:

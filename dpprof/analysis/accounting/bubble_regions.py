@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.accounting.idle_causes import Claims
 from dpprof.analysis.accounting.slot_dependencies import NO_NEEDS, Needs
 from dpprof.analysis.accounting.timeline import FIRST_BUBBLE, Timeline
-from dpprof.analysis.events.causes import Causes, causes_of
+from dpprof.analysis.events.causes import Causes, Claims, causes_of
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.analysis.model import RegionFigures
 from dpprof.tables.columns import (

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.accounting.idle_causes import NO_CLAIMS, Claims, make_claims
-from dpprof.analysis.events.causes import HOST, causes_of
+from dpprof.analysis.events.causes import HOST, NO_CLAIMS, Claims, causes_of, make_claims
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.runs.run import Run
 from dpprof.runs.windows import device_edges
@@ -96,7 +95,7 @@ class HostTime:
     def named(self, claims: Claims, rank: int) -> Claims:
         """Host claims with what the host did in most of the time, where the trace says it."""
         own = self.spans.get(rank)
-        if own is None or claims.state != BUBBLE_HOST or not len(claims.pieces.starts):
+        if own is None:
             return claims
         begins, closes = claims.pieces
         lows = np.searchsorted(own.reach, begins, "right")

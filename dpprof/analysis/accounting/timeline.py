@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.analysis.accounting.idle_causes import Claims
+from dpprof.analysis.events.causes import Claims
 from dpprof.analysis.events.rank_activity import Activity
 from dpprof.tables.intervals import Intervals, all_edges, index_at, sweep
 from dpprof.tables.kinds import (

@@ -1,4 +1,4 @@
-"""What idle time waits for, as facts in columns; `reporters` put them into words."""
+"""What idle time waits for, and what claims it, as facts in columns; `reporters` make the words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.tables.intervals import EMPTY
+from dpprof.tables.intervals import EMPTY, Intervals, first_come
 
 INPUT = "input"
 RECEIVER = "receiver"
@@ -63,3 +63,29 @@ def causes_of(
 
 
 NO_CAUSES = causes_of("", len(EMPTY.starts))
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Disjoint sorted `pieces` of time that are `state` if the rank is idle there.
+
+    Row i of `causes` is what piece i waits for. Claims of one rank and step come in a list, the
+    strongest first. With `anywhere`, they hold before the first and after the last computation too.
+    """
+
+    state: str
+    pieces: Intervals
+    causes: Causes
+    anywhere: bool = False
+
+
+def make_claims(state: str, spans: Intervals, causes: Causes, *, anywhere: bool = False) -> Claims:
+    """Claims from spans in any order; where spans overlap, the one that began first wins.
+
+    `causes` has one row per span.
+    """
+    pieces, owner = first_come(spans)
+    return Claims(state, pieces, causes[owner], anywhere)
+
+
+NO_CLAIMS = make_claims("", EMPTY, NO_CAUSES)
