@@ -14,7 +14,7 @@ from dpprof.runs.run import Run
 from dpprof.schedules.actions import OVERLAPPED_PAIR, slot_operation, slot_text
 from dpprof.schedules.components import COMMUNICATION_COMPONENTS, Component
 from dpprof.simulate.stage_timing import schedule_timing
-from dpprof.simulate.timing import OPERATIONS, list_schedule
+from dpprof.simulate.timing import ANY_RANK, OPERATIONS, timing_from_profile
 from dpprof.tables.columns import (
     BYTES,
     COMPONENT,
@@ -53,17 +53,18 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
     whose slots show no components cost the length of the slot, for a chunk of one layer where no
     components tell the layers. Where stages differ, `model` and `stage_layers` say what each layer
     of each stage costs (`dpprof.analysis.stage_costs`). Components beside which nothing is seen to
-    run are `serial_components`. A message costs the transfer time
-    of messages that both ranks show, as latency: its size is the same for all. Memory is that of
-    the manifest, where it says. Raises `DpprofError` for a run without slots or components.
+    run are `serial_components`; what passes in a slot before anything runs is `slot_delay_ns`. A
+    message costs the transfer time of messages that both ranks show, as latency: its size is the
+    same for all. Memory is that of the manifest, where it says. Raises `DpprofError` for a run
+    without slots or components.
     """
     events = run.events[run.events[STEP].isin(run.used_steps)]
-    work = _component_rows(events)
-    lengths = _occurrences(work)
+    lengths = component_occurrences(run)
     paired = (lengths[OPERATION] == OVERLAPPED_PAIR).to_numpy(bool)
     outside, inside = component_medians(lengths[~paired]), component_medians(lengths[paired])
     layers = max(1, 1 + int(lengths[LAYER].max())) if len(lengths) else 1
-    operation_ns = _operation_ns(run, set(lengths[OPERATION]))
+    delay_ns = _slot_delay_ns(run, events, set(lengths[OPERATION]))
+    operation_ns = _operation_ns(run, set(lengths[OPERATION]), delay_ns)
     if not outside and not inside and not operation_ns:
         raise DpprofError(
             f"{run.name}: no costs in this run, as nothing in it is labelled with slots or "
@@ -77,10 +78,16 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
         pair_component_ns=in_both(inside, outside),
         operation_ns=operation_ns,
         message=_message_cost(events),
+        slot_delay_ns=delay_ns,
         memory=_memory_cost(run, layers),
         tokens_per_micro_batch=_tokens(run),
     )
     return with_serial(with_stages(profile, run, lengths), run)
+
+
+def component_occurrences(run: Run) -> pd.DataFrame:
+    """A row per occurrence of a component in the used steps, with what it took as `length`."""
+    return _occurrences(_component_rows(run.events[run.events[STEP].isin(run.used_steps)]))
 
 
 def with_serial(profile: CostProfile, run: Run) -> CostProfile:
@@ -117,9 +124,11 @@ def _foretold_ns(profile: CostProfile, run: Run, slots: pd.DataFrame) -> pd.Seri
     """What each slot takes by the profile; -1 where its components are not known."""
     operations = slots[OPERATION].astype(str)
     if run.schedule is None:
+        timing = timing_from_profile(profile)
         known = {
-            operation: list_schedule(profile, operation, profile.layers).length_ns
+            operation: template.length_ns
             for operation in set(operations) & set(OPERATIONS) - set(profile.operation_ns)
+            if (template := timing.templates.get((ANY_RANK, operation)))
         }
         return operations.map(known).fillna(-1)
     timing = schedule_timing(run.schedule, profile)
@@ -161,12 +170,24 @@ def _occurrences(rows: pd.DataFrame) -> pd.DataFrame:
     return first.astype(text).assign(length=length).reset_index(drop=True)
 
 
-def _operation_ns(run: Run, with_components: set[str]) -> dict[str, int]:
+def _slot_delay_ns(run: Run, events: pd.DataFrame, with_components: set[str]) -> int:
+    """How long nothing of a slot runs after it began, the median of slots with components."""
+    keys = [RANK, STEP, SLOT]
+    slots = run.slots[run.slots[STEP].isin(run.used_steps) & run.slots[RANK].isin([*run.pp_rank])]
+    slots = slots[slots[OPERATION].astype(str).isin(with_components)]
+    running = events[(events[SLOT].astype(str) != "") & (events[KIND].astype(str) != _P2P)]
+    first = running.groupby(keys, observed=True)[START].min().rename("first").reset_index()
+    both = slots.astype({SLOT: str}).merge(first.astype({SLOT: str}), on=keys)
+    return max(0, _median(both["first"] - both[START]) or 0)
+
+
+def _operation_ns(run: Run, with_components: set[str], delay_ns: int) -> dict[str, int]:
+    """operation -> median length after the delay, of those that show no components."""
     slots = run.slots[run.slots[STEP].isin(run.used_steps)]
     operation = slots[OPERATION].astype(str)
     medians = (slots[END] - slots[START]).groupby(operation).median()
     return {
-        str(key): round(value)
+        str(key): max(0, round(value) - delay_ns)
         for key, value in medians.items()
         if key and key not in with_components
     }

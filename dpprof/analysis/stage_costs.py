@@ -55,7 +55,7 @@ def with_stages(profile: CostProfile, run: Run, lengths: pd.DataFrame) -> CostPr
     operations = _operation_medians(run, run.schedule, set(profile.operation_ns))
     memory = _stage_memory(run, run.schedule)
     chunks = [
-        _chunk(profile, by_stage[by_stage[STAGE] == stage], operations.get(stage, {}))
+        measured_chunk(profile, by_stage[by_stage[STAGE] == stage], operations.get(stage, {}))
         for stage in range(stages)
     ]
     if not all(chunks):
@@ -111,7 +111,9 @@ def _stage_lengths(run: Run, schedule: Schedule, lengths: pd.DataFrame) -> pd.Da
     return lengths.assign(**values)
 
 
-def _chunk(profile: CostProfile, lengths: pd.DataFrame, operation_ns: dict[str, int]) -> Chunk:
+def measured_chunk(
+    profile: CostProfile, lengths: pd.DataFrame, operation_ns: dict[str, int]
+) -> Chunk:
     """The layers of a stage as they were measured; empty where nothing was."""
     count = 1 + int(lengths[LAYER].max()) if len(lengths) else int(bool(operation_ns))
     return tuple(

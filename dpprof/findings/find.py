@@ -10,10 +10,12 @@ import numpy as np
 from dpprof.analysis.model import Finding, Report
 from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
-from dpprof.findings.changes import Change, changes, slow_ranks
+from dpprof.findings.change import Change
+from dpprof.findings.changes import changes
 from dpprof.findings.head_of_line import head_of_line
 from dpprof.findings.overlaps import with_overlaps
 from dpprof.findings.replay import MOST_OFF, Lengths, Replay, make_replay
+from dpprof.findings.slow_ranks import slow_ranks
 from dpprof.plan.answer import answer
 from dpprof.plan.partition import balanced_cut
 from dpprof.plan.predict import Predictor, predicted

@@ -14,7 +14,7 @@ import pandas as pd
 
 from dpprof.analysis.events.awaited import dependencies
 from dpprof.analysis.events.pipeline_messages import sends
-from dpprof.findings.changes import Change
+from dpprof.findings.change import Change
 from dpprof.findings.replay import Replay
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import slot_text

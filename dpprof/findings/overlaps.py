@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from dpprof.analysis.model import Finding
-from dpprof.findings.changes import Change
+from dpprof.findings.change import Change
 from dpprof.findings.replay import Lengths, Replay
 
 _LOOKED_AT = 4

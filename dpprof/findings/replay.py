@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.findings.device_time import DeviceTime, covered
+from dpprof.findings.slot_models import SlotModels
 from dpprof.runs.run import Run
-from dpprof.schedules.actions import slot_operation, slot_text
+from dpprof.schedules.actions import Slot, slot_operation, slot_text
 from dpprof.simulate.plan import StepPlan, make_plan
 from dpprof.simulate.walk import walk
 from dpprof.tables.columns import END, RANK, SLOT, START, STEP
@@ -41,6 +42,7 @@ class Replay:
     plan: StepPlan
     costs: CostProfile
     device: DeviceTime
+    models: SlotModels
     starts: Lengths
     length_ns: Lengths
     idle_ns: Lengths
@@ -54,6 +56,15 @@ class Replay:
     operation: npt.NDArray[np.str_]
     kind: npt.NDArray[np.str_]
     """Operation and directions of each slot: what decides its length on its rank."""
+
+    def kinds(self) -> Iterator[tuple[int, Slot, Lengths]]:
+        """Slots that are alike: their rank, one of them, and the numbers of all."""
+        assert self.run.schedule is not None
+        for rank, slots in enumerate(self.run.schedule.ranks):
+            kind = self.kind[self.pp_rank == rank]
+            for one in np.unique(kind):
+                places = np.flatnonzero(kind == one)
+                yield rank, slots[places[0]], places + self.plan.offsets[rank]
 
     @property
     def message(self) -> MessageCost:
@@ -96,13 +107,14 @@ def make_replay(run: Run, windows: Mapping[int, tuple[int, int]]) -> Replay | st
     slots = [slot for slots in run.schedule.ranks for slot in slots]
     device = DeviceTime(run)
     busy = device.busy()
-    late = _late(plan, starts, ends, costs.message.duration_ns)
+    late = _late(plan, starts, ends, costs.message)
     held = covered(busy, pp_rank, starts - late, starts)
     replay = Replay(
         run=run,
         plan=plan,
         costs=costs,
         device=device,
+        models=SlotModels(run, costs),
         starts=starts,
         length_ns=ends - starts,
         idle_ns=ends - starts - covered(busy, pp_rank, starts, ends),
@@ -175,15 +187,21 @@ def _empty(
     return total
 
 
-def _late(plan: StepPlan, starts: Lengths, ends: Lengths, message_ns: int) -> Lengths:
-    """How long after its rank was free, and its inputs there, a slot began; at least 0."""
+def _late(plan: StepPlan, starts: Lengths, ends: Lengths, message: MessageCost) -> Lengths:
+    """How long after its rank was free, and its inputs there, a slot began; at least 0.
+
+    Messages of an edge travel one after another, as in `dpprof.simulate.walk`.
+    """
     ready = np.full_like(starts, np.iinfo(np.int64).min)
     firsts = np.array(plan.offsets[:-1])
     follows = np.setdiff1d(np.arange(plan.offsets[-1]), firsts)
     ready[:, follows] = ends[:, follows - 1]
     ready[:, firsts] = starts.min(axis=1, keepdims=True)
-    for message in plan.messages:
-        arrival = ends[:, message.producer] + message_ns
-        ready[:, message.consumer] = np.maximum(ready[:, message.consumer], arrival)
+    edge_free: dict[tuple[int, int], Lengths] = {}
+    for producer, _, consumer, source, target in plan.messages:
+        edge = source, target
+        sent = np.maximum(ends[:, producer], edge_free.get(edge, starts.min()))
+        edge_free[edge] = sent + message.transfer_ns
+        ready[:, consumer] = np.maximum(ready[:, consumer], sent + message.duration_ns)
     late: Lengths = np.maximum(starts - ready, 0)
     return late

@@ -184,3 +184,12 @@ def test_messages_that_wait_for_each_other_on_an_edge_foretell_the_step(name):
         simulate(schedule, schedule_timing(schedule, one)).makespan_ns for one in (costs, measured)
     )
     assert own == pytest.approx(true, rel=0.001)
+
+
+def test_what_passes_in_slots_before_anything_runs_is_their_delay():
+    costs = replace(load_costs("deepseek-v3"), slot_delay_ns=3_000_000)
+    schedule = make_schedule("dualpipe", 2, 4)
+    own = costs_from_run(simulated_run(schedule, costs))
+    assert own.slot_delay_ns == 3_000_000
+    step, again = (simulate(schedule, schedule_timing(schedule, one)) for one in (costs, own))
+    assert again.makespan_ns == pytest.approx(step.makespan_ns, rel=1e-3)
