@@ -155,3 +155,10 @@ def test_public_names_resolve():
     assert issubclass(dpprof.DpprofError, Exception)
     with pytest.raises(AttributeError, match="nonsense"):
         dpprof.nonsense  # noqa: B018 - the look-up is the test
+
+
+def test_no_verbs_help_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert module.run(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2].splitlines()
+    assert len(listed) > 15
+    assert [line for line in listed if line.endswith("...")] == []

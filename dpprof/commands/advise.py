@@ -13,7 +13,7 @@ from dpprof.commands._report import write_document
 from dpprof.reporters import FORMATS
 
 
-@click.command()
+@click.command(short_help="Say what would make the steps of RUN shorter, and by how much.")
 @click.argument("run")
 @click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the trace.")
 @reading_options

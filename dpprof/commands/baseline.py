@@ -17,7 +17,7 @@ _FORMATS = format_names()
 _LIST_SCHEMA_VERSION = 1
 
 
-@click.group()
+@click.group(short_help="Keep the figures of a run in one small file to gate by.")
 def command() -> None:
     """Keep the figures of a run as a baseline: one small JSON file to review and commit.
 

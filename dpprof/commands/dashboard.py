@@ -29,7 +29,7 @@ _EVERY_S = 2.0
 _NEEDED = ("flask_compress", "dash", "plotly", "waitress")
 
 
-@click.command()
+@click.command(short_help="Show RUN in the browser, beside a baseline.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option(
     "--baseline",

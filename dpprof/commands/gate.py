@@ -46,9 +46,10 @@ class _GateRequest:
 
 
 @click.command(
+    short_help="Exit with 1 where RUN breaks a limit, and say who is to blame.",
     epilog="Rules say when to FAIL: 'bubble_share > 12%', 'any.exposed_ns > 30ms', against the "
     "baseline 'exposed.dispatch_ns > +5% and > 200us', against the ideal 'bubble_ns > 1.2x ideal'. "
-    "What is required is written with ==: 'ranks == 8'. `dpprof baseline show RUN` lists all names."
+    "What is required is written with ==: 'ranks == 8'. `dpprof baseline show RUN` lists them.",
 )
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--baseline", metavar="RUN|FILE", help="What to compare with.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Serve the runs in FOLDERs to an agent, read-only.")
 @click.argument("folders", metavar="[FOLDER...]", nargs=-1, type=click.Path(path_type=Path))
 def command(folders: tuple[Path, ...]) -> None:
     """Serve reports, findings, diffs, gates and plans of the runs in FOLDERs to an agent.

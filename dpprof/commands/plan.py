@@ -44,7 +44,8 @@ class _Request:
 
 
 @click.command(
-    epilog=f"Schedules: {', '.join(schedule_names())}. Costs: {', '.join(builtin_costs())}."
+    short_help="Rank schedules and pipeline sizes by predicted step time.",
+    epilog=f"Schedules: {', '.join(schedule_names())}. Costs: {', '.join(builtin_costs())}.",
 )
 @click.argument("run", required=False)
 @click.option("--costs", help="A built-in profile, a JSON or TOML file, or a RUN to measure.")

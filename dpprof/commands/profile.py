@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _DEVICES = ("auto", "cuda", "cpu", "emulated")
 
 
-@click.command()
+@click.command(short_help="Profile training steps of the reference implementation.")
 @click.option(
     "--schedule",
     help="Schedules to profile, one after the other (`dpprof schedule` lists them). "

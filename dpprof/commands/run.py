@@ -11,7 +11,10 @@ from dpprof.launcher.rules import read_rule
 from dpprof.launcher.settings import NOTES, Settings
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command(
+    short_help="Run a training command unchanged and record its steps.",
+    context_settings={"ignore_unknown_options": False},
+)
 @click.argument("command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "-o",

@@ -38,7 +38,8 @@ class _SimulateRequest:
 
 
 @click.command(
-    epilog=f"Schedules: {', '.join(schedule_names())}. Costs: {', '.join(builtin_costs())}."
+    short_help="Simulate one training step of a schedule.",
+    epilog=f"Schedules: {', '.join(schedule_names())}. Costs: {', '.join(builtin_costs())}.",
 )
 @click.argument("name")
 @click.option("--pp", type=click.IntRange(1, 4096), help="Pipeline ranks.")

@@ -12,7 +12,7 @@ from dpprof.launcher.settings import NOTES
 from dpprof.launcher.windows import ask_for_window
 
 
-@click.command()
+@click.command(short_help="Record a window of a job that `dpprof run` has started.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def command(folder: Path) -> None:
     """Record a window of the job that `dpprof run -o DIR` has started, from any shell.
