@@ -174,7 +174,11 @@ class SqliteTables:
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """Open read-only and untouched: no journal is replayed, no function of the file is trusted."""
+    """Open read-only and untouched: no journal is replayed, no function of the file is trusted.
+
+    Raises `DpprofError` where there is a journal: the file alone is not all that was written.
+    """
+    _refuse_journal(file)
     try:
         size = file.stat().st_size
         address = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
@@ -192,6 +196,16 @@ def connect(file: Path) -> sqlite3.Connection:
 
     connection.set_progress_handler(spent, _HANDLER_STEPS)
     return connection
+
+
+def _refuse_journal(file: Path) -> None:
+    for ending in ("-wal", "-journal"):
+        journal = file.with_name(file.name + ending)
+        if journal.is_file() and journal.stat().st_size:
+            raise DpprofError(
+                f"{file}: was not closed, and its last changes are in {journal.name}; end what "
+                f"writes it, type sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)', and read again"
+            )
 
 
 def _text(data: bytes) -> str:

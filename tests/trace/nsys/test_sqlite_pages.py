@@ -191,3 +191,15 @@ def test_damaged_pages_are_read_as_sqlite_reads_them(tmp_path: Path) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as base:
         print(dict(compared(int(sys.argv[1]), 7, Path(base))))
+
+
+def test_a_file_whose_last_changes_are_in_a_journal_is_refused(tmp_path: Path) -> None:
+    file, _ = written(tmp_path / "run.sqlite", [(1, 2, "", 3)])
+    writer = sqlite3.connect(file)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("INSERT INTO other VALUES (8)")
+    writer.commit()
+    with pytest.raises(DpprofError, match=r"run\.sqlite: was not closed.*run\.sqlite-wal"):
+        connect(file)
+    writer.close()  # takes the journal in
+    connect(file).close()
