@@ -24,14 +24,14 @@
     var whole = gd._fullLayout.meta.whole_ns / NS_PER_MS;
     var span = Math.min(Math.max(right - left, LEAST_MS), whole);
     left = Math.min(Math.max(left, 0), whole - span);
-    wanted = { left: left, right: left + span, since: Date.now() };
+    wanted = { gd: gd, left: left, right: left + span, since: Date.now() };
     window.Plotly.relayout(gd, { "xaxis.range": [left, left + span] });
   }
 
   // Answers to earlier questions must not undo what was done since.
   function keep(gd) {
     var limits = range(gd), now = Date.now();
-    if (!wanted || now - wanted.since > KEEP_MS) return;
+    if (!wanted || wanted.gd !== gd || now - wanted.since > KEEP_MS) return;
     var slack = (wanted.right - wanted.left) / 1000 + 2 / NS_PER_MS;
     var meta = gd._fullLayout.meta, drawn = meta.start_ns / NS_PER_MS;
     var end = (meta.start_ns + meta.span_ns) / NS_PER_MS;

@@ -7,10 +7,13 @@ more than 1 MB. A test that provokes one takes it off `problems` after it has lo
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +21,15 @@ import pytest
 
 from dpprof.errors import DpprofError
 from tests.dashboards.browser.chromium import find_chromium, headless_browser, served
+from tests.dashboards.browser.tabs import Tabs
+from tests.dashboards.browser.watch import Watch, settle_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
+    from playwright.sync_api import Browser, Page
 
     from dpprof.dashboards.data.library import Library
 
 ROOT = Path(__file__).resolve().parents[3]
-MOST_BYTES = 1_000_000
-CALLBACK = "_dash-update-component"
-MOMENT = """() => new Promise(
-    done => setTimeout(() => requestIdleCallback(done, {timeout: 2000}), 50))"""
-"""A twentieth of a second, and longer where the page is still at work."""
-IDLE = "() => !document.querySelector('[data-dash-is-loading=true]')"
 
 
 @dataclass(frozen=True)
@@ -39,56 +38,6 @@ class Served:
 
     url: str
     library: Library
-
-
-@dataclass
-class Watch:
-    """What goes wrong in a page, and which requests are under way."""
-
-    home: str
-    problems: list[str] = field(default_factory=list)
-    pending: set[Request] = field(default_factory=set)
-    answers: list[Response] = field(default_factory=list)
-
-    def attach(self, page: Page) -> None:
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
-        page.on("request", self._request)
-        page.on("requestfailed", self._failed)
-        page.on("requestfinished", self._finished)
-        page.on("response", self._response)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        # plotly says so, as a trace, when a figure asks for what it does not have.
-        if message.type == "error" or message.text.startswith("WARN:"):
-            self.problems.append(f"console: {message.text}")
-
-    def _request(self, request: Request) -> None:
-        self.pending.add(request)
-        if not request.url.startswith((self.home, "data:", "blob:")):
-            self.problems.append(f"request to elsewhere: {request.url}")
-
-    def _finished(self, request: Request) -> None:
-        self.pending.discard(request)
-
-    def _failed(self, request: Request) -> None:
-        self.pending.discard(request)
-        # A page that is left, or a download, ends requests early; that is no fault.
-        if "ERR_ABORTED" not in (request.failure or ""):
-            self.problems.append(f"request failed: {request.url}: {request.failure}")
-
-    def _response(self, response: Response) -> None:
-        if response.status >= 400:
-            self.problems.append(f"answer {response.status}: {response.url}")
-        if CALLBACK in response.url:
-            self.answers.append(response)
-
-    def too_big(self) -> list[str]:
-        """Callbacks whose answers have more bytes than a page may cost."""
-        sizes = [(one, one.request.sizes()["responseBodySize"]) for one in self.answers]
-        return [
-            f"{size} bytes: {one.request.post_data}" for one, size in sizes if size > MOST_BYTES
-        ]
 
 
 @pytest.fixture(scope="session")
@@ -102,9 +51,20 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def tabs(browser: Browser) -> Iterator[Tabs]:
+    """The tabs that tests hand on to one another."""
+    tabs = Tabs(browser, Watch("http://127.0.0.1:"))
+    yield tabs
+    tabs.close()
+
+
 @pytest.fixture
-def watch() -> Watch:
-    return Watch("http://127.0.0.1:")
+def watch(tabs: Tabs) -> Watch:
+    """What has gone wrong since the test began."""
+    tabs.watch.problems.clear()
+    tabs.watch.answers.clear()
+    return tabs.watch
 
 
 @pytest.fixture
@@ -114,47 +74,32 @@ def problems(watch: Watch) -> list[str]:
 
 
 @pytest.fixture
-def browser_page(browser: Browser, watch: Watch) -> Iterator[Callable[..., Page]]:
-    """``browser_page(url, size=(1366, 768), **options)``: a new page of `url`, settled.
+def browser_page(
+    request: pytest.FixtureRequest, tabs: Tabs, watch: Watch
+) -> Iterator[Callable[..., Page]]:
+    """``browser_page(url, size=(1366, 768), color_scheme="light", **options)``: shows it, settled.
 
-    `options` are those of Playwright's ``Browser.new_context``, ``color_scheme`` for one.
+    With `options`, those of Playwright's ``Browser.new_context``, or with ``fresh=True``, the page
+    is loaded anew; else a tab of an earlier test is led there, as a link within the page would.
     """
-    contexts = []
 
     def open_page(url: str, size: tuple[int, int] = (1366, 768), **options: Any) -> Page:
-        viewport: Any = {"width": size[0], "height": size[1]}
-        contexts.append(browser.new_context(viewport=viewport, **options))
-        page = contexts[-1].new_page()
-        watch.attach(page)
-        page.goto(url)
-        settle_page(page, watch)
-        return page
+        fresh = options.pop("fresh", False)
+        if fresh or options.keys() - {"color_scheme"}:
+            return tabs.load(url, size, **options)
+        return tabs.take(url, size, options.get("color_scheme", "light"))
 
+    failed = request.session.testsfailed
     yield open_page
-    too_big = watch.too_big()
-    for context in contexts:
-        context.close()
-    assert [*watch.problems, *too_big] == []
+    wrong = [*watch.problems, *watch.too_big()]
+    tabs.give_back(sound=not wrong and request.session.testsfailed == failed)
+    assert wrong == []
 
 
 @pytest.fixture
 def settle(watch: Watch) -> Callable[[Page], None]:
     """``settle(page)`` waits until the page has nothing more to load or to compute."""
     return lambda page: settle_page(page, watch)
-
-
-def settle_page(page: Page, watch: Watch) -> None:
-    """Nothing under way for a quarter of a second: callbacks call the next ones after a moment."""
-    for _ in range(600):
-        page.wait_for_function(IDLE, timeout=60_000)
-        quiet = True
-        for _ in range(5):
-            page.evaluate(MOMENT)
-            quiet = quiet and not watch.pending
-        if quiet:
-            return
-    pending = [one.url for one in watch.pending]
-    raise AssertionError(f"the page does not come to rest; under way: {pending}")
 
 
 @pytest.fixture(scope="session")
@@ -166,13 +111,33 @@ def samples() -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def pp8_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """DualPipe and 1F1B on eight emulated ranks: real processes, messages and traces."""
-    folder = tmp_path_factory.mktemp("pp8")
+    folder = _shared(tmp_path_factory) / "pp8"
+    with _locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            _profile_pair(folder.with_suffix(".part"))
+            folder.with_suffix(".part").rename(folder)
+    return folder
+
+
+def _shared(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run of the tests have."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _profile_pair(folder: Path) -> None:
     size = ["--pp", "8", "--micro-batches", "16", "--num-steps", "1"]
-    how = ["--device", "emulated", "--costs", "unit-components", "-o", str(folder / "pair")]
+    how = ["--device", "emulated", "--costs", "unit-components", "-o", str(folder)]
     profile = [sys.executable, "-m", "dpprof", "profile", "--schedule", "dualpipe,1f1b"]
     done = subprocess.run([*profile, *size, *how], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return folder / "pair"
 
 
 @pytest.fixture(scope="session")

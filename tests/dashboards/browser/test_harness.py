@@ -63,7 +63,7 @@ def test_faults_are_seen(
     browser_page: Callable[..., Page],
     problems: list[str],
 ) -> None:
-    browser_page(faulty + path)
+    browser_page(faulty + path, fresh=True)
     assert sorted(problems) == sorted(found)
     problems.clear()
 
@@ -71,12 +71,12 @@ def test_faults_are_seen(
 def test_missing_files_are_seen(
     faulty: str, browser_page: Callable[..., Page], problems: list[str]
 ) -> None:
-    browser_page(f"{faulty}/missing")
+    browser_page(f"{faulty}/missing", fresh=True)
     assert f"answer 404: {faulty}/none.js" in problems
     problems.clear()
 
 
 def test_big_answers_are_seen(faulty: str, browser_page: Callable[..., Page], watch: Any) -> None:
-    browser_page(f"{faulty}/big")
+    browser_page(f"{faulty}/big", fresh=True)
     assert watch.too_big() == ["1000001 bytes: None"]
     watch.answers.clear()

@@ -22,15 +22,19 @@ KNOWN_BUTTONS = {"Download plot", "Zoom", "Pan", "Reset axes"}
 
 @pytest.mark.parametrize("key", PAGES)
 def test_every_page_loads_and_fits_the_window(
-    key: str, samples: Any, browser_page: Callable[..., Page], settle: Callable[[Page], None]
+    key: str, samples: Any, browser_page: Callable[..., Page]
 ) -> None:
-    page = browser_page(f"{samples.url}{key}", color_scheme="light")
+    page = browser_page(f"{samples.url}{key}")
     _check(page, key, "light")
     assert page.evaluate(WIDTH) <= 1366
     titles = "() => Array.from(document.querySelectorAll('.modebar-btn'), b => b.dataset.title)"
     assert set(page.evaluate(titles)) <= KNOWN_BUTTONS
-    page.set_viewport_size({"width": 390, "height": 844})
-    settle(page)
+
+
+@pytest.mark.parametrize("key", PAGES)
+def test_every_page_fits_a_phone(key: str, samples: Any, browser_page: Callable[..., Page]) -> None:
+    page = browser_page(f"{samples.url}{key}", size=(390, 844))
+    assert page.locator("#content > *").count() > 1
     assert page.evaluate(WIDTH) <= 390
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,10 +45,11 @@ def test_every_page_shows_what_can_be_known(
     library = Library.of_runs([load_run(public_traces / file) for file in SETS[name]])
     shown: dict[str, Any] = {}
     with served(make_app(library).server) as url:
-        page = browser_page(url)
+        page = browser_page(url, fresh=True)
         for one in all_pages():
-            page.goto(f"{url}{one.key}")
+            page.locator("#nav").get_by_text(one.title, exact=True).click()
             settle(page)
+            assert urlsplit(page.url).path == f"/{one.key}"
             shown[one.key] = (
                 page.locator(".panel.error:visible").all_inner_texts(),
                 page.locator("#content > *").count() > 0,

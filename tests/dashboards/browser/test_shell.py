@@ -139,7 +139,7 @@ def test_everything_is_reached_with_the_keyboard(
 def test_hostile_addresses_do_no_harm(
     samples: Any, address: str, browser_page: Callable[..., Page]
 ) -> None:
-    page = browser_page(f"{samples.url}{address}")
+    page = browser_page(f"{samples.url}{address}", fresh="%2f" in address)
     assert page.locator("#content > *").count() > 0
     assert "root:x:" not in page.content()
     assert page.locator("#content script").count() == 0
@@ -220,7 +220,8 @@ def test_a_choice_within_a_page_keeps_the_readers_place(
     assert before > 100
     choice.click()
     settle(page)
-    assert abs(page.evaluate("() => window.scrollY") - before) <= 5
+    lowest = page.evaluate("() => document.documentElement.scrollHeight - window.innerHeight")
+    assert abs(page.evaluate("() => window.scrollY") - min(before, lowest)) <= 5
 
 
 def test_back_returns_to_the_place_where_the_page_was_left(

@@ -38,9 +38,9 @@ def timeline(pp8: Any, browser_page: Callable[..., Page]) -> Page:
     return opened(browser_page, f"{pp8.url}timeline")
 
 
-def opened(browser_page: Callable[..., Page], url: str) -> Page:
+def opened(browser_page: Callable[..., Page], url: str, **options: Any) -> Page:
     """A timeline whose first picture is drawn."""
-    page = browser_page(url)
+    page = browser_page(url, **options)
     page.wait_for_function(f"() => document.querySelector('{GRAPH}')?._fullLayout?.meta?.whole_ns")
     return page
 
@@ -473,7 +473,7 @@ def test_a_deep_link_shows_the_same_again(
     timeline.keyboard.press("f")
     settle(timeline)
     rest(timeline, settle)
-    again = opened(browser_page, timeline.url)
+    again = opened(browser_page, timeline.url, fresh=True)
     assert drawn_range(again) == drawn_range(timeline)
     for part in ("#timeline-readout", "#timeline-details", "#timeline-legend"):
         assert again.locator(part).inner_text() == timeline.locator(part).inner_text()
