@@ -64,11 +64,11 @@ def bidirectional_bubble(half: int, costs: ChunkCosts) -> Bubble:
     forward, backward, inputs, weights, pair = costs
     published_ns = (half - 1) * (pair + backward - 3 * weights)
     if inputs > forward:
-        return Bubble(
-            published_ns, None, "the form is not exact where I > F, and no other is known"
-        )
+        return Bubble(published_ns, None, "not exact where I > F, and no other is known")
     if backward != inputs + weights or not max(forward, backward) <= pair <= forward + backward:
-        return Bubble(published_ns, None, "forms need B = I+W and max(F, B) <= F&B <= F+B")
+        return Bubble(
+            published_ns, None, "not exact here: it needs B = I+W and max(F, B) <= F&B <= F+B"
+        )
     middle_ns = (half - 1) * (pair + forward - weights - min(weights, inputs))
     saved_ns = forward + backward - pair
     ranks_ns = tuple(middle_ns - max(0, half - 2 - depth) * saved_ns for depth in range(half))
@@ -77,7 +77,7 @@ def bidirectional_bubble(half: int, costs: ChunkCosts) -> Bubble:
 
 def _note(costs: ChunkCosts) -> str:
     if costs.input_gradient_ns < costs.forward_ns:
-        return "I < F: the form is too small; it holds where I = F and W <= F"
+        return "too small where I < F; exact where I = F and W <= F"
     if costs.weight_gradient_ns > costs.forward_ns:
-        return "W > F: the form is too small; it holds where I = F and W <= F"
+        return "too small where W > F; exact where I = F and W <= F"
     return "holds on the middle ranks; outer ranks overlap fewer pairs, are busier and idle less"
