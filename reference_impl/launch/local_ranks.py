@@ -40,6 +40,12 @@ _WORD_SECONDS = 30.0
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
+_PRELOADED = [
+    "dpprof.reference.launch.fork_server",
+    "dpprof.reference.launch.train",
+    "torch._inductor.config",  # torch's profiler imports it: a second of CPU in every rank
+]
+
 Progress = Callable[[int], None]
 """Called with the number of finished steps."""
 
@@ -69,9 +75,7 @@ def launch(
     hangs and where; before, `say` is told how long nothing has come.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["dpprof.reference.launch.fork_server", "dpprof.reference.launch.train"]
-    )
+    context.set_forkserver_preload(_PRELOADED)
     with working_folder() as folder, sigterm_as_interrupt():
         rendezvous = f"file://{folder / 'rendezvous'}"
         ranks: list[_RankProcess] = []

@@ -49,14 +49,20 @@ def test_an_output_that_exists_is_kept(tmp_path, capsys):
     assert (tmp_path / "1f1b" / "precious").read_text() == "mine"
 
 
+ON_CPUS = ("1f1b", "zb1p", "interleaved-1f1b", "combined-1f1b", "dualpipe", "zbv", "hanayo")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", "emulated"])
 def test_every_schedule_runs(device, tmp_path, capsys):
+    """On CPUs one of each kind, on the emulated device all."""
     from dpprof.schedules.registry import schedule_names
 
-    names = schedule_names()
+    names = list(ON_CPUS) if device == "cpu" else schedule_names()
     arguments = ["--pp", "2", "--micro-batches", "4", "--num-steps", "1", "--warmup", "1"]
-    arguments += ["--device", device, "--costs", "unit-components"]
+    arguments += ["--device", device, "--layers", "8"]
+    if device == "emulated":
+        arguments += ["--costs", "unit-components"]
     out = tmp_path / "out"
     assert cli.run(["profile", "-o", str(out), "--schedule", ",".join(names), *arguments]) == 0
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
