@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch._inductor.config  # torch's profiler does, and takes a second
 import torch.distributed as dist
 
 

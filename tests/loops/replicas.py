@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
-
 import torch
 import torch.distributed as dist
-from ranks import Work, run_ranks
+from ranks import Work
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-WORLD, WIDTH, STEPS = 2, 16, 7
+WORLD, WIDTH, STEPS = 2, 16, 5
 
 
 class Layer(nn.Module):
@@ -38,8 +35,3 @@ def train(how: str) -> None:
         model(torch.ones(4, WIDTH)).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
-
-
-if __name__ == "__main__":
-    for one in sys.argv[1:]:
-        run_ranks(WORLD, partial(train, one))

@@ -38,22 +38,13 @@ FRAMEWORKS = {
 }
 
 
-def job(folder: Path, *command: str, profiled: bool = True) -> list[str]:
-    """Run a job of this folder into `folder`/out; its output, sorted, as ranks race."""
-    before = [
-        sys.executable,
-        "-m",
-        "dpprof",
-        "run",
-        "--quiet",
-        "-o",
-        "out",
-        "--num-steps",
-        "3",
-        "--",
-    ]
+PLAIN = ("GPipe", "DualPipeV")  # those that are trained without dpprof, too
+
+
+def job(folder: Path, *names: str, before: tuple[str, ...] = ()) -> list[str]:
+    """Run these loops in `folder`; their output, sorted, as ranks race."""
     done = subprocess.run(
-        [*(before if profiled else []), sys.executable, str(HERE / command[0]), *command[1:]],
+        [*before, sys.executable, str(HERE / "every_loop.py"), *names],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -65,10 +56,16 @@ def job(folder: Path, *command: str, profiled: bool = True) -> list[str]:
     return sorted(done.stdout.splitlines())
 
 
-def runs(folder: Path, names: list[str]) -> dict[str, Path]:
-    """The run of each part of a job, which come beside each other."""
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory) -> tuple[list[str], dict[str, Path]]:
+    """What one job of all loops printed, and the run of each: those come beside each other."""
+    folder = tmp_path_factory.mktemp("loops")
+    names = [*TORCH, "GPipe-gap", *FRAMEWORKS, "ddp", "fsdp2"]
+    run = [sys.executable, "-m", "dpprof", "run", "--quiet", "-o", "out", "--num-steps", "2"]
+    said = job(folder, *names, before=(*run, "--"))
     numbers = range(2, len(names) + 1)
-    return dict(zip(names, [folder / "out", *(folder / f"out-{n}" for n in numbers)], strict=True))
+    found = [folder / "out", *(folder / f"out-{n}" for n in numbers)]
+    return said, dict(zip(names, found, strict=True))
 
 
 def report_of(folder: Path) -> Report:
@@ -91,16 +88,9 @@ def check(folder: Path, schedule: str) -> Report:
     return report
 
 
-@pytest.fixture(scope="module")
-def torch_runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("torch")
-    said = job(folder, "pipelines.py", "6", "straggler", *TORCH)
-    return said, runs(folder, list(TORCH))
-
-
 @pytest.mark.parametrize("name", TORCH)
-def test_torchs_schedules_are_known_and_their_straggler_is_named(torch_runs, name):
-    report = check(torch_runs[1][name], TORCH[name])
+def test_torchs_schedules_are_known_and_their_straggler_is_named(profiled, name):
+    report = check(profiled[1][name], TORCH[name])
     slow = report.slow_slots[0]
     assert (slow.rank, slow.what) == (1, "compute")
     assert slow.slot.startswith("F")
@@ -108,38 +98,30 @@ def test_torchs_schedules_are_known_and_their_straggler_is_named(torch_runs, nam
     assert slow.excess_ns == pytest.approx(54e6, rel=0.5)
 
 
-def test_training_computes_bit_for_bit_what_it_does_without(torch_runs, tmp_path):
-    plain = job(tmp_path, "pipelines.py", "0", "none", *TORCH, profiled=False)
-    assert torch_runs[0] == plain
-    assert len(plain) == 4 * len(TORCH)
+def test_training_computes_bit_for_bit_what_it_does_without(profiled, tmp_path):
+    plain = job(tmp_path, *PLAIN)
+    said = [line for line in profiled[0] if line.startswith(PLAIN) and "gap" not in line]
+    assert said == plain
+    assert len(plain) == 4 * len(PLAIN)
 
 
-def test_a_gap_of_python_is_the_hosts(tmp_path):
-    job(tmp_path, "pipelines.py", "8", "gap", "GPipe")
-    report = check(tmp_path / "out", "gpipe")
+def test_a_gap_of_python_is_the_hosts(profiled):
+    report = check(profiled[1]["GPipe-gap"], "gpipe")
     slow = report.slow_slots[0]
     assert (slow.rank, slow.slot, slow.what) == (1, "F0.3", "host")
-    assert slow.excess_ns == pytest.approx(72e6, rel=0.5)
-    assert report.ranks[1].states_ns["bubble.host"] >= 3 * 0.7 * 72e6
-
-
-@pytest.fixture(scope="module")
-def framework_runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("frameworks")
-    job(folder, "frameworks.py", *FRAMEWORKS)
-    return runs(folder, list(FRAMEWORKS))
+    assert slow.excess_ns == pytest.approx(54e6, rel=0.5)
+    assert report.ranks[1].states_ns["bubble.host"] >= 2 * 0.7 * 54e6
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
-def test_frameworks_are_known_by_their_functions(framework_runs, name):
-    check(framework_runs[name], FRAMEWORKS[name])
+def test_frameworks_are_known_by_their_functions(profiled, name):
+    check(profiled[1][name], FRAMEWORKS[name])
 
 
-def test_a_step_of_replicas_is_the_optimizers_and_they_wait_for_the_slower_one(tmp_path):
-    job(tmp_path, "replicas.py", "ddp", "fsdp2")
-    found = runs(tmp_path, ["ddp", "fsdp2"])
-    for folder in found.values():
-        report = report_of(folder)
-        assert report.schedule is None
-        assert report.step_ns == pytest.approx(shares(folder)[0] * 1e6, rel=0.03)
-        assert report.waited_for[0].rank == 1
+@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+def test_a_step_of_replicas_is_the_optimizers_and_they_wait_for_the_slower_one(profiled, name):
+    folder = profiled[1][name]
+    report = report_of(folder)
+    assert report.schedule is None
+    assert report.step_ns == pytest.approx(shares(folder)[0] * 1e6, rel=0.03)
+    assert report.waited_for[0].rank == 1
