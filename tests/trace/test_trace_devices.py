@@ -207,3 +207,18 @@ def test_numbers_of_rows_say_rank_and_device() -> None:
     assert (rank_of(row), device_of(row), rank_label(row)) == (3, 0, "3, device 0")
     assert (rank_of(7), device_of(7), rank_label(7)) == (7, None, "7")
     assert rank_label(7, {7: 2}) == "7, device 2"
+
+
+@pytest.mark.parametrize("name", ["MTIA 3", "GPU 3"])
+def test_a_device_that_tells_of_its_runtime_is_no_rank(name: str) -> None:
+    """MTIA writes what its firmware ran as runtime rows of the device's own process."""
+    job = {3: [(20, 120), (200, 260)]}
+    firmware = {"ph": "X", "cat": "mtia_runtime", "name": "synchronize", "pid": 3, "tid": 9}
+    rows = [
+        *events_of(job, 865, 1),
+        {"ph": "M", "name": "process_name", "pid": 3, "args": {"name": name}},
+        firmware | {"ts": 130, "dur": 1, "args": {"correlation": 10**9, "device": 3}},
+    ]
+    report = analyzed(rows)
+    assert computing(report) == {0: 160_000}
+    assert not any("merged" in warning for warning in report.warnings)

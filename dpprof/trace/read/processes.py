@@ -15,6 +15,7 @@ from dpprof.trace.read.columns import DEVICE_CATEGORIES, Category, Rows, TraceCo
 _PLACE = re.compile(
     r"(?<![a-z])(rank|worker|tp|dp|pp|ep|cp|sp|dcp|moe)[-_ =:]?\[?(\d{1,6})(?![\d.])", re.IGNORECASE
 )
+_DEVICE = re.compile(r"(?:GPU|MTIA|XPU|HPU|NPU|TPU|device)[ :]?(\d{1,6})", re.IGNORECASE)
 _RANK = "rank"
 _SHOWN = 6
 _FREE_PARTS = 128
@@ -45,6 +46,7 @@ def find_processes(trace: TraceColumns) -> list[Process]:
     """
     pids = np.array([pid for pid, _ in trace.threads], dtype=object)
     hosts = _pids_of(trace, pids, trace.rows(Category.LAUNCH))
+    hosts = [pid for pid in hosts if not _is_device(pid, trace)]
     devices = _pids_of(trace, pids, trace.rows(*DEVICE_CATEGORIES))
     if not hosts:
         hosts = _pids_of(trace, pids, trace.rows(Category.OPERATOR))
@@ -63,6 +65,12 @@ def check_count(what: str, count: int, trace: TraceColumns) -> None:
             f"holds {count} {what} with {len(trace.start_ns)} rows in all, too few for "
             "those of a step; give each rank's own trace"
         )
+
+
+def _is_device(pid: str, trace: TraceColumns) -> bool:
+    """Whether a process is a device that also tells of its runtime, as MTIA's do ("MTIA 17")."""
+    named = (_DEVICE.fullmatch(name) for name in trace.process_names.get(pid, ()))
+    return any(found is not None and found[1] == pid for found in named)
 
 
 def _pids_of(trace: TraceColumns, pids: Pids, rows: Rows) -> list[str]:
