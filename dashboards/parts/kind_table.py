@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dpprof.analysis.metrics import BLOCKING_UNKNOWN
 from dpprof.analysis.model import RankFigures
 from dpprof.dashboards.data.claimed import unclaimed_reason
 from dpprof.dashboards.data.library import LibraryRun
@@ -22,6 +23,7 @@ _COLUMNS = (
     Column("exposed", "Of it, the rank does not compute"),
     Column("hidden share", "Hidden, of the transfer"),
     Column("waiting", "Posted, and a peer is not there yet: no transfer"),
+    Column("blocking", "Of the transfer, other work of the device waits for it"),
     Column("worst rank", "The rank that is exposed longest, and for how long"),
 )
 
@@ -69,7 +71,12 @@ def _cells(run: LibraryRun, kind: str, spans: int, unit: TimeUnit) -> list[Compo
         if figures.wait_ns is None
         else f"{'at least ' if figures.unsplit_ns else ''}{unit.text(figures.wait_ns / spans)}"
     )
-    return [unit.text(figures.total_ns / spans), *split, share, wait]
+    blocking = (
+        unknown(BLOCKING_UNKNOWN)
+        if figures.blocking_ns is None
+        else unit.text(figures.blocking_ns / spans)
+    )
+    return [unit.text(figures.total_ns / spans), *split, share, wait, blocking]
 
 
 def _worst(run: LibraryRun, kind: str, unit: TimeUnit) -> str:

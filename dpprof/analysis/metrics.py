@@ -22,6 +22,12 @@ IDEAL = "ideal."
 """Before a figure: what the schedule allows with the run's own chunk times."""
 PEAK = "peak_allocated_bytes"
 
+BLOCKING_UNKNOWN = (
+    "what waits for what is not in the trace: record with enable_cuda_sync_events=True, or nsys "
+    "with --cuda-event-trace=true"
+)
+"""Why what blocks is not known."""
+
 Scope = Literal["rank", "job"]
 
 
@@ -109,7 +115,7 @@ def _time(name: str, label: str, about: str = "", **more: Any) -> Metric:
     )
 
 
-_KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns", "unsplit_ns")
+_KIND_TIMES = ("total_ns", "hidden_ns", "exposed_ns", "wait_ns", "unsplit_ns", "blocking_ns")
 _WAIT_WORDS = {"wait_ns": "waiting", "total_ns": "transfers", "unsplit_ns": "not separated"}
 
 
@@ -138,6 +144,12 @@ def _times() -> Iterator[Metric]:
         "transfer",
         better=0,
     )
+    yield _time(
+        "blocking_ns",
+        "blocking communication",
+        "Other work of the device waits for a transfer that is under way, exposed or not; n/a "
+        "where the trace does not record waits of streams",
+    )
     yield _time(COMPUTING, "computing", time=_computing, better=0)
     yield _time("unsplit_ns", "wait not separated", better=0)
     for name in ("communication_ns", "hidden_ns"):
@@ -148,7 +160,7 @@ def _times() -> Iterator[Metric]:
     for kind in COMMUNICATION_KINDS:
         for name in _KIND_TIMES:
             label = f"{kind} {_WAIT_WORDS.get(name, name[:-3])}"
-            better = {"hidden_ns": 1, "exposed_ns": -1}.get(name, 0)
+            better = {"hidden_ns": 1, "exposed_ns": -1, "blocking_ns": -1}.get(name, 0)
             yield _time(f"{kind}.{name}", label, time=_of_kind(kind, name), better=better)
 
 

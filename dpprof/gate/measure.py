@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dpprof
-from dpprof.analysis.metrics import IDEAL, METRICS
+from dpprof.analysis.metrics import BLOCKING_UNKNOWN, IDEAL, METRICS
 from dpprof.analysis.model import Report
 from dpprof.errors import DpprofError
 from dpprof.gate.identity import identity_of, mismatches
@@ -146,11 +146,12 @@ def _waits(report: Report) -> list[Waiting]:
 def _missing(report: Report, job: dict[str, Figure]) -> dict[str, str]:
     """Why figures are not there; what is neither there nor here took no time."""
     reasons = unclaimed(report.total)
-    for kind, figures in report.total.by_kind.items():
+    kinds = {f"{kind}.": figures for kind, figures in report.total.by_kind.items()}
+    for kind, figures in ({"": report.total} | kinds).items():
         if figures.wait_ns is None:
-            reasons[f"{kind}.wait_ns"] = _UNSPLIT
-    if report.total.wait_ns is None:
-        reasons["wait_ns"] = _UNSPLIT
+            reasons[f"{kind}wait_ns"] = _UNSPLIT
+        if figures.blocking_ns is None:
+            reasons[f"{kind}blocking_ns"] = BLOCKING_UNKNOWN
     memory = next((reason for rank in report.ranks for reason in rank.memory.reasons), "not known")
     reasons |= {name: memory for name in MEMORY if name not in job}
     if not report.total.communication_ns:

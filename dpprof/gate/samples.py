@@ -63,12 +63,15 @@ def _claimed(samples: Samples, figures: TimeFigures) -> Samples:
 def rank_times(rank: StepRank, whole: TimeFigures) -> dict[str, int]:
     """Every time of a rank in a step, zero where its kind does not occur; unknown ones left out.
 
-    Waiting that is known of some steps or ranks of the `whole` is that of these: elsewhere it adds
-    nothing to what is known.
+    Waiting and blocking that are known of some steps or ranks of the `whole` are those of these:
+    elsewhere they add nothing to what is known.
     """
     known = {name: metric.time(rank) for name, metric in METRICS.items() if metric.time is not None}
-    partly = {f"{kind}.wait_ns" for kind, one in whole.by_kind.items() if one.wait_ns is not None}
-    partly |= {"wait_ns"} if whole.wait_ns is not None else set()
+    parts = [("", whole), *((f"{kind}.", one) for kind, one in whole.by_kind.items())]
+    names = ("wait_ns", "blocking_ns")
+    partly = {
+        f"{kind}{name}" for kind, one in parts for name in names if getattr(one, name) is not None
+    }
     known = {name: 0 if time is None and name in partly else time for name, time in known.items()}
     return {name: time for name, time in known.items() if time is not None}
 

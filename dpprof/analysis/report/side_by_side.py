@@ -55,7 +55,7 @@ def compare(reports: Sequence[Report], baseline: int = -1) -> Comparison:
 _Figure = Callable[[Report], float | None]
 _Line = tuple[str, str, Unit, _Figure]
 
-_KIND_TIMES = ("hidden_ns", "exposed_ns", "wait_ns")
+_KIND_TIMES = ("hidden_ns", "exposed_ns", "wait_ns", "blocking_ns")
 
 
 def _figures(reports: Sequence[Report]) -> Iterator[_Line]:

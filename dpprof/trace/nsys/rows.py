@@ -119,18 +119,23 @@ def stream_waits(tables: NsysTables, strings: Strings) -> Rows:
     rows = _device_rows(Category.SYNC, columns, name)
     waiting = kind == _WAITS_FOR_EVENT
     rows, event = rows.where(waiting), event[waiting]
-    recorded = tables.integers(EVENTS, ("eventSyncId", "globalPid", "streamId", "correlationId"))
-    where = {
-        (sync, process): (stream, correlation)
-        for sync, process, stream, correlation in zip(
-            *(one.tolist() for one in recorded), strict=True
-        )
-    }
-    found = [
-        where.get(key, (-1, -1)) for key in zip(event.tolist(), rows.process.tolist(), strict=True)
-    ]
-    packed = [packed_wait(stream, correlation) for stream, correlation in found]
+    known = _recorded(tables)
+    keys = zip(event.tolist(), rows.process.tolist(), strict=True)
+    packed = [packed_wait(*known.get(key, (-1, -1))) for key in keys]
     return replace(rows, bytes=np.array(packed, dtype=np.int64))
+
+
+def _recorded(tables: NsysTables) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """Where each event was recorded, by its number and process; not of numbers that come twice."""
+    columns = ("eventSyncId", "globalPid", "streamId", "correlationId", "deviceId")
+    found: dict[tuple[int, int], tuple[int, int, int]] = {}
+    again = set()
+    rows = zip(*(one.tolist() for one in tables.integers(EVENTS, columns)), strict=True)
+    for sync, process, stream, correlation, device in rows:
+        key, place = (sync, process), (stream, correlation, device)
+        if found.setdefault(key, place) != place:
+            again.add(key)
+    return {key: place for key, place in found.items() if key not in again}
 
 
 def _device_rows(category: Category, columns: Sequence[Integers], name: Integers) -> Rows:

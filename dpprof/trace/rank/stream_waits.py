@@ -15,10 +15,20 @@ import pandas as pd
 
 from dpprof.tables.columns import AWAITED, RANK, WAITING, WAITS, make_table
 from dpprof.trace.activities.find import Activities
-from dpprof.trace.read.columns import STREAM_WAIT, Category, Codes, Nanoseconds, Rows, TraceColumns
+from dpprof.trace.read.columns import (
+    STREAM_WAIT,
+    Category,
+    Codes,
+    Nanoseconds,
+    Rows,
+    TraceColumns,
+    unpacked_waits,
+)
 
 _MOST_LOST = 0.05
 """Share of the waits whose event may be unknown: those recorded before the trace begins."""
+
+_UNKNOWN = "what blocks is n/a"
 
 
 class StreamWaits(NamedTuple):
@@ -34,7 +44,8 @@ def stream_waits(trace: TraceColumns, issued: Activities, row: int) -> StreamWai
 
     The first activity that was launched on the waiting stream from then on stands for all later
     ones, the last one before the event for all earlier ones. Not known where the trace has no
-    waits, or does not say of more than one in twenty where the event was recorded.
+    waits, does not say of more than one in twenty where the event was recorded, or where graphs
+    run on several streams.
     """
     nothing = make_table(WAITS, {RANK: row, WAITING: [], AWAITED: []})
     named = np.array([one == STREAM_WAIT for one in trace.names], dtype=bool)
@@ -42,27 +53,50 @@ def stream_waits(trace: TraceColumns, issued: Activities, row: int) -> StreamWai
     waits = waits[named[trace.name[waits]]]
     if not len(waits) or not issued.on_gpu:
         return StreamWaits(nothing, False)
-    recorded_ns = _called_at(trace, trace.bytes[waits] & 0xFFFFFFFF)
+    if inside := _in_graphs(trace, issued):
+        words = f"{inside} activities of CUDA graphs run on several streams, and what waits for"
+        return StreamWaits(
+            nothing, False, (f"{words} what in a graph is not recorded: {_UNKNOWN}",)
+        )
+    streams, records, devices = unpacked_waits(trace.bytes[waits])
+    recorded_ns = _called_at(trace, records)
     told = (trace.bytes[waits] >= 0) & (recorded_ns >= 0)
-    lost = int((~told).sum())
-    if lost > _MOST_LOST * len(waits):
-        words = f"{lost} of {len(waits)} waits of streams do not say for what: what blocks is n/a"
-        return StreamWaits(nothing, False, (words,))
-    waits, recorded_ns = waits[told], recorded_ns[told]
+    lost = _lost(int((~told).sum()), len(waits))
+    if int((~told).sum()) > _MOST_LOST * len(waits):
+        return StreamWaits(nothing, False, lost)
+    waits, recorded_ns, streams = waits[told], recorded_ns[told], streams[told]
     waited_ns = _called_at(trace, trace.correlation[waits])
     waited_ns = np.where(waited_ns >= 0, waited_ns, trace.start_ns[waits])
     numbers = {text: code for code, text in enumerate(trace.streams)}
-    awaited_stream = np.array(
-        [numbers.get(str(one), -2) for one in (trace.bytes[waits] >> 32).tolist()], dtype=np.int64
-    )
+    awaited_stream = np.array([numbers.get(str(one), -2) for one in streams.tolist()], np.int64)
     queues = _Queues(trace, issued)
     device = trace.device[waits]
+    recorded_on = np.where(devices[told] >= 0, devices[told], device).astype(device.dtype)
     waiting = queues.first_from(device, trace.stream[waits], waited_ns)
-    awaited = queues.last_before(device, awaited_stream, recorded_ns)
+    awaited = queues.last_before(recorded_on, awaited_stream, recorded_ns)
     both = (waiting >= 0) & (awaited >= 0) & (waiting != awaited)
     pairs = np.unique(np.stack([waiting[both], awaited[both]], axis=1), axis=0)
     table = make_table(WAITS, {RANK: row, WAITING: pairs[:, 0], AWAITED: pairs[:, 1]})
-    return StreamWaits(table, True)
+    return StreamWaits(table, True, lost)
+
+
+def _lost(lost: int, every: int) -> tuple[str, ...]:
+    """What there is to say of waits whose event is not known."""
+    if not lost:
+        return ()
+    most = lost > _MOST_LOST * every
+    effect = _UNKNOWN if most else "what blocks is at least what the others say"
+    return (f"{lost} of {every} waits of streams do not say for what: {effect}",)
+
+
+def _in_graphs(trace: TraceColumns, issued: Activities) -> int:
+    """How many activities share their launch, so a graph, with some of another stream."""
+    rows = issued.rows[(issued.issue_ns >= 0) & (trace.correlation[issued.rows] > 0)]
+    launch, stream = trace.correlation[rows], trace.stream[rows]
+    order = np.argsort(launch, kind="stable")
+    launch, stream = launch[order], stream[order]
+    other = (launch[1:] == launch[:-1]) & (stream[1:] != stream[:-1])
+    return int(np.isin(launch, launch[1:][other]).sum())
 
 
 def _called_at(trace: TraceColumns, correlations: Nanoseconds) -> Nanoseconds:

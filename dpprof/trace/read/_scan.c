@@ -761,7 +761,7 @@ enum { BEGINS = -1, ENDS = -2 };
 static int64_t packed_wait(const Token *arguments) {
     int64_t stream, record;
     if (!to_integer(&arguments[WAIT_STREAM], &stream) || !to_integer(&arguments[WAIT_RECORD], &record) ||
-        stream < 0 || stream >= 1LL << 30 || record <= 0 || record >= 1LL << 32)
+        stream < 0 || stream >= 1LL << 22 || record <= 0 || record >= 1LL << 32)
         return -1;
     return stream << 32 | record;
 }

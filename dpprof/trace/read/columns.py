@@ -75,13 +75,24 @@ STREAM_WAIT = "Stream Wait Event"
 
 Its stream is the one that waits, its correlation that of the call; its `bytes` say what for."""
 
-_MOST_STREAMS = 2**30
+_STREAM_BITS = 22
+_MOST_STREAMS, _MOST_DEVICES = 1 << _STREAM_BITS, 255
 
 
-def packed_wait(stream: int, correlation: int) -> int:
-    """What a wait is for: the stream on which the event was recorded, and by which call; or -1."""
+def packed_wait(stream: int, correlation: int, device: int = -1) -> int:
+    """What a wait is for: where the event was recorded, and by which call; or -1.
+
+    `device` is -1 where it is not told.
+    """
     known = 0 <= stream < _MOST_STREAMS and 0 < correlation < 2**32
-    return stream << 32 | correlation if known else -1
+    known &= -1 <= device < _MOST_DEVICES
+    return ((device + 1) << _STREAM_BITS | stream) << 32 | correlation if known else -1
+
+
+def unpacked_waits(packed: Nanoseconds) -> tuple[Nanoseconds, Nanoseconds, Nanoseconds]:
+    """The stream, the correlation and the device of packed waits that are none of them -1."""
+    place = packed >> 32
+    return place & (_MOST_STREAMS - 1), packed & 0xFFFFFFFF, (place >> _STREAM_BITS) - 1
 
 
 DEVICE_CATEGORIES = (Category.KERNEL, Category.MEMCPY, Category.MEMSET)

@@ -17,6 +17,7 @@ from dpprof.trace.read.columns import (
     MemoryColumns,
     Rows,
     TraceColumns,
+    unpacked_waits,
 )
 from dpprof.trace.read.processes import Process, check_count, find_processes
 
@@ -129,6 +130,7 @@ def _by_device(trace: TraceColumns) -> list[Share]:
     if len(driven) < 2:
         return [_on_one(trace, work, driven)]
     check_count("devices", len(driven), trace)
+    trace = _with_certain_waits(trace, work)
     first = _first(trace, kernels, driven)
     order = [first, *(device for device in driven if device != first)]
     listed = ", ".join(map(str, sorted(order)))
@@ -148,6 +150,22 @@ def _by_device(trace: TraceColumns) -> list[Share]:
         )
         for device in order
     ]
+
+
+def _with_certain_waits(trace: TraceColumns, work: Rows) -> TraceColumns:
+    """A wait that does not say on which device is for nothing known, where several have the stream.
+
+    Kineto numbers the streams of each device anew, and gives of an event the stream alone.
+    """
+    waits = trace.rows(Category.SYNC)
+    stream, _, device = unpacked_waits(trace.bytes[waits])
+    pairs = np.unique(np.stack([trace.stream[work], trace.device[work]]), axis=1)
+    streams, count = np.unique(pairs[0], return_counts=True)
+    several = [trace.streams[one] for one in streams[(count > 1) & (streams >= 0)].tolist()]
+    doubtful = (device < 0) & np.isin(stream, [int(one) for one in several if one.isdecimal()])
+    known = trace.bytes.copy()
+    known[waits[doubtful]] = -1
+    return replace(trace, bytes=known)
 
 
 def _with_devices(trace: TraceColumns, work: Rows) -> TraceColumns:

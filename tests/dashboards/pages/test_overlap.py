@@ -73,6 +73,7 @@ def test_the_table_of_kinds_is_the_mean_of_the_ranks(make_context, library, text
             ],
             share_text(share),
             unit.text(figures.wait_ns / spans),
+            "n/a",  # what blocks
             f"rank {worst.rank}:",
             unit.text(worst.by_kind[kind].exposed_ns / len(report.per_step)),
         ]
@@ -135,7 +136,7 @@ def test_what_is_not_split_or_labelled_says_so(
 ) -> None:
     run = make_run([event(0, 0, 10), event(0, 5, 30, "all_reduce", name="ring")], name="one")
     content = layout(make_context(runs=[run]))
-    said = "all_reduce 25.00 5.00 20.00 20.0% n/a rank 0: 20.00"
+    said = "all_reduce 25.00 5.00 20.00 20.0% n/a n/a rank 0: 20.00"
     assert text_of(content, "kinds-one-all_reduce") == said
     assert "label the training loop" in text_of(content, "overlap-grid-panel")
     names = [trace.name for trace in figures_of(content)["overlap-ranks"].data]

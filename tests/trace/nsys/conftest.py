@@ -101,18 +101,26 @@ class Export:
         )  # fmt: skip
         return self.count
 
-    def wait(self, pid: int, recorded: tuple[int, int], waiting: tuple[int, int]) -> None:
+    def wait(
+        self,
+        pid: int,
+        recorded: tuple[int, int],
+        waiting: tuple[int, int],
+        devices: tuple[int, int] = (0, 0),
+        sync: int | None = None,
+    ) -> None:
         """A stream waits for an event of another; each is a stream and when the host said so."""
         event = self.call(pid, "cudaEventRecord_v3020", recorded[1])
         self.add(
-            "CUPTI_ACTIVITY_KIND_CUDA_EVENT", deviceId=0, streamId=recorded[0],
-            correlationId=event, globalPid=pid << 24, eventId=7, eventSyncId=event,
+            "CUPTI_ACTIVITY_KIND_CUDA_EVENT", deviceId=devices[0], streamId=recorded[0],
+            correlationId=event, globalPid=pid << 24, eventId=7,
+            eventSyncId=event if sync is None else sync,
         )  # fmt: skip
         call = self.call(pid, "cudaStreamWaitEvent_v3020", waiting[1])
         self.add(
             "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", start=waiting[1], end=waiting[1] + 1,
-            deviceId=0, streamId=waiting[0], correlationId=call, globalPid=pid << 24, syncType=2,
-            eventSyncId=event,
+            deviceId=devices[1], streamId=waiting[0], correlationId=call, globalPid=pid << 24,
+            syncType=2, eventSyncId=event if sync is None else sync,
         )  # fmt: skip
 
     def copy(self, pid: int, kind: int, start: int, end: int, **more: Any) -> None:
