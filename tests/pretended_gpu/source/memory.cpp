@@ -48,7 +48,7 @@ EXPORT cudaError_t cudaMalloc(void** pointer, size_t bytes) {
 EXPORT cudaError_t cudaFree(void* pointer) {
   if (!pointer) return cudaSuccess;
   Call call("cudaFree", CALLBACK(cudaFree_v3020));
-  sleep_until(all_done());
+  wait_for_all();
   Lock lock(mutex());
   auto block = device_blocks.find((uint64_t)pointer);
   if (block == device_blocks.end()) return cudaErrorInvalidValue;
@@ -134,7 +134,7 @@ static cudaError_t copy(const Call& call, void* to, const void* from, size_t byt
   enqueue(stream, COPY + bytes / rate * 1e9, call, activity);
   bool pageable = activity.source_kind == CUPTI_ACTIVITY_MEMORY_KIND_PAGEABLE ||
                   activity.target_kind == CUPTI_ACTIVITY_MEMORY_KIND_PAGEABLE;
-  if (waits || (pageable && (from_device || bytes > STAGED))) sleep_until(stream->free_at);
+  if (waits || (pageable && (from_device || bytes > STAGED))) wait_until(mark(stream));
   return cudaSuccess;
 }
 

@@ -2,17 +2,20 @@
 #include "state.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 namespace pretended {
 
 constexpr size_t QUEUE = 1024;           // launches that a stream takes before the host waits
 constexpr Nanoseconds START = 1500;      // from a launch to an idle stream's start
 constexpr Nanoseconds BETWEEN = 300;     // between two kernels of a busy stream
+constexpr Nanoseconds POLL = 50'000;     // how often it is looked whether other ranks came
 
 static double setting(const char* name, double otherwise) {
   const char* text = getenv(name);
@@ -23,6 +26,7 @@ const Settings& settings() {
   static const Settings read{
       setting("PRETENDED_MEMORY_GBS", 3300) * 1e9,
       setting("PRETENDED_WIRE_GBS", 1500) * 1e9,
+      setting("PRETENDED_LINK_GBS", 160) * 1e9,
       setting("PRETENDED_TFLOPS", 680) * 1e12,
       (Nanoseconds)setting("PRETENDED_LAUNCH_NS", 2000),
       (Nanoseconds)setting("PRETENDED_KERNEL_NS", 2500),
@@ -44,6 +48,8 @@ static bool by_work() {
   return text && std::string(text) == "cpu";
 }
 static std::atomic<Nanoseconds> skipped{0};
+
+bool clocks_agree() { return !by_work(); }
 
 Nanoseconds now() {
   timespec time;
@@ -90,29 +96,107 @@ static void wait_for_room(Stream* stream) {
     Nanoseconds first;
     {
       Lock lock(mutex());
+      advance();
       auto& pending = stream->pending;
       while (!pending.empty() && pending.front() <= now()) pending.pop_front();
-      if (pending.size() < QUEUE) return;
-      first = pending.front();
+      if (pending.size() + stream->waiting.size() < QUEUE) return;
+      first = pending.empty() ? now() + POLL : pending.front();
       counts()["host waits for the launch queue"]++;
     }
     sleep_until(first);
   }
 }
 
-void enqueue(Stream* stream, Nanoseconds duration, const Call& call, Activity activity) {
+// Whatever the host does meanwhile: what waits for other ranks goes on when they come.
+static void keep_advancing() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    std::thread([] {
+      for (;; std::this_thread::sleep_for(std::chrono::nanoseconds(4 * POLL))) {
+        Lock lock(mutex());
+        advance();
+      }
+    }).detach();
+  });
+}
+
+void advance() {
+  for (bool went = true; went;) {
+    went = false;
+    for (auto* stream : streams())
+      for (auto& waiting = stream->waiting; !waiting.empty() && waiting.front()(*stream);
+           went = true)
+        waiting.pop_front();
+  }
+}
+
+void give(Stream* stream, Task task) {
+  Lock lock(mutex());
+  stream->waiting.push_back(std::move(task));
+  advance();
+  if (!stream->waiting.empty()) keep_advancing();
+}
+
+Shared mark(Stream* stream) {
+  auto moment = std::make_shared<Moment>();
+  give(stream, [moment, given = now()](Stream& own) {
+    *moment = {true, std::max(own.free_at, given)};
+    return true;
+  });
+  return moment;
+}
+
+bool is_past(const Shared& moment) {
+  Lock lock(mutex());
+  advance();
+  return moment->known && moment->at <= now();
+}
+
+void wait_until(const Shared& moment) {
+  for (;; usleep(POLL / 1000)) {
+    Lock lock(mutex());
+    advance();
+    if (moment->known) break;
+  }
+  sleep_until(moment->at);
+}
+
+void wait_for_all() {
+  std::vector<Shared> moments;
+  {
+    Lock lock(mutex());
+    for (auto* stream : streams()) moments.push_back(mark(stream));
+  }
+  for (auto& moment : moments) wait_until(moment);
+}
+
+Nanoseconds start_of(const Stream& stream, Nanoseconds given) {
+  return std::max(given, stream.free_at) + (stream.free_at > given ? BETWEEN : START);
+}
+
+void finish(Stream& stream, Activity& activity) {
+  activity.stream = stream.number;
+  stream.free_at = activity.end;
+  stream.pending.push_back(activity.end);
+  tell(activity);
+}
+
+void take_place(Stream* stream) {
   wait_for_room(stream);
   Lock lock(mutex());
-  Nanoseconds time = now();
-  activity.start = std::max(time, stream->free_at) + (stream->free_at > time ? BETWEEN : START);
-  activity.end = activity.start + duration;
-  activity.stream = stream->number;
-  activity.correlation = call.correlation;
-  stream->free_at = activity.end;
-  stream->pending.push_back(activity.end);
   stream->clock[stream->number]++;
   counts()["launches"]++;
-  tell(activity);
+}
+
+void enqueue(Stream* stream, Nanoseconds duration, const Call& call, Activity activity) {
+  take_place(stream);
+  activity.correlation = call.correlation;
+  give(stream, [=, given = now()](Stream& own) mutable {
+    activity.start = start_of(own, given);
+    activity.end = activity.start + duration;
+    finish(own, activity);
+    return true;
+  });
 }
 
 // For tests, by ctypes.

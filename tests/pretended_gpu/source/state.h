@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -20,7 +22,8 @@ using Clock = std::vector<int>;  // by number of the stream: what is known of it
 
 struct Settings {
   double memory_rate;   // bytes per second
-  double wire_rate;     // bytes per second of what NCCL sends
+  double wire_rate;     // bytes per second of what NCCL copies within a GPU
+  double link_rate;     // bytes per second of what NCCL sends to another, each way
   double product_rate;  // operations per second of a matrix product
   Nanoseconds launch;   // what a launch costs the host
   Nanoseconds kernel;   // the shortest kernel
@@ -29,17 +32,27 @@ struct Settings {
 };
 const Settings& settings();
 
+struct Stream;
+// Something that a stream was given; false where its time cannot be known yet.
+using Task = std::function<bool(Stream&)>;
+
 struct Stream {
   int number;
   int priority;
-  Nanoseconds free_at = 0;          // when everything enqueued so far has run
+  Nanoseconds free_at = 0;          // when everything whose time is known has run
   Clock clock;                      // vector clock: ticks with each thing enqueued
   std::deque<Nanoseconds> pending;  // ends of what is still in the launch queue
+  std::deque<Task> waiting;         // behind a message that another rank has not come to
 };
 
-struct Event {
-  bool recorded = false;
+struct Moment {  // on a stream; not known while the stream waits for another rank
+  bool known = false;
   Nanoseconds at = 0;
+};
+using Shared = std::shared_ptr<Moment>;
+
+struct Event {
+  Shared moment;  // none: never recorded
   Clock clock;
 };
 
@@ -68,7 +81,13 @@ std::map<std::string, uint64_t>& counts();
 
 std::vector<Stream*>& streams();
 Stream* stream_of(cudaStream_t handle);
-Nanoseconds all_done();
+void give(Stream* stream, Task task);   // behind all else on the stream
+void advance();                         // as far as all streams can go now
+Shared mark(Stream* stream);            // the moment when all that it has now is done
+bool is_past(const Shared& moment);
+void wait_until(const Shared& moment);  // of the host, for the streams
+void wait_for_all();
+bool clocks_agree();  // those of several processes
 void join(Clock& clock, const Clock& other);
 
 // A call of the runtime, from its construction to its end; takes the host's time for a launch.
@@ -86,6 +105,11 @@ class Call {
 
 // Run `activity` for `duration` behind all else on the stream; the host waits if its queue is full.
 void enqueue(Stream* stream, Nanoseconds duration, const Call& call, Activity activity);
+
+// Its three parts, for what is longer than the host can know: NCCL's.
+void take_place(Stream* stream);
+Nanoseconds start_of(const Stream& stream, Nanoseconds given);
+void finish(Stream& stream, Activity& activity);
 
 void tell(const Activity& activity);  // to CUPTI, if anyone listens
 void tell_call(const char* name, unsigned callback, uint64_t correlation, Nanoseconds start);

@@ -28,13 +28,6 @@ Stream* stream_of(cudaStream_t handle) {
   return is_usual ? usual : (Stream*)handle;
 }
 
-Nanoseconds all_done() {
-  Lock lock(mutex());
-  Nanoseconds last = 0;
-  for (auto* stream : streams()) last = std::max(last, stream->free_at);
-  return last;
-}
-
 void join(Clock& clock, const Clock& other) {
   if (clock.size() < other.size()) clock.resize(other.size());
   for (size_t i = 0; i < other.size(); i++) clock[i] = std::max(clock[i], other[i]);
@@ -59,11 +52,14 @@ EXPORT cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
 }
 EXPORT cudaError_t cudaStreamQuery(cudaStream_t stream) {
   Lock lock(mutex());
-  return stream_of(stream)->free_at <= now() ? cudaSuccess : cudaErrorNotReady;
+  advance();
+  auto* asked = stream_of(stream);
+  bool done = asked->waiting.empty() && asked->free_at <= now();
+  return done ? cudaSuccess : cudaErrorNotReady;
 }
 EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   Call call("cudaStreamSynchronize", CALLBACK(cudaStreamSynchronize_v3020));
-  sleep_until(stream_of(stream)->free_at);
+  wait_until(mark(stream_of(stream)));
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
@@ -71,9 +67,12 @@ EXPORT cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, u
   Lock lock(mutex());
   auto* stream = stream_of(handle);
   auto* point = (Event*)event;
-  if (!point->recorded) return cudaSuccess;
-  stream->free_at = std::max(stream->free_at, point->at);
+  if (!point->moment) return cudaSuccess;
   join(stream->clock, point->clock);
+  give(stream, [moment = point->moment](Stream& own) {
+    if (moment->known) own.free_at = std::max(own.free_at, moment->at);
+    return moment->known;
+  });
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -92,8 +91,7 @@ EXPORT cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   Lock lock(mutex());
   auto* stream = stream_of(handle);
   auto* point = (Event*)event;
-  point->at = std::max(stream->free_at, now());
-  point->recorded = true;
+  point->moment = mark(stream);
   point->clock = stream->clock;
   stream->clock[stream->number]++;
   return cudaSuccess;
@@ -103,20 +101,20 @@ EXPORT cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stre
 }
 EXPORT cudaError_t cudaEventQuery(cudaEvent_t event) {
   auto* point = (Event*)event;
-  return !point->recorded || point->at <= now() ? cudaSuccess : cudaErrorNotReady;
+  return !point->moment || is_past(point->moment) ? cudaSuccess : cudaErrorNotReady;
 }
 EXPORT cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   Call call("cudaEventSynchronize", CALLBACK(cudaEventSynchronize_v3020));
-  sleep_until(((Event*)event)->at);
+  if (auto moment = ((Event*)event)->moment) wait_until(moment);
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
-  *milliseconds = (((Event*)to)->at - ((Event*)from)->at) / 1e6f;
+  *milliseconds = (((Event*)to)->moment->at - ((Event*)from)->moment->at) / 1e6f;
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaDeviceSynchronize() {
   Call call("cudaDeviceSynchronize", CALLBACK(cudaDeviceSynchronize_v3020));
-  sleep_until(all_done());
+  wait_for_all();
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
