@@ -45,13 +45,12 @@ def test_children_that_a_process_spawns(tmp_path):
     )
 
 
-@pytest.mark.parametrize("order", ["dpprof srun", "srun dpprof"])
-def test_tasks_of_a_cluster(tmp_path, order):
+def test_tasks_of_a_cluster_with_a_launcher_each(tmp_path):
     srun = tmp_path / "srun"
     srun.write_text(SRUN)
     srun.chmod(srun.stat().st_mode | stat.S_IXUSR)
-    before = [*DPPROF_RUN, str(srun)] if order == "dpprof srun" else [str(srun), *DPPROF_RUN]
-    check_two_ranks_of_one_run(tmp_path, start(tmp_path, *before, sys.executable, PLAIN))
+    job = start(tmp_path, str(srun), *DPPROF_RUN, sys.executable, PLAIN)
+    check_two_ranks_of_one_run(tmp_path, job)
 
 
 def test_two_nodes_with_a_launcher_each(tmp_path):
