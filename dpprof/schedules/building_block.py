@@ -32,13 +32,22 @@ def building_block_slots(
     Times only rise along dependencies, so no order of them can deadlock. The memory that a rank
     needs follows from how long the block lasts on it, divided by six.
     """
-    timed = [
-        (at + _ROUND * micro_batch, operation, direction, micro_batch)
+    actions = [
+        (at % _ROUND, at, _numbered(operation, direction, micro_batches))
         for operation, direction, at in _times(pp_rank, pp, block)
-        for micro_batch in range(micro_batches)
     ]
-    for _, operation, direction, micro_batch in sorted(timed):
-        yield single(operation, direction, micro_batch)
+    actions.sort(key=lambda action: action[0])
+    starts = [at for _, at, _ in actions]
+    for now in range(min(starts) // _ROUND, max(starts) // _ROUND + micro_batches):
+        for unit, at, slots in actions:
+            micro_batch = now + (unit - at) // _ROUND
+            if 0 <= micro_batch < micro_batches:
+                yield slots[micro_batch]
+
+
+@lru_cache(maxsize=64)
+def _numbered(operation: Operation, direction: int, micro_batches: int) -> tuple[Slot, ...]:
+    return tuple(single(operation, direction, number) for number in range(micro_batches))
 
 
 def block_theory(pp: int, micro_batches: int, block: BuildingBlock) -> ScheduleTheory:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 
 from dpprof.schedules.actions import Operation, Slot, single
 
@@ -16,20 +16,20 @@ class ChunkCounter:
 
     def __init__(self, near: int = 0) -> None:
         self._near = near
-        self._count: Counter[tuple[Operation, int]] = Counter()
+        self._forwards, self._backwards = [0, 0], [0, 0]
         self._pending: deque[Slot] = deque()
 
     def forward(self, way: int) -> Slot:
         """F of the next micro-batch."""
-        return self._next(Operation.FORWARD, Operation.FORWARD, way)
+        return self._next(Operation.FORWARD, self._forwards, way)
 
     def backward(self, way: int) -> Slot:
         """Full B of the next micro-batch."""
-        return self._next(Operation.BACKWARD, Operation.BACKWARD, way)
+        return self._next(Operation.BACKWARD, self._backwards, way)
 
     def input_gradient(self, way: int) -> Slot:
         """I of the next micro-batch to go back; its W is pending from now on."""
-        slot = self._next(Operation.INPUT_GRADIENT, Operation.BACKWARD, way)
+        slot = self._next(Operation.INPUT_GRADIENT, self._backwards, way)
         _, direction, micro_batch = slot[0]
         self._pending.append(single(Operation.WEIGHT_GRADIENT, direction, micro_batch))
         return slot
@@ -38,8 +38,8 @@ class ChunkCounter:
         """W of the oldest input gradient that still lacks it."""
         return self._pending.popleft()
 
-    def _next(self, operation: Operation, counted_as: Operation, way: int) -> Slot:
+    def _next(self, operation: Operation, done: list[int], way: int) -> Slot:
         direction = way ^ self._near
-        micro_batch = self._count[counted_as, direction]
-        self._count[counted_as, direction] += 1
+        micro_batch = done[direction]
+        done[direction] += 1
         return single(operation, direction, micro_batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,9 @@ def greedy_orders(
         rows,
     ):
         raise DpprofError(f"{policy}: no rank can go on; allow more in flight")
-    return tuple(_slots(rows[rows[:, 0] == pp_rank], micro_batches) for pp_rank in range(pp))
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    slots, ends = _slots(rows, micro_batches), np.searchsorted(rows[:, 0], np.arange(pp + 1))
+    return tuple(slots[first:last] for first, last in pairwise(ends.tolist()))
 
 
 def _slots(rows: npt.NDArray[np.int32], micro_batches: int) -> tuple[Slot, ...]:

@@ -33,9 +33,10 @@ def _bubble(pp: int, micro_batches: int, costs: ChunkCosts) -> Bubble:
 )
 def zbv(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The slots of a rank; with fewer than 2 PP - 1 micro-batches, the order without the others."""
-    for slot in _full_pipeline(pp_rank, pp, max(2 * pp - 1, micro_batches)):
-        if slot[0].micro_batch < micro_batches:
-            yield slot
+    if micro_batches >= 2 * pp - 1:
+        return _full_pipeline(pp_rank, pp, micro_batches)
+    longer = _full_pipeline(pp_rank, pp, 2 * pp - 1)
+    return (slot for slot in longer if slot[0].micro_batch < micro_batches)
 
 
 def _full_pipeline(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
