@@ -42,18 +42,28 @@ class Look(NamedTuple):
 
 
 def look(file: Path) -> Look:
-    """The stamp of a file now; raises OSError where there is none."""
+    """The stamp of a file now; raises OSError where there is none.
+
+    That of a folder is never settled: what is written within its files does not alter it.
+    """
     found = file.stat()
     stamp = Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     written_ns = max(stamp.modified_ns, stamp.changed_ns)
     whole_seconds = written_ns % _SECOND_NS == 0  # the file system counts no finer
     margin_ns = 2 * _SECOND_NS if whole_seconds else _TICK_NS
-    return Look(stamp, time.time_ns() - written_ns > margin_ns)
+    return Look(stamp, file.is_file() and time.time_ns() - written_ns > margin_ns)
 
 
 def sample(file: Path) -> bytes:
-    """A hash of the size and of samples all over the content; of all of a small file."""
+    """A hash of the size and of samples all over the content; of all of a small file.
+
+    That of a folder is of the files in it.
+    """
     result = hashlib.sha256()
+    if file.is_dir():
+        for one in _files_in(file):
+            result.update(one.name.encode(errors="surrogateescape") + b"\0" + sample(one))
+        return result.digest()
     with file.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         result.update(str(size).encode())
@@ -65,12 +75,17 @@ def sample(file: Path) -> bytes:
 
 
 def digest(file: Path) -> int:
-    """A checksum of the whole content."""
+    """A checksum of the whole content, of a folder of all that is in its files."""
     value = 0
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            value = zlib.crc32(chunk, value)
+    for one in _files_in(file) if file.is_dir() else [file]:
+        with one.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                value = zlib.crc32(chunk, value)
     return value
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if one.is_file())
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,9 @@ from enum import Enum
 from pathlib import Path
 
 NSYS_REPORT = ".nsys-rep"
+PARQUET_FOLDER = "_pqtdir"
+"""How nsys ends the name of a folder of Parquet tables, behind that of the report."""
+
 NSYS_TABLES = ("CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS")
 SQLITE_MAGIC = b"SQLite format 3\x00"
 PRIMUS_CONFIG = "config.json"

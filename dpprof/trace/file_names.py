@@ -20,7 +20,10 @@ SNAPSHOT_ENDING = ".snapshot.json"
 SNAPSHOT_ENDINGS = (".pickle", ".pkl", SNAPSHOT_ENDING)
 
 _PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".tar.gz", ".tgz")
-TRACE_ENDINGS = (".json", *(".json" + ending for ending in _PACKED), ".sqlite", ".nsys-rep")
+TRACE_ENDINGS = (
+    *(form + packing for form in (".json", ".sqlite") for packing in ("", *_PACKED)),
+    ".nsys-rep",
+)
 
 _RANK_IN_NAME = re.compile(
     r"(?<![a-z])(?:rank|worker)[-_=]?(?:\[(\d{1,6})\]|\((\d{1,6})\)|(\d{1,6}))(?!\d)", re.IGNORECASE

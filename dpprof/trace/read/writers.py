@@ -18,8 +18,8 @@ _ENDINGS = {
     (".xplane.pb",): f"a profile of XLA (protobuf), which is not read; {_GIVE}",
 }
 _MAGICS = (
-    (b"SQLite format 3\0", "an SQLite database, as Nsight Systems (nsys) exports, which is not "
-     f"read; {_GIVE}"),
+    (b"SQLite format 3\0", "a packed SQLite database, as Nsight Systems (nsys) exports; unpack it "
+     "first (gunzip, unzstd): its pages are read where they lie"),
     (b"PAR1", f"a Parquet table, which is not read; {_GIVE}"),
     (b"\x89HDF", f"an HDF5 file, as Nsight Systems (nsys) exports, which is not read; {_GIVE}"),
     (b"7z\xbc\xaf\x27\x1c", "packed with 7-Zip, which is not read; unpack it first"),

@@ -16,6 +16,7 @@ from dpprof.runs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dpprof.system.inputs import plain_text
 from dpprof.trace.file_formats import (
     NSYS_REPORT,
+    PARQUET_FOLDER,
     PRIMUS_CONFIG,
     is_nsys_export,
     is_nsys_report,
@@ -151,18 +152,21 @@ def _traces_in(folder: Path) -> tuple[Path, ...]:
         files = sorted(folder.iterdir())
     except OSError as error:
         raise DpprofError(f"{folder}: cannot be read ({error.strerror})") from error
-    found = tuple(
-        file
-        for file in files
-        if file.name.endswith(TRACE_ENDINGS) and not _is_other(file.name) and file.is_file()
-    )
-    exports = {file.with_suffix("") for file in found if file.name.endswith(".sqlite")}
+    found = tuple(file for file in files if _is_trace(file))
+    exports = {file.with_name(_stem(file)) for file in found if is_nsys_export(file)}
     found = tuple(
         file for file in found if not (is_nsys_report(file) and file.with_suffix("") in exports)
     )
     if any(map(is_primus, found)):
         found = tuple(file for file in found if file.name != PRIMUS_CONFIG)
     return found
+
+
+def _is_trace(path: Path) -> bool:
+    """Whether a path in a folder is called like a trace, or is an export's folder of tables."""
+    if path.is_dir():
+        return is_nsys_export(path)
+    return path.name.endswith(TRACE_ENDINGS) and not _is_other(path.name) and path.is_file()
 
 
 def _folder(folder: Path) -> RunFiles:
@@ -217,8 +221,8 @@ def _is_other(name: str) -> bool:
 def _nothing_in(folder: Path, below: Sequence[Path]) -> str:
     if not below:
         return (
-            f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst, *.sqlite, "
-            "*.nsys-rep); give a run folder or trace files"
+            f"{folder}: holds no trace files (*.json, *.json.gz, *.json.zst, *.sqlite, *.nsys-rep, "
+            "folders of `nsys export --type parquetdir`); give a run folder or trace files"
         )
     listed = [str(one.relative_to(folder)) for one in below]
     names = ", ".join(listed[:_MOST_LISTED]) + (", ..." if len(listed) > _MOST_LISTED else "")
@@ -241,7 +245,7 @@ def _share_ranks(folders: Sequence[Path]) -> bool:
 
 def _stem(file: Path) -> str:
     packings = (".tgz", ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar")
-    for ending in (*packings, ".json", ".sqlite", NSYS_REPORT, ".trace", ".pt"):
+    for ending in (*packings, ".json", ".sqlite", NSYS_REPORT, PARQUET_FOLDER, ".trace", ".pt"):
         file = file.with_name(file.name.removesuffix(ending) or file.name)
     return file.name
 

@@ -12,6 +12,7 @@ from dpprof.store.place import CacheLocation, find_place
 from dpprof.store.tidy import evict
 from dpprof.tables.devices import rank_name, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
+from dpprof.trace.file_formats import is_nsys_export
 from dpprof.trace.rank.rank_part import RankPart, make_part
 from dpprof.trace.source.cache import (
     Packed,
@@ -87,7 +88,7 @@ def read_parts(
 def _check_files(traces: Iterable[Path]) -> None:
     """Refuse pipes and devices: traces are read more than once, and a pipe may have no end."""
     for trace in traces:
-        if trace.exists() and not trace.is_file():
+        if trace.exists() and not trace.is_file() and not is_nsys_export(trace):
             raise DpprofError(f"{trace}: cannot be read (not a regular file); give a trace file")
 
 

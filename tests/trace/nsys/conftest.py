@@ -177,6 +177,21 @@ class Export:
         connection.close()
         return file
 
+    def write_parquet(self, folder: Path, change: Any = None, **how: Any) -> Path:
+        """The export as a folder of Parquet tables, each as `change` makes it."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        folder.mkdir()
+        strings = [{"id": id, "value": text} for text, id in self.strings.items()]
+        for table, rows in (self.rows | {"StringIds": strings}).items():
+            if rows:
+                names = sorted({name for row in rows for name in row})
+                whole = pa.table({name: [row.get(name) for row in rows] for name in names})
+                whole = change(whole) if change is not None else whole
+                pq.write_table(whole, folder / f"{table}.parquet", **how)
+        return folder
+
 
 def _payload(schema: int, body: bytes) -> bytes:
     return struct.pack("<IIIIQQ", NCCL_DOMAIN, 0, schema, 0, len(body), len(body)) + body

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from dpprof.errors import DpprofError
 from dpprof.trace.load import load_run
 from dpprof.trace.source.read_ranks import Reading
 from tests.trace.nsys.conftest import Export
+from tests.trace.nsys.twin import pipeline
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "nsys"
 ALL_REDUCE = "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<4096ul>)"
@@ -69,6 +72,48 @@ def test_devices_of_a_process_are_rows_of_their_own(export: Export, tmp_path: Pa
         export.kernel(21, "gemm", 0, length * MS, device=device)
     report = analyze(load_run(export.write(tmp_path / "rank0.sqlite")))
     assert [rank.states_ns["compute_only"] for rank in report.ranks] == [3 * MS, 5 * MS]
+
+
+def unsigned(table: Any) -> Any:
+    """Numbers of other widths, and texts as codes."""
+    import pyarrow as pa
+
+    widths = {"globalPid": pa.uint64(), "globalTid": pa.uint64(), "streamId": pa.uint32()}
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        if pa.types.is_string(field.type):
+            table = table.set_column(place, field.name, column.dictionary_encode())
+        elif field.name in widths and pa.types.is_integer(field.type):
+            table = table.set_column(place, field.name, column.cast(widths[field.name]))
+    return table
+
+
+@pytest.mark.parametrize(("change", "rows"), [(None, 1), (unsigned, 1000)])
+def test_folders_of_parquet_files_are_the_ranks_of_a_job(
+    change: Any, rows: int, tmp_path: Path
+) -> None:
+    exports = pipeline(1, ranks=2, micro_batches=range(2)).exports
+    for form in ("sqlite", "parquet"):
+        (tmp_path / form).mkdir()
+    for rank, export in enumerate(exports):
+        export.write(tmp_path / "sqlite" / f"rank{rank}.sqlite")
+        folder = tmp_path / "parquet" / f"rank{rank}_pqtdir"
+        export.write_parquet(folder, change, row_group_size=rows)
+    (tmp_path / "parquet" / "rank0.nsys-rep").write_bytes(b"what it was exported from")
+    expected = analyze(load_run(tmp_path / "sqlite"))
+    for _ in ("read", "from the cache"):
+        report = analyze(load_run(tmp_path / "parquet"))
+        assert (report.total, report.ranks) == (expected.total, expected.ranks)
+    assert analyze(load_run(str(tmp_path / "parquet" / "rank*_pqtdir"))).total == expected.total
+
+
+def test_a_folder_of_parquet_files_that_changed_is_read_again(tmp_path: Path) -> None:
+    for length in (3, 5):
+        shutil.rmtree(tmp_path / "rank0_pqtdir", ignore_errors=True)
+        export = Export()
+        export.kernel(21, "gemm", 0, length * MS)
+        report = analyze(load_run(export.write_parquet(tmp_path / "rank0_pqtdir")))
+        assert report.ranks[0].states_ns["compute_only"] == length * MS
 
 
 def test_a_report_that_was_not_exported_says_what_to_type(tmp_path: Path) -> None:
