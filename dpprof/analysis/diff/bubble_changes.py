@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.accounting.account import Accounting, account
 from dpprof.analysis.diff.bubbles import cause_of
 from dpprof.analysis.diff.common_ranks import CommonRanks, comparable
 from dpprof.analysis.diff.model import BubbleCause, Presence
-from dpprof.analysis.diff.parts import common_count
+from dpprof.analysis.diff.parts import common_count, numbered
 from dpprof.analysis.diff.work_labels import Labels
 from dpprof.analysis.events.slot_names import read_slot
 from dpprof.runs.run import Run
@@ -97,8 +99,8 @@ def region_changes(
     steps, scale = common_count(*(one.states[STEP].nunique() for one in accounts))
     rows: dict[HeldUp, _BubbleRow] = {}
     for side, (run, scaled) in enumerate(((sides.base, scale.base), (sides.new, scale.new))):
-        for held, longest in _regions(run, accounts[side], _numbers(sides, side)):
-            rows.setdefault(held, _BubbleRow()).add(side, longest, scaled)
+        for held, total_ns, longest in _regions(run, accounts[side], _numbers(sides, side)):
+            rows.setdefault(held, _BubbleRow()).add(side, total_ns * scaled, longest)
     changes = [
         RegionChange(held, row.times_ns[0], row.times_ns[1], row.longest[0], row.longest[1])
         for held, row in rows.items()
@@ -127,12 +129,12 @@ class _BubbleRow:
         self.times_ns = [0, 0]
         self.longest: list[LongestBubble | None] = [None, None]
 
-    def add(self, side: int, region: LongestBubble, scale: int) -> None:
-        """Count a region of a side."""
-        self.times_ns[side] += region.length_ns * scale
+    def add(self, side: int, total_ns: int, longest: LongestBubble) -> None:
+        """Count regions of a side, with the longest of them."""
+        self.times_ns[side] += total_ns
         best = self.longest[side]
-        if best is None or region.length_ns > best.length_ns:
-            self.longest[side] = region
+        if best is None or longest.length_ns > best.length_ns:
+            self.longest[side] = longest
 
 
 def _numbers(sides: CommonRanks, side: int) -> Mapping[int, int]:
@@ -142,19 +144,32 @@ def _numbers(sides: CommonRanks, side: int) -> Mapping[int, int]:
 
 def _regions(
     run: Run, accounts: Accounting, numbers: Mapping[int, int]
-) -> Iterator[tuple[HeldUp, LongestBubble]]:
+) -> Iterator[tuple[HeldUp, int, LongestBubble]]:
+    """What bubbles held up, for how long in all, and the longest; in the order of the longest."""
     labels = Labels.of(run)
     begin = accounts.states.groupby(STEP)[START].first().to_dict()
-    for rank, step, start, end, state, kind, cause, slot in _rows(accounts.regions):
+    alike, total_ns = _alike(accounts.regions)
+    names = [RANK, STEP, START, END, STATE, CAUSE_KIND, CAUSE, SLOT]
+    rows = zip(*(alike[name].tolist() for name in names), total_ns.tolist(), strict=True)
+    for rank, step, start, end, state, kind, cause, slot, total in rows:
         stage, micro_batch, operation = _work(labels, rank, slot, cause)
         waited_for = cause_of(state, kind, cause, slot)
         held = HeldUp(numbers.get(rank, -1), state, stage, micro_batch, operation, waited_for)
-        yield held, LongestBubble(rank, step, start - int(begin[step]), end - start)
+        yield held, total, LongestBubble(rank, step, start - int(begin[step]), end - start)
 
 
-def _rows(regions: pd.DataFrame) -> Iterable[tuple[int, int, int, int, str, str, str, str]]:
-    names = [RANK, STEP, START, END, STATE, CAUSE_KIND, CAUSE, SLOT]
-    return zip(*(regions[name].tolist() for name in names), strict=True)
+def _alike(regions: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """Of regions that are alike but for when they are, the longest, and how long all are."""
+    number, _ = numbered([regions[name] for name in (RANK, STATE, CAUSE_KIND, CAUSE, SLOT)])
+    length = (regions[END] - regions[START]).to_numpy(np.int64)
+    order = np.lexsort((-length, number))  # stable: of equally long ones the first
+    first = np.flatnonzero(np.diff(number[order], prepend=-1))
+    if not len(first):
+        return regions, length
+    longest = order[first]
+    in_order = np.argsort(longest)
+    total = np.add.reduceat(length[order], first)
+    return regions.iloc[longest[in_order]], total[in_order]
 
 
 def _work(labels: Labels, rank: int, slot: str, cause: str) -> tuple[int, int, str]:

@@ -72,7 +72,7 @@ def add_up(rows: pd.DataFrame, key: Sequence[str], values: Sequence[str]) -> pd.
 
     Text columns of the result hold text.
     """
-    number, first = _numbered([rows[name] for name in key])
+    number, first = numbered([rows[name] for name in key])
     result = rows[list(key)].iloc[first].reset_index(drop=True)
     texts = [name for name in key if result[name].dtype == "category"]
     result = result.astype(dict.fromkeys(texts, object))
@@ -83,7 +83,7 @@ def add_up(rows: pd.DataFrame, key: Sequence[str], values: Sequence[str]) -> pd.
     return result
 
 
-def _numbered(
+def numbered(
     columns: Sequence[pd.Series[int]],
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """For each row the number of its key, and for each key the first of its rows."""
