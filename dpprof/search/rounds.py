@@ -14,7 +14,7 @@ import numpy as np
 from dpprof.search.anneal import Annealed, Cooling, anneal, has_compiled
 from dpprof.search.problem import Orders, Problem
 
-HEATS = (0.02, 0.01, 0.1, 0.05, 0.2)
+HEATS = (0.005, 0.0025, 0.01, 0.02, 0.05)
 """First temperatures of a round, in lengths of a slot; which is best depends on size and time."""
 _COOLED = 0.25
 _COLDEST = 0.004

@@ -52,6 +52,36 @@ def test_halves_are_paired_as_their_lengths_say(make_run, order, between, possib
     ]  # fmt: skip
 
 
+COMBINE = DISPATCH.replace("dispatch", "combine")
+
+
+def in_turn(order):
+    """Kernels of both kinds, `order` having D, d, C, c: of a length for each letter."""
+    rows = []
+    for place, letter in enumerate(order):
+        kind = "dispatch" if letter in "Dd" else "combine"
+        length = 20 if letter.isupper() else 10
+        rows.append(
+            {
+                "rank": 0, "lane": "7", "kind": kind, "start_ns": 100 * place,
+                "end_ns": 100 * place + length, "name": DISPATCH if kind == "dispatch" else COMBINE,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def test_three_layers_of_halves_are_three_calls(make_run):
+    rows = halves_figures(make_run([*in_turn("DdCc" * 3), *layers(3)]))
+    assert [(one.kind, one.calls, one.send_ns) for one in rows] == [
+        ("combine", 3, 60), ("dispatch", 3, 60),
+    ]  # fmt: skip
+
+
+def test_two_whole_calls_in_a_layer_are_not_its_halves(make_run):
+    """Two micro-batches of unlike size share a layer's other kernels: dispatch, combine, again."""
+    assert halves_figures(make_run([*in_turn("DCdc" * 4), *layers(4)])) == []
+
+
 @pytest.mark.parametrize(
     "rows",
     [

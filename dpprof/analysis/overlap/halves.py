@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ from dpprof.tables.kinds import COMPUTE, FUSED
 
 _TOLD_APART = 0.1
 """Part of a kernel's length by which the halves must differ to be told apart."""
+_FEWEST = 4
+"""Kernels of a kind on a lane with which halves can be told apart."""
 _LOW_LATENCY = re.compile(r"internode_ll::(dispatch|combine)\b")
 
 
@@ -56,15 +59,24 @@ def _are_halves(own: pd.DataFrame, chosen: pd.DataFrame) -> bool:
 
     A whole dispatch stands beside each layer's routing and experts; of halves there are twice as
     many. So: every kind comes an even number of times, and more kinds of computing kernels come
-    half as often as these than as often.
+    half as often as these than as often. And where both kinds run, a dispatch's two kernels come
+    before the combine's two: whole calls take turns one by one.
     """
     kinds = chosen[KIND].astype(str)
     counts = set(kinds.groupby(kinds).size())
     if len(counts) != 1 or (count := counts.pop()) % 2:
         return False
+    if not _come_in_twos(chosen):
+        return False
     computing = own.loc[own[KIND].astype(str) == COMPUTE, NAME]
     often = Counter(Counter(computing).values())
     return often[count // 2] > often[count]
+
+
+def _come_in_twos(chosen: pd.DataFrame) -> bool:
+    """Whether kinds change only after an even number of kernels, one after another."""
+    kinds = chosen.sort_values(START, kind="stable")[KIND].astype(str)
+    return all(len(list(run)) % 2 == 0 for _, run in groupby(kinds))
 
 
 def _rows(rank: int, chosen: pd.DataFrame, busy: Intervals) -> Iterator[HalvesFigures]:
@@ -96,15 +108,15 @@ def _paired(lane: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     told by their lengths, which are like each other's among sends and among receives.
     """
     ordered = lane.sort_values(START, kind="stable")
-    places = np.arange(len(ordered) // 4 * 4)
-    lengths = (ordered[END] - ordered[START]).to_numpy(np.float64)[: len(places)]
-    if not len(places):
+    places = np.arange(len(ordered))
+    lengths = (ordered[END] - ordered[START]).to_numpy(np.float64)
+    if len(places) < _FEWEST or len(places) % 2:
         return None
-    by_turns, two_by_two = places % 2 == 0, places % 4 < 2
-    apart = [abs(_median(lengths[one]) - _median(lengths[~one])) for one in (by_turns, two_by_two)]
+    orders = [places % 2 == 0] + [places % 4 < 2] * (len(places) % 4 == 0)
+    apart = [abs(_median(lengths[one]) - _median(lengths[~one])) for one in orders]
     if max(apart) < _TOLD_APART * _median(lengths):
         return None
-    sends = by_turns if apart[0] >= apart[1] else two_by_two
+    sends = orders[apart.index(max(apart))]
     return ordered.iloc[places[sends]], ordered.iloc[places[~sends]]
 
 
