@@ -40,18 +40,23 @@ def with_step_ranges(trace: TraceColumns, pattern: str) -> TraceColumns:
     rows = host_rows(trace, wanted)
     rows = rows[np.argsort(trace.start_ns[rows], kind="stable")]
     rows = rows[is_outermost(trace.thread[rows], trace.start_ns[rows], trace.end_ns[rows])]
-    numbers = _numbers(trace, rows)
     others = host_rows(trace, np.array([MARK.fullmatch(one) is not None for one in trace.names]))
     others = others[~np.isin(others, rows)]
-    names = [*trace.names, "step mark that is not asked for"]
     name = trace.name.copy()
     name[others] = len(trace.names)
-    codes = {number: len(names) + n for n, number in enumerate(sorted(set(numbers)))}
+    unasked = replace(trace, name=name, names=(*trace.names, "step mark that is not asked for"))
+    return with_marks(unasked, rows, [str(number) for number in _numbers(trace, rows)])
+
+
+def with_marks(trace: TraceColumns, rows: Rows, numbers: Sequence[str]) -> TraceColumns:
+    """The trace whose `rows` are marks of the steps with these numbers."""
+    known = sorted(set(numbers))
+    codes = {number: len(trace.names) + place for place, number in enumerate(known)}
+    name, category = trace.name.copy(), trace.category.copy()
     name[rows] = [codes[number] for number in numbers]
-    category = trace.category.copy()
     category[rows] = Category.ANNOTATION
-    names += [_NAME.format(number) for number in sorted(set(numbers))]
-    return replace(trace, name=name, names=tuple(names), category=category)
+    names = (*trace.names, *(_NAME.format(number) for number in known))
+    return replace(trace, name=name, names=names, category=category)
 
 
 def _numbers(trace: TraceColumns, rows: Rows) -> list[int]:
@@ -63,6 +68,11 @@ def _numbers(trace: TraceColumns, rows: Rows) -> list[int]:
     named = {(thread, number) for thread, number in zip(threads, written, strict=False)}
     if len(written) == len(texts) == len(named):
         return written
+    return number_in_order(threads)
+
+
+def number_in_order(threads: Sequence[int]) -> list[int]:
+    """0, 1, 2, ... for the ranges of each thread, whose threads are given in order."""
     seen: dict[int, int] = {}
     result = []
     for thread in threads:

@@ -12,6 +12,7 @@ import numpy as np
 from dpprof.errors import FileFault, faults_of
 from dpprof.evidence.evidence import COMMUNICATION, Evidence
 from dpprof.trace.activities.faults import Fault
+from dpprof.trace.activities.inference_steps import with_inference_steps
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.possible_times import checked
 from dpprof.trace.activities.step_ranges import with_found_steps, with_step_ranges
@@ -117,6 +118,7 @@ def _with_steps(share: Share, form: Format, step_range: str) -> Share:
     """The share whose steps are those that the user names, or, without marks, that are found."""
     if step_range:
         return share._replace(trace=with_step_ranges(share.trace, step_range))
+    share = share._replace(trace=with_inference_steps(share.trace))
     by_nsys = form in (Format.NSYS_REPORT, Format.NSYS_EXPORT)
     return share._replace(trace=with_found_steps(share.trace)) if by_nsys else share
 

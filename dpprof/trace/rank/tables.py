@@ -19,6 +19,7 @@ from dpprof.tables.kinds import KINDS
 from dpprof.trace.activities.classify import TITLE, FoundActivities, Verdicts, judge
 from dpprof.trace.activities.find import Activities, find_activities
 from dpprof.trace.activities.host_spans import host_spans
+from dpprof.trace.activities.inference_steps import phases_warning
 from dpprof.trace.activities.kernel_table import in_parts
 from dpprof.trace.activities.kind_rules import KindRule
 from dpprof.trace.activities.launch_context import (
@@ -240,6 +241,8 @@ def _warnings(trace: TraceColumns, found: FoundActivities) -> tuple[str, ...]:
     warnings = list(trace.damage)
     if waits := wait_warning(trace):
         warnings.append(waits)
+    if kinds := phases_warning(trace):
+        warnings.append(kinds)
     if trace.skipped:
         warnings.append(f"{trace.skipped} events have values of the wrong type and are left out")
     if not len(found.rows):
