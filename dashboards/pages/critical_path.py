@@ -34,6 +34,7 @@ _MOST_RUNS = 3
 _MOST_ROWS = 500
 _MOST_PIECES = 300
 _LONGEST_NAME = 64
+_NO_PATH = "no step has any activity, or evidence is missing for who waited for whom (see warnings)"
 _ABOUT = (
     "The chain of work, launches and messages that the end of the step waited for; making anything "
     "off it faster does not shorten the step."
@@ -48,7 +49,7 @@ def layout(context: Context) -> list[Component]:
         run for run in all_runs.some(_MOST_RUNS) if run.report.per_step and run.report.critical_path
     ]
     if not runs:
-        nothing = panel("Critical path", empty("no step has any activity"), id="critical-path")
+        nothing = panel("Critical path", empty(_NO_PATH), id="critical-path")
         return [*left_out, nothing]
     longest = max(run.report.step_ns or 0 for run in runs)
     unit = time_unit(longest)

@@ -46,6 +46,20 @@ def test_the_closed_form_of_1f1b_is_exact() -> None:
     assert ideal.chunk_ns == [{"B": 20_000_000, "F": 10_000_000}] * 4
 
 
+def test_an_ideal_above_the_measured_step_is_warned_of() -> None:
+    """Slots that hold waiting: each begins where the one before has ended."""
+    run = simulated("1f1b")
+    assert not any(text.startswith("ideal:") for text in analyze(run).warnings)
+    slots = run.slots.copy()
+    before = slots.groupby(RANK)[END].shift().fillna(0)
+    early = (slots[START] - before).clip(0, 20_000_000)
+    slots[START] = (slots[START] - early).astype("int64")
+    warnings = analyze(replace(run, slots=slots)).warnings
+    texts = [one for one in warnings if one.startswith("ideal:")]
+    assert len(texts) == 1
+    assert "is longer than the step as measured, 330.00 ms" in texts[0]
+
+
 def test_the_difference_adds_up_and_names_the_state() -> None:
     """The last slot of rank 0 starts 7 ns late: host time, and nothing else changes."""
     run = simulated("1f1b")

@@ -370,6 +370,7 @@ def test_messages_without_peers_leave_bubbles_unknown(build, tmp_path: Path) -> 
     total = report.total
     assert (total.bubble_share, total.hidden_share, total.wait_ns) == (None, None, None)
     assert (total.hidden_ns, report.regions, report.waited_for) == (0, [], [])
+    assert report.critical_path is None
 
 
 def test_a_batch_takes_no_calls_of_another_group(build, tmp_path: Path) -> None:

@@ -54,6 +54,9 @@ from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
 
 __all__ = ["Report", "analyze"]
 
+_MORE_THAN_NOISE = 1.01
+"""The ideal step over the measured one from which it is warned of."""
+
 _UNSTEADY = 1.25
 """The slowest step over the fastest from which a mean of them is warned of."""
 
@@ -118,7 +121,9 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
             *_unsteady(steps),
             *memory_warnings(run, memory),
         ],
-        critical_path=path_figures(run) if steps else None,
+        critical_path=(
+            path_figures(run) if steps and not touching(run.evidence, "critical_path") else None
+        ),
         clocks=_clocks(run),
         experts=expert_figures(manifest),
         halves=halves_figures(run),
@@ -242,7 +247,26 @@ def _warnings(run: Run, accounting: Accounting, ideal: Ideal | str) -> list[str]
         )
     if isinstance(ideal, str) and run.schedule is not None:
         warnings.append(ideal)
+    if isinstance(ideal, Ideal):
+        warnings += _too_long(ideal, _window_ns(accounting))
     return warnings
+
+
+def _window_ns(accounting: Accounting) -> int:
+    """All windows of the measured steps; those of a step are of one length on all ranks."""
+    windows = accounting.states.groupby(STEP)[[START, END]].first()
+    return int((windows[END] - windows[START]).sum())
+
+
+def _too_long(ideal: Ideal, window_ns: int) -> list[str]:
+    """An ideal step that takes longer than the measured one: no least at all, and why."""
+    if ideal.window_ns <= _MORE_THAN_NOISE * window_ns:
+        return []
+    return [
+        f"ideal: {ideal.window_ns / ideal.steps / 1e6:.2f} ms is longer than the step as measured, "
+        f"{window_ns / ideal.steps / 1e6:.2f} ms: slots hold waiting for their inputs, which their "
+        "lengths count as work; label what a slot computes alone, or run under `dpprof run`"
+    ]
 
 
 def _unsplit(transfers: Sequence[Transfers]) -> list[str]:

@@ -23,6 +23,7 @@ _TOUCHES = (
     *("wait_ns", "bubble_ns", "bubble_share", "bubble.dependency", "bubble.straggler"),
     *("communication_ns", "hidden_ns", "exposed_ns", "hidden_share", "exposed.p2p"),
     *("p2p.wait_ns", "p2p.total_ns", "p2p.hidden_ns", "p2p.exposed_ns", "p2p.hidden_share"),
+    *("critical_path", "ideal"),
 )
 
 
