@@ -39,8 +39,28 @@ def not_recorded(tables: NsysTables, graphs: rows.Rows, waits: rows.Rows) -> tup
     else:
         said.append("memory is n/a: record with --cuda-memory-usage=true")
     if tables.skipped:
-        said.append(f"{tables.skipped} rows have values of the wrong type and are left out")
+        said.append(
+            f"{tables.skipped} rows have values of the wrong type, end before they begin, or do "
+            "not say of which process they are, and are left out"
+        )
     return tuple(said)
+
+
+def not_named(work: Sequence[rows.Rows], strings: rows.Strings) -> tuple[str, ...]:
+    """That work has no name, in words: what it is, nobody knows then."""
+    ids = np.concatenate([one.name for one in work])
+    used, count = np.unique(ids, return_counts=True)
+    lost = sum(
+        int(many)
+        for id, many in zip(used.tolist(), count.tolist(), strict=True)
+        if id not in strings.texts
+    )
+    if not lost:
+        return ()
+    return (
+        f"{lost} of {len(ids)} device activities have no name in the file (StringIds), and count "
+        "as computation: export it again",
+    )
 
 
 def not_told(ranges: Ranges, names: Sequence[str]) -> tuple[str, ...]:
@@ -57,8 +77,3 @@ def not_told(ranges: Ranges, names: Sequence[str]) -> tuple[str, ...]:
             "--include-blobs=true",
         )
     return ()
-
-
-def has_work(many: Sequence[rows.Rows]) -> bool:
-    """Whether any device activity was recorded."""
-    return bool(np.sum([len(one.start) for one in many]))

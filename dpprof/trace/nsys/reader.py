@@ -16,17 +16,14 @@ import numpy as np
 from dpprof.errors import DpprofError
 from dpprof.trace.nsys.database import MISSING, Integers, NsysTables, open_export
 from dpprof.trace.nsys.memory import device_memory
-from dpprof.trace.nsys.not_recorded import HOW, not_recorded, not_told
+from dpprof.trace.nsys.not_recorded import HOW, not_named, not_recorded, not_told
 from dpprof.trace.nsys.process_identity import distributed, host_name, launched_as
 from dpprof.trace.nsys.ranges import Ranges, ranges_of, read_rows
 from dpprof.trace.nsys.rows import (
     Rows,
     Strings,
-    copies,
-    graphs,
-    kernels,
+    device_work,
     launches,
-    sets,
     stream_waits,
 )
 from dpprof.trace.read.columns import TraceColumns
@@ -41,23 +38,22 @@ def read_nsys(path: Path) -> list[TraceColumns]:
     with open_export(path) as tables:
         (epoch,) = tables.integers("TARGET_INFO_SESSION_START_TIME", ("utcEpochNs",))
         strings = Strings(tables)
-        whole_graphs = graphs(tables, strings)
-        device_rows = [kernels(tables), copies(tables, strings), sets(tables, strings)]
-        device_rows.append(whole_graphs)
+        calls = launches(tables)
+        device_rows = device_work(tables, strings, calls)
         processes = np.unique(np.concatenate([one.process for one in device_rows]))
         if not len(processes):
             raise DpprofError(
                 f"{path}: an export of Nsight Systems without GPU kernels; record with {HOW}"
             )
         waits = stream_waits(tables, strings)
-        every = [*device_rows, launches(tables), waits]
+        every = [*device_rows, calls, waits]
         strings.read(every)
         ranges = read_rows(tables)
         whole = _Whole(
             tables=tables,
             strings=strings,
             epoch_ns=int(epoch[0]) if len(epoch) else 0,
-            lacks=not_recorded(tables, whole_graphs, waits),
+            lacks=(*not_recorded(tables, device_rows[-1], waits), *not_named(device_rows, strings)),
             launched_as=launched_as(tables) if len(processes) == 1 else None,
         )
         alone = len(processes) == 1

@@ -18,6 +18,7 @@ WAITS, EVENTS = "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", "CUPTI_ACTIVITY_KIND_CUDA
 _COPY_NAMES = {1: "HtoD", 2: "DtoH", 8: "DtoD", 9: "HtoH", 10: "PtoP"}
 _PEER_COPY = 10
 _GRAPH = "CUDA graph"
+_LATEST_NS = 1 << 60  # 36 years after the session began
 _WAITS_FOR_EVENT = 2  # CUPTI_ACTIVITY_SYNCHRONIZATION_TYPE_STREAM_WAIT_EVENT
 _DEVICE = ("start", "end", "deviceId", "streamId", "correlationId", "globalPid")
 
@@ -66,6 +67,34 @@ class Strings:
     def named(self, ids: Iterable[int]) -> dict[int, str]:
         """The strings of other ids."""
         return self._tables.strings(np.array(list(ids), dtype=np.int64))
+
+
+def device_work(tables: NsysTables, strings: Strings, calls: Rows) -> list[Rows]:
+    """Kernels, copies, sets, and graphs that were recorded as a whole, of which times are sound.
+
+    `calls` tell whose the work is where its own rows do not. What is left out counts as skipped.
+    """
+    every = [kernels(tables), copies(tables, strings), sets(tables, strings)]
+    every.append(graphs(tables, strings))
+    found = []
+    for rows in every:
+        rows = _with_process(rows, calls)
+        sound = (rows.start <= rows.end) & (rows.end < _LATEST_NS) & (rows.process != MISSING)
+        tables.skipped += int((~sound).sum())
+        found.append(rows if sound.all() else rows.where(np.flatnonzero(sound)))
+    return found
+
+
+def _with_process(rows: Rows, calls: Rows) -> Rows:
+    """Work without a process has that of the calls, where all of them are of one."""
+    unknown = rows.process == MISSING
+    if not unknown.any():
+        return rows
+    known = np.unique(np.concatenate([calls.process, rows.process[~unknown]]))
+    known = known[known >= 0]
+    if len(known) > 1:
+        return rows
+    return replace(rows, process=np.where(unknown, known[0] if len(known) else 0, rows.process))
 
 
 def kernels(tables: NsysTables) -> Rows:
