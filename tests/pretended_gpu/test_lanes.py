@@ -17,8 +17,20 @@ def test_planted_bugs_are_found(gpu, mutant):
     assert gpu.ask("races", mutant, "1", "0")["races"] > 20
 
 
-def test_products_are_told_to_leave_multiprocessors(gpu):
-    told = gpu.ask("limits")
+def test_products_take_all_multiprocessors_unless_told(gpu):
+    """By torch's own launches: a persistent kernel has a block for each that it may take."""
+    took = gpu.ask("limits", "none")["products"]
+    assert took["112"] == took["grouped 112"] == 0
+    assert took["132"] > 50
+    assert took["grouped 132"] > 20
+
+
+def test_products_leave_multiprocessors_where_they_are_told_to(gpu):
+    told = gpu.ask("limits", "products")
+    took = told["products"]
+    assert took["132"] == took["grouped 132"] == 0
+    assert took["112"] > 50
+    assert took["grouped 112"] > 20
     assert told["cublas"] == 1
     assert told["carveout"] == 20
     assert told["library"].lower().endswith("cublaslt")

@@ -153,12 +153,19 @@ def wire(*changes: str) -> dict:
     }
 
 
-def limits() -> dict:
-    """What cuBLAS was told by a model whose products leave 20 multiprocessors."""
+def limits(sm_limits: str) -> dict:
+    """What a model's products were told, and how many blocks they took, where 20 may be left."""
     start_world()
     count = ctypes.CDLL(None).pretended_count
-    make_runtime(replace(SIZES, sm_limits="products", looped_ep=2), 1, 0, 4)
+    sizes = replace(SIZES, sm_limits=sm_limits, communication_sms=20, looped_ep=2)
+    _, runtime = make_runtime(sizes, 1, 0, 4)
+    runtime.run_step(0)
     return {
+        "products": {
+            f"{kind}{blocks}": count(f"{kind}products of {blocks} blocks".encode())
+            for kind in ("", "grouped ")
+            for blocks in (112, 132)
+        },
         "cublas": count(b"cublasSetSmCountTarget 112"),
         "carveout": torch._C._get_sm_carveout_experimental(),
         "library": str(torch.backends.cuda.preferred_blas_library()),

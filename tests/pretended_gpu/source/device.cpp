@@ -37,7 +37,7 @@ EXPORT const char* cudaGetErrorName(cudaError_t error) { return cudaGetErrorStri
 
 EXPORT cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   static const std::map<int, int> known{
-      {cudaDevAttrMultiProcessorCount, 132},
+      {cudaDevAttrMultiProcessorCount, MULTIPROCESSORS},
       {cudaDevAttrComputeCapabilityMajor, 9},
       {cudaDevAttrMaxSharedMemoryPerBlockOptin, 232448},
       {cudaDevAttrMaxSharedMemoryPerBlock, 49152},
@@ -70,7 +70,7 @@ EXPORT cudaError_t cudaGetDeviceProperties(cudaDeviceProp* said, int) {
   said->maxGridSize[1] = said->maxGridSize[2] = 65535;
   said->totalConstMem = 65536;
   said->major = 9;
-  said->multiProcessorCount = 132;
+  said->multiProcessorCount = MULTIPROCESSORS;
   said->textureAlignment = 512;
   said->canMapHostMemory = said->concurrentKernels = said->unifiedAddressing = 1;
   said->memoryBusWidth = 6144;

@@ -32,7 +32,7 @@ static Nanoseconds attention(const std::string& name, dim3 grid) {
 }
 
 static Nanoseconds duration(const std::string& name, dim3 grid, dim3 block) {
-  if (has(name, "GroupProblemShape")) return GROUPED;
+  if (has(name, "GroupProblemShape")) return GROUPED * MULTIPROCESSORS / volume(grid);
   if (has(name, "fmha") || has(name, "attention_kernel")) return attention(name, grid);
   double bytes = volume(grid) * volume(block) * BYTES_PER_THREAD;
   return std::max<Nanoseconds>(settings().kernel, bytes / settings().memory_rate * 1e9);
@@ -45,6 +45,8 @@ static cudaError_t launch(const Call& call, const void* function, dim3 grid, dim
     Lock lock(mutex());
     name = &names()[function];
   }
+  if (has(*name, "GroupProblemShape"))
+    count("grouped products of " + std::to_string(grid.x) + " blocks");
   Activity activity{CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL};
   activity.name = name->c_str();
   activity.grid = grid;

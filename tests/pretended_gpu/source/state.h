@@ -117,8 +117,11 @@ uint64_t next_correlation();
 
 bool on_device(const void* pointer);
 
+constexpr int MULTIPROCESSORS = 132;
+
 struct Size {
   double m, n, k;
+  int blocks = MULTIPROCESSORS;  // of a persistent kernel: one for each that it may take
 };
 int run_product(const char* name, Size size, double value_bytes, cudaStream_t stream);
 
