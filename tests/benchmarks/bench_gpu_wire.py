@@ -12,7 +12,9 @@ the card that NCCL makes of an exchange with itself. For each wire:
 - ``loss``: the same for all, or something is wrong
 
 Whatever an exchange costs the computing beside it counts as exposed, whatever the spans of kernels
-say. Each result is written as it is there; what does not fit into the seconds is left out, in the
+say. A figure is null, with the reason, where the GPU had run out of work as a pair began (the pair
+is then as long as the host takes to launch it), or where pairs scatter by more than their exchanges
+take. Each result is written as it is there; what does not fit into the seconds is left out, in the
 order of its value. The last lines say what torch.profiler adds to a pair, and which predictions
 of `docs/reference.md` held.
 """
@@ -31,7 +33,7 @@ from functools import partial
 from math import isclose
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -54,6 +56,31 @@ from dpprof.schedules.schedule import Schedule
 
 EXCHANGES = 4
 """Of a layer in a pair: dispatch and combine of the forward, and of the backward."""
+
+
+class Pairs(NamedTuple):
+    """The pairs of a step: their milliseconds, how many found the GPU idle, the step's loss."""
+
+    times: list[float]
+    late: int
+    loss: float
+
+    @property
+    def ms(self) -> float:
+        """The median."""
+        return median(self.times)
+
+    def why_not(self, exchanges_ms: float | None) -> str:
+        """Why the figures of these pairs are not those of the GPU; "" where they are."""
+        spread = max(self.times) - min(self.times)
+        if self.late:
+            return (
+                f"the GPU had no work left as {self.late} of {len(self.times)} pairs began: the "
+                "host is late; give the GPU more to do (--set micro_batch=4)"
+            )
+        if exchanges_ms is not None and spread > exchanges_ms:
+            return f"pairs scatter by {spread:.2f} ms, their exchanges take {exchanges_ms:.2f}"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -131,29 +158,35 @@ class Bench:
                 exchanger.dispatcher.send(rows, exchanger.known)
         return span.milliseconds() / repeats
 
-    def step(self, runtime: Runtime, schedule: Schedule) -> tuple[list[tuple[Slot, float]], float]:
-        """Each slot with its milliseconds, and the loss; parameters stay as they are."""
+    def step(self, runtime: Runtime, schedule: Schedule) -> list[tuple[Slot, float, bool]]:
+        """Each slot, its milliseconds, and whether the GPU had nothing left to do as it began.
+
+        Parameters stay as they are.
+        """
         slots = schedule.ranks[0]
         self.executor.begin_step(0)
-        spans = []
+        spans: list[Span] = []
+        late = []
         for slot, following in zip(slots, (*slots[1:], ()), strict=True):
+            late.append(bool(spans) and spans[-1].is_past())
             with Span() as span:
                 runtime.run_slot(slot, following)
             spans.append(span)
         torch.cuda.synchronize()
         times = [span.milliseconds() for span in spans]
-        return list(zip(slots, times, strict=True)), self.executor.own_loss
+        return list(zip(slots, times, late, strict=True))
 
-    def pair_ms(self) -> tuple[float, float]:
-        """The median pair, and the loss."""
-        times, loss = self.step(self.pairs, self._schedule)
-        return median(ms for slot, ms in times if len(slot) == 2), loss
+    def run_pairs(self) -> Pairs:
+        """A step of overlapped pairs."""
+        pairs = [one for one in self.step(self.pairs, self._schedule) if len(one[0]) == 2]
+        times, late = [ms for _, ms, _ in pairs], sum(late for *_, late in pairs)
+        return Pairs(times, late, self.executor.own_loss)
 
     def apart_ms(self) -> float:
         """The median of what were pairs, their two actions one after the other."""
         actions = [slot for slot in self._schedule.ranks[0] if len(slot) == 2]
-        times, _ = self.step(self.apart, one_by_one(self._schedule))
-        own = {slot[0]: ms for slot, ms in times}
+        slots = self.step(self.apart, one_by_one(self._schedule))
+        own = {slot[0]: ms for slot, ms, _ in slots}
         return median(sum(own[action] for action in pair) for pair in actions)
 
     def _dispatcher(self, case: Case) -> Dispatcher:
@@ -184,6 +217,10 @@ class Span:
     def __exit__(self, *_: object) -> None:
         self._end.record()
 
+    def is_past(self) -> bool:
+        """Whether the stream has come to its end."""
+        return bool(self._end.query())
+
     def milliseconds(self) -> float:
         """To be asked when the stream may be waited for."""
         self._end.synchronize()
@@ -199,17 +236,23 @@ def one_by_one(schedule: Schedule) -> Schedule:
 def measure(bench: Bench, case: Case, stay_ms: float | None) -> dict[str, Any]:
     """The figures of one case; `stay_ms` is a pair's time with rows that stay."""
     bench.use(case)
-    bench.pair_ms()
-    alone, (pair, loss), apart = bench.alone_ms(), bench.pair_ms(), bench.apart_ms()
+    bench.run_pairs()
+    alone, pairs, apart = bench.alone_ms(), bench.run_pairs(), bench.apart_ms()
+    pair, whole = pairs.ms, EXCHANGES * bench.executor.layers * alone
     words = case.config(bench.config).wire_words
     limit = f"; products leave {case.left} multiprocessors" if case.left else ""
-    figures: dict[str, Any] = {"wire": words + limit, "loss": loss}
+    figures: dict[str, Any] = {"wire": words + limit, "loss": pairs.loss}
     figures |= {"pair_ms": pair, "exchange_alone_ms": alone, "pair_over_apart": pair / apart}
     if stay_ms is not None and case.wire != "stay":
-        whole = EXCHANGES * bench.executor.layers * alone
         figures["pair_over_stay"] = pair / stay_ms
         figures["effective_hidden"] = 1 - (pair - stay_ms) / whole
+    reason = pairs.why_not(None if case.wire == "stay" else whole)
+    if reason:
+        figures |= dict.fromkeys(RATIOS & figures.keys()) | {"not_known": reason}
     return figures
+
+
+RATIOS = {"pair_over_apart", "pair_over_stay", "effective_hidden"}
 
 
 def profiled_ms(bench: Bench) -> float:
@@ -218,8 +261,8 @@ def profiled_ms(bench: Bench) -> float:
 
     bench.use(STAY)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], profile_memory=True):
-        bench.pair_ms()
-        return bench.pair_ms()[0]
+        bench.run_pairs()
+        return bench.run_pairs().ms
 
 
 def all_figures(bench: Bench, until: float) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -234,7 +277,7 @@ def all_figures(bench: Bench, until: float) -> Iterator[tuple[str, dict[str, Any
             figures = measure(bench, case, stay.get(case.left))
         except (RuntimeError, ValueError) as error:  # one wire must not cost the others theirs
             figures = {"error": str(error)[:400]}
-        if case.wire == "stay" and "pair_ms" in figures:
+        if case.wire == "stay" and "pair_ms" in figures and "not_known" not in figures:
             stay[case.left] = figures["pair_ms"]
         slowest = max(slowest, time.monotonic() - begun)
         yield str(case), figures

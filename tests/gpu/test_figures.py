@@ -36,14 +36,14 @@ class Timed:
     config = replace(preset("tiny"), looped_ep=4)
     executor = SimpleNamespace(layers=4)
 
-    def __init__(self, pair):
-        self._pair = pair
+    def __init__(self, wire, *times, late=0):
+        self._pairs = wire.Pairs(list(times), late, 7.0)
 
     def use(self, case):
         pass
 
-    def pair_ms(self):
-        return self._pair, 7.0
+    def run_pairs(self):
+        return self._pairs
 
     def alone_ms(self):
         return 5.0
@@ -62,11 +62,30 @@ class Timed:
     ],
 )
 def test_a_pair_is_held_against_one_without_exchanges(wire, pair, over_stay, hidden, gain):
-    figures = wire.measure(Timed(pair), wire.Case("paced"), 100.0)
+    figures = wire.measure(Timed(wire, pair, pair), wire.Case("paced"), 100.0)
     assert figures["pair_over_stay"] == pytest.approx(over_stay)
     assert figures["effective_hidden"] == pytest.approx(hidden)
     assert figures["pair_over_apart"] == pytest.approx(gain)
     assert figures["wire"] == "emulated wire: 8 multiprocessors, 160 GB/s, no peer"
+
+
+@pytest.mark.parametrize(
+    ("times", "late", "words"),
+    [
+        ((100.0, 101.0), 1, "no work left as 1 of 2 pairs began"),
+        ((60.0, 150.0), 0, "pairs scatter by 90.00 ms, their exchanges take 80.00"),
+    ],
+)
+def test_pairs_that_do_not_say_how_fast_the_gpu_is_give_no_figure(wire, times, late, words):
+    figures = wire.measure(Timed(wire, *times, late=late), wire.Case("paced"), 100.0)
+    assert words in figures["not_known"]
+    assert {figures[name] for name in wire.RATIOS} == {None}
+    assert figures["pair_ms"] > 0
+
+
+def test_nothing_is_held_against_a_pair_that_is_not_known(wire):
+    late = wire.all_figures(Timed(wire, 100.0, 100.0, late=2), until=float("inf"))
+    assert all("effective_hidden" not in figures for _, figures in late)
 
 
 def test_each_limit_is_held_against_its_own_pair(wire):
