@@ -18,6 +18,7 @@ from tests.trace.tell_jobs import at_clock, lost, write
 
 RIGHT, PARTLY, REFUSED, WRONG = "right", "n/a or at least", "refused", "wrong and silent"
 _OFF = ("offset", "drift", "jump")
+_SAID_OF_CLOCKS = {"clocks", "clock-jump", "device-clock", "before-launch"}
 _AT_MOST = ("exposed_ns", "hidden_ns")
 _AT_LEAST = ("bubble_ns", "wait_ns")
 
@@ -39,7 +40,7 @@ def judged(job: Job) -> Verdict:
             events = run.events
         except DpprofError:
             return Verdict(REFUSED)
-    said = {one.check for one in report.evidence} & {"clocks", "clock-jump", "device-clock"}
+    said = {one.check for one in report.evidence} & _SAID_OF_CLOCKS
     taken_as_it_is = job.fault in _OFF and run.clocks.empty and not said
     if taken_as_it_is and contradicts(job):
         return Verdict(WRONG, ("the clocks contradict causality, and nothing is said",))
@@ -63,7 +64,7 @@ def _slack_ns(run: Any, job: Job) -> int:
     most = max(len(done) for done in job.done)
     if job.fault == "device-clock":  # set right but for the time that the quickest launch took
         own = job.done[job.extra["who"]]
-        residual += 1000 * min(one.start - one.launched for one in own)
+        residual += 1000 * min((one.start - one.launched for one in own), default=0)
     return (max(residual, 0) * 2 + 25_000) * most
 
 

@@ -160,6 +160,27 @@ def test_a_step_that_contradicts_causality_spoils_no_other() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ends_us", "expected"),
+    [
+        ((400, 410, 400), [0, 0, 0]),  # who comes later makes the others wait
+        ((400, 460, 460), [-1, -1, -1]),  # each takes its 100 us: rank 0 waited for nobody
+    ],
+)
+def test_collectives_over_all_ranks_end_together_or_are_of_several_groups(
+    ends_us, expected
+) -> None:
+    starts_us = (300, 360, 360)
+    rows = [(rank, 1, starts_us[rank] * 1000, ends_us[rank] * 1000, "s", "a") for rank in range(3)]
+    assert numbers(table(*rows).assign(correlation=[4, 5, 6]), 3) == expected
+
+
+def test_kernels_of_no_known_kind_are_not_matched_by_order(build, tmp_path: Path) -> None:
+    run = job(build, tmp_path, two_pairs(build, GENERIC), [WORLD])
+    assert run.events["kind"].tolist() == ["comm_other"] * 4
+    assert ready(run) == [[-1]] * 4
+
+
+@pytest.mark.parametrize(
     ("second", "expected"),
     [
         ([("s", "a"), ("s", "b")], [0, 1, 0, 1]),

@@ -16,16 +16,30 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.tables.columns import END, GROUP, KIND, LANE, LAUNCH, NAME, RANK, START, STEP
+from dpprof.tables.columns import (
+    CORRELATION,
+    END,
+    GROUP,
+    KIND,
+    LANE,
+    LAUNCH,
+    NAME,
+    RANK,
+    START,
+    STEP,
+)
 from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 from dpprof.trace.activities.steps import OUTSIDE
-from dpprof.trace.match.agreement import P2P, row_hashes
+from dpprof.trace.match.agreement import P2P, Mask, Numbers, row_hashes
 from dpprof.trace.match.operations import ALL_RANKS, OperationPeers, Ranks
 from dpprof.trace.rank.process_groups import ranks_text
 
 _GLOO = "gloo:"
+_APART_NS = 20_000
+"""Further apart than the ends of one collective ever are."""
 _EXPERT_KINDS = ("dispatch", "combine")
+_GENERIC = "Generic"
 _EXPERT_NAMES = re.compile(r"notify|dispatch|combine", re.IGNORECASE)
 _EXPERT_GROUP = re.compile(r"expert|moe|(?:^|[^a-z])ep(?:[^a-z]|$)", re.IGNORECASE)
 _OTHER_GROUP = re.compile(
@@ -61,11 +75,19 @@ def number_by_order(
     for name in (STEP, RANK, START):
         keys[name] = part[name].to_numpy()
     keys[NAME], keys[LANE] = pd.factorize(names)[0], _queues(part[LANE].astype(str), names)
-    keys = keys[keys["members"] != ""].sort_values(START, kind="stable")
+    keys = keys[(keys["members"] != "") & ~_of_any_kind(kinds, names)].sort_values(
+        START, kind="stable"
+    )
     keys["number"] = keys.groupby([STEP, KIND, "members", RANK]).cumcount()
     kept = keys[_alike(keys, _sizes(peers))]
     order.group[kept["row"]], order.number[kept["row"]] = kept["members"], kept["number"]
     return order
+
+
+def _of_any_kind(kinds: npt.NDArray[np.object_], names: pd.Series) -> Mask:
+    """Kernels of which not even the kind is known: they may be messages (RCCL's `Generic`)."""
+    generic = names.str.contains(_GENERIC, regex=False).to_numpy(dtype=bool)
+    return np.asarray(generic & (kinds == "comm_other"), dtype=bool)
 
 
 def _queues(lanes: pd.Series, names: pd.Series) -> npt.NDArray[np.intp]:
@@ -79,7 +101,7 @@ def match_by_order(
     """`number_by_order`, but for what contradicts causality.
 
     A collective cannot end before its last participant has started: where one does, nothing of
-    its step, kind and group is matched.
+    its step, kind and group is matched. Nor where, of all ranks, it ends on them apart.
     """
     order = number_by_order(events, peers, no_wait)
     rows = np.flatnonzero(order.number >= 0)
@@ -89,9 +111,24 @@ def match_by_order(
     keys = keys.assign(number=order.number[rows], group=order.group[rows])
     latest = keys.groupby([STEP, KIND, "group", "number"])[START].transform("max")
     usable = (latest < keys[END]).groupby([keys[STEP], keys[KIND], keys["group"]]).transform("all")
-    wrong = rows[~usable.to_numpy()]
+    wrong = rows[~(usable.to_numpy() & _ends_together(keys, events[CORRELATION].to_numpy()[rows]))]
     order.group[wrong], order.number[wrong] = "", -1
     return order
+
+
+def _ends_together(keys: pd.DataFrame, correlation: Numbers) -> Mask:
+    """Whether collectives over all ranks, if that is what they are, end as such: together.
+
+    Ranks that start a collective apart end it together. Where one's ends are as far apart as its
+    starts, it waited for nobody: it is several, of smaller groups, or clocks differ. Then none of
+    its step and kind is certain. Threads of a CPU end when they are scheduled, and say nothing.
+    """
+    one = [STEP, KIND, "group"]
+    spread = keys.groupby([*one, "number"]).agg({START: np.ptp, END: np.ptp}).reset_index()
+    apart = (spread[END] > _APART_NS) & (spread[END] * 3 > spread[START])
+    found = pd.MultiIndex.from_frame(keys[one]).isin(pd.MultiIndex.from_frame(spread[apart][one]))
+    guessed = ((keys["group"] == ALL_RANKS) & (keys[KIND] != P2P)).to_numpy(dtype=bool)
+    return np.asarray(~(found & guessed & (correlation >= 0)), dtype=bool)
 
 
 def _bare(events: pd.DataFrame, no_wait: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
