@@ -49,7 +49,7 @@ def judged(job: Job) -> Verdict:
     partly = False
     for row, figures in rows.items():
         says = _Says(report, row, figures, _slack_ns(run, job), taken_as_it_is)
-        told, missing = says.against(truth_of(job, row, rows))
+        told, missing = says.against(truth_of(job, row, rows, run.used_steps))
         wrong += told
         partly |= missing
     wrong += _wrong_matches(job, run, events)
@@ -123,10 +123,10 @@ class _Says(NamedTuple):
         return wrong, partly
 
 
-def truth_of(job: Job, row: int, rows: Any) -> dict[str, int]:
+def truth_of(job: Job, row: int, rows: Any, used: tuple[int, ...]) -> dict[str, int]:
     """The figures of a rank, or of one of its devices."""
     rank, device = rank_of(row), device_of(row) or 0
-    windows = windows_of(job, sorted({rank_of(one) for one in rows}))
+    windows = windows_of(job, sorted({rank_of(one) for one in rows}), used)
     own = [one for one in there(job, rank) if one.device == device]
     size = max(end for _, end in windows) + 1
     computes, memory, transfers, waits = (np.zeros(size, dtype=bool) for _ in range(4))
@@ -156,8 +156,11 @@ def there(job: Job, rank: int) -> list[Activity]:
     return [one for place, one in enumerate(job.done[rank]) if place not in gone]
 
 
-def windows_of(job: Job, ranks: list[int]) -> list[tuple[int, int]]:
-    """Section 5 of the metrics: steps tile the time that they mark."""
+def windows_of(job: Job, ranks: list[int], used: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Section 5 of the metrics: steps tile the time that they mark; those of the `used` steps.
+
+    A mark that a jumping clock turned round is lost, and said to be; its step is not used.
+    """
     work = [one for rank in ranks for one in there(job, rank)]
     if job.fault == "no-marks":
         return [(min(one.start for one in work), max(one.end for one in work))]
@@ -169,7 +172,8 @@ def windows_of(job: Job, ranks: list[int]) -> list[tuple[int, int]]:
         end = max([mark[2] for mark in marks] + [one.end for one in own])
         start = found[-1][1] if found else start
         found.append((start, max(start, end)))
-    return found
+    lost_marks = job.fault == "jump"
+    return [one for step, one in enumerate(found, 1) if not lost_marks or step in used]
 
 
 def _wrong_matches(job: Job, run: Any, events: Any) -> list[str]:

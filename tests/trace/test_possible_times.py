@@ -146,12 +146,13 @@ def test_rows_of_other_streams_may_overlap(build, tmp_path) -> None:
     assert report_of(build, tmp_path, events).evidence == []
 
 
-def test_a_lane_that_is_no_queue_is_not_cut(build, tmp_path) -> None:
+def test_a_lane_that_is_no_queue_is_not_cut_and_no_figure_of_it_is_certain(build, tmp_path) -> None:
     events = step_of(build)
     for one in events[1:9]:
         one[1]["dur"] = 200
     report = report_of(build, tmp_path, events)
-    assert report.evidence == []
+    assert checks(report) == {"overlap": (8, 10)}
+    assert touching(report.evidence, "compute_ns", 0)
 
 
 def test_rows_without_a_time_are_left_out(build, tmp_path) -> None:
@@ -180,6 +181,29 @@ def test_a_constant_offset_of_the_device_clock_is_taken_back(build, tmp_path) ->
     assert checks(report) == {"device-clock": (10, 10)}
     assert "2.95 ms behind" in report.warnings[0]
     assert (computing(report), report.window_ns) == (900_000, 1_100_000)
+
+
+def waited_for(build, at: float) -> list[Any]:
+    """`step_of` with a wait for the device at its end; its kernels run `at` later than they do."""
+    events = step_of(build)
+    for one in events[1:]:
+        one[1]["ts"] += at
+    wait = events[1][0] | {"name": "cudaDeviceSynchronize", "ts": FIRST + 20, "dur": 1000}
+    return [*events, wait | {"args": {"correlation": 99}}]
+
+
+def test_a_device_that_ends_after_it_was_waited_for_has_a_clock_ahead(build, tmp_path) -> None:
+    assert report_of(build, tmp_path, waited_for(build, 0)).evidence == []
+    report = report_of(build, tmp_path, waited_for(build, 700_000))
+    assert checks(report) == {"device-clock": (10, 10)}
+    assert (computing(report), report.window_ns) == (900_000, 1_100_000)
+
+
+def test_no_shift_explains_what_is_late_and_early(build, tmp_path) -> None:
+    events = waited_for(build, 0)
+    for one in events[8:11]:
+        one[1]["ts"] += 4000
+    assert checks(report_of(build, tmp_path, events))["clock-jump"][0] == 3
 
 
 def test_a_single_row_before_its_launch_is_left_out(build, tmp_path) -> None:

@@ -38,3 +38,12 @@ def test_the_judge_notices_a_wrong_figure(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_clock_is_moved_for_a_few_operations_that_order_alone_matched(number: int) -> None:
     """Each rank has a collective or two, of other groups: a shift would explain them as one."""
     assert judged(planted(number, "nothing-told")).wrong == ()
+
+
+def test_a_clock_that_is_bounded_from_one_side_only_splits_nothing() -> None:
+    """All messages go away from rank 0: how far its clock is off is not known, nor who waited."""
+    assert judged(planted(1293, "offset")).wrong == ()
+
+
+def test_collectives_of_two_groups_are_not_taken_for_one_of_all_ranks() -> None:
+    assert judged(planted(1339, "nothing-told")).wrong == ()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dpprof.evidence.evidence import Evidence
-from dpprof.runs.clocks import corrected
+from dpprof.runs.clocks import UNKNOWN, corrected
 from dpprof.tables.columns import (
     AT,
     CORRELATION,
@@ -59,7 +59,8 @@ _LEAST_GUESSED = 4
 class AlignedClocks(NamedTuple):
     """The ranks on one clock, the corrections made (columns `CLOCKS`), and a word on each.
 
-    `apart` are ranks whose clock fits no other's, which is left as it is; `evidence` says so.
+    `apart` are ranks whose clock fits no other's, which is left as it is, and those whose clock is
+    off by what communications bound from one side only; `evidence` says so.
     Matched operations may contradict causality by `tolerance`.
     """
 
@@ -81,7 +82,8 @@ def align_parts(parts: Sequence[RankPart], peers: OperationPeers) -> AlignedCloc
     clocks, unfit = _clocks(parts, peers)
     wrong = set(clocks.loc[(clocks["shift_ns"] != 0) | (clocks["drift_ppm"] != 0), RANK])
     aligned = [_shifted(part, clocks) if part.rank in wrong else part for part in parts]
-    apart = frozenset(group[0] for group in unfit)
+    one_sided = clocks.loc[clocks[RESIDUAL] == UNKNOWN, RANK].tolist()
+    apart = frozenset([*(group[0] for group in unfit), *one_sided])
     return AlignedClocks(
         aligned,
         clocks,
