@@ -148,12 +148,17 @@ def _best_known(request: SearchRequest, every: list[Candidate]) -> Candidate:
 
 
 def _limits(request: SearchRequest, known: Candidate) -> tuple[Array, Array]:
-    """What chunks in flight may take of each rank, and what a chunk of each direction takes."""
+    """What chunks in flight may take of each rank, and what a chunk of each direction takes.
+
+    Bytes where the request limits them; else they are counted, whatever they hold.
+    """
     schedule = known.schedule
+    if request.memory_bytes is None:
+        ranks = np.ones(schedule.pp, np.int64)
+        weights = np.ones((schedule.pp, len(schedule.placement.streams)), np.int64)
+        return max(known.peak_chunks) * ranks, weights
     stages = stage_memory(request.costs, schedule.placement.stage_count, known.layers)
     weights = np.maximum(np.array(chunk_bytes(schedule, stages), np.int64), 1)
-    if request.memory_bytes is None:
-        return max(known.peak_chunks) * weights.max(axis=1), weights
     return request.memory_bytes - np.array(static_bytes(schedule, stages), np.int64), weights
 
 

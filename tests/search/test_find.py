@@ -6,9 +6,11 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from dpprof.cli import cli
 from dpprof.costs.load import load_costs
+from dpprof.costs.profile import LayerCost, MemoryCost
 from dpprof.errors import DpprofError
 from dpprof.schedules.form import read_schedule_file
 from dpprof.search.find import SearchRequest, find
@@ -61,6 +63,17 @@ def test_the_schedule_keeps_the_memory_that_was_given():
     assert found.limit_chunks == 4
     with pytest.raises(DpprofError, match="the least is 1f1b"):
         find(request(stage - 1))
+
+
+def test_without_memory_given_no_rank_holds_more_chunks_however_small_some_are():
+    model = [LayerCost(memory=MemoryCost(activation_bytes=size)) for size in (9, 1, 1, 9, 1, 1)]
+    costs = replace(load_costs("deepseek-v3"), model=model, stage_layers=[1] * 6)
+    request = SearchRequest(
+        pp=3, micro_batches=6, costs=costs, names=("vmin",), budget=SearchBudget(0.3)
+    )
+    found = find(request)
+    assert found.best.step_ns <= found.known.step_ns
+    assert max(found.best.peak_chunks) <= max(found.known.peak_chunks) == found.limit_chunks
 
 
 def test_what_cannot_be_searched_is_said(tmp_path):
