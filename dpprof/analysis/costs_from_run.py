@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from dpprof.tables.columns import (
     COMPONENT,
     DIRECTION,
     END,
+    EVENTS,
     GROUP,
     KIND,
     LAYER,
@@ -33,6 +34,7 @@ from dpprof.tables.columns import (
     SLOT,
     START,
     STEP,
+    empty_table,
 )
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED
 
@@ -58,12 +60,11 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
     same for all. Memory is that of the manifest, where it says. Raises `DpprofError` for a run
     without slots or components.
     """
-    events = run.events[run.events[STEP].isin(run.used_steps)]
     lengths = component_occurrences(run)
     paired = (lengths[OPERATION] == OVERLAPPED_PAIR).to_numpy(bool)
     outside, inside = component_medians(lengths[~paired]), component_medians(lengths[paired])
     layers = max(1, 1 + int(lengths[LAYER].max())) if len(lengths) else 1
-    delay_ns = _slot_delay_ns(run, events, set(lengths[OPERATION]))
+    delay_ns = _slot_delay_ns(run, set(lengths[OPERATION]))
     operation_ns = _operation_ns(run, set(lengths[OPERATION]), delay_ns)
     if not outside and not inside and not operation_ns:
         raise DpprofError(
@@ -77,7 +78,7 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
         component_ns=overlaid(inside, outside),
         pair_component_ns=in_both(inside, outside),
         operation_ns=operation_ns,
-        message=_message_cost(events),
+        message=_message_cost(_used(run, run.held.communications)),
         slot_delay_ns=delay_ns,
         memory=_memory_cost(run, layers),
         tokens_per_micro_batch=_tokens(run),
@@ -87,7 +88,22 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
 
 def component_occurrences(run: Run) -> pd.DataFrame:
     """A row per occurrence of a component in the used steps, with what it took as `length`."""
-    return _occurrences(_component_rows(run.events[run.events[STEP].isin(run.used_steps)]))
+    ranks = [_occurrences(_component_rows(events)) for events in _rank_events(run)]
+    found = [one for one in ranks if len(one)] or ranks[:1]
+    return pd.concat(found, ignore_index=True) if found else _occurrences(_component_rows(_NONE))
+
+
+_NONE = empty_table(EVENTS)
+
+
+def _rank_events(run: Run) -> Iterator[pd.DataFrame]:
+    """The events of one rank after another, in the used steps."""
+    for rank in sorted(run.pp_rank):
+        yield _used(run, run.held.of_rank(rank))
+
+
+def _used(run: Run, events: pd.DataFrame) -> pd.DataFrame:
+    return events[events[STEP].isin(run.used_steps)]
 
 
 def with_serial(profile: CostProfile, run: Run) -> CostProfile:
@@ -170,14 +186,19 @@ def _occurrences(rows: pd.DataFrame) -> pd.DataFrame:
     return first.astype(text).assign(length=length).reset_index(drop=True)
 
 
-def _slot_delay_ns(run: Run, events: pd.DataFrame, with_components: set[str]) -> int:
+def _slot_delay_ns(run: Run, with_components: set[str]) -> int:
     """How long nothing of a slot runs after it began, the median of slots with components."""
     keys = [RANK, STEP, SLOT]
     slots = run.slots[run.slots[STEP].isin(run.used_steps) & run.slots[RANK].isin([*run.pp_rank])]
     slots = slots[slots[OPERATION].astype(str).isin(with_components)]
-    running = events[(events[SLOT].astype(str) != "") & (events[KIND].astype(str) != _P2P)]
-    first = running.groupby(keys, observed=True)[START].min().rename("first").reset_index()
-    both = slots.astype({SLOT: str}).merge(first.astype({SLOT: str}), on=keys)
+    firsts = []
+    for events in _rank_events(run) if len(slots) else ():
+        running = events[(events[SLOT] != "") & (events[KIND] != _P2P)]
+        first = running.groupby(keys, observed=True)[START].min().rename("first").reset_index()
+        firsts.append(first.astype({SLOT: str}))
+    if not firsts:
+        return 0
+    both = slots.astype({SLOT: str}).merge(pd.concat(firsts), on=keys)
     return max(0, _median(both["first"] - both[START]) or 0)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from dpprof.runs.run import Run
-from dpprof.tables.columns import COMPONENT, END, KIND, RANK, READY, START
+from dpprof.tables.columns import COMPONENT, END, KIND, READY, START
 from dpprof.tables.intervals import EMPTY, Intervals, length_before, make_intervals, union
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE, FUSED
 
 Nanoseconds = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _P2P = "p2p"
 
@@ -26,42 +28,53 @@ class DeviceTime:
     """
 
     def __init__(self, run: Run) -> None:
-        events = run.events[run.events[RANK].isin([*run.pp_rank])]
-        kinds = events[KIND].astype(str)
-        self._events = events[kinds != _P2P]
-        self._kinds = kinds[kinds != _P2P]
-        self._begin = self._events[[START, READY]].max(axis=1)
-        self._pp_rank = self._events[RANK].map(run.pp_rank).to_numpy()
-        self._component = self._events[COMPONENT].astype(str)
+        self._rows = {rank: _device_rows(run.held.of_rank(rank)) for rank in run.pp_rank}
+        self._pp_rank = run.pp_rank
 
     def busy(self) -> dict[int, Intervals]:
         """When each pipeline rank does anything."""
-        return self._unions(np.ones(len(self._events), bool))
+        return self._unions(lambda rows: np.ones(len(rows.starts), bool))
 
     def unlabelled(self) -> dict[int, Intervals]:
         """When each pipeline rank does something that belongs to no component."""
-        return self._unions((self._component == "").to_numpy(bool))
+        return self._unions(lambda rows: rows.component == "")
 
     def exposed(self, component: str) -> dict[int, tuple[Intervals, Intervals]]:
         """When each pipeline rank transfers for a component; and when it computes at all."""
-        computing = self._kinds.isin([COMPUTE, FUSED]).to_numpy(bool)
-        moving = self._kinds.isin(COMMUNICATION_KINDS).to_numpy(bool)
-        moves = self._unions(moving & (self._component == component).to_numpy(bool))
-        computes = self._unions(computing)
+        moves = self._unions(lambda rows: rows.moving & (rows.component == component))
+        computes = self._unions(lambda rows: rows.computing)
         return {rank: (own, computes.get(rank, EMPTY)) for rank, own in moves.items()}
 
-    def _unions(self, chosen: npt.NDArray[np.bool_]) -> dict[int, Intervals]:
-        rows = pd.DataFrame(
-            {
-                "rank": self._pp_rank[chosen],
-                "start": self._begin[chosen].to_numpy(np.int64),
-                "end": self._events[END][chosen].to_numpy(np.int64),
-            }
-        )
-        return {
-            int(str(rank)): union(make_intervals(own["start"], own["end"]))
-            for rank, own in rows.groupby("rank")
-        }
+    def _unions(self, chosen: Callable[[_Rows], Mask]) -> dict[int, Intervals]:
+        """By pipeline rank the union of the chosen rows of its ranks; without those of none."""
+        found: dict[int, list[Intervals]] = {}
+        for rank, rows in self._rows.items():
+            mask = chosen(rows)
+            if mask.any():
+                own = make_intervals(rows.starts[mask], rows.ends[mask])
+                found.setdefault(self._pp_rank[rank], []).append(union(own))
+        return {rank: union(*found[rank]) for rank in sorted(found)}
+
+
+class _Rows(NamedTuple):
+    """What the device of a rank does, as few columns: those of all ranks are held."""
+
+    starts: Nanoseconds
+    ends: Nanoseconds
+    computing: Mask
+    moving: Mask
+    component: pd.Categorical
+
+
+def _device_rows(events: pd.DataFrame) -> _Rows:
+    kept = events[[START, END, READY, KIND, COMPONENT]][(events[KIND] != _P2P).to_numpy(bool)]
+    return _Rows(
+        kept[[START, READY]].max(axis=1).to_numpy(np.int64),
+        kept[END].to_numpy(np.int64),
+        kept[KIND].isin([COMPUTE, FUSED]).to_numpy(bool),
+        kept[KIND].isin(COMMUNICATION_KINDS).to_numpy(bool),
+        pd.Categorical(kept[COMPONENT]),
+    )
 
 
 def covered(

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from dpprof.findings.change import GAP_KNOB, SLOWER, Change
 from dpprof.findings.replay import Replay
+from dpprof.runs.run import Run
 from dpprof.schedules.actions import slot_operation
-from dpprof.tables.columns import COMPONENT, END, OPERATION, PART, RANK, READY, START, STEP
+from dpprof.tables.columns import COMPONENT, END, EVENTS, OPERATION, PART, RANK, READY, START, STEP
+from dpprof.tables.concat import concat_tables
 
 _KNOB = (
     "its clocks and temperature (nvidia-smi -q -d PERFORMANCE), its share of the layers (Megatron "
@@ -29,8 +32,9 @@ def slow_ranks(replay: Replay) -> Iterator[Change]:
     """
     typical = _typical(replay)
     alike = replay.models.alike or not replay.costs.component_ns
+    medians = _component_medians(replay.run)
     for rank in range(int(replay.pp_rank.max()) + 1):
-        parts = _slow_components(replay, rank)
+        parts = _slow_components(medians, rank)
         slow, lengths = (
             _like_peers(replay, rank, typical) if alike else _without(replay, rank, parts)
         )
@@ -92,20 +96,29 @@ def _idles(replay: Replay, pp_rank: int, without: npt.NDArray[np.float64]) -> bo
     return bool(replay.idle_ns[:, own].sum() - usual >= more / 2)
 
 
-def _slow_components(replay: Replay, pp_rank: int) -> dict[str, float]:
-    """Components whose median on the rank is above that of the other ranks, and how much."""
-    run = replay.run
-    events = run.events[run.events[STEP].isin(run.used_steps)]
-    events = events[events[COMPONENT].astype(str) != ""]
+_LABELLED = {name: EVENTS[name] for name in (RANK, START, END, READY, PART, COMPONENT, OPERATION)}
+
+
+def _component_medians(run: Run) -> pd.DataFrame:
+    """What the rows of a component take on each pipeline rank, the median, as `ns`."""
+    parts = (run.held.of_rank(rank) for rank in run.pp_rank)
+    labelled = [
+        part[part[STEP].isin(run.used_steps) & (part[COMPONENT] != "")][list(_LABELLED)]
+        for part in parts
+    ]
+    events = concat_tables(_LABELLED, labelled)
     ranks = events[RANK].map(run.pp_rank)
     begin = events[[START, READY]].max(axis=1)  # waiting for peers is no work
     spans = (events[END] - begin).groupby(
         [ranks, events[PART].astype(str), events[COMPONENT].astype(str), events[OPERATION]],
         observed=True,
     )
-    medians = (
-        spans.median().rename_axis(["pp_rank", "part", "name", "operation"]).reset_index(name="ns")
-    )
+    keys = ["pp_rank", "part", "name", "operation"]
+    return spans.median().rename_axis(keys).reset_index(name="ns")
+
+
+def _slow_components(medians: pd.DataFrame, pp_rank: int) -> dict[str, float]:
+    """Components whose median on the rank is above that of the other ranks, and how much."""
     own = medians[medians["pp_rank"] == pp_rank].set_index(["part", "name", "operation"])["ns"]
     others = medians[medians["pp_rank"] != pp_rank]
     peers = others.groupby(["part", "name", "operation"], observed=True)["ns"].median()

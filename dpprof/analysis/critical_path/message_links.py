@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.events.pipeline_messages import sends
+from dpprof.tables.blocks import row_blocks
 from dpprof.tables.columns import GROUP, KIND, PEER, RANK, READY, SEQUENCE, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
@@ -68,26 +70,39 @@ def find_links(communications: pd.DataFrame) -> Links:
     )
 
 
-def _matches(events: pd.DataFrame) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+def _matches(
+    events: pd.DataFrame,
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
     """(rows, rows they lead to): by operation, and for messages by peer."""
-    kinds, groups = (events[name].astype("category").cat for name in (KIND, GROUP))
-    starts, ready = events[START].to_numpy(np.int64), events[READY].to_numpy(np.int64)
     message = (events[KIND] == _P2P).to_numpy()
     sending = np.zeros(len(events), dtype=bool)
     sending[message] = sends(events[message])
+    named = np.flatnonzero((events[SEQUENCE] >= 0).to_numpy() | message)
+    for own in row_blocks(events[GROUP].iloc[named]):
+        rows = named[own]
+        left, right = _asking(events, rows, message[rows], sending[rows])
+        right = right[right[SEQUENCE] >= 0]
+        yield _joined(left, right, ["kind", STEP, "at", GROUP, SEQUENCE])
+    rows = np.flatnonzero(message)
+    left, right = _asking(events, rows, message[rows], sending[rows])
+    right = right.rename(columns={RANK: PEER, PEER: RANK})
+    yield _joined(left, right, ["kind", STEP, "at", PEER])
+
+
+def _asking(
+    events: pd.DataFrame,
+    rows: npt.NDArray[np.intp],
+    message: npt.NDArray[np.bool_],
+    sending: npt.NDArray[np.bool_],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Those of some rows that wait, `at` their peers' coming; and all, `at` their start."""
+    part = events[[STEP, SEQUENCE, RANK, PEER, KIND, GROUP, START, READY]].iloc[rows]
+    starts, ready = part[START].to_numpy(np.int64), part[READY].to_numpy(np.int64)
     asks = (ready > starts) | (message & ~sending & (ready == starts))
-    frame = events[[STEP, SEQUENCE, RANK, PEER]].reset_index(drop=True)
+    kinds, groups = (part[name].astype("category").cat for name in (KIND, GROUP))
     codes = {"kind": kinds.codes.to_numpy(), GROUP: groups.codes.to_numpy()}
-    frame = frame.assign(row=np.arange(len(frame)), **codes)
-    left = frame.assign(at=ready)[asks]
-    right = frame.assign(at=starts)
-    by_peer = right[message].rename(columns={RANK: PEER, PEER: RANK})
-    named = ["kind", STEP, "at", GROUP, SEQUENCE]
-    peer = ["kind", STEP, "at", PEER]
-    return [
-        _joined(left, right[right[SEQUENCE] >= 0], named),
-        _joined(left[message[left["row"]]], by_peer, peer),
-    ]
+    frame = part[[STEP, SEQUENCE, RANK, PEER]].assign(row=rows, **codes)
+    return frame.assign(at=ready)[asks], frame.assign(at=starts)
 
 
 def _joined(

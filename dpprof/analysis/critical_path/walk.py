@@ -45,7 +45,7 @@ from dpprof.tables.columns import (
 HOST = "host"
 IDLE = "idle"
 
-_MOST_HELD = 50_000_000
+_MOST_HELD = 24_000_000
 """Events whose links are kept in memory; of a bigger run, ranks are read again when needed."""
 
 _WORK, _LATE, _UNKNOWN = range(3)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.analysis.events.pipeline_messages import P2P
+from dpprof.tables.blocks import row_blocks
 from dpprof.tables.columns import GROUP, KIND, PEER, RANK, READY, SEQUENCE, START, STEP
 from dpprof.tables.kinds import COMMUNICATION_KINDS
 
@@ -24,15 +25,18 @@ def cause_ranks(events: pd.DataFrame, kinds: npt.NDArray[np.object_]) -> npt.NDA
     matched = (events[READY].to_numpy(np.int64) >= 0) & (events[SEQUENCE].to_numpy(np.int64) >= 0)
     collective = np.isin(kinds, COMMUNICATION_KINDS[1:]) & matched
     rows = np.flatnonzero(collective)
-    if len(rows):
-        result[rows] = _last_to_start(events.iloc[rows])
+    for own in row_blocks(events[GROUP].iloc[rows]) if len(rows) else ():
+        part = events[[*_OPERATION, START, RANK]].iloc[rows[own]]
+        result[rows[own]] = _last_to_start(part)
     return result
 
 
+_OPERATION = [STEP, KIND, GROUP, SEQUENCE, READY]
+"""The same name may stand for several groups; rows of one operation share READY."""
+
+
 def _last_to_start(collectives: pd.DataFrame) -> npt.NDArray[np.int32]:
-    # The same name may stand for several groups; rows of one operation share READY.
-    operation = [STEP, KIND, GROUP, SEQUENCE, READY]
-    keys = collectives.groupby(operation, observed=True, sort=False).ngroup().to_numpy()
+    keys = collectives.groupby(_OPERATION, observed=True, sort=False).ngroup().to_numpy()
     starts = collectives[START].to_numpy(np.int64)
     ranks = collectives[RANK].to_numpy(np.int32)
     order = np.lexsort((starts, keys))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpprof.evidence.evidence import Evidence
+from dpprof.tables.blocks import row_blocks
 from dpprof.tables.columns import BYTES, END, GROUP, KIND, RANK, SEQUENCE, START, STEP
 from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
@@ -74,10 +75,16 @@ def disputed(events: pd.DataFrame, peers: OperationPeers, counted: Mask) -> Mask
     result = np.zeros(len(events), dtype=bool)
     rows = candidates(events)
     rows = rows[counted[rows]]
+    for own in row_blocks(events[GROUP].iloc[rows]):
+        result[rows[own]] = _disputed(events, rows[own], peers)
+    return result
+
+
+def _disputed(events: pd.DataFrame, rows: npt.NDArray[np.intp], peers: OperationPeers) -> Mask:
     if not len(rows):
-        return result
+        return np.zeros(0, dtype=bool)
     members, _ = participants(events, rows, peers)
-    part = events.iloc[rows]
+    part = events[[STEP, GROUP, KIND, BYTES, SEQUENCE, RANK]].iloc[rows]
     key = _codes(part[STEP], part[GROUP], pd.Series(members))
     kind = _text_codes(part[KIND])
     size = part[BYTES].to_numpy(np.int64)
@@ -94,8 +101,8 @@ def disputed(events: pd.DataFrame, peers: OperationPeers, counted: Mask) -> Mask
     by_key = by_rank.groupby("key")
     alike = by_key[["rows", "bare", "full"]].nunique() == 1
     fine = alike["rows"] & alike["bare"] & (alike["full"] | ~by_key["known"].all())
-    result[rows] = ~fine.reindex(key).to_numpy(dtype=bool)
-    return result
+    disputes: Mask = ~fine.reindex(key).to_numpy(dtype=bool)
+    return disputes
 
 
 def row_hashes(*columns: npt.NDArray[np.int64]) -> Hashes:
@@ -128,6 +135,9 @@ def without_ranks(events: pd.DataFrame, matched: Matched, ranks: Collection[int]
     return Matched(rows[~touched], operation[~touched])
 
 
+_SIDES = [KIND, GROUP, RANK, START, END]
+
+
 def causal(
     events: pd.DataFrame, matched: Matched, counted: Mask, tolerance: Tolerance
 ) -> tuple[Matched, list[Evidence]]:
@@ -139,13 +149,17 @@ def causal(
     rows, operation = matched
     if not len(rows):
         return matched, []
-    part = events.iloc[rows]
-    behind_ns = _behind_ns(part, operation)
+    behind_ns = np.zeros(len(rows), dtype=np.int64)
+    for own in row_blocks(operation):
+        behind_ns[own] = _behind_ns(events[_SIDES].iloc[rows[own]], operation[own])
     wrong, by_order = behind_ns > tolerance.ns, counted[rows]
+    late = np.zeros(len(rows), dtype=bool)
+    if not wrong.any():
+        return matched, []
+    part = events[[STEP, GROUP, RANK]].iloc[rows]
     group = _codes(part[STEP], part[GROUP].astype(str))
     spoilt = np.isin(group, group[wrong & by_order]) & by_order
-    late = np.zeros(len(rows), dtype=bool)
-    if tolerance.one_machine and wrong.any():
+    if tolerance.one_machine:
         late = are_late(wrong & ~by_order, pd.factorize(part[GROUP])[0])
     kept = (~wrong | late) & ~spoilt
     return Matched(rows[kept], operation[kept]), _said_of(part, operation, behind_ns, late)

@@ -14,18 +14,23 @@ from dpprof.evidence.evidence import Evidence
 from dpprof.runs.clocks import UNKNOWN, corrected
 from dpprof.tables.columns import (
     AT,
+    BYTES,
     CORRELATION,
     DRIFT,
     END,
     EVENTS,
     GROUP,
+    KIND,
+    LANE,
     LAUNCH,
     MATCHED,
+    NAME,
     RANK,
     RESIDUAL,
     SEQUENCE,
     SHIFT,
     START,
+    STEP,
     empty_table,
 )
 from dpprof.tables.columns import CLOCKS as CLOCK_COLUMNS
@@ -128,17 +133,24 @@ def _emulated(parts: Sequence[RankPart]) -> bool:
     return all(part.identity.source == "emulated" for part in parts)
 
 
+_COMPARED = {
+    name: EVENTS[name]
+    for name in (RANK, LANE, START, END, KIND, NAME, STEP, GROUP, BYTES, SEQUENCE, LAUNCH)
+}
+"""What clocks are estimated from; of many ranks, all columns of all communications take long."""
+
+
 _NO_CLOCKS = Fit(empty_table(CLOCK_COLUMNS), ())
 
 
 def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
     if _emulated(parts) or len(parts) < 2 or not any(part.count for part in parts):
         return _NO_CLOCKS
-    events = concat_tables(EVENTS, [part.communications for part in parts])
+    events = concat_tables(_COMPARED, [part.communications for part in parts])
     no_wait = np.concatenate([part.no_wait for part in parts])
     counted = np.concatenate([part.counted for part in parts])
     incomplete = np.concatenate([with_losses(part) for part in parts])
-    waiting, origin = taken_apart(events[~no_wait])
+    waiting, origin = taken_apart(events[~no_wait] if no_wait.any() else events)
     waiting = without_numbers(waiting, (counted & incomplete)[~no_wait][origin])
     named = match_sound(waiting, peers, counted[~no_wait][origin])
     spans = pd.concat([part.spans for part in parts])

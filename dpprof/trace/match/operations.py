@@ -7,7 +7,7 @@ definitions of the metrics, section 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.tables.blocks import row_blocks
 from dpprof.tables.columns import GROUP, KIND, RANK, SEQUENCE, START, STEP
 from dpprof.tables.edges import edge_of
 from dpprof.tables.kinds import COMMUNICATION_KINDS
@@ -85,6 +86,24 @@ def match_operations(events: pd.DataFrame, peers: OperationPeers) -> Matched:
     that are no communication, or of unknown group or number, match nothing.
     """
     rows = candidates(events)
+    return joined(
+        [_matched(events, rows[own], peers) for own in row_blocks(events[GROUP].iloc[rows])]
+    )
+
+
+def joined(parts: Sequence[Matched]) -> Matched:
+    """Matches of several tables of rows as one, no operation of two of them the same."""
+    sizes = [int(part.operation.max()) + 1 if len(part.rows) else 0 for part in parts]
+    firsts = np.cumsum([0, *sizes])
+    return Matched(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate(
+            [part.operation + first for part, first in zip(parts, firsts.tolist(), strict=False)]
+        ),
+    )
+
+
+def _matched(events: pd.DataFrame, rows: npt.NDArray[np.intp], peers: OperationPeers) -> Matched:
     if not len(rows):
         return Matched(rows, np.zeros(0, dtype=np.int64))
     members, size = participants(events, rows, peers)
@@ -92,7 +111,7 @@ def match_operations(events: pd.DataFrame, peers: OperationPeers) -> Matched:
     if not len(possible):
         return Matched(rows[:0], np.zeros(0, dtype=np.int64))
     rows, size, members = rows[possible], size[possible], members[possible]
-    keys = events.iloc[rows][[STEP, GROUP, KIND, SEQUENCE, RANK]].assign(members=members)
+    keys = events[[STEP, GROUP, KIND, SEQUENCE, RANK]].iloc[rows].assign(members=members)
     same = keys.groupby([STEP, GROUP, KIND, SEQUENCE, "members"], observed=True, sort=False)
     operation = same.ngroup().to_numpy()
     present = keys.assign(operation=operation)[["operation", RANK]].drop_duplicates()
@@ -114,9 +133,11 @@ def ready_of(events: pd.DataFrame, matched: Matched) -> npt.NDArray[np.int64]:
     ready = np.full(len(events), UNSPLIT, dtype=np.int64)
     if not len(matched.rows):
         return ready
-    keys = events.iloc[matched.rows][[RANK, START]].assign(operation=matched.operation)
-    starts = keys.groupby(["operation", RANK])[START].min().groupby("operation").max()
-    ready[matched.rows] = starts.reindex(matched.operation).to_numpy(np.int64)
+    for own in row_blocks(matched.operation):
+        rows, operation = matched.rows[own], matched.operation[own]
+        keys = events[[RANK, START]].iloc[rows].assign(operation=operation)
+        starts = keys.groupby(["operation", RANK])[START].min().groupby("operation").max()
+        ready[rows] = starts.reindex(operation).to_numpy(np.int64)
     return ready
 
 
@@ -130,9 +151,10 @@ def participants(
     events: pd.DataFrame, rows: npt.NDArray[np.intp], peers: OperationPeers
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """A number for the participants of each of `rows`, and how many they are (0: not known)."""
-    groups = events[GROUP].astype("category").cat
+    groups = events[GROUP].iloc[rows].astype("category").cat
     count = len(groups.categories)
-    pair = events[RANK].to_numpy(np.int64)[rows] * count + groups.codes.to_numpy(np.int64)[rows]
+    ranks = events[RANK].to_numpy()[rows].astype(np.int64)
+    pair = ranks * count + groups.codes.to_numpy(np.int64)
     unique, of_row = np.unique(pair, return_inverse=True)
     names = [str(name) for name in groups.categories]
     pairs = [(one // count, names[one % count]) for one in unique.tolist()]
@@ -143,8 +165,8 @@ def participants(
     numbers: dict[Ranks, int] = {}
     found = []
     for rank, group in pairs:
-        ranks = peers.of(rank, group, users[group])
-        known = ranks if rank in ranks else ()
+        members_of = peers.of(rank, group, users[group])
+        known = members_of if rank in members_of else ()
         found.append((numbers.setdefault(known, len(numbers)), len(known)))
     members, size = np.array(found, dtype=np.int64).T
     return members[of_row], size[of_row]

@@ -173,8 +173,8 @@ def _with_devices(trace: TraceColumns, work: Rows) -> TraceColumns:
     if not len(work) or (trace.device[work] >= 0).any():
         return trace
     pids = [pid for pid, _ in trace.threads]
-    numbers = np.array([int(one) if _is_device(one) else -1 for one in pids], dtype=np.int32)
-    found = numbers[trace.thread[work]]
+    numbers = [int(one) if _is_device(one) else -1 for one in pids]
+    found = np.array([*numbers, -1], dtype=np.int32)[trace.thread[work]]  # -1: no thread is named
     if (found < 0).any() or len(np.unique(found)) < 2:
         return trace
     device = trace.device.copy()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dpprof.errors import DpprofError
 from dpprof.trace.nsys.reader import read_nsys
+from dpprof.trace.rank.read_file import read_file
 from dpprof.trace.read.columns import DEVICE_CATEGORIES, Category, TraceColumns
 from tests.trace.nsys.conftest import EPOCH_NS, Export
 
@@ -121,6 +122,14 @@ def test_a_copy_between_devices_is_one_whatever_its_kind(export: Export, tmp_pat
         "Memcpy DtoD",
         "Memcpy PtoP",
     ]
+
+
+def test_kernels_without_a_device_in_a_file_without_threads_are_read(
+    export: Export, tmp_path: Path
+) -> None:
+    export.kernel(11, "gemm", 100, 200, device=None)  # type: ignore[arg-type]
+    (tables,) = read_file(export.write(tmp_path / "a.sqlite"), 0)
+    assert len(tables.events) == 1
 
 
 def test_what_was_not_recorded_is_said_with_the_flag(export: Export, tmp_path: Path) -> None:
