@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpprof.dashboards.app.answers import offer_answers
 from dpprof.dashboards.app.callback_bodies import check_callbacks
 from dpprof.dashboards.app.downloads import offer_downloads
-from dpprof.dashboards.app.shell import controls, empty_shell, error_panel, navigation, notes
+from dpprof.dashboards.app.shell import controls, empty_shell, navigation, notes
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.pages import all_pages
+from dpprof.dashboards.pages.addresses import context_of, known_of
 from dpprof.dashboards.parts.badge import run_name
+from dpprof.dashboards.parts.panel import error_panel
 from dpprof.dashboards.view.changes import changed
 from dpprof.dashboards.view.page import Context, Page
-from dpprof.dashboards.view.state import Known, ViewState, parse
-from dpprof.dashboards.view.theme import theme_named
+from dpprof.dashboards.view.state import ViewState, parse
 from dpprof.errors import DpprofError
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _ASSETS = Path(__file__).parents[1] / "assets"
 _INDEX = (_ASSETS.parent / "app" / "index.html").read_text(encoding="utf-8")
 _MOST_IN_TITLE = 2
-_SCREEN = {"width": 1280, "dark": False}
-"""What is taken for the browser's window before it has said how large it is."""
 
 
 def make_app(library: Library) -> Dash:
@@ -58,21 +56,6 @@ def make_app(library: Library) -> Dash:
             page.callbacks(app, library)
     check_callbacks(app)
     return app
-
-
-def known_of(library: Library) -> Known:
-    """What URLs of this dashboard may name."""
-    return Known({page.key: page.options for page in all_pages()}, library.all_ids)
-
-
-def context_of(
-    library: Library, path: str | None, search: str | None, screen: Mapping[str, Any] | None
-) -> tuple[Context, list[str]]:
-    """What a URL shows in a browser's window, and what of the URL is not understood."""
-    view, problems = parse(path or "", search or "", known_of(library))
-    dark = bool((screen or _SCREEN).get("dark"))
-    theme = theme_named(view.theme or ("dark" if dark else "light"))
-    return Context(library, view, theme), problems
 
 
 def _register_show(app: Dash, library: Library) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dpprof.dashboards.data.library import IDEAL
 from dpprof.dashboards.pages import all_pages
 from dpprof.dashboards.parts.badge import badge, run_name
+from dpprof.dashboards.parts.panel import error_panel
 from dpprof.dashboards.parts.picker import picker
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import THEMES
@@ -177,13 +178,6 @@ def notes(problems: Sequence[str]) -> list[Component]:
     from dash import html
 
     return [html.Div(text, className="note warning") for text in problems]
-
-
-def error_panel(words: str) -> Component:
-    """An error, in words."""
-    from dash import html
-
-    return html.Div([html.B("Error: "), words], className="panel error")
 
 
 def _help() -> Component:

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import dpprof
-from dpprof.dashboards.app.shell import error_panel
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.pages import all_pages
 from dpprof.dashboards.parts.badge import badge
+from dpprof.dashboards.parts.panel import error_panel
 from dpprof.dashboards.view.html_markup import Markup
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.state import ViewState

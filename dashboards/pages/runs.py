@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dpprof.dashboards.app.downloads import perfetto_links
 from dpprof.dashboards.data.history import (
     METRICS,
     Entry,
@@ -19,6 +18,7 @@ from dpprof.dashboards.figures.history import trend
 from dpprof.dashboards.parts.choices import choices, option_link
 from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import note, panel
+from dpprof.dashboards.parts.perfetto import perfetto_links
 from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.errors import DpprofError

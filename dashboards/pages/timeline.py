@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.detail.index import LANES
 from dpprof.dashboards.figures.loading import loading_figure
+from dpprof.dashboards.pages.addresses import context_of, known_of
 from dpprof.dashboards.timeline.in_report import report_timeline
 from dpprof.dashboards.timeline.interaction import act
 from dpprof.dashboards.timeline.minimap import minimap
@@ -131,8 +132,6 @@ def _draws(app: Dash, library: Library) -> None:
     """Draws what the URL says: only what has changed since it was drawn last."""
     from dash import Input, Output, State, no_update
 
-    from dpprof.dashboards.app.app import context_of
-
     @app.callback(
         Output("timeline", "figure"),
         Output("timeline-legend", "children"),
@@ -196,8 +195,6 @@ def _map(context: Context, screen: Mapping[str, Any]) -> str:
 def _answers(app: Dash, library: Library) -> None:
     """Tells what the pointer is at, and turns clicks and keys into changes of the view."""
     from dash import Input, Output, State, no_update
-
-    from dpprof.dashboards.app.app import context_of, known_of
 
     where = [State("url", "pathname"), State("url", "search"), State("screen", "data")]
 

@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from dpprof.analysis.model import Report
 from dpprof.analysis.report.side_by_side import compare
-from dpprof.dashboards.app.shell import error_panel
 from dpprof.dashboards.data.headline import change_text, headlines, is_better, value_text
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.figures.difference import state_changes, waterfall
 from dpprof.dashboards.figures.loading import loading_figure
+from dpprof.dashboards.pages.addresses import context_of
 from dpprof.dashboards.parts.badge import badge
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import note, notes, panel, tables
+from dpprof.dashboards.parts.panel import error_panel, note, notes, panel, tables
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.parts.zoom import zoom_callback, zoom_id
@@ -196,8 +196,6 @@ def _sections(reports: Sequence[Report]) -> list[Component]:
 
 def _callbacks(app: Dash, library: Library) -> None:
     from dash import Input, Output, no_update
-
-    from dpprof.dashboards.app.app import context_of
 
     zoom_callback(_KEY)(app, library)
 

@@ -64,3 +64,10 @@ def tables(*content: Content) -> Component:
     from dash import html
 
     return html.Div(list(content), className="tables")
+
+
+def error_panel(words: str) -> Component:
+    """An error, in words."""
+    from dash import html
+
+    return html.Div([html.B("Error: "), words], className="panel error")

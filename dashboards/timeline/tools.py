@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dpprof.dashboards.app.downloads import perfetto_button
 from dpprof.dashboards.data.library import IDEAL
 from dpprof.dashboards.detail.index import LANES
+from dpprof.dashboards.parts.perfetto import perfetto_button
 from dpprof.dashboards.parts.picker import picker
 from dpprof.dashboards.timeline.picture_rows import ROW_SIZES
 from dpprof.dashboards.timeline.rank_order import GROUPINGS, group_choices

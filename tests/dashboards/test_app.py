@@ -8,9 +8,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from dpprof.dashboards.app.app import context_of, make_app
+from dpprof.dashboards.app.app import make_app
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.pages import all_pages
+from dpprof.dashboards.pages.addresses import context_of
 from dpprof.dashboards.view.state import ViewState
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace

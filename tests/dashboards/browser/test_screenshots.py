@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from docs.images.make_screenshots import shots
-from dpprof.dashboards.app.app import known_of
+from dpprof.dashboards.pages.addresses import known_of
 from dpprof.dashboards.view.state import parse
 
 if TYPE_CHECKING:
