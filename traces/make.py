@@ -38,11 +38,12 @@ def profile_cuda(folder: str) -> None:
 
 
 def profile_pretended() -> None:
-    """Small runs for the reader, on the pretended GPU that this process must see."""
+    """Small runs for the reader, on the two pretended GPUs that this process must see."""
     common = ["--device", "cuda", "--model", "tiny", "--layers", "2", "--num-steps", "1"]
     common += ["--micro-batches", "4", "--set", "routing=balanced", "--set", "dtype=bfloat16"]
     common += ["-o", "traces/pretended"]
     _run("--schedule", "1f1b", *common, "--pp", "2", "--share-gpus")
+    _run("--schedule", "dualpipe", *common, "--pp", "2")
     _run("--schedule", "dualpipev", *common, "--pp", "1", "--set", "looped_ep=4")
 
 
