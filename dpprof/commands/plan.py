@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from dpprof.commands._output import make_output, output_options
 from dpprof.commands._report import write_document
 from dpprof.commands.simulate import find_costs
 from dpprof.config.values import read_size
-from dpprof.costs.load import builtin_costs
+from dpprof.costs.load import builtin_costs, load_costs
 from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS
 from dpprof.schedules.form import schedule_to_json
@@ -40,6 +41,7 @@ class _Request:
     schedule: str | None
     layers: int | None
     recompute: str
+    ep: str | None
     rows: int
 
 
@@ -59,6 +61,11 @@ class _Request:
     help="Of a step, shared among the pipelines. [default: those of RUN]",
 )
 @click.option("--schedule", metavar="A,B", help="Schedules to compare. [default: all]")
+@click.option(
+    "--ep",
+    metavar="N,...",
+    help="Ranks that share the experts, for --costs with a model's shape. [default: the shape's]",
+)
 @click.option(
     "--layers",
     type=click.IntRange(1, 100_000),
@@ -97,8 +104,8 @@ def command(
     from dpprof.reporters.plan import plan_document, plan_json
 
     run = _load(request.run)
-    question = _question(request, run)
-    plan = _answer(request, question)
+    questions = _questions(request, run)
+    question, plan = questions[0], _answer(request, questions)
     check = None if run is None else _check(run, question)
     if schedule:
         schedule.write(_schedule_json(plan.rows[0]))
@@ -108,16 +115,19 @@ def command(
         write_document(plan_document(plan, check, question, request.rows), output)
 
 
-def _answer(request: _Request, question: Question) -> Plan:
+def _answer(request: _Request, questions: Sequence[Question]) -> Plan:
     """The plan; with recomputation where that is asked for, or nothing fits without."""
-    from dpprof.plan.answer import answer
+    from dpprof.plan.answer import answers
+
+    def answered(words: tuple[str, ...]) -> Plan:
+        return answers([replace(question, recompute=words) for question in questions])
 
     words = {"none": ("none",), "full": ("full",), "both": ("none", "full")}
     if request.recompute != "auto":
-        return answer(replace(question, recompute=words[request.recompute]))
-    plan = answer(question)
-    if plan.rows[0].fits is False and question.costs.message.bytes:
-        return answer(replace(question, recompute=words["both"]))
+        return answered(words[request.recompute])
+    plan = answered(words["none"])
+    if plan.rows[0].fits is False and questions[0].costs.message.bytes:
+        return answered(words["both"])
     return plan
 
 
@@ -134,13 +144,26 @@ def _load(path: str | None) -> Run | None:
     return load_run(path, patterns=user_patterns())
 
 
-def _question(request: _Request, run: Run | None) -> Question:
+def _questions(request: _Request, run: Run | None) -> list[Question]:
+    """One for each number of ranks that are to share the experts; one where none is given."""
+    eps = _numbers(request.ep, "--ep")
+    if not eps:
+        return [_question(request, run, None)]
+    if request.costs is None:
+        raise DpprofError(
+            "--ep: a run tells what its own experts cost, not what others would; give --costs with "
+            "a model's shape and rates, or plan from a run with that --ep"
+        )
+    return [_question(request, run, ep) for ep in eps]
+
+
+def _question(request: _Request, run: Run | None, ep: int | None) -> Question:
     from dpprof.costs.stages import model_layers, usual_layers
     from dpprof.plan.question import Question
 
     schedule = None if run is None else run.schedule
     if request.costs is not None:
-        costs = find_costs(request.costs)
+        costs = find_costs(request.costs) if ep is None else load_costs(request.costs, ep)
     elif run is not None:
         from dpprof.analysis.costs_from_run import costs_from_run
 
@@ -168,6 +191,7 @@ def _question(request: _Request, run: Run | None) -> Question:
         pps=_numbers(request.pp, "--pp"),
         chunks=_numbers(request.vpp, "--vpp"),
         names=_names(request.schedule),
+        ep=ep,
     )
 
 

@@ -22,14 +22,15 @@ def builtin_costs() -> tuple[str, ...]:
     return tuple(sorted(file.name[:-5] for file in files if file.name.endswith(".json")))
 
 
-def load_costs(text: str) -> CostProfile:
+def load_costs(text: str, ep: int | None = None) -> CostProfile:
     """The built-in profile of that name, or the one in that file (``.toml``, else JSON).
 
-    Raises `DpprofError` naming the file and the field for anything that is not a valid profile.
+    `ep` ranks are to share the experts, which only a file with a model's shape can say. Raises
+    `DpprofError` naming the file and the field for anything that is not a valid profile.
     """
     if text in builtin_costs():
         data = resources.files("dpprof.costs").joinpath(f"{text}.json").read_bytes()
-        return read_costs(data, f"built-in costs {text}")
+        return read_costs(data, f"built-in costs {text}", ep)
     path = Path(text)
     if path.is_dir():
         raise DpprofError(f"{text}: a folder, not a cost profile; name a JSON or TOML file")
@@ -44,20 +45,28 @@ def load_costs(text: str) -> CostProfile:
         ) from error
     except OSError as error:
         raise DpprofError(f"{text}: cannot be read ({error.strerror})") from error
-    return read_costs(data, text)
+    return read_costs(data, text, ep)
 
 
-def read_costs(data: bytes, where: str) -> CostProfile:
-    """Read the JSON form, or TOML where `where` ends so; `where` names the place in errors."""
+def read_costs(data: bytes, where: str, ep: int | None = None) -> CostProfile:
+    """Read the JSON form, or TOML where `where` ends so; `where` names the place in errors.
+
+    `ep` as in `load_costs`.
+    """
     form = "TOML" if where.lower().endswith(".toml") else "JSON"
     try:
         plain = (tomllib.loads if form == "TOML" else json.loads)(data.decode())
     except (ValueError, RecursionError) as error:  # bad UTF-8, JSON and TOML are ValueErrors
         raise DpprofError(f"{where}: not {form} ({error}); correct or replace the file") from error
     if isinstance(plain, dict) and "shape" in plain:
-        profile = costs_from_plain(plain, where)
+        profile = costs_from_plain(plain, where, ep)
         check_values(profile, where)
         return profile
+    if ep is not None:
+        raise DpprofError(
+            f"{where}: nobody measured what its parts take where {ep} ranks share the experts; "
+            "leave --ep out, or give a file with the model's shape and rates"
+        )
     check_keys(plain, where)
     try:
         profile = msgspec.convert(plain, CostProfile)

@@ -90,8 +90,12 @@ def read_shape(plain: object, where: str) -> ModelShape:
     return shape
 
 
-def costs_from_plain(plain: Mapping[str, object], where: str) -> CostProfile:
-    """The profile of a file that holds a ``shape`` and ``rates``; errors name the field."""
+def costs_from_plain(plain: Mapping[str, object], where: str, ep: int | None = None) -> CostProfile:
+    """The profile of a file that holds a ``shape`` and ``rates``; errors name the field.
+
+    `ep` ranks may share the experts instead of the shape's: their optimizer state stays shared
+    among as many ranks in all.
+    """
     if plain.keys() != {"shape", "rates"}:
         raise DpprofError(f"{where}: a file with a shape holds shape and rates, and nothing else")
     try:
@@ -102,7 +106,22 @@ def costs_from_plain(plain: Mapping[str, object], where: str) -> CostProfile:
         rate = getattr(rates, f"{field}_per_second")
         if not (math.isfinite(rate) and rate >= 1):
             raise DpprofError(f"{where}: rates.{field}_per_second is {rate}; give a number from 1")
-    return costs_from_shape(read_shape(plain["shape"], where), rates)
+    shape = read_shape(plain["shape"], where)
+    return costs_from_shape(shape if ep is None else _with_ep(shape, ep, where), rates)
+
+
+def _with_ep(shape: ModelShape, ep: int, where: str) -> ModelShape:
+    if not shape.experts or shape.experts % ep:
+        raise DpprofError(f"{where}: {shape.experts} experts cannot be shared among {ep} ranks")
+    if shape.dp_experts == 1:
+        return msgspec.structs.replace(shape, ep=ep)
+    copies, rest = divmod(shape.ep * shape.dp_experts, ep)
+    if rest or not copies:
+        raise DpprofError(
+            f"{where}: ep {shape.ep} and dp_experts {shape.dp_experts} are no multiple of ep {ep}; "
+            "give dp_experts for it"
+        )
+    return msgspec.structs.replace(shape, ep=ep, dp_experts=copies)
 
 
 _MAY_BE_NONE = {

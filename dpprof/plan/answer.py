@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dpprof.errors import DpprofError
@@ -36,6 +36,24 @@ def answer(question: Question) -> Plan:
     return Plan(tuple(_with_trades(sorted(rows, key=_order))), tuple(left_out))
 
 
+def answers(questions: Sequence[Question]) -> Plan:
+    """The rows of several questions in one table; those without any are left out.
+
+    Raises `DpprofError` where none has a row.
+    """
+    plans, refused = [], []
+    for question in questions:
+        try:
+            plans.append(answer(question))
+        except DpprofError as error:
+            refused.append(str(error))
+    if not plans:
+        raise DpprofError(refused[0])
+    rows = sorted((row for plan in plans for row in plan.rows), key=_order)
+    left_out = [*(text for plan in plans for text in plan.left_out), *refused]
+    return Plan(tuple(_with_trades(rows)), tuple(left_out))
+
+
 def _sizes(question: Question) -> Iterator[tuple[str, int, int]]:
     for pp in question.pps or _divisors(question.ranks):
         for micro_batches in question.micro_batches:
@@ -66,6 +84,10 @@ def _schedule(question: Question, name: str, pp: int, micro_batches: int) -> Sch
     pipelines, rest = divmod(question.ranks, pp)
     if rest:
         raise DpprofError(f"{question.ranks} ranks do not divide by {pp} pipeline ranks")
+    if question.ep and pipelines % question.ep:
+        raise DpprofError(
+            f"{question.ep} ranks that share experts do not divide the {pipelines} ranks of a stage"
+        )
     own, rest = divmod(micro_batches, pipelines)
     if rest or not own:
         raise DpprofError(f"{micro_batches} micro-batches do not divide by {pipelines} pipelines")

@@ -137,6 +137,7 @@ class Predictor:
             fits=None if over is None else over == 0,
             over_bytes=over,
             what_if=_what_if(schedule, cut) if recompute == "none" else None,
+            ep=question.ep,
         )
 
     def _peak_bytes(

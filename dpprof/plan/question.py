@@ -26,6 +26,8 @@ class Question:
     chunks: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     recompute: tuple[str, ...] = ("none",)
+    ep: int | None = None
+    """Ranks among which the costs share experts, if that is known: it divides the pipelines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ class Row:
     what_if: str | None = None
     """Address of the row in a dashboard of the run; None where that cannot show it."""
     best_trade: bool = False
+    ep: int | None = None
+    """Ranks that share the experts, where that was asked for."""
 
 
 @dataclass(frozen=True)

@@ -47,13 +47,16 @@ def plan_document(plan: Plan, check: PlanCheck | None, question: Question, shown
     """The best configuration first, then a table of the `shown` first rows."""
     unit = time_unit(plan.rows[0].step_ns)
     columns = ("schedule", "PP", "copies", "chunks", "batches", "layers", "step", "bubble")
-    more = ("tokens/s", "GiB", "fits", "trade")
+    shares = any(row.ep for row in plan.rows)
+    more = (*(("EP",) if shares else ()), "tokens/s", "GiB", "fits", "trade")
     notes = [
         "copies: pipelines that share the micro-batches; batches: micro-batches of each; layers: "
         "of a stage; GiB: of the fullest rank; trade *: no other row is as fast with less memory",
         "a row's schedule as JSON: --write-schedule (the first), or dpprof schedule NAME --pp PP "
         "--micro-batches M -o FILE.json; beside a run: dpprof dashboard RUN, page What if",
     ]
+    if shares:
+        notes.append("EP: ranks that share the experts, which changes what a rank holds, not times")
     if any(row.recompute == "full" for row in plan.rows):
         notes.append("layers with R: all activations are made again in the backward")
     unequal = next((row for row in plan.rows[:shown] if len(set(row.stage_layers)) > 1), None)
@@ -112,6 +115,7 @@ def _cells(row: Row, unit: TimeUnit) -> tuple[Cell, ...]:
         _layers(row),
         unit.text(row.step_ns),
         f"{row.bubble_share:.1%}",
+        *([str(row.ep)] if row.ep else []),
         tokens,
         peak,
         _fit(row),
