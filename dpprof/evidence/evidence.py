@@ -15,7 +15,7 @@ COMMUNICATION = (
     "by_kind",
     "including_wait",
 )
-WAITING = ("wait_ns", "unsplit_ns", "bubble.dependency", "bubble.straggler")
+WAITING = ("wait_ns", "unsplit_ns", "blocking_ns", "bubble.dependency", "bubble.straggler")
 MEMORY = ("peak_allocated_bytes", "peak_reserved_bytes")
 DEVICE_TIME = (*STATES_TIME, *COMMUNICATION, *WAITING)
 """Names for `Evidence.touches`; `DEVICE_TIME` is all that is taken from device activities."""
