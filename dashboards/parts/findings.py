@@ -119,7 +119,7 @@ def _longest(context: Context, run: LibraryRun) -> list[RegionFigures]:
 
 
 def _observed(context: Context, run: LibraryRun, unit: TimeUnit) -> Iterator[Component]:
-    """The critical path, who is waited for, slots that stand out, the longest bubbles."""
+    """The critical path, who is waited for, slots and steps that stand out, the longest bubbles."""
     from dash import dcc
 
     words = path_words(run.report)
@@ -135,6 +135,14 @@ def _observed(context: Context, run: LibraryRun, unit: TimeUnit) -> Iterator[Com
             f"{unit.full(slow.siblings_ns)}"
         )
         yield dcc.Link(_sentence(words), href=place or context.link(page="timeline", options={}))
+    for odd in run.report.outliers[:1]:
+        where = f"{odd.slot} of {rank_name(odd.rank)}" if odd.slot else rank_name(odd.rank)
+        does = "computes" if odd.what == "compute" else "idles"
+        words = (
+            f"{where} {does} {unit.full(odd.length_ns)} in step {odd.step}, usually "
+            f"{unit.full(odd.usual_ns)}"
+        )
+        yield dcc.Link(_sentence(words), href=context.link(page="steps", options={}))
     least = _LEAST_SHOWN * unit.nanoseconds
     long = [one for one in _longest(context, run) if one.length_ns >= least]
     for region in long[:_MOST_BUBBLES]:

@@ -276,6 +276,21 @@ class SlowSlot(msgspec.Struct, frozen=True, kw_only=True):
     excess_ns: int
 
 
+class Outlier(msgspec.Struct, frozen=True, kw_only=True):
+    """What took far longer in one step than in the others: a slot, or (empty) the rank's step.
+
+    `what` is that of `SlowSlot`; `usual_ns` is the median over the used steps.
+    """
+
+    rank: int
+    step: int
+    slot: str
+    what: Literal["compute", "host"]
+    length_ns: int
+    usual_ns: int
+    excess_ns: int
+
+
 class LayerLoad(msgspec.Struct, frozen=True, kw_only=True):
     """How a layer's experts were used. A skew is the busiest one's rows over the mean; 1 is even.
 
@@ -365,6 +380,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     regions: list[RegionFigures]
     waited_for: list[WaitedFor] = []  # most first
     slow_slots: list[SlowSlot] = []  # most first
+    outliers: list[Outlier] = []  # most first
     evidence: list[Evidence] = []
     warnings: list[str]
     critical_path: PathFigures | None = None

@@ -7,7 +7,7 @@ was slow once is not named; of a single step nothing tells the two apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -26,17 +26,26 @@ _OPERATION = r"([FBIW]\d+)\.\d+"
 _COMPUTING: Final = "compute"
 _IDLE: Final = "host"
 
+What = Literal["compute", "host"]
+KINDS_OF_TIME: tuple[What, ...] = (_COMPUTING, _IDLE)
+"""What time is looked at: computing, and neither computing nor communicating."""
 
-def slow_slots(run: Run, step_ns: int | None) -> list[SlowSlot]:
+
+def slot_lengths(run: Run) -> dict[int, pd.DataFrame]:
+    """By rank, a row for each slot of the used steps: step, slot, and its time by kind."""
+    found = {place.rank: _lengths(run, place.rank) for place in run.places}
+    return {rank: table for rank, table in found.items() if not table.empty}
+
+
+def slow_slots(lengths: Mapping[int, pd.DataFrame], step_ns: int | None) -> list[SlowSlot]:
     """The slots whose computing, or whose time without it, stands out; the longest first.
 
     What stands out is more than 1.3 times the siblings' and at least 1 % of the step.
     """
     if not step_ns:
         return []
-    found = [
-        one for place in run.places for one in _of_rank(run, place.rank, _SHARE_OF_STEP * step_ns)
-    ]
+    least_ns = _SHARE_OF_STEP * step_ns
+    found = [one for rank, table in lengths.items() for one in _of_rank(rank, table, least_ns)]
     return sorted(found, key=lambda one: -one.excess_ns)[:MOST]
 
 
@@ -46,12 +55,8 @@ def newly_slow(base: Sequence[SlowSlot], new: Sequence[SlowSlot]) -> list[SlowSl
     return [one for one in new if before.get((one.rank, one.slot, one.what), 0) < one.excess_ns / 2]
 
 
-def _of_rank(run: Run, rank: int, least_ns: float) -> Iterator[SlowSlot]:
-    lengths = _lengths(run, rank)
-    if lengths.empty:
-        return
-    kinds: tuple[Literal["compute", "host"], ...] = (_COMPUTING, _IDLE)
-    for what in kinds:
+def _of_rank(rank: int, lengths: pd.DataFrame, least_ns: float) -> Iterator[SlowSlot]:
+    for what in KINDS_OF_TIME:
         by_slot = lengths.groupby(SLOT)[what].quantile(0.5, interpolation="lower")
         siblings = by_slot.index.str.replace(_OPERATION, r"\1", regex=True)
         usual = by_slot.groupby(siblings).transform("median")
@@ -71,7 +76,7 @@ def _lengths(run: Run, rank: int) -> pd.DataFrame:
     """Slot, and the time it computed and neither computed nor communicated, in every used step."""
     slots = run.slots[(run.slots[RANK] == rank) & run.slots[STEP].isin(run.used_steps)]
     if slots.empty:
-        return pd.DataFrame(columns=[SLOT, _COMPUTING, _IDLE])
+        return pd.DataFrame(columns=[STEP, SLOT, _COMPUTING, _IDLE])
     events = run.held.of_rank(rank)
     computing = _spans(events[events[KIND] == COMPUTE])
     either = union(computing, _spans(events[events[KIND].isin(COMMUNICATION_KINDS)]))
@@ -79,7 +84,8 @@ def _lengths(run: Run, rank: int) -> pd.DataFrame:
     busy = length_before(computing, ends) - length_before(computing, starts)
     covered = length_before(either, ends) - length_before(either, starts)
     idle = ends - starts - covered
-    return pd.DataFrame({SLOT: slots[SLOT].astype(str), _COMPUTING: busy, _IDLE: idle})
+    names = {STEP: slots[STEP], SLOT: slots[SLOT].astype(str)}
+    return pd.DataFrame({**names, _COMPUTING: busy, _IDLE: idle})
 
 
 def _spans(events: pd.DataFrame) -> Intervals:

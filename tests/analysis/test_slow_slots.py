@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dpprof.analysis.model import SlowSlot
-from dpprof.analysis.slow_slots import newly_slow, slow_slots
+from dpprof.analysis.slow_slots import newly_slow, slot_lengths, slow_slots
 from tests.conftest import build_run
 
 
@@ -30,7 +30,10 @@ EVEN = [(f"F0.{n}", 20) for n in range(4)] + [(f"B0.{n}", 40) for n in range(4)]
 
 
 def named(run):
-    return [(o.rank, o.slot, o.what, o.length_ns, o.siblings_ns) for o in slow_slots(run, 300)]
+    return [
+        (o.rank, o.slot, o.what, o.length_ns, o.siblings_ns)
+        for o in slow_slots(slot_lengths(run), 300)
+    ]
 
 
 def test_slots_that_are_alike_are_not_named():
@@ -50,8 +53,8 @@ def test_time_without_an_operator_is_the_hosts():
 
 def test_what_is_less_than_a_hundredth_of_the_step_is_not_named():
     slots = [(name, 28 if name == "F0.3" else length) for name, length in EVEN]
-    assert slow_slots(run_of(slots), 1000) == []
-    assert len(slow_slots(run_of(slots), 700)) == 1
+    assert slow_slots(slot_lengths(run_of(slots)), 1000) == []
+    assert len(slow_slots(slot_lengths(run_of(slots)), 700)) == 1
 
 
 def slow(rank: int, excess_ns: int, slot: str = "F0.3") -> SlowSlot:

@@ -31,12 +31,13 @@ from dpprof.analysis.model import (
     TotalFigures,
     WaitedFor,
 )
+from dpprof.analysis.outliers import outliers
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures, total_figures
 from dpprof.analysis.overlap.halves import halves_figures
 from dpprof.analysis.report.claimed import claimed
 from dpprof.analysis.report.ideal import ideal_figures, spans_steps
 from dpprof.analysis.report.per_step import step_figures
-from dpprof.analysis.slow_slots import slow_slots
+from dpprof.analysis.slow_slots import slot_lengths, slow_slots
 from dpprof.evidence.evidence import texts
 from dpprof.evidence.figures import touching
 from dpprof.runs.manifest import RankPlace
@@ -81,6 +82,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
     window = sum(step.window_ns for step in steps)
     known = bool(steps) and not touching(run.evidence, "step_ns")
     step_ns = round(window / len(steps)) if known else None
+    slots = slot_lengths(run)
     manifest = run.manifest
     counted = manifest if manifest is not None and not spans_steps(run) else None
     return Report(
@@ -111,7 +113,8 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
             one for one in _regions(accounting) if not touching(run.evidence, "bubble_ns", one.rank)
         ],
         waited_for=[] if touching(run.evidence, "bubble_ns") else _waited_for(accounting),
-        slow_slots=slow_slots(run, step_ns),
+        slow_slots=slow_slots(slots, step_ns),
+        outliers=outliers(slots, accounting, step_ns),
         evidence=list(run.evidence),
         warnings=[
             *texts(run.evidence),

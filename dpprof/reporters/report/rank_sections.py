@@ -136,6 +136,10 @@ def waited_section(report: Report) -> Section:
     return Section(title, ("rank", "bubble", "share"), tuple(rows))
 
 
+WHAT_WORDS = {"compute": "computing", "host": "idle"}
+"""What a slot or a rank spends time on, in words."""
+
+
 def slow_section(report: Report) -> Section:
     """Slots that take far longer than their siblings, the longest first."""
     unit = unit_of(report)
@@ -144,13 +148,27 @@ def slow_section(report: Report) -> Section:
         share = one.excess_ns / report.step_ns if report.step_ns else None
         times = (one.length_ns, one.siblings_ns, one.excess_ns)
         cells = [Cell(unit.text(time)) for time in times]
-        what = "computing" if one.what == "compute" else "idle"
-        rows.append(
-            (Cell(f"{one.slot} of rank {one.rank}"), *cells, Cell(share_text(share)), Cell(what))
-        )
+        place = Cell(f"{one.slot} of rank {one.rank}")
+        rows.append((place, *cells, Cell(share_text(share)), Cell(WHAT_WORDS[one.what])))
     return Section(
         f"Slow slots ({unit.name}, against the same operation on the rank's other micro-batches)",
         ("slot", "takes", "siblings", "more", "share", "what"),
+        tuple(rows),
+    )
+
+
+def outlier_section(report: Report) -> Section:
+    """What one step took far longer than the others, the longest first."""
+    unit = unit_of(report)
+    rows = []
+    for one in report.outliers:
+        place = f"{one.slot} of " * bool(one.slot) + rank_name(one.rank)
+        times = (one.length_ns, one.usual_ns, one.excess_ns)
+        cells = [Cell(unit.text(time)) for time in times]
+        rows.append((Cell(str(one.step)), Cell(place), *cells, Cell(WHAT_WORDS[one.what])))
+    return Section(
+        f"Outliers ({unit.name}, one step against the others)",
+        ("step", "where", "takes", "usually", "more", "what"),
         tuple(rows),
     )
 

@@ -19,6 +19,7 @@ from dpprof.reporters.report.findings import findings_section
 from dpprof.reporters.report.rank_sections import (
     MOST_RANKS,
     bubble_section,
+    outlier_section,
     rank_name,
     slow_section,
     time_section,
@@ -41,6 +42,8 @@ def report_sections(report: Report) -> Iterator[Section]:
         yield waited_section(report)
     if report.slow_slots:
         yield slow_section(report)
+    if report.outliers:
+        yield outlier_section(report)
     if report.ideal is not None:
         yield ideal_section(report, report.ideal)
     if kinds_with_time(report):
