@@ -162,7 +162,7 @@ def outlier_section(report: Report) -> Section:
     unit = unit_of(report)
     rows = []
     for one in report.outliers:
-        place = f"{one.slot} of " * bool(one.slot) + rank_name(one.rank)
+        place = f"{one.slot} of " * bool(one.slot) + f"rank {one.rank}"
         times = (one.length_ns, one.usual_ns, one.excess_ns)
         cells = [Cell(unit.text(time)) for time in times]
         rows.append((Cell(str(one.step)), Cell(place), *cells, Cell(WHAT_WORDS[one.what])))
