@@ -59,8 +59,10 @@ def _work(accounting: Accounting) -> pd.DataFrame:
     """A row per rank and step: what it computed, and how long the device waited for its host."""
     states = accounting.states
     computing = states[COMPUTE_ONLY] + states[OVERLAP]
-    names = dict(zip(KINDS_OF_TIME, (computing, states[BUBBLE_HOST]), strict=True))
-    return pd.DataFrame({RANK: states[RANK], STEP: states[STEP], **names})
+    idle = states[BUBBLE_HOST]
+    return pd.DataFrame(
+        {RANK: states[RANK], STEP: states[STEP], "compute": computing, "host": idle}
+    )
 
 
 def _standing_out(rank: int, table: pd.DataFrame, by: str, least_ns: float) -> Iterator[Outlier]:
@@ -69,13 +71,18 @@ def _standing_out(rank: int, table: pd.DataFrame, by: str, least_ns: float) -> I
         steps = table.groupby(by)[STEP].transform("nunique")
         more = table[what] - usual
         wanted = (more > least_ns) & (table[what] > _FACTOR * usual) & (steps >= _FEWEST_STEPS)
-        for row in table.index[wanted].tolist():
+        odd = table[wanted]
+        names = odd[SLOT].tolist() if by == SLOT else [""] * len(odd)
+        rows = zip(
+            odd[STEP].tolist(), names, odd[what].tolist(), usual[wanted].tolist(), strict=True
+        )
+        for step, slot, length, usually in rows:
             yield Outlier(
                 rank=rank,
-                step=int(table.at[row, STEP]),
-                slot=str(table.at[row, SLOT]) if by == SLOT else "",
+                step=step,
+                slot=slot,
                 what=what,
-                length_ns=round(table.at[row, what]),
-                usual_ns=round(usual[row]),
-                excess_ns=round(more[row]),
+                length_ns=round(length),
+                usual_ns=round(usually),
+                excess_ns=round(length - usually),
             )
