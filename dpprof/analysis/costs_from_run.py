@@ -46,7 +46,9 @@ _SERIAL_OFF = 0.03
 _OCCURRENCE = [RANK, STEP, SLOT, OPERATION, DIRECTION, MICRO_BATCH, PART, COMPONENT, LAYER]
 
 
-def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
+def costs_from_run(
+    run: Run, name: str = "measured", occurrences: pd.DataFrame | None = None
+) -> CostProfile:
     """The costs of the used steps of a run; every figure is a median over all occurrences.
 
     A component's time is that in which its compute runs (union over lanes), that of dispatch and
@@ -57,10 +59,11 @@ def costs_from_run(run: Run, name: str = "measured") -> CostProfile:
     of each stage costs (`dpprof.analysis.stage_costs`). Components beside which nothing is seen to
     run are `serial_components`; what passes in a slot before anything runs is `slot_delay_ns`. A
     message costs the transfer time of messages that both ranks show, as latency: its size is the
-    same for all. Memory is that of the manifest, where it says. Raises `DpprofError` for a run
-    without slots or components.
+    same for all. Memory is that of the manifest, where it says. `occurrences` are those of
+    `component_occurrences`, where they are known. Raises `DpprofError` for a run without slots or
+    components.
     """
-    lengths = component_occurrences(run)
+    lengths = component_occurrences(run) if occurrences is None else occurrences
     paired = (lengths[OPERATION] == OVERLAPPED_PAIR).to_numpy(bool)
     outside, inside = component_medians(lengths[~paired]), component_medians(lengths[paired])
     layers = max(1, 1 + int(lengths[LAYER].max())) if len(lengths) else 1

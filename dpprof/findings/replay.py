@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.analysis.costs_from_run import costs_from_run
+from dpprof.analysis.costs_from_run import component_occurrences, costs_from_run
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.findings.device_time import DeviceTime, covered
@@ -99,7 +99,8 @@ def make_replay(run: Run, windows: Mapping[int, tuple[int, int]]) -> Replay | st
     if isinstance(spans, str):
         return spans
     try:
-        costs = costs_from_run(run)
+        lengths = component_occurrences(run)
+        costs = costs_from_run(run, occurrences=lengths)
     except DpprofError as error:
         return str(error)
     starts, ends, window_start, window_ns = spans
@@ -114,7 +115,7 @@ def make_replay(run: Run, windows: Mapping[int, tuple[int, int]]) -> Replay | st
         plan=plan,
         costs=costs,
         device=device,
-        models=SlotModels(run, costs),
+        models=SlotModels(run, costs, lengths),
         starts=starts,
         length_ns=ends - starts,
         idle_ns=ends - starts - covered(busy, pp_rank, starts, ends),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import pandas as pd
 
-from dpprof.analysis.costs_from_run import component_occurrences
 from dpprof.analysis.stage_costs import measured_chunk
 from dpprof.costs.profile import CostProfile, LayerCost
 from dpprof.errors import DpprofError
@@ -22,13 +22,13 @@ Ratios = Mapping[str, float]
 class SlotModels:
     """Lengths of a run's slots by the components that their own rank was seen to need.
 
-    By rank and not by stage: a stage that two ranks run may be slow on one of them.
+    By rank and not by stage: a stage that two ranks run may be slow on one of them. `lengths` are
+    those of `dpprof.analysis.costs_from_run.component_occurrences`.
     """
 
-    def __init__(self, run: Run, costs: CostProfile) -> None:
+    def __init__(self, run: Run, costs: CostProfile, lengths: pd.DataFrame) -> None:
         assert run.schedule is not None
         self._costs = msgspec.structs.replace(costs, slot_delay_ns=0)
-        lengths = component_occurrences(run)
         places = lengths.groupby([lengths[RANK].map(run.pp_rank), lengths[DIRECTION]])
         measured = {
             (int(str(place[0])), int(str(place[1]))): measured_chunk(costs, own, {})
