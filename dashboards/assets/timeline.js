@@ -106,8 +106,9 @@
   });
 
   document.addEventListener("click", function (event) {
-    var button = event.target.closest("[data-key]");
+    var button = event.target.closest("[data-key]"), unfold = event.target.closest(".unfold");
     if (button) press(button.getAttribute("data-key"));
+    if (unfold) unfold.setAttribute("aria-expanded", String(unfold.closest(".tools").classList.toggle("unfolded")));
   });
 
   // Where in the picture an event is: nanoseconds of the step, and pixels from the top. Outside of

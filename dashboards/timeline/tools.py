@@ -32,16 +32,22 @@ _BUTTONS = (
 
 
 def tools(context: Context) -> list[Component]:
-    """Pickers and buttons of a view."""
-    return [
+    """Pickers and buttons of a view; on a phone those that are seldom needed are folded away."""
+    from dash import html
+
+    drawn = [
         picker("color", "Colour by", COLORS, context.view.color),
         picker("o.lanes", "Lanes", _LANES, context.option("lanes", LANES[0])),
         picker("o.rows", "Rows", _ROWS, context.option("rows", ROW_SIZES[0])),
         picker("o.messages", "Arrows", _MESSAGES, context.option("messages")),
         *_rank_tools(context),
         *_ideal_link(context),
+    ]
+    return [
+        html.Div(drawn, className="folds"),
         _move_buttons(),
-        _save_buttons(context),
+        html.Button("options", className="button unfold", **{"aria-expanded": "false"}),
+        html.Div(_save_buttons(context), className="folds"),
     ]
 
 

@@ -527,3 +527,16 @@ def test_the_picture_is_saved(timeline: Page, form: str, tmp_path: Any) -> None:
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG" if form == "png" else b"<svg")
     assert len(content) > 20_000
+
+
+def test_on_a_phone_the_options_are_folded_away(
+    samples: Any, browser_page: Callable[..., Page]
+) -> None:
+    page = browser_page(f"{samples.url}timeline", size=(390, 844))
+    tools, ranks = page.locator("#timeline-tools"), page.get_by_label("Ranks")
+    assert tools.evaluate("e => e.offsetHeight") < 100
+    assert not ranks.is_visible()
+    page.get_by_role("button", name="options").click()
+    assert ranks.is_visible()
+    page.get_by_role("button", name="options").click()
+    assert not ranks.is_visible()
