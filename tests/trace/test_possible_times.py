@@ -122,6 +122,22 @@ def test_launches_without_any_kernel_are_refused(build, tmp_path) -> None:
         load_run(tmp_path)
 
 
+def test_devices_and_rows_of_the_host_alone_are_refused(build, tmp_path) -> None:
+    """Kineto lists the devices that the process saw; a CPU run that saw none is one."""
+    events = [build.step(1, 0, 100), build.operator("aten::mm", 10, 50)]
+    with pytest.raises(DpprofError, match=r"8 devices .* only the host was recorded"):
+        report_of(build, tmp_path, events, deviceProperties=[{"id": one} for one in range(8)])
+    assert computing(report_of(build, tmp_path, events, deviceProperties=[])) == 50_000
+    ours = {"deviceProperties": [{"id": 0}], "dpprof": {}}
+    assert computing(report_of(build, tmp_path, events, **ours)) == 50_000
+
+
+def test_rows_of_gaudi_are_of_a_device(build, tmp_path) -> None:
+    kernels = [build.kernel("matmul", 5, at, 20)[1] | {"cat": "hpu_op"} for at in (10, 40)]
+    events = [build.step(1, 0, 100), build.operator("aten::mm", 1, 5), *kernels]
+    assert computing(report_of(build, tmp_path, events)) == 40_000
+
+
 def test_a_rank_whose_device_was_not_recorded_is_left_out(build, tmp_path) -> None:
     build.write(tmp_path / "rank0.json", step_of(build))
     events = [one[0] if isinstance(one, list) else one for one in step_of(build)]

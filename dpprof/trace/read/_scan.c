@@ -919,6 +919,7 @@ static Text read_events(Scan *scan, Text p, Text stop, int *place) {
 
 static int is_kept(const Token *key) {
     return is_text(key, "baseTimeNanoseconds") || is_text(key, "distributedInfo") ||
+           is_text(key, "deviceProperties") ||
            is_text(key, "host_name") || is_text(key, "dpprof");
 }
 

@@ -130,6 +130,7 @@ class Collector:
             distributed=self._header(b"distributedInfo"),
             host_name=self._header(b"host_name"),
             dpprof=self._header(b"dpprof"),
+            devices=self._header(b"deviceProperties"),
             skipped=self.skipped,
             damage=damage,
         )

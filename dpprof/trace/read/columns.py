@@ -32,6 +32,7 @@ CATEGORIES: dict[str, Category] = {
     "gpu_memcpy": Category.MEMCPY,
     "gpu_memset": Category.MEMSET,
     "mtia_ccp_events": Category.KERNEL,
+    "hpu_op": Category.KERNEL,
     "cuda_runtime": Category.LAUNCH,
     "cuda_driver": Category.LAUNCH,
     "hip_runtime": Category.LAUNCH,
@@ -166,6 +167,7 @@ class TraceColumns:
     dpprof: Any  # our own metadata, unchecked
     skipped: int
     damage: tuple[str, ...] = ()
+    devices: Any = None  # Kineto's "deviceProperties", unchecked
 
     def rows(self, *categories: Category) -> Rows:
         """Positions of the events of these categories, in file order."""

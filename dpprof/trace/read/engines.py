@@ -40,7 +40,13 @@ MESSAGES = (b'"c10d::send"', b'"c10d::recv_"', b'"gloo:send"', b'"gloo:recv"')
 BEGINS, ENDS = -1, -2
 OTHER = 255
 
-HEADERS = (b"baseTimeNanoseconds", b"distributedInfo", b"host_name", b"dpprof")
+HEADERS = (
+    b"baseTimeNanoseconds",
+    b"distributedInfo",
+    b"deviceProperties",
+    b"host_name",
+    b"dpprof",
+)
 MAX_HEADER_BYTES = 64 << 20
 """The members of a trace beside its events that are read; longer ones are passed over."""
 
