@@ -70,7 +70,7 @@ OPTIONS = {
     },
     "mcp": set(),
     "plan": {
-        *("--recompute", "--write-schedule"),
+        *("--recompute", "--write-schedule", "--row", "--ep"),
         *("--costs", "--ranks", "--memory", "--pp", "--vpp", "--micro-batches", "--schedule"),
         *("--layers", "--rows", "--format", "--output", "--force"),
     },

@@ -82,7 +82,14 @@ class _Request:
     "--write-schedule",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="JSON file for the schedule of the first row.",
+    help="JSON file for the schedule of a row, the first or --row.",
+)
+@click.option(
+    "--row",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Row whose schedule --write-schedule writes, from 1.",
 )
 @click.option("--rows", type=click.IntRange(1), default=15, show_default=True, help="Rows shown.")
 @output_options(FORMATS)
@@ -90,6 +97,7 @@ def command(
     output_format: str | None,
     output_path: Path | None,
     write_schedule: Path | None,
+    row: int,
     force: bool,
     **options: Any,
 ) -> None:
@@ -106,9 +114,11 @@ def command(
     run = _load(request.run)
     questions = _questions(request, run)
     question, plan = questions[0], _answer(request, questions)
+    if row > len(plan.rows):
+        raise DpprofError(f"--row {row}: the plan has {len(plan.rows)} rows; give a lower number")
     check = None if run is None else _check(run, question)
     if schedule:
-        schedule.write(_schedule_json(plan.rows[0]))
+        schedule.write(_schedule_json(plan.rows[row - 1]))
     if output.format == "json":
         output.write(plan_json(plan, check))
     else:

@@ -52,8 +52,8 @@ def plan_document(plan: Plan, check: PlanCheck | None, question: Question, shown
     notes = [
         "copies: pipelines that share the micro-batches; batches: micro-batches of each; layers: "
         "of a stage; GiB: of the fullest rank; trade *: no other row is as fast with less memory",
-        "a row's schedule as JSON: --write-schedule (the first), or dpprof schedule NAME --pp PP "
-        "--micro-batches M -o FILE.json; beside a run: dpprof dashboard RUN, page What if",
+        "a row's schedule as JSON: --write-schedule FILE, with --row N where it is not the first; "
+        "beside a run: dpprof dashboard RUN, page What if",
     ]
     if shares:
         notes.append("EP: ranks that share the experts, which changes what a rank holds, not times")

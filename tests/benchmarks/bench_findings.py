@@ -41,7 +41,8 @@ class _Case:
 
     @property
     def name(self) -> str:
-        return f"{self.schedule} {self.fault or ('uneven' if self.uneven else self.other)}"
+        planted = self.fault or ("uneven" if self.uneven else self.other)
+        return f"{self.schedule} {self.what} {planted}"
 
 
 _FAULTS = (
@@ -61,7 +62,12 @@ _CASES = (
         for name in ("1f1b", "dualpipe")
         for what, fault in _FAULTS
     ),
-    _Case("messages", "message=5x", "message=0.001x"),
+    *(_Case("messages", "message=5x", "message=0.001x", name) for name in ("1f1b", "dualpipe")),
+    _Case("exposed combine", "combine=1x", "combine=0.001x", "dualpipe"),
+    _Case("lost overlap", "serial@2=dispatch", schedule="dualpipe"),
+    _Case("slow rank", "compute@1=1.3x", schedule="zbv"),
+    _Case("lost overlap", "serial@1=dispatch", schedule="hanayo"),
+    _Case("slow rank", "mlp@2=1.5x", schedule="dualpipev"),
     _Case("uneven stages", "", uneven=True),
     _Case("schedule", "", other="zb1p"),
 )

@@ -107,3 +107,15 @@ def test_recomputation_is_planned_where_nothing_fits_and_the_first_row_is_writte
     assert json.loads(path.read_text())["schedule"] == rows[0]["schedule"]
     only = CliRunner().invoke(cli, [*line, "--recompute", "none"])
     assert {row["recompute"] for row in json.loads(only.stdout)["rows"]} == {"none"}
+
+
+def test_any_row_is_written(tmp_path):
+    line = ["plan", "--costs", "deepseek-v3", "--ranks", "4", "--micro-batches", "16", "--pp", "4"]
+    path = tmp_path / "third.json"
+    written = ["--format", "json", "--write-schedule", str(path), "--row", "3"]
+    rows = json.loads(CliRunner().invoke(cli, [*line, *written]).stdout)["rows"]
+    schedule = json.loads(path.read_text())
+    assert rows[2]["schedule"] != rows[0]["schedule"]
+    assert (schedule["schedule"], schedule["pp"]) == (rows[2]["schedule"], 4)
+    refused = CliRunner().invoke(cli, [*line, "--row", "99"])
+    assert "rows; give a lower number" in str(refused.exception)
