@@ -213,8 +213,9 @@ def test_windows_are_recorded_when_a_rule_or_another_shell_says(tmp_path, capsys
         assert line, said
         said += line
     assert cli.run(["trigger", str(tmp_path / "out")]) == 0
-    said += process.communicate(timeout=120)[1]
-    assert process.returncode == 0
+    said += process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 0, said
     folders = sorted(one.name for one in (tmp_path / "out").iterdir())
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert len(folders) == len(lines) == 2
