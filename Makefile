@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo-run
 
-.PHONY: demo test lint browser docs golden pretended-gpu fuzz multinode screenshots clean types coverage mutants
+.PHONY: object-stores demo test lint browser docs golden pretended-gpu fuzz multinode screenshots clean types coverage mutants
 
 # About two minutes, most of it the set-up.
 demo: $(STAMP)
@@ -81,6 +81,12 @@ fuzz: $(STAMP)
 	$(BIN)/python tests/robustness/fuzz_readers.py $(FUZZ_COUNT)
 	$(BIN)/python tests/robustness/fuzz_callbacks.py $(FUZZ_COUNT)
 	$(BIN)/python tests/robustness/kill_verbs.py $(FUZZ_KILLS)
+
+# Runs in S3 (moto) and on a host (asyncssh), both in the process: 140 MB, one minute.
+STORES := build/object-stores
+object-stores: $(STAMP)
+	$(BIN)/python -m pip install -q --target $(STORES) --no-deps -r tests/store/object-stores.txt
+	PYTHONPATH=$(STORES) $(BIN)/python -m pytest tests/store/test_object_stores.py
 
 # Four hosts that are network namespaces: needs root and iproute2; ten minutes.
 multinode: $(STAMP)

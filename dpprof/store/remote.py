@@ -22,6 +22,7 @@ _SECRET = re.compile(r"(?i)\b((?:\w*(?:key|token|secret|signature|passw\w*|crede
 _MOST_SHOWN = 200
 _DENIED = ("403", "401", "forbidden", "credential", "denied", "unauthorized", "authentication")
 _HTTP = ("http", "https")
+_SSH = ("ssh", "sftp")
 _HELP = "pip install 'dpprof[remote]'"
 
 
@@ -36,6 +37,11 @@ class Place(NamedTuple):
     def is_http(self) -> bool:
         """Whether this is a web server, whose folders are pages of links."""
         return self.address.partition("://")[0] in _HTTP
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether it has one connection, on which only one may ask at a time: paramiko's."""
+        return self.address.partition("://")[0] in _SSH
 
 
 def address_of(path: str | os.PathLike[str]) -> str | None:

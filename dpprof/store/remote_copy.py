@@ -161,7 +161,7 @@ class _Work:
         self._check_room()
         self._remove_others(root, listing)
         about = _CopyAbout(without_secrets(self._address), {})
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(1 if place.takes_turns else _AT_ONCE) as pool:
 
             def here(one: RemoteFile) -> None:
                 _fetch(place, one, root / one.name, self._count(progress))
@@ -247,6 +247,7 @@ def _read_on(place: Place, one: RemoteFile, file: BinaryIO, count: Callable[[int
 
 
 def _version_there(place: Place, one: RemoteFile) -> str:
+    place.system.invalidate_cache()
     place.system.invalidate_cache()
     return version_of(place.system.info(one.path))
 

@@ -44,6 +44,7 @@ class RemoteListing(NamedTuple):
 def list_place(place: Place, wanted: Callable[[str], bool]) -> RemoteListing:
     """What lies there; of a folder only files whose names are `wanted`. Raises `DpprofError`."""
     with said_plainly(place.address):
+        place.system.invalidate_cache()  # what lies there now, not what lay there before
         if _is_pattern(place):
             return _matching(place)
         if not (place.is_http and place.path.endswith("/")):

@@ -20,7 +20,7 @@ from dpprof.errors import DpprofError
 from dpprof.gating import read_side
 from dpprof.store import remote, remote_copy
 from dpprof.store.place import CacheLocation
-from dpprof.store.remote import address_of, without_secrets
+from dpprof.store.remote import Place, address_of, without_secrets
 from dpprof.store.remote_listing import is_sound_name
 from dpprof.store.tidy import clear, list_copies
 from dpprof.trace.source.remote_runs import brought_here
@@ -55,6 +55,13 @@ def test_what_is_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "s3:").mkdir()
     (tmp_path / "s3:" / "run").mkdir()
     assert address_of("s3://run") is None  # it is here
+
+
+def test_what_paramiko_reaches_takes_turns() -> None:
+    """Its client has one connection, and several threads on it wait for each other for ever."""
+    assert Place(None, "run", "ssh://host/run").takes_turns
+    assert Place(None, "run", "sftp://host/run").takes_turns
+    assert not Place(None, "run", "s3://bucket/run").takes_turns
 
 
 def test_a_run_elsewhere_is_the_same_run(memory: Any, tmp_path: Path) -> None:
