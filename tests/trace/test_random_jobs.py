@@ -47,3 +47,8 @@ def test_a_clock_that_is_bounded_from_one_side_only_splits_nothing() -> None:
 
 def test_collectives_of_two_groups_are_not_taken_for_one_of_all_ranks() -> None:
     assert judged(planted(1339, "nothing-told")).wrong == ()
+    assert judged(planted(1570, "no-groups")).wrong == ()
+
+
+def test_a_last_kernel_of_a_second_in_a_trace_of_milliseconds_is_no_work() -> None:
+    assert judged(planted(1777, "overlong")).wrong == ()

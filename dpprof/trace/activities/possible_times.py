@@ -35,6 +35,8 @@ _OVERLAP_NS = 20_000
 _NO_QUEUE_SHARE = 0.2
 """Of the rows of a lane, those that overlap from which it is no queue that runs one at a time."""
 _AWAY_NS = 1_000_000_000
+_TAIL_NS = 500_000_000
+"""The last row of a stream that outlasts the host by more, and all that was recorded, did not."""
 
 
 class Checked(NamedTuple):
@@ -90,7 +92,8 @@ def _without_far_away(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
     slack = max(_AWAY_NS, last - first)
     start, end = trace.start_ns[work], trace.end_ns[work]
     away = work[(start < first - slack) | (start > last + slack)]
-    tail = work[(end > last + slack) & (end - start > slack)]
+    most = max(_TAIL_NS, last - first)
+    tail = work[(end > last + most) & (end - start > most)]
     if len(tail):
         away = np.union1d(away, np.setdiff1d(tail, _with_a_next(trace, work)))
     if not len(away):

@@ -37,6 +37,8 @@ from dpprof.trace.rank.process_groups import ranks_text
 
 _GLOO = "gloo:"
 _APART_NS = 20_000
+"""Further apart than the ends of one collective are, if it is not its starts that are."""
+_FAR_APART_NS = 100_000
 """Further apart than the ends of one collective ever are."""
 _EXPERT_KINDS = ("dispatch", "combine")
 _GENERIC = "Generic"
@@ -126,6 +128,7 @@ def _ends_together(keys: pd.DataFrame, correlation: Numbers) -> Mask:
     one = [STEP, KIND, "group"]
     spread = keys.groupby([*one, "number"]).agg({START: np.ptp, END: np.ptp}).reset_index()
     apart = (spread[END] > _APART_NS) & (spread[END] * 3 > spread[START])
+    apart |= spread[END] > _FAR_APART_NS
     found = pd.MultiIndex.from_frame(keys[one]).isin(pd.MultiIndex.from_frame(spread[apart][one]))
     guessed = ((keys["group"] == ALL_RANKS) & (keys[KIND] != P2P)).to_numpy(dtype=bool)
     return np.asarray(~(found & guessed & (correlation >= 0)), dtype=bool)
