@@ -38,6 +38,7 @@ def path_figure(
         at=(bars[START] - origin_ns) / unit.nanoseconds,
         length=(bars[END] - bars[START]) / unit.nanoseconds,
         row=bars[RANK].map(row),
+        seen=(bars[END] - bars[START]) * _LEAST_HATCHED >= span[1] - span[0],
     )
     figure = go.Figure(_line(drawn, theme))
     lengths = drawn.groupby(drawn[KIND].astype(str))["length"].sum().sort_values(ascending=False)
@@ -80,7 +81,7 @@ def _bars(rows: pd.DataFrame, kind: str, theme: Theme, unit: TimeUnit) -> dict[s
             "color": theme.color(kind),
             "line": {"width": 0},
             "pattern": {
-                "shape": _PATTERNS.get(kind, ""),
+                "shape": _shapes(rows["seen"].tolist(), _PATTERNS.get(kind, "")),
                 "fgcolor": theme.panel,
                 "fillmode": "overlay",
                 "size": 5,
@@ -90,6 +91,18 @@ def _bars(rows: pd.DataFrame, kind: str, theme: Theme, unit: TimeUnit) -> dict[s
         "customdata": [_words(row) for row in rows.to_dict("records")],
         "hovertemplate": "%{customdata}<br>" + f"%{{x:,.3f}} {unit.name}<extra>{kind}</extra>",
     }
+
+
+def _shapes(seen: Sequence[bool], shape: str) -> list[str]:
+    """A pattern for every bar on which it can be seen, and for the first, which is the legend's.
+
+    On paper every pattern is a picture of its own.
+    """
+    return [shape if one or not number else "" for number, one in enumerate(seen)]
+
+
+_LEAST_HATCHED = 250
+"""A bar shorter than this part of what is shown is a few pixels wide: no pattern is seen on it."""
 
 
 def _words(row: Mapping[Any, Any]) -> str:

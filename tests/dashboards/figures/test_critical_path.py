@@ -35,6 +35,14 @@ def test_a_path_is_bars_by_kind_and_a_line_from_one_to_the_next() -> None:
     assert kinds[0].marker.pattern.shape != kinds[1].marker.pattern.shape
 
 
+def test_bars_too_short_to_show_a_pattern_have_none_but_the_legends() -> None:
+    edges = [0, 10, 20, 9000]
+    made = {"rank": 0, "start_ns": edges[:-1], "end_ns": edges[1:], "kind": "p2p"}
+    bars = path_bars(make_table(PATH, {"step": 0, **made}), (0, 10**4), 10**4)
+    bars_of_kind = path_figure(bars, 0, (0, 10**4), LIGHT, MS).data[1]
+    assert [bool(one) for one in bars_of_kind.marker.pattern.shape] == [True, False, True]
+
+
 def test_the_axis_names_the_ranks_on_the_path_and_shows_the_span() -> None:
     path = make_table(PATH, {"step": 0, **PIECES})
     bars = path_bars(path, (5 * 10**6, 8 * 10**6), 1000)
