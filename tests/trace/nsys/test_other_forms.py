@@ -19,18 +19,21 @@ from tests.trace.nsys.twin import pipeline
 
 KERNELS, LAUNCHES = "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME"
 SAME = {
-    "registered": (
+    "ranges that start and end, with texts of their own": (
         "UPDATE NVTX_EVENTS SET text = (SELECT value FROM StringIds WHERE id = textId)",
         "UPDATE NVTX_EVENTS SET textId = NULL",
+        "UPDATE NVTX_EVENTS SET eventType = 60 WHERE eventType = 59",
     ),
-    "start and end": ("UPDATE NVTX_EVENTS SET eventType = 60 WHERE eventType = 59",),
     "another order": (
         f"CREATE TABLE other AS SELECT * FROM {KERNELS} ORDER BY streamId, start DESC",
         f"DROP TABLE {KERNELS}",
         f"ALTER TABLE other RENAME TO {KERNELS}",
     ),
-    "indexes": (f"CREATE INDEX one ON {KERNELS}(start)", "CREATE INDEX two ON StringIds(value)"),
-    "texts twice": ("INSERT INTO StringIds SELECT id + 100000, value FROM StringIds",),
+    "indexes, and texts twice": (
+        f"CREATE INDEX one ON {KERNELS}(start)",
+        "CREATE INDEX two ON StringIds(value)",
+        "INSERT INTO StringIds SELECT id + 100000, value FROM StringIds",
+    ),
     "no domains": ("ALTER TABLE NVTX_EVENTS DROP COLUMN domainId",),
     "no processes of kernels": (f"ALTER TABLE {KERNELS} DROP COLUMN globalPid",),
     "short names": (

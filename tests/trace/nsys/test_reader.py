@@ -194,7 +194,7 @@ def test_a_folder_of_parquet_files_says_the_same(export: Export, tmp_path: Path)
             assert mine == its, name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_a_damaged_file_is_read_or_refused(tmp_path_factory: Any, seed: int, changes: int) -> None:
     export, chance = Export(), random.Random(seed)
@@ -211,7 +211,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path_factory: Any, seed: int, cha
         assert all(len(trace.start_ns) == len(trace.name) for trace in traces)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.tuples(
