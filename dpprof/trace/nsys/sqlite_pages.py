@@ -151,12 +151,12 @@ def _records(file: _File, data: Bytes, places: Sequence[int]) -> tuple[list[Inte
     return [one[sound] for one in columns], int((~sound).sum())
 
 
-class _Column(NamedTuple):
+class _Stored(NamedTuple):
     values: Integers
     whole: Mask | None  # which values are whole numbers; None: all
 
 
-def _columns(data: Bytes, at: Integers, end: Integers, places: Sequence[int]) -> dict[int, _Column]:
+def _columns(data: Bytes, at: Integers, end: Integers, places: Sequence[int]) -> dict[int, _Stored]:
     """The columns at `places` of the records from `at` to `end`."""
     size, kind_at = _varint(data, at)
     value_at = header_end = at + size
@@ -198,13 +198,13 @@ def _size(kind: Integers) -> Integers:
     return np.where(kind >= _TEXT, (kind - _TEXT) >> 1, _SIZES[np.minimum(kind, _ZERO)])
 
 
-def _values(data: Bytes, at: Integers, kind: Integers) -> _Column:
+def _values(data: Bytes, at: Integers, kind: Integers) -> _Stored:
     """The values of a column."""
     eight = np.ndarray((len(data) - 7,), dtype=">i8", buffer=data, strides=(1,))[at]
     low, high = int(kind.min()), int(kind.max())
     if _NULL < low == high < _REAL:
-        return _Column(eight.astype(np.int64) >> (64 - 8 * int(_SIZES[low])), None)
+        return _Stored(eight.astype(np.int64) >> (64 - 8 * int(_SIZES[low])), None)
     value = eight.astype(np.int64) >> np.minimum(64 - 8 * _SIZES[np.minimum(kind, _ZERO)], 63)
     constant = (kind == _ZERO) | (kind == _ONE)
     whole = (kind > _NULL) & (kind <= _ONE) & (kind != _REAL)
-    return _Column(np.where(constant, kind - _ZERO, value), None if whole.all() else whole)
+    return _Stored(np.where(constant, kind - _ZERO, value), None if whole.all() else whole)
