@@ -30,8 +30,8 @@ def command(
 ) -> None:
     """Say what would make the steps of RUN shorter, by how much, and what to change.
 
-    Each gain is computed by timing the run's own slots and messages again without the thing. Where
-    the trace cannot carry that, nothing is claimed and the reason is given.
+    Each gain is computed by replaying the run's own slots and messages with the problem removed.
+    Where the trace cannot carry that, nothing is claimed and the reason is given.
     """
     output = make_output(FORMATS, output_format, output_path, force)
     from dpprof.analysis.report.analyze import analyze
@@ -41,8 +41,9 @@ def command(
 
     with ReadingOptions(executor, scheduler, step_range).shown() as how:
         loaded = load_run(run, patterns=user_patterns(), reading=how, steps=steps)
-    found = find_findings(loaded, analyze(loaded))
+    report = analyze(loaded)
+    found = find_findings(loaded, report)
     if output.format == "json":
-        output.write(findings_json(loaded.name, found))
+        output.write(findings_json(report, found))
     else:
-        write_document(findings_document(loaded.name, found), output)
+        write_document(findings_document(report, found), output)

@@ -44,7 +44,7 @@ BASELINE_SCHEDULE = "1f1b"
     "snapshots",
     metavar="[RANK=]FILE",
     multiple=True,
-    help="CUDA memory snapshot of a rank, besides those next to the traces.",
+    help="CUDA memory snapshot of a rank, in addition to those found next to the traces.",
 )
 @output_options(FORMATS)
 def command(

@@ -45,7 +45,7 @@ _NEEDED = ("flask_compress", "dash", "plotly", "waitress")
     help="Port to listen on; 0 takes any free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-@click.option("--watch", is_flag=True, help="Take up runs that are written below RUN meanwhile.")
+@click.option("--watch", is_flag=True, help="Add runs that appear below RUN meanwhile.")
 @click.option("--steps", metavar="N[-M],...", help="Steps to use, by their numbers in the trace.")
 @click.option("--whole-trace", is_flag=True, help="Take everything as one window.")
 @reading_options

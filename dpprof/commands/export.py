@@ -45,7 +45,7 @@ FORMS = ("perfetto", "parquet", "csv", REPORT)
     "snapshots",
     metavar="[RANK=]FILE",
     multiple=True,
-    help="CUDA memory snapshot of a rank, beside those that lie with the traces.",
+    help="CUDA memory snapshot of a rank, in addition to those found next to the traces.",
 )
 @click.option("--force", is_flag=True, help="Overwrite an existing export.")
 def command(

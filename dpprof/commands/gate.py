@@ -49,7 +49,7 @@ class _GateRequest:
     short_help="Exit with 1 where RUN breaks a limit, and say who is to blame.",
     epilog="Rules say when to FAIL: 'bubble_share > 12%', 'any.exposed_ns > 30ms', against the "
     "baseline 'exposed.dispatch_ns > +5% and > 200us', against the ideal 'bubble_ns > 1.2x ideal'. "
-    "What is required is written with ==: 'ranks == 8'. `dpprof baseline show RUN` lists them.",
+    "What is required is written with ==: 'ranks == 8'. `dpprof baseline show RUN` lists metrics.",
 )
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--baseline", metavar="RUN|FILE", help="What to compare with.")
@@ -74,7 +74,9 @@ class _GateRequest:
     "--profile", metavar="COMMAND", help="Profile with this command, which writes to {out}."
 )
 @click.option(
-    "--baseline-profile", metavar="COMMAND", help="Profile the baseline too, in turn: A B A B."
+    "--baseline-profile",
+    metavar="COMMAND",
+    help="Profile the baseline too, alternating with the run: A B A B.",
 )
 @click.option("--repeat", type=click.IntRange(1, 100), help="How often to profile. [default: 1]")
 @click.option(

@@ -139,7 +139,7 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="End the ranks where none finishes a step for so long, and say who hangs and where.",
+    help="End all ranks if none finishes a step within this time, and say who hangs and where.",
 )
 @click.option("--force", is_flag=True, help="Replace runs that are already there.")
 def command(**options: Any) -> None:

@@ -22,7 +22,7 @@ from dpprof.launcher.settings import NOTES, Settings
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("dpprof-run"),
     show_default=True,
-    help="Run folder to write; where one lies already, the next free name beside it.",
+    help="Run folder to write; if it holds a run already, the next free name beside it.",
 )
 @click.option(
     "--num-steps", type=click.IntRange(1), default=3, show_default=True, help="Steps to record."

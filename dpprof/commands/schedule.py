@@ -42,9 +42,12 @@ def command(
 ) -> None:
     """Print the schedule NAME, or the one in a JSON file, checked.
 
-    Without NAME the known schedules are listed.
+    Without NAME the known schedules are listed and nothing else is done.
     """
     output = make_output(FORMATS, output_format, output_path, force)
+    if name is None:
+        click.echo(schedule_listing())
+        return
     schedule = find_schedule(name, pp, micro_batches)
     output.write(_render(schedule, output))
 

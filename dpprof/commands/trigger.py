@@ -17,7 +17,7 @@ from dpprof.launcher.windows import ask_for_window
 def command(folder: Path) -> None:
     """Record a window of the job that `dpprof run -o DIR` has started, from any shell.
 
-    The ranks agree on a step a second or so ahead, without a word to each other.
+    The ranks agree on a step a second or so ahead, without communicating.
     """
     control = folder / NOTES
     if not control.is_dir():

@@ -126,7 +126,7 @@ def _differences(run: FigureSnapshot, baseline: Baseline | None) -> list[Mismatc
         named = "; ".join(one.text for one in found[:_MOST_NAMED])
         more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         raise DpprofError(
-            f"{baseline.name}: of something else than this run: {named}{more}. Save a baseline of "
+            f"{baseline.name}: is a baseline of a different run: {named}{more}. Save a baseline of "
             "the same thing (dpprof baseline save), or add --allow-mismatch"
         )
     return found

@@ -45,7 +45,7 @@ class RuleText:
         """The next token, which must be of that kind: `what` says so to people."""
         token = self.peek()
         if token.kind != kind:
-            raise self.wrong(token, f"here comes {what}")
+            raise self.wrong(token, f"expected {what}")
         self._next += 1
         return token
 

@@ -119,7 +119,7 @@ def _condition(source: RuleText, metric: MetricName) -> _Found:
     if operator != "==":
         raise source.wrong(token, f"{metric.text} is a word; it can be required with ==")
     if source.peek().kind == "end":
-        raise source.wrong(source.peek(), f"here comes a word, such as {_EXAMPLES['text']}")
+        raise source.wrong(source.peek(), f"expected a word, such as {_EXAMPLES['text']}")
     return _Found(token, Condition(operator, "word", word=_word(source)))
 
 
@@ -170,7 +170,7 @@ def _scale(source: RuleText, metric: MetricName) -> float:
     if token.kind != "word" or token.text == "and":
         return 1.0
     if not source.skip(*_UNITS):
-        raise source.wrong(token, f"no unit {token.text!r}; write {_EXAMPLES[metric.unit]}")
+        raise source.wrong(token, f"unknown unit {token.text!r}; write {_EXAMPLES[metric.unit]}")
     unit, scale = _UNITS[token.text]
     _need(source, metric, unit, token)
     return scale

@@ -22,7 +22,10 @@ def _size_rule(pp: int, micro_batches: int) -> str | None:
     if pp % 2:
         return f"the number of ranks must be even; choose {pp + 1}"
     if micro_batches % 2:
-        return f"the micro-batches must be even, half each way; choose {micro_batches + 1}"
+        return (
+            f"the micro-batches must be even, half each way; "
+            f"choose {max(micro_batches + 1, 2 * pp)}"
+        )
     if micro_batches < 2 * pp:
         return f"at least two micro-batches per rank are needed; choose {2 * pp} or more"
     return None

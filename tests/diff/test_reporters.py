@@ -39,8 +39,8 @@ def test_the_answer_says_how_much_what_of_and_who(make_run, event):
     assert list(answer(diff)) == [
         "new is 40.00 ms (36.4%) slower per step than old: 110.00 -> 150.00 ms; significance n/a, "
         "one step in BASE and NEW: its spread is not known; profile several steps",
-        "of it bubble +22.50 ms (cooldown +22.50), exposed +10.00 ms (dispatch +10.00), computing "
-        "+7.50 ms",
+        "made up of bubble +22.50 ms (cooldown +22.50), exposed +10.00 ms (dispatch +10.00), "
+        "computing +7.50 ms",
         "rank 2 stands out: busy +40.00 ms, the others +10.00 to +10.00 ms",
     ]
 

@@ -240,7 +240,7 @@ def test_a_baseline_of_something_else_is_refused_or_let_through(make_snapshot) -
     with pytest.raises(DpprofError) as error:
         gate(run, ["step_ns > +5%"], against(base))
     assert str(error.value).startswith(
-        "base.json: of something else than this run: micro_batches is 16, the baseline has 8. Save"
+        "base.json: is a baseline of a different run: micro_batches is 16, the baseline has 8. Save"
     )
     result = gate(run, ["step_ns > +5%"], against(base, allow_mismatch=True))
     (let,) = result.accepted_differences

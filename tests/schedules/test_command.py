@@ -78,14 +78,24 @@ def test_a_file_with_a_deadlock_shows_the_place(
     assert "rank   1 from slot    0: >B0.0< F0.0 F0.1 B0.1" in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense", *SIZES]])
-def test_without_a_known_name_the_schedules_are_listed(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["schedule", *arguments]) == 2
+def test_without_a_name_the_schedules_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [line.split()[0] for line in out.splitlines()] == list(schedule_names())
+
+
+def test_an_unknown_name_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule", "nonsense", *SIZES]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.split()[0] for line in err.splitlines()[1:]] == list(schedule_names())
+
+
+def test_the_size_that_an_error_proposes_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schedule", "dualpipe", "--pp", "16", "--micro-batches", "3"]) == 2
+    proposed = capsys.readouterr().err.strip().rpartition("choose ")[2]
+    assert run(["schedule", "dualpipe", "--pp", "16", "--micro-batches", proposed]) == 0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ _BETWEEN_STEPS = (
 _ADDED_AND_REMOVED = (
     "added: only NEW does it, or does it more often; removed: only BASE, or more often"
 )
-_NOT_SIGNIFICANT = "n.s.: not significant: chance may give as much in more than 1 of 100 cases"
+_NOT_SIGNIFICANT = (
+    "n.s.: not significant at the 1 % level, which is stricter than the 95 % interval"
+)
 
 
 class Changes(Layout):

@@ -89,7 +89,7 @@ def answer(diff: Diff) -> Iterator[str]:
     unit, count = unit_of_diff(diff), per_step(diff)
     yield _step(diff, unit)
     if causes := list(_causes(diff, unit, count)):
-        yield f"of it {', '.join(causes)}"
+        yield f"made up of {', '.join(causes)}"
     if overlap := _overlap(diff, unit):
         yield overlap
     yield from _throughput(diff)

@@ -71,7 +71,7 @@ def _about(result: GateResult) -> list[str]:
     if result.run_spread:
         lines.append(_assumed(result))
     if any(rule.default for rule in result.rules):
-        lines.append("no rules given: checked by the default ones")
+        lines.append("no rules given; the default rules were used")
     return lines + ([source_words(result)] if result.source != "captured" else [])
 
 
@@ -105,7 +105,9 @@ def _rules(result: GateResult) -> Section:
 def _row(rule: RuleResult) -> tuple[str, ...]:
     check = rule.checks[0]
     more = sum(one.status == check.status for one in rule.checks[1:])
-    also = f" +{more}" if more and check.status in ("failed", "missing", "cannot_tell") else ""
+    also = (
+        f" and {more} more" if more and check.status in ("failed", "missing", "cannot_tell") else ""
+    )
     return (
         rule.rule,
         "" if check.rank is None else f"{rank_label(check.rank)}{also}",

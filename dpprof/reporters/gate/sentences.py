@@ -125,7 +125,7 @@ def finding_words(finding: GateFinding) -> str:
     who = f"{_ranks(finding.ranks)}{_stages(finding)}"
     much = signed_text(finding.change, finding.unit)
     relative = "" if finding.relative is None else f" ({finding.relative * 100:+.1f} %)"
-    each = " each" if len(finding.ranks) > 1 else ""
+    each = " on average" if len(finding.ranks) > 1 else ""
     a_step = " a step" if finding.unit == "ns" else ""
     text = f"{who}: {_cause(finding)}: {much}{relative}{a_step}{each}"
     if finding.affected_ranks:
@@ -184,7 +184,10 @@ def largest_bubble_words(bubble: LargestBubble) -> str:
 
 def notes(result: GateResult) -> list[str]:
     """Everything else there is to know, a line each."""
-    lines = [f"accepted: {one.text}" for one in result.accepted_differences]
+    lines = [
+        f"compared in spite of a mismatch (--allow-mismatch): {one.text}"
+        for one in result.accepted_differences
+    ]
     if result.allow_missing:
         lines += [f"let through without evidence: {text}" for text in texts(result.evidence)]
     said = ("missing", "cannot_tell", "skipped")

@@ -6,11 +6,14 @@ from dpprof.analysis.model import Finding
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import time_unit
 
-_NOTE = "gains are upper bounds, each of one finding alone: they do not add up"
+_NOTE = "savings are upper bounds, each of one finding alone: they do not add up"
+_MORE = "dpprof advise RUN says each in words, with what to change"
 
 
-def findings_section(findings: list[Finding], step_ns: int | None) -> Section:
-    """A row per finding."""
+def findings_section(
+    findings: list[Finding], step_ns: int | None, *, with_words: bool = False
+) -> Section:
+    """A row per finding; `with_words` where each is also told in words."""
     unit = time_unit(step_ns)
     rows = [
         (
@@ -22,9 +25,9 @@ def findings_section(findings: list[Finding], step_ns: int | None) -> Section:
         for one in findings
     ]
     return Section(
-        f"Findings ({unit.name} of the step that would be gained; PP rank)",
-        ("without", "rank", "gain", "confidence"),
+        f"Findings ({unit.name} that a step would save; PP rank)",
+        ("finding", "rank", "saving", "confidence"),
         tuple(rows),
-        (_NOTE, "dpprof advise RUN says each in words, with what to change"),
+        (_NOTE,) if with_words else (_NOTE, _MORE),
         text_columns=2,
     )
