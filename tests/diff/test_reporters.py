@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.analysis.model import SlowSlot
+from dpprof.evidence.evidence import STEP_TIME, Evidence
 from dpprof.reporters.diff.memory_and_theory import memory_section
 from dpprof.reporters.diff.render import DIFF_FORMATS, diff_document, render_diff
 from dpprof.reporters.diff.sentences import answer, signed_bytes
@@ -43,6 +44,17 @@ def test_the_answer_says_how_much_what_of_and_who(make_run, event):
         "computing +7.50 ms",
         "rank 2 stands out: busy +40.00 ms, the others +10.00 to +10.00 ms",
     ]
+
+
+@pytest.mark.parametrize("side", ["BASE", "NEW"])
+def test_without_evidence_for_the_step_time_no_change_is_claimed(make_run, event, side):
+    lost = Evidence("lost-kernels", 3, 9, (0,), STEP_TIME, "rank0.json: 3 of 9 launches")
+    lacking = {one: (lost,) if one == side else () for one in ("BASE", "NEW")}
+    base = _run(make_run, event, [100] * 4, 10, name="old", evidence=lacking["BASE"])
+    new = _run(make_run, event, [130] * 4, 10, name="new", evidence=lacking["NEW"])
+    (said,) = answer(diff_runs(base, new))
+    assert said.startswith("whether new is faster or slower than old cannot be told: ")
+    assert f"the step time of {side} is missing" in said
 
 
 def test_no_change_is_said_so(make_run, event):

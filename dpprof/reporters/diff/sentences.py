@@ -7,6 +7,7 @@ from statistics import median
 
 from dpprof.analysis.diff.model import BubbleCause, Bytes, Diff, DiffSide, Effect, Part, RankDiff
 from dpprof.analysis.diff.part_names import BUBBLE, COMPUTING, EXPOSED
+from dpprof.evidence.figures import touching
 from dpprof.reporters.blocks.slow_slots import slow_words
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, time_unit
 from dpprof.reporters.report.sentences import run_words, source_words
@@ -85,8 +86,15 @@ def side_words(label: str, side: DiffSide) -> str:
 
 
 def answer(diff: Diff) -> Iterator[str]:
-    """By how much the step time changed, and what of; overlap, throughput, memory, odd ranks."""
+    """By how much the step time changed, and what of; overlap, throughput, memory, odd ranks.
+
+    Where evidence for the step time is missing on a side, nothing of all that is claimed.
+    """
     unit, count = unit_of_diff(diff), per_step(diff)
+    if lacking := _lacking(diff):
+        yield lacking
+        yield from _memory(diff)
+        return
     yield _step(diff, unit)
     if causes := list(_causes(diff, unit, count)):
         yield f"made up of {', '.join(causes)}"
@@ -96,6 +104,19 @@ def answer(diff: Diff) -> Iterator[str]:
     yield from _memory(diff)
     yield from _ranks(diff, unit)
     yield from (slow_words(one) for one in diff.slow_slots[:_MOST_SLOW])
+
+
+def _lacking(diff: Diff) -> str:
+    """That the change of the step cannot be told, and of which side evidence is missing."""
+    named = zip(("BASE", "NEW"), (diff.base, diff.new), strict=True)
+    sides = [name for name, side in named if touching(side.evidence, "step_ns")]
+    if not sides:
+        return ""
+    base, new = side_names(diff)
+    return (
+        f"whether {new} is faster or slower than {base} cannot be told: evidence for the step time "
+        f"of {' and of '.join(sides)} is missing (above); the tables show what the traces hold"
+    )
 
 
 def _step(diff: Diff, unit: TimeUnit) -> str:
