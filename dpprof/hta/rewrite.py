@@ -30,7 +30,7 @@ def raw_trace(file: Path | None, frame: pd.DataFrame) -> Trace:
         with Stream(file) as stream:
             pieces = iter(lambda: stream.read(_PIECE_BYTES), b"")
             trace = msgspec.json.decode(b"".join(pieces))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DpprofError(f"{file}: HTA writes its marks into sound JSON only ({error})") from error
     trace = trace if isinstance(trace, dict) else {"traceEvents": trace}
     events = [event for event in trace["traceEvents"] if isinstance(event, dict)]

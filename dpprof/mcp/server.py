@@ -32,12 +32,14 @@ def answer(line: str, folders: Folders) -> dict[str, Any] | None:
     """The reply to one line; None for a notification."""
     try:
         request = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _failure(None, _PARSE_ERROR, "not JSON; send one request a line")
     if not isinstance(request, dict) or not isinstance(request.get("method"), str):
         return _failure(None, _INVALID, "not a request: an object with method, id and params")
     if "id" not in request:
         return None
+    if not isinstance(request["id"], str | int | float | None):
+        return _failure(None, _INVALID, "not a request: id must be a text or a number")
     params = request.get("params")
     return _reply(request["id"], request["method"], params if params else {}, folders)
 

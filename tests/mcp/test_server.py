@@ -76,6 +76,8 @@ def test_paths_stay_below_the_folders(tmp_path):
 
 def test_what_is_wrong_is_an_error_of_the_protocol():
     assert answer("{", FOLDERS)["error"]["code"] == -32700
+    assert answer("[" * 100_000, FOLDERS)["error"]["code"] == -32700
+    assert answer('{"method": "ping", "id": [[1]]}', FOLDERS)["error"]["code"] == -32600
     assert answer("[]", FOLDERS)["error"]["code"] == -32600
     assert ask("tools/burn")["error"]["code"] == -32601
     assert ask("tools/call", name="burn")["error"]["code"] == -32602
