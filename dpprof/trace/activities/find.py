@@ -128,7 +128,9 @@ def _gpu_lanes(trace: TraceColumns, rows: Rows) -> tuple[Codes, tuple[str, ...]]
     lanes = []
     for one in unique.tolist():
         number, stream = devices[one // threads // streams], one // threads % streams - 1
-        text = trace.streams[stream] if stream >= 0 else trace.threads[one % threads - 1][1]
+        own = one % threads - 1
+        text = trace.threads[own][1] if own >= 0 else "of no name"
+        text = trace.streams[stream] if stream >= 0 else text
         text = "stream " + text.removeprefix("stream ").strip()
         lanes.append(f"device {number} {text}" if several else text)
     codes, texts = pd.factorize(np.array(lanes, dtype=object))

@@ -132,6 +132,14 @@ def test_kernels_without_a_device_in_a_file_without_threads_are_read(
     assert len(tables.events) == 1
 
 
+def test_kernels_without_a_stream_in_a_file_without_threads_have_a_lane(
+    export: Export, tmp_path: Path
+) -> None:
+    export.kernel(11, "gemm", 100, 200, stream=None)  # type: ignore[arg-type]
+    (tables,) = read_file(export.write(tmp_path / "a.sqlite"), 0)
+    assert tables.events["lane"].tolist() == ["stream of no name"]
+
+
 def test_what_was_not_recorded_is_said_with_the_flag(export: Export, tmp_path: Path) -> None:
     export.kernel(11, "gemm", 100, 200)
     export.add(
