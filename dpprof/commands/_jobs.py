@@ -151,6 +151,11 @@ def _model_of(
 ) -> tuple[dict[str, Any] | None, dict[str, Any], int]:
     """Costs of the emulated device or sizes of the real model; and the layers of all stages."""
     if device == "emulated":
+        if request.sizes:
+            raise DpprofError(
+                f"--set {request.sizes[0]}: the emulated device has no model, its sizes are those "
+                "of --costs; leave --set out, or choose --device cpu or cuda"
+            )
         profile = load_costs(request.costs)
         whole = model_layers(profile, max(stages))
         if request.layers not in (None, whole) and not is_uniform(profile):

@@ -79,7 +79,7 @@ _DEVICES = ("auto", "cuda", "cpu", "emulated")
     "sizes",
     multiple=True,
     metavar="SIZE=VALUE",
-    help="Change one size of the model; repeatable. An unknown one lists them.",
+    help="Change one size of the model; repeatable. Give an unknown one to see the list.",
 )
 @click.option(
     "--expert-load",

@@ -92,6 +92,7 @@ def test_groups_stay_on_a_machine(tmp_path, monkeypatch):
         ({"memory_history": True}, "--memory-history is for GPUs"),
         ({"sizes": ("looped_ep=2",), "ep": 2}, "looped_ep 2 stands for expert-parallel ranks"),
         ({"sizes": ("wide=2",)}, "--set wide=2: give SIZE=VALUE, a size of bias_speed"),
+        ({"sizes": ("top_k=3",), "device": "emulated"}, "--set top_k=3: the emulated device has"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes, message):
