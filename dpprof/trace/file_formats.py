@@ -61,6 +61,8 @@ def is_nsys_export(path: Path) -> bool:
     """Whether a path is an SQLite file, or a folder of Parquet tables."""
     if path.is_dir():
         return any((path / f"{table}.parquet").is_file() for table in NSYS_TABLES)
+    if not path.is_file():  # opening a pipe would wait for whoever writes into it
+        return False
     try:
         with path.open("rb") as stream:
             return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
