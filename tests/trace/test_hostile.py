@@ -333,7 +333,7 @@ def test_bombs_take_little_memory(tmp_path: Path, head: bytes, filling: bytes, s
 def test_contents_see_every_column() -> None:
     read = {field.name for field in dataclasses.fields(TraceColumns)}
     seen = set(contents(parse_trace(b"[]", FILE))) | {"thread_names", "distributed", "dpprof"}
-    seen |= {"host_name", "process_names"}
+    seen |= {"host_name", "process_names", "devices"}
     assert read <= seen | {"skipped", "damage", "names", "threads", "streams", "collectives"}
 
 

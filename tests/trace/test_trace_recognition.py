@@ -53,7 +53,8 @@ def test_real_torch_schedules(torch_runs: Path, torch_name: str, name: str) -> N
         assert slots["slot"].tolist() == list(map(slot_text, expected))
     report = analyze(run)
     assert (report.schedule, report.pp, report.micro_batches) == (name, 2, 8)
-    assert report.ideal is not None
+    assert report.ideal is None  # whoever waits for whom is not in traces without record_shapes
+    assert any("unmatched-messages" in warning for warning in report.warnings)
     for rank in report.ranks:
         memory = rank.memory
         assert memory.activation_bytes + memory.rest_bytes == memory.peak_allocated_bytes
@@ -78,9 +79,7 @@ def test_real_torch_schedules_of_several_chunks(
     for rank, expected in enumerate(run.schedule.ranks):
         slots = run.slots[run.slots["rank"] == rank].sort_values("start_ns")
         assert slots["slot"].tolist() == list(map(slot_text, expected))
-    report = analyze(run)
-    assert report.ideal.window_ns < report.window_ns
-    assert set(report.ideal.chunk_ns[0]) == operations
+    assert analyze(run).ideal is None
 
 
 NAMES = {"F": "forward_step", "B": "backward_step"}

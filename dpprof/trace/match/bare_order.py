@@ -39,7 +39,9 @@ _GLOO = "gloo:"
 _APART_NS = 20_000
 """Further apart than the ends of one collective are, if it is not its starts that are."""
 _FAR_APART_NS = 100_000
-"""Further apart than the ends of one collective ever are."""
+_FAR_APART_PART = 0.02
+"""Further apart than the ends of one collective ever are: in all, and of its transfer, by which its
+ranks are done with their parts of a long one at different times."""
 _EXPERT_KINDS = ("dispatch", "combine")
 _GENERIC = "Generic"
 _EXPERT_NAMES = re.compile(r"notify|dispatch|combine", re.IGNORECASE)
@@ -126,9 +128,11 @@ def _ends_together(keys: pd.DataFrame, correlation: Numbers) -> Mask:
     its step and kind is certain. Threads of a CPU end when they are scheduled, and say nothing.
     """
     one = [STEP, KIND, "group"]
-    spread = keys.groupby([*one, "number"]).agg({START: np.ptp, END: np.ptp}).reset_index()
+    keys = keys.assign(transfer=keys[END] - keys[START])
+    spread = keys.groupby([*one, "number"]).agg({START: np.ptp, END: np.ptp, "transfer": "min"})
+    spread = spread.reset_index()
     apart = (spread[END] > _APART_NS) & (spread[END] * 3 > spread[START])
-    apart |= spread[END] > _FAR_APART_NS
+    apart |= spread[END] > np.maximum(_FAR_APART_NS, _FAR_APART_PART * spread["transfer"])
     found = pd.MultiIndex.from_frame(keys[one]).isin(pd.MultiIndex.from_frame(spread[apart][one]))
     guessed = ((keys["group"] == ALL_RANKS) & (keys[KIND] != P2P)).to_numpy(dtype=bool)
     return np.asarray(~(found & guessed & (correlation >= 0)), dtype=bool)
