@@ -57,17 +57,13 @@ def on_host_clock(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
     if _out_of_order(trace, work, delay):
         return trace, Fault("clock-jump", int(early.sum()), len(delay), ALL_TIMES, _JUMPS)
     offset = -int(delay.min())
-    every = trace.rows(*DEVICE_CATEGORIES)
-    start_ns, end_ns = trace.start_ns.copy(), trace.end_ns.copy()
-    start_ns[every] += offset
-    end_ns[every] += offset
     words = (
         f"{int(early.sum())} of {len(delay)} device activities begin before their launch: the "
         f"device's clock is taken to be {offset / 1e6:.3g} ms behind the host's, and its times "
         "are shifted by that"
     )
     fault = Fault("device-clock", int(early.sum()), len(delay), (), words)
-    return replace(trace, start_ns=start_ns, end_ns=end_ns), fault
+    return _shifted(trace, offset), fault
 
 
 def not_ahead(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
@@ -89,17 +85,22 @@ def not_ahead(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
     offset = int(late.max())
     if int(delay.min()) - offset < -_BEFORE_NS:
         return trace, Fault("clock-jump", int(ahead.sum()), len(work), ALL_TIMES, _ENDS_LATE)
-    every = trace.rows(*DEVICE_CATEGORIES)
-    start_ns, end_ns = trace.start_ns.copy(), trace.end_ns.copy()
-    start_ns[every] -= offset
-    end_ns[every] -= offset
     words = (
         f"{int(ahead.sum())} of {len(work)} device activities end after the host had waited for "
         f"them: the device's clock is taken to be {offset / 1e6:.3g} ms ahead of the host's, and "
         "its times are shifted by that"
     )
     fault = Fault("device-clock", int(ahead.sum()), len(work), (), words)
-    return replace(trace, start_ns=start_ns, end_ns=end_ns), fault
+    return _shifted(trace, -offset), fault
+
+
+def _shifted(trace: TraceColumns, by_ns: int) -> TraceColumns:
+    """The trace with all device times later by so much."""
+    rows = trace.rows(*DEVICE_CATEGORIES)
+    start_ns, end_ns = trace.start_ns.copy(), trace.end_ns.copy()
+    start_ns[rows] += by_ns
+    end_ns[rows] += by_ns
+    return replace(trace, start_ns=start_ns, end_ns=end_ns)
 
 
 _ENDS_LATE = (
