@@ -15,7 +15,7 @@ from dpprof.launcher.settings import NOTES, Settings
     short_help="Run a training command unchanged and record its steps.",
     context_settings={"ignore_unknown_options": False},
 )
-@click.argument("command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "-o",
     "--output",

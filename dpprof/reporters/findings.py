@@ -48,9 +48,7 @@ def findings_document(report: Report, found: Findings) -> Document:
     return Document(
         title=f"{report.name}: {len(found.findings)} finding{'s' * (len(found.findings) != 1)}",
         about=about,
-        answer=(
-            f"largest possible saving: {best.what}{_where(best)}, {best.share:.1%} of the step",
-        ),
+        answer=(f"largest gain: {best.what}{_where(best)}, {best.share:.1%} of the step",),
         blocks=(
             findings_section(found.findings, found.step_ns, with_words=True),
             Listing("In words", tuple(words)),

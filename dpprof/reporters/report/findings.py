@@ -6,7 +6,7 @@ from dpprof.analysis.model import Finding
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import time_unit
 
-_NOTE = "savings are upper bounds, each of one finding alone: they do not add up"
+_NOTE = "gains are upper bounds, each of one finding alone: they do not add up"
 _MORE = "dpprof advise RUN says each in words, with what to change"
 
 
@@ -25,8 +25,8 @@ def findings_section(
         for one in findings
     ]
     return Section(
-        f"Findings ({unit.name} that a step would save; PP rank)",
-        ("finding", "rank", "saving", "confidence"),
+        f"Findings ({unit.name} by which a step would be shorter; PP rank)",
+        ("finding", "rank", "gain", "confidence"),
         tuple(rows),
         (_NOTE,) if with_words else (_NOTE, _MORE),
         text_columns=2,
