@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from dpprof.analysis.accounting.account import Accounting, account
+from dpprof.analysis.diff.common_ranks import has_activity
+from dpprof.analysis.diff.work_accounts import Cells, account_with_cells
 from dpprof.analysis.report.analyze import Report, analyze
 from dpprof.analysis.report.ideal import ideal_run
 from dpprof.dashboards.data.shelf import Shelf
@@ -28,12 +30,16 @@ _LONGEST_ID = 40
 
 @dataclass(frozen=True, eq=False)
 class LibraryRun:
-    """A run that is loaded, with its accounts and its report; `id` is its name in URLs."""
+    """A run that is loaded, with its accounts and its report; `id` is its name in URLs.
+
+    `cells` are the accounts of its work, of a run that will be compared.
+    """
 
     id: str
     run: Run
     accounting: Accounting
     report: Report
+    cells: Cells | None = None
 
     @property
     def name(self) -> str:
@@ -47,10 +53,11 @@ class LibraryRun:
         return self.run.source
 
 
-def analyzed(id: str, run: Run) -> LibraryRun:
-    """The run with its accounts and its report."""
-    accounting = account(run)
-    return LibraryRun(id, run, accounting, analyze(run, accounting))
+def analyzed(id: str, run: Run, *, with_cells: bool = False) -> LibraryRun:
+    """The run with its accounts and its report, and where wanted with those of its work."""
+    with_cells = with_cells and has_activity(run)
+    accounting, cells = account_with_cells(run) if with_cells else (account(run), None)
+    return LibraryRun(id, run, accounting, analyze(run, accounting), cells)
 
 
 class Progress(NamedTuple):
@@ -109,7 +116,7 @@ class Library:
         path = self.closed().get(id)
         if path is None or self.shelf is None:
             raise DpprofError(f"there is no run {id[:40]!r} to open below the folders given")
-        opened = analyzed(id, self.shelf.loader(path)())
+        opened = analyzed(id, self.shelf.loader(path)(), with_cells=True)
         with self._lock:
             self._values["run", id] = opened
             self._paths[id] = path
@@ -132,7 +139,14 @@ class Library:
         loader = self._loaders.get(id)
         if loader is None:
             raise DpprofError(f"there is no run {id[:40]!r}; the runs are {', '.join(self.ids)}")
-        return self.kept(("run", id), lambda: analyzed(id, loader()))
+        several = len(self._loaders) > 1
+        return self.kept(("run", id), lambda: analyzed(id, loader(), with_cells=several))
+
+    def cells(self, run: LibraryRun) -> Cells:
+        """The accounts of the work of a run that has activity."""
+        if run.cells is not None:
+            return run.cells
+        return self.kept(("cells", run.id), lambda: account_with_cells(run.run)[1])
 
     def path(self, id: str) -> str:
         """Where the run called `id` is, for a command line; the id where it came from no path."""

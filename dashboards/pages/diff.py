@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.common_ranks import has_activity
+from dpprof.analysis.diff.diff_runs import RunAccounts, diff_runs
 from dpprof.analysis.diff.model import Diff
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.figures.diff import (
@@ -65,8 +66,17 @@ def report(context: Context) -> list[Component]:
 
 def diff_of(library: Library, base: LibraryRun, new: LibraryRun) -> Diff:
     """The diff of two runs, made once."""
-    known = (base.report, new.report)
-    return library.kept(("diff", base.id, new.id), lambda: diff_runs(base.run, new.run, known))
+
+    def compared() -> Diff:
+        both = has_activity(base.run) and has_activity(new.run)
+        known = (_accounts(library, base), _accounts(library, new)) if both else None
+        return diff_runs(base.run, new.run, known)
+
+    return library.kept(("diff", base.id, new.id), compared)
+
+
+def _accounts(library: Library, run: LibraryRun) -> RunAccounts:
+    return RunAccounts(run.report, library.cells(run))
 
 
 def _chosen(context: Context, runs: Sequence[LibraryRun]) -> LibraryRun:

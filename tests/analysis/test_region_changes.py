@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from dpprof.analysis.accounting.account import account
 from dpprof.analysis.diff.bubble_changes import HeldUp, LongestBubble, region_changes
-from dpprof.analysis.diff.diff_runs import diff_runs
+from dpprof.analysis.diff.diff_runs import RunAccounts, diff_runs
 from dpprof.analysis.diff.model import BubbleCause
+from dpprof.analysis.diff.work_accounts import account_with_cells
 from dpprof.analysis.report.analyze import analyze
 from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
@@ -112,9 +113,10 @@ def test_regions_add_up_to_the_bubbles_of_the_diff(sizes: Any, base: Any, new: A
     }
 
 
-def test_a_diff_takes_known_reports_where_they_hold(make_run: Any, event: Any) -> None:
+def test_a_diff_takes_known_accounts_where_they_hold(make_run: Any, event: Any) -> None:
     whole = make_run([event(0, 0, 50), event(1, 20, 50)])
     other = make_run([event(0, 0, 40), event(1, 20, 50)])
     one = make_run([event(0, 0, 50)])
     for pair in ((whole, other), (whole, one)):
-        assert diff_runs(*pair, (analyze(pair[0]), analyze(pair[1]))) == diff_runs(*pair)
+        base, new = (RunAccounts(analyze(run), account_with_cells(run)[1]) for run in pair)
+        assert diff_runs(*pair, (base, new)) == diff_runs(*pair)

@@ -77,7 +77,8 @@ class Served:
     def page(self, key: str) -> float:
         """Processor seconds of a page that is opened for the first time, the run beside itself."""
         page = next(one for one in all_pages() if one.key == key)
-        context = Context(self.library, ViewState(page=key), LIGHT)
+        state = ViewState(page=key, baseline=self.library.ids[1])
+        context = Context(self.library, state, LIGHT)
         began = time.process_time()
         page.layout(context)
         return time.process_time() - began

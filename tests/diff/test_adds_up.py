@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.analysis.diff.model import Part
-from dpprof.analysis.diff.work_accounts import make_cells
+from dpprof.analysis.diff.work_accounts import account_with_cells
 from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.windows import step_windows
 from dpprof.tables.kinds import COMMUNICATION_KINDS, STATES
@@ -175,7 +175,7 @@ def _twin(rows):
 def test_cells_count_instants(data, make_run, diffs):
     run = data.draw(diffs.random_runs(make_run))
     events = run.events
-    cells = make_cells(run)
+    _, cells = account_with_cells(run)
     expected: dict[tuple[int, str, str], list[int]] = {}
     windows = step_windows(run)
     for start, end in windows.values():

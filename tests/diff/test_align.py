@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dpprof.analysis.diff.diff_runs import diff_runs
-from dpprof.analysis.diff.work_accounts import make_cells
+from dpprof.analysis.diff.work_accounts import account_with_cells
 from dpprof.analysis.diff.work_labels import Labels
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.registry import make_schedule
@@ -148,7 +148,7 @@ def test_labels_on_one_side_only_leave_the_kernels_names(make_run, event, diffs)
 
 def test_cells_say_in_which_slots_work_ran(simulated):
     run = simulated("dualpipe", 2, 4)
-    slots = make_cells(run).slots
+    slots = account_with_cells(run)[1].slots
     rank = slots[(slots["rank"] == 1) & (slots["micro_batch"] == 2)]
     expected = {"F1.0"} | {
         "&".join(map(str, slot))

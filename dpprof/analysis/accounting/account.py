@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ from dpprof.analysis.accounting.bubble_regions import (
 )
 from dpprof.analysis.accounting.host_time import HostTime
 from dpprof.analysis.accounting.slot_dependencies import Needs, slot_needs
-from dpprof.analysis.accounting.timeline import make_timeline, sum_by_state
-from dpprof.analysis.events.rank_activity import Activity, Stragglers, rank_activities
+from dpprof.analysis.accounting.timeline import Timeline, make_timeline, sum_by_state
+from dpprof.analysis.events.rank_activity import Activity, Stragglers, activities_with_events
 from dpprof.analysis.overlap.by_kind import (
     Transfers,
     WholeCommunication,
@@ -31,7 +32,7 @@ from dpprof.runs.run import Run
 from dpprof.runs.windows import Windows, marked_windows, outside_count, step_windows
 from dpprof.runs.workers import WORTH_PROCESSES, map_forked
 from dpprof.tables.columns import END, RANK, START, STEP
-from dpprof.tables.intervals import EMPTY, index_at, make_intervals, union
+from dpprof.tables.intervals import EMPTY, Intervals, index_at, make_intervals, union
 from dpprof.tables.kinds import STATES
 
 MOST_REGIONS = 500_000
@@ -75,33 +76,86 @@ class _Account:
     transfers: Transfers
 
 
+_Step = TypeVar("_Step")
+_Rank = TypeVar("_Rank", covariant=True)
+_Result = TypeVar("_Result")
+
+
+class RankAccounts(Protocol[_Step, _Rank]):
+    """What else is made of each rank while its events are at hand; passed to other processes."""
+
+    def pieces(self, activity: Activity) -> Intervals:
+        """Where else the timeline of the rank in a step has to be cut."""
+
+    def of_step(
+        self, activity: Activity, events: pd.DataFrame, timeline: Timeline, regions: Regions
+    ) -> _Step:
+        """What is kept of one step; row i of the activity is row i of `events`."""
+
+    def of_rank(self, rank: int, steps: Sequence[_Step]) -> _Rank:
+        """What is kept of a rank."""
+
+
+class _Nothing:
+    """Nothing else."""
+
+    def pieces(self, activity: Activity) -> Intervals:
+        return EMPTY
+
+    def of_step(self, *_: Any) -> None:
+        return None
+
+    def of_rank(self, *_: Any) -> None:
+        return None
+
+
 def account(run: Run) -> Accounting:
     """Put every instant of every rank and used step into one state (metrics.md, section 5).
 
     Never holds the events of more than one rank per core, unless the run itself does.
     """
+    return account_with(run, _Nothing())[0]
+
+
+def account_with(
+    run: Run, also: RankAccounts[Any, _Result]
+) -> tuple[Accounting, tuple[_Result, ...]]:
+    """The accounts of a run, and what else is made of each rank in the same pass, by rank."""
     windows = step_windows(run)
     ranks = sorted(place.rank for place in run.places)
     most = max(1, MOST_REGIONS // max(1, len(ranks) * len(windows)))
     marked = marked_windows(run) if len(run.steps) else None
     needs, host = slot_needs(run), HostTime.of(run)
-    accounts = _Accounts(run, windows, marked, Stragglers.of(run), needs, host, most)
+    accounts = _Accounts(run, windows, marked, Stragglers.of(run), needs, host, most, also)
     parallel = run.held.count >= WORTH_PROCESSES
     of_ranks = list(map_forked(accounts.of_rank, ranks, parallel=parallel))
-    found = [one for many, _, _ in of_ranks for one in many]
-    order = sorted(range(len(found)), key=lambda i: (found[i].step, found[i].rank))
-    kept = [found[i] for i in order]
+    return _accounting(ranks, of_ranks), tuple(one.also for one in of_ranks)
+
+
+def _accounting(ranks: Sequence[int], of_ranks: Sequence[_OfRank[Any]]) -> Accounting:
+    found = [account for one in of_ranks for account in one.accounts]
+    kept = sorted(found, key=lambda one: (one.step, one.rank))
     return Accounting(
         states=_table(kept, [one.states for one in kept]),
         outside=_table(kept, [one.outside for one in kept]),
         regions=regions_table([one.regions for one in kept]),
         transfers=tuple(one.transfers for one in kept),
-        including_wait=dict(zip(ranks, (whole for _, whole, _ in of_ranks), strict=True)),
+        including_wait=dict(zip(ranks, (one.including_wait for one in of_ranks), strict=True)),
         left_out=LeftOut(
             sum(one.left_out.regions for one in kept), sum(one.left_out.total_ns for one in kept)
         ),
-        outside_steps=sum(count for _, _, count in of_ranks),
+        outside_steps=sum(one.outside_count for one in of_ranks),
     )
+
+
+@dataclass(frozen=True)
+class _OfRank(Generic[_Result]):
+    """One rank: its accounts in order of step, and figures over all of them."""
+
+    accounts: list[_Account]
+    including_wait: WholeCommunication
+    outside_count: int
+    also: _Result
 
 
 @dataclass(frozen=True)
@@ -115,22 +169,34 @@ class _Accounts:
     needs: dict[tuple[int, int], Needs]
     host: HostTime
     most_regions: int
+    also: RankAccounts[Any, Any]
 
-    def of_rank(self, rank: int) -> tuple[list[_Account], WholeCommunication, int]:
-        """Its accounts, in order of step, with waiting over all of them, and `outside_steps`."""
+    def of_rank(self, rank: int) -> _OfRank[Any]:
+        """Its accounts, from its events."""
         events = self.run.held.of_rank(rank)
-        activities = list(rank_activities(events, rank, self.windows, self.stragglers))
+        found = list(activities_with_events(events, rank, self.windows, self.stragglers))
         outside = 0 if self.marked is None else outside_count(events, self.marked)
-        accounts = [self._of(activity) for activity in activities]
-        return accounts, measure_including_wait(activities), outside
+        made = [self._of(activity, part) for activity, part in found]
+        return _OfRank(
+            [one for one, _ in made],
+            measure_including_wait([activity for activity, _ in found]),
+            outside,
+            self.also.of_rank(rank, [step for _, step in made]),
+        )
 
-    def _of(self, activity: Activity) -> _Account:
+    def _of(self, activity: Activity, events: pd.DataFrame) -> tuple[_Account, Any]:
         slots = self.needs.get((activity.rank, activity.step))
         claims = claims_of(activity, slots, self.host)
         marks = EMPTY if slots is None else union(make_intervals(slots.starts, slots.ends))
-        timeline = make_timeline(activity, claims, marks)
-        free = index_at(marks, timeline.edges[:-1]) < 0
+        timeline = make_timeline(activity, claims, [marks, self.also.pieces(activity)])
         every = bubble_regions(activity, timeline, claims, slots)
+        also = self.also.of_step(activity, events, timeline, every)
+        return self._account(activity, timeline, marks, every), also
+
+    def _account(
+        self, activity: Activity, timeline: Timeline, marks: Intervals, every: Regions
+    ) -> _Account:
+        free = index_at(marks, timeline.edges[:-1]) < 0
         regions, left_out = longest_regions(every, self.most_regions)
         return _Account(
             rank=activity.rank,

@@ -60,16 +60,15 @@ def sum_by_state(
 
 
 def make_timeline(
-    activity: Activity, claims: Sequence[Claims], marks: Intervals | None = None
+    activity: Activity, claims: Sequence[Claims], marks: Sequence[Intervals] = ()
 ) -> Timeline:
     """Put every instant of the window in exactly one state (metrics.md, section 5).
 
-    `claims` explain idle time, the strongest first. `marks` are cut at as well, where given.
+    `claims` explain idle time, the strongest first. `marks` are cut at as well.
     """
     layers = [activity.compute, activity.memory, activity.fused, *activity.transfers.values()]
     pieces = [claim.pieces for claim in claims]
-    cuts = [*layers, *pieces, *([] if marks is None else [marks])]
-    edges = all_edges(activity.start_ns, activity.end_ns, cuts)
+    edges = all_edges(activity.start_ns, activity.end_ns, [*layers, *pieces, *marks])
     chosen, piece = _strongest(edges, claims)
     codes = _idle_codes(activity, edges, claims, chosen)
     _put_busy(activity, codes, sweep(edges, layers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
@@ -20,7 +21,7 @@ from dpprof.analysis.diff.part_names import (
     UNDER_OTHERS,
 )
 from dpprof.analysis.diff.parts import Scale, add_up, largest, negative, present, sums_by, whole
-from dpprof.analysis.diff.work_accounts import HIDDEN, OWN, TOTAL
+from dpprof.analysis.diff.work_accounts import HIDDEN, OWN, TIMES, TOTAL
 from dpprof.analysis.diff.work_rows import BASE, CLASS, LABEL, NEW, both
 from dpprof.tables.columns import CAUSE, CAUSE_RANK, KIND, STATE
 from dpprof.tables.kinds import (
@@ -48,22 +49,23 @@ def time_tree(
     `rows` has a row per work (`compare`), `bubbles` columns STATE, CAUSE, base and new,
     `classed` is that of `classify`, to take transfers apart by.
     """
+    sums = _sums(rows)
     computing = [
-        _sum(rows[rows[KIND] == COMPUTE], OWN, COMPUTE_ONLY, scale, effects),
-        _sum(rows[rows[KIND] == COMPUTE], HIDDEN, OVERLAP, scale, effects),
+        _part(sums, COMPUTE, OWN, COMPUTE_ONLY, scale, effects),
+        _part(sums, COMPUTE, HIDDEN, OVERLAP, scale, effects),
     ]
-    kinds, states = set(rows[KIND]), set(bubbles[STATE])
+    states = set(bubbles[STATE])
     exposed = [
-        _exposed(rows, classed, kind, scale, effects)
+        _exposed(sums, classed, kind, scale, effects)
         for kind in COMMUNICATION_KINDS
-        if kind in kinds
+        if kind in sums
     ]
     idle = [_bubble(bubbles, state, scale, effects) for state in BUBBLE_STATES if state in states]
     parts = [
         whole(COMPUTING, computing, effects),
         whole(EXPOSED, present(exposed), effects),
-        _sum(rows[rows[KIND] == MEMORY], OWN, MEMORY, scale, effects),
-        *present([_sum(rows[rows[KIND] == FUSED], OWN, FUSED, scale, effects)]),
+        _part(sums, MEMORY, OWN, MEMORY, scale, effects),
+        *present([_part(sums, FUSED, OWN, FUSED, scale, effects)]),
         whole(BUBBLE, present(idle), effects),
     ]
     return whole(STEP_PART, parts, effects)
@@ -76,38 +78,56 @@ def work_tree(classed: pd.DataFrame, scale: Scale) -> Part:
 
 def operation_tree(rows: pd.DataFrame, scale: Scale) -> Part:
     """All activity, by operation and state."""
+    added = add_up(rows, [LABEL, KIND], _COLUMNS).sort_values([LABEL, KIND], kind="stable")
     parts = [
-        whole(str(label), list(_states(group, scale)))
-        for label, group in rows.groupby(LABEL, observed=True)
+        whole(str(label), list(_states(_sums(group), scale)))
+        for label, group in added.groupby(LABEL, sort=False)
     ]
     return whole(ACTIVITY, largest(parts))
 
 
-def _states(rows: pd.DataFrame, scale: Scale) -> Iterator[Part]:
-    """The states of rows, those that occur."""
-    for kind, group in rows.groupby(KIND, observed=True):
-        state = f"{EXPOSED}.{kind!s}" if kind in COMMUNICATION_KINDS else str(kind)
-        yield from present([_sum(group, OWN, state, scale, {})])
+def _states(sums: _Sums, scale: Scale) -> Iterator[Part]:
+    """The states of work, those that occur."""
+    for kind in sums:
+        state = f"{EXPOSED}.{kind}" if kind in COMMUNICATION_KINDS else kind
+        yield from present([_part(sums, kind, OWN, state, scale, {})])
         if kind == COMPUTE:
-            yield from present([_sum(group, HIDDEN, OVERLAP, scale, {})])
+            yield from present([_part(sums, kind, HIDDEN, OVERLAP, scale, {})])
 
 
-def _sum(rows: pd.DataFrame, column: str, name: str, scale: Scale, effects: Effects) -> Part:
-    base, new = (int(rows[side].sum()) for side in both(column))
+_Sums = Mapping[str, Mapping[str, tuple[int, int]]]
+"""Kind -> total, hidden or own -> each side's sum."""
+
+_COLUMNS = [column for time in TIMES for column in both(time)]
+
+
+def _sums(rows: pd.DataFrame) -> _Sums:
+    """Of the kinds that are there, in order of first occurrence."""
+    number, kinds = pd.factorize(rows[KIND])
+    sums = np.zeros((len(_COLUMNS), len(kinds)), dtype=np.int64)
+    for row, column in zip(sums, _COLUMNS, strict=True):
+        np.add.at(row, number, rows[column].to_numpy(np.int64))
+    return {
+        str(kind): dict(zip(TIMES, zip(*[iter(own)] * 2, strict=True), strict=True))
+        for kind, own in zip(kinds, sums.T.tolist(), strict=True)
+    }
+
+
+def _part(sums: _Sums, kind: str, column: str, name: str, scale: Scale, effects: Effects) -> Part:
+    base, new = sums.get(kind, {}).get(column, (0, 0))
     return replace(scale.part(name, base, new), effect=effects.get(name))
 
 
 def _exposed(
-    rows: pd.DataFrame, classed: pd.DataFrame | None, kind: str, scale: Scale, effects: Effects
+    sums: _Sums, classed: pd.DataFrame | None, kind: str, scale: Scale, effects: Effects
 ) -> Part:
     """Exposed communication of a kind: transfers less what lies under computing or others."""
-    own = rows[rows[KIND] == kind]
     name = f"{EXPOSED}.{kind}"
-    total = _sum(own, TOTAL, TRANSFERS, scale, {})
+    total = _part(sums, kind, TOTAL, TRANSFERS, scale, {})
     if classed is not None:
         total = replace(total, parts=_by_class(classed[classed[KIND] == kind], scale))
-    hidden = negative(_sum(own, HIDDEN, "", scale, {}), HIDDEN_PART)
-    exposed = _sum(own, OWN, name, scale, effects)
+    hidden = negative(_part(sums, kind, HIDDEN, "", scale, {}), HIDDEN_PART)
+    exposed = _part(sums, kind, OWN, name, scale, effects)
     parts = [total, hidden, _covered(exposed, total, hidden)]
     return replace(exposed, parts=present(parts))
 

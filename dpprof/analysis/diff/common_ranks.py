@@ -38,9 +38,13 @@ def comparable(base: Run, new: Run) -> CommonRanks:
     return CommonRanks(first, second, ranks.pairs, (*ranks.notes, *notes))
 
 
+def has_activity(run: Run) -> bool:
+    """Whether there is anything to compare."""
+    return bool(run.places) and bool(run.held.spans[STEP].isin(run.used_steps).any())
+
+
 def _check(name: str, run: Run) -> None:
-    spans = run.held.spans
-    if not run.places or not spans[STEP].isin(run.used_steps).any():
+    if not has_activity(run):
         raise DpprofError(
             f"{name} ({run.name}): no activity in the steps that are used, so there is nothing to "
             "compare; pick other steps with --steps, or take --whole-trace"

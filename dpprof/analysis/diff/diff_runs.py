@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from dpprof.analysis.diff.setup_differences import differs, notes
 from dpprof.analysis.diff.stages import stage_diffs
 from dpprof.analysis.diff.step_samples import samples, step_count, too_few
 from dpprof.analysis.diff.theory import theory_diffs
-from dpprof.analysis.diff.work_accounts import Cells, make_cells
+from dpprof.analysis.diff.work_accounts import Cells, account_with_cells
 from dpprof.analysis.diff.work_labels import Labels
 from dpprof.analysis.diff.work_rows import classify, compare, without_moves
 from dpprof.analysis.model import Report
@@ -33,21 +34,32 @@ from dpprof.runs.run import Run
 from dpprof.tables.columns import CAUSE_RANK, RANK
 
 
-def diff_runs(base: Run, new: Run, known: tuple[Report, Report] | None = None) -> Diff:
+class RunAccounts(NamedTuple):
+    """What is known of a whole run before it is compared: its report and its work."""
+
+    report: Report
+    cells: Cells
+
+
+def diff_runs(base: Run, new: Run, known: tuple[RunAccounts, RunAccounts] | None = None) -> Diff:
     """What changed from `base` to `new`: every difference adds up to the nanosecond.
 
     Runs of other schedules, sizes, ranks and steps are compared as far as they have something in
-    common; `notes` say what was done for that. `known` are the reports of both, where they are at
+    common; `notes` say what was done for that. `known` are the accounts of both, where they are at
     hand. Reads the events of one rank at a time. Raises `DpprofError` where a side has no activity.
     """
     sides = comparable(base, new)
-    runs = (sides.base, sides.new)
     first, second = (
-        known[side] if known is not None and runs[side] is whole else analyze(runs[side])
-        for side, whole in enumerate((base, new))
+        known[side] if known is not None and run is whole else _accounts(run)
+        for side, (run, whole) in enumerate(((sides.base, base), (sides.new, new)))
     )
-    reports = (first, second)
-    return _Comparison(sides, reports, (make_cells(runs[0]), make_cells(runs[1]))).diff()
+    reports, cells = (first.report, second.report), (first.cells, second.cells)
+    return _Comparison(sides, reports, cells).diff()
+
+
+def _accounts(run: Run) -> RunAccounts:
+    accounting, cells = account_with_cells(run)
+    return RunAccounts(analyze(run, accounting), cells)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import lcm
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,13 +87,34 @@ def numbered(
     columns: Sequence[pd.Series[int]],
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """For each row the number of its key, and for each key the first of its rows."""
-    count = len(columns[0])
-    number = np.zeros(count, dtype=np.intp)
-    for column in columns:
-        codes, values = pd.factorize(column)
-        number, _ = pd.factorize(number * (len(values) + 1) + codes)
-    _, first = np.unique(number, return_index=True)
-    return number, first
+    number, keys = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for codes, count in map(_codes, columns):
+        if count < 2:
+            continue
+        if keys * count > _MOST_KEYS:
+            number, found = pd.factorize(number)
+            keys = len(found)
+        number, keys = number * count + codes, keys * count
+    number, _ = pd.factorize(number)
+    reach = np.maximum.accumulate(number)
+    return number, np.flatnonzero(np.diff(reach, prepend=-1))
+
+
+_MOST_KEYS = 1 << 40
+_FEW = 1 << 20
+
+
+def _codes(column: pd.Series[int]) -> tuple[npt.NDArray[np.integer[Any]], int]:
+    """A number below the count given for each value of a column, the same for the same values."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return np.asarray(column.cat.codes, dtype=np.int64) + 1, len(column.cat.categories) + 1
+    if len(column) and pd.api.types.is_integer_dtype(column.dtype):
+        values = column.to_numpy(np.int64)
+        low, high = int(values.min()), int(values.max())
+        if high - low < _FEW:
+            return values - low, high - low + 1
+    codes, found = pd.factorize(column)
+    return codes.astype(np.int64) + 1, len(found) + 1
 
 
 def sums_by(rows: pd.DataFrame, key: str, values: tuple[str, str]) -> dict[str, tuple[int, int]]:

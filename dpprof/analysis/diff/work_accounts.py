@@ -15,21 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.accounting.assign_causes import claims_of
-from dpprof.analysis.accounting.bubble_regions import Regions, bubble_regions
-from dpprof.analysis.accounting.host_time import HostTime
-from dpprof.analysis.accounting.slot_dependencies import Needs, slot_needs
-from dpprof.analysis.accounting.timeline import Timeline, make_timeline
+from dpprof.analysis.accounting.account import Accounting, account_with
+from dpprof.analysis.accounting.bubble_regions import Regions
+from dpprof.analysis.accounting.timeline import Timeline
 from dpprof.analysis.diff.parts import add_up
 from dpprof.analysis.diff.work_labels import BACKWARD_OF_PAIR, ROW_LABELS, WORK_LABELS, Labels
-from dpprof.analysis.events.rank_activity import (
-    Activity,
-    Stragglers,
-    activities_with_events,
-)
+from dpprof.analysis.events.rank_activity import Activity
 from dpprof.runs.run import Run
-from dpprof.runs.windows import Windows, step_windows
-from dpprof.runs.workers import WORTH_PROCESSES, map_forked
 from dpprof.tables.columns import (
     CAUSE,
     CAUSE_KIND,
@@ -42,7 +34,7 @@ from dpprof.tables.columns import (
     STATE,
     STEP,
 )
-from dpprof.tables.intervals import Intervals, first_come, index_at
+from dpprof.tables.intervals import Intervals, index_at
 from dpprof.tables.kinds import COMPUTE, COMPUTE_ONLY, FUSED, KINDS, MEMORY, OVERLAP, STATES
 
 TOTAL = "total_ns"
@@ -87,22 +79,13 @@ class Cells:
     stage_count: int
 
 
-def make_cells(run: Run) -> Cells:
-    """The accounts of a run that has ranks and steps with activity.
+def account_with_cells(run: Run) -> tuple[Accounting, Cells]:
+    """The accounts of a run that has ranks and steps with activity, and those of its work.
 
     Never holds the events of more than one rank per core.
     """
-    ranks = sorted(place.rank for place in run.places)
-    maker = _Maker(
-        run,
-        step_windows(run),
-        Stragglers.of(run),
-        slot_needs(run),
-        Labels.of(run),
-        HostTime.of(run),
-    )
-    parallel = run.held.count >= WORTH_PROCESSES
-    return _joined(list(map_forked(maker.of_rank, ranks, parallel=parallel)))
+    accounting, of_ranks = account_with(run, _Work(run, Labels.of(run)))
+    return accounting, _joined(of_ranks)
 
 
 def _joined(many: Sequence[Cells]) -> Cells:
@@ -120,36 +103,35 @@ def _joined(many: Sequence[Cells]) -> Cells:
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """Makes the accounts of a rank from its events and what is known of the run."""
+class _Work:
+    """Makes the accounts of the work of each rank, while its events are at hand."""
 
     run: Run
-    windows: Windows
-    stragglers: Stragglers
-    needs: dict[tuple[int, int], Needs]
     labels: Labels
-    host: HostTime
 
-    def of_rank(self, rank: int) -> Cells:
-        """All used steps of a rank."""
-        events = self.run.held.of_rank(rank)
-        activities = activities_with_events(events, rank, self.windows, self.stragglers)
-        return self._summed([self._of(activity, part) for activity, part in activities], rank)
+    def pieces(self, activity: Activity) -> Intervals:
+        """Where one activity of a kind takes over from another."""
+        owned = [pieces for pieces, _ in activity.first_come]
+        return Intervals(
+            np.concatenate([one.starts for one in owned]),
+            np.concatenate([one.ends for one in owned]),
+        )
 
-    def _of(self, activity: Activity, events: pd.DataFrame) -> _StepAccount:
-        needs = self.needs.get((activity.rank, activity.step))
-        claims = claims_of(activity, needs, self.host)
-        owners = [_owners(activity, code) for code in range(len(KINDS))]
-        timeline = make_timeline(activity, claims, _cuts(owners))
-        times: dict[str, Any] = dict(zip(TIMES, _times(timeline, owners, len(events)), strict=True))
+    def of_step(
+        self, activity: Activity, events: pd.DataFrame, timeline: Timeline, regions: Regions
+    ) -> _StepAccount:
+        """The rows of one step with their times."""
+        found = _times(timeline, activity.first_come, len(events))
+        times: dict[str, Any] = dict(zip(TIMES, found, strict=True))
         return _StepAccount(
             activity.step,
             timeline.states_ns(),
             events[ROW_LABELS].assign(**times, **{CALLS: activity.rows.begins.astype(np.int64)}),
-            _bubbles(bubble_regions(activity, timeline, claims, needs)),
+            _bubbles(regions),
         )
 
-    def _summed(self, steps: Sequence[_StepAccount], rank: int) -> Cells:
+    def of_rank(self, rank: int, steps: Sequence[_StepAccount]) -> Cells:
+        """All used steps of a rank."""
         states = np.array([one.states for one in steps], dtype=np.int64).reshape(-1, len(STATES))
         rows = add_up(pd.concat([one.rows for one in steps]), ROW_LABELS, _VALUES)
         bubbles = pd.concat([one.bubbles for one in steps])
@@ -182,21 +164,6 @@ class _StepAccount:
     states: npt.NDArray[np.int64]
     rows: pd.DataFrame
     bubbles: pd.DataFrame
-
-
-def _owners(activity: Activity, code: int) -> tuple[Intervals, npt.NDArray[np.intp]]:
-    """Disjoint pieces of the transfers or computations of a kind, and the row of each."""
-    rows = activity.rows
-    chosen = np.flatnonzero(rows.kinds == code)
-    pieces, owner = first_come(Intervals(rows.transfers_ns[chosen], rows.ends[chosen]))
-    return pieces, chosen[owner]
-
-
-def _cuts(owners: Sequence[tuple[Intervals, npt.NDArray[np.intp]]]) -> Intervals:
-    return Intervals(
-        np.concatenate([pieces.starts for pieces, _ in owners]),
-        np.concatenate([pieces.ends for pieces, _ in owners]),
-    )
 
 
 def _times(

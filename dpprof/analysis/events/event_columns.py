@@ -13,6 +13,7 @@ from dpprof.analysis.events.awaited import NEVER
 from dpprof.analysis.events.causes import COLLECTIVE, INPUT, RECEIVER, Causes
 from dpprof.analysis.events.pipeline_messages import (
     P2P,
+    positions,
     posted,
     producing_actions,
     sends,
@@ -87,8 +88,7 @@ def make_rows(
 
     `cause_ranks` has the rank that each event may wait for (`stragglers.cause_ranks`).
     """
-    kind_texts = texts(events[KIND])
-    kinds = pd.Index(KINDS).get_indexer(pd.Index(kind_texts)).astype(np.int64)
+    kinds = positions(events[KIND], KINDS)
     starts, ends = events[START].to_numpy(np.int64), events[END].to_numpy(np.int64)
     ready = events[READY].to_numpy(np.int64)
     communicates = np.isin(kinds, COMMUNICATION_CODES)
@@ -97,7 +97,6 @@ def make_rows(
     message = kinds == KINDS.index(P2P)
     sending = np.zeros(len(events), dtype=bool)
     sending[message] = sends(events[message])
-    names = texts(events[NAME])
     return EventColumns(
         starts=starts,
         ends=ends,
@@ -105,10 +104,10 @@ def make_rows(
         kinds=kinds,
         unsplit=communicates & ~splits,
         sending=sending,
-        posted=message & posted(names),
+        posted=message & posted(events[NAME]),
         launches_ns=events[LAUNCH].to_numpy(np.int64),
-        causes=_causes(events, (communicates, message, sending), kind_texts, cause_ranks),
-        names=names,
+        causes=_causes(events, (communicates, message, sending), cause_ranks),
+        names=texts(events[NAME]),
         begins=np.ones(len(events), dtype=bool),
         awaited_ns=np.full(len(events), NEVER, dtype=np.int64)
         if awaited_ns is None
@@ -122,12 +121,11 @@ _KINDS = np.array([INPUT, RECEIVER, COLLECTIVE], dtype=object)
 def _causes(
     events: pd.DataFrame,
     marks: Sequence[npt.NDArray[np.bool_]],
-    kinds: npt.NDArray[np.object_],
     ranks: npt.NDArray[np.int32],
 ) -> Causes:
     """What a communication waits for; `marks` tell communication, messages and those sent."""
     communicates, message, sending = marks
-    names, groups = kinds.copy(), np.full(len(events), "", dtype=object)
+    names, groups = texts(events[KIND]), np.full(len(events), "", dtype=object)
     names[message] = producing_actions(events[message])
     groups[communicates] = texts(events[GROUP][communicates])
     return Causes(_KINDS[np.where(message, sending.astype(np.int64), 2)], names, ranks, groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -48,7 +49,14 @@ def sends(messages: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return own
 
 
-def posted(names: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+def positions(column: pd.Series[str], among: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The position of each text of a column in a sequence; -1 where it is not there."""
+    codes, values = pd.factorize(column)
+    found = {text: number for number, text in enumerate(among)}
+    return np.array([*(found.get(str(text), -1) for text in values), -1], dtype=np.int64)[codes]
+
+
+def posted(names: pd.Series[str]) -> npt.NDArray[np.bool_]:
     """Whether names are those of spans from a message's call to the end of the wait for it."""
     codes, values = pd.factorize(names)
     return np.array([*(is_posted(str(name)) for name in values), False], dtype=bool)[codes]

@@ -120,6 +120,21 @@ class Activity:
         return union(self.compute, self.fused, self.memory, *self.transfers.values())
 
     @cached_property
+    def first_come(self) -> tuple[tuple[Intervals, npt.NDArray[np.intp]], ...]:
+        """For each of `KINDS` disjoint pieces of its transfers or computations, with their rows.
+
+        An instant is of the row of that kind that began first.
+        """
+        chosen = [np.flatnonzero(self.rows.kinds == code) for code in range(len(KINDS))]
+        return tuple(map(self._first_of, chosen))
+
+    def _first_of(self, chosen: npt.NDArray[np.intp]) -> tuple[Intervals, npt.NDArray[np.intp]]:
+        pieces, owner = first_come(
+            Intervals(self.rows.transfers_ns[chosen], self.rows.ends[chosen])
+        )
+        return pieces, chosen[owner]
+
+    @cached_property
     def _kinds_present(self) -> tuple[int, ...]:
         present = set(np.unique(self.rows.kinds).tolist())
         return tuple(code for code in COMMUNICATION_CODES if code in present)
@@ -186,18 +201,13 @@ class Stragglers:
         return self.causes[low:high]
 
 
-def rank_activities(
-    events: pd.DataFrame, rank: int, windows: Windows, stragglers: Stragglers
-) -> Iterator[Activity]:
-    """The activity of one rank, whose `events` these are, in each step of `windows`, in order."""
-    for activity, _ in activities_with_events(events, rank, windows, stragglers):
-        yield activity
-
-
 def activities_with_events(
     events: pd.DataFrame, rank: int, windows: Windows, stragglers: Stragglers
 ) -> Iterator[tuple[Activity, pd.DataFrame]]:
-    """The same, each with its events, uncut: row i of its `EventColumns` is row i of this table."""
+    """The activity of one rank, whose `events` these are, in each step of `windows`, in order.
+
+    Each with its events, uncut: row i of its `EventColumns` is row i of this table.
+    """
     causes = np.full(len(events), -1, dtype=np.int32)
     communicates = events[KIND].isin(COMMUNICATION_KINDS).to_numpy(dtype=bool)
     causes[communicates] = stragglers.of_rank(rank)
