@@ -12,13 +12,14 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.evidence.figures import touching
 from dpprof.tables.devices import device_of, rank_of
+from dpprof.trace.activities.unread_rows import UNREADABLE
 from dpprof.trace.load import load_run
 from tests.trace.random_jobs import Activity, Job
 from tests.trace.tell_jobs import at_clock, lost, write
 
 RIGHT, PARTLY, REFUSED, WRONG = "right", "n/a or at least", "refused", "wrong and silent"
 _OFF = ("offset", "drift", "jump")
-_SAID_OF_CLOCKS = {"clocks", "clock-jump", "device-clock", "before-launch"}
+_SAID_OF_CLOCKS = {"clocks", "clock-jump", "device-clock", "before-launch", UNREADABLE}
 _AT_MOST = ("exposed_ns", "hidden_ns")
 _AT_LEAST = ("bubble_ns", "wait_ns")
 
@@ -45,10 +46,11 @@ def judged(job: Job) -> Verdict:
     if taken_as_it_is and contradicts(job):
         return Verdict(WRONG, ("the clocks contradict causality, and nothing is said",))
     rows = {figures.rank: figures for figures in report.ranks}
-    wrong: list[str] = []
+    wrong = _unsaid_steps(job, run, report)
     partly = False
     for row, figures in rows.items():
-        says = _Says(report, row, figures, _slack_ns(run, job), taken_as_it_is)
+        slack = _off_ns(job) if taken_as_it_is else _slack_ns(run, job)
+        says = _Says(report, row, figures, slack, taken_as_it_is and job.fault != "drift")
         told, missing = says.against(truth_of(job, row, rows, run.used_steps))
         wrong += told
         partly |= missing
@@ -66,6 +68,13 @@ def _slack_ns(run: Any, job: Job) -> int:
         own = job.done[job.extra["who"]]
         residual += 1000 * min((one.start - one.launched for one in own), default=0)
     return (max(residual, 0) * 2 + 25_000) * most
+
+
+def _off_ns(job: Job) -> int:
+    """How far figures may be off where a clock is, and no communication contradicts it."""
+    last = max(one.end for done in job.done for one in done)
+    off = max(abs(at_clock(job, job.extra["who"], at) - at) for at in (0, last))
+    return int(1000 * off + 1) * max(len(done) for done in job.done)
 
 
 def contradicts(job: Job) -> bool:
@@ -90,7 +99,7 @@ class _Says(NamedTuple):
     row: int
     figures: Any
     slack_ns: int
-    own_only: bool  # a clock that is off by less than messages take: only what one rank did stands
+    is_own_clock: bool  # its seconds are right: what one rank did by it is exact
 
     @property
     def _is_cut(self) -> bool:
@@ -110,14 +119,12 @@ class _Says(NamedTuple):
             "wait_ns": self.figures.wait_ns,
         }
         for name, value in said.items():
-            if self.own_only and name != "compute_ns":
-                continue
             if value is None or self._is_cut or touching(self.report.evidence, name, self.row):
                 partly = True
                 continue
             more, less = (left if name in words else 0 for words in (_AT_LEAST, _AT_MOST))
             partly |= bool(left and (more or less))
-            slack = 0 if name == "compute_ns" and self.slack_ns == 0 else self.slack_ns
+            slack = 0 if name == "compute_ns" and self.is_own_clock else self.slack_ns
             if not value - less - slack <= truth[name] <= value + more + slack:
                 wrong.append(f"{name} of {self.row}: {value}, not {truth[name]} (unsplit {left})")
         return wrong, partly
@@ -174,6 +181,15 @@ def windows_of(job: Job, ranks: list[int], used: tuple[int, ...]) -> list[tuple[
         found.append((start, max(start, end)))
     lost_marks = job.fault == "jump"
     return [one for step, one in enumerate(found, 1) if not lost_marks or step in used]
+
+
+def _unsaid_steps(job: Job, run: Any, report: Any) -> list[str]:
+    """Steps that are not used though nothing says that a row is missing."""
+    missing = {step for step, _, _ in job.marks[0]} - set(run.used_steps)
+    if not missing or job.fault == "no-marks":
+        return []
+    said = [*(one.text for one in report.evidence), *report.warnings]
+    return [] if any("left out" in one for one in said) else [f"steps {missing} are not used"]
 
 
 def _wrong_matches(job: Job, run: Any, events: Any) -> list[str]:

@@ -54,6 +54,7 @@ def contents(trace: TraceColumns) -> dict[str, Any]:
         columns[name] = [values[code] for code in getattr(trace, name)]
     for name, values in (("stream", trace.streams), ("collective", trace.collectives)):
         columns[name] = [values[code] if code >= 0 else None for code in getattr(trace, name)]
+    columns["unread"] = trace.unread
     memory = {key: value.tolist() for key, value in vars(trace.memory).items()}
     rest = (
         trace.thread_names, trace.distributed, trace.dpprof, trace.skipped, trace.host_name

@@ -17,6 +17,7 @@ from dpprof.trace.activities.device_clock import (
 )
 from dpprof.trace.activities.faults import Fault
 from dpprof.trace.activities.lost_kernels import lost_kernels
+from dpprof.trace.activities.unread_rows import CUT, UNREADABLE, unread_rows
 from dpprof.trace.read.columns import (
     DEVICE_CATEGORIES,
     Category,
@@ -27,7 +28,7 @@ from dpprof.trace.read.columns import (
 )
 
 NO_TIME, FAR_AWAY = "no-time", "outside-the-trace"
-LEFT_OUT_CHECKS = (NO_TIME, FAR_AWAY, EARLY)
+LEFT_OUT_CHECKS = (NO_TIME, FAR_AWAY, EARLY, UNREADABLE, CUT)
 """Faults whose rows are left out."""
 _HOST = (Category.LAUNCH, Category.ANNOTATION, Category.OPERATOR)
 _OVERLAP_NS = 20_000
@@ -51,7 +52,7 @@ def checked(trace: TraceColumns, elsewhere: Nanoseconds | None = None) -> Checke
 
     `elsewhere` are the correlations of work on other devices of the process.
     """
-    faults: list[Fault] = []
+    faults = unread_rows(trace)
     written = trace.correlation[trace.rows(*DEVICE_CATEGORIES)]
     known = written if elsewhere is None else np.concatenate((written, elsewhere))
     alone = elsewhere is None or not len(elsewhere)

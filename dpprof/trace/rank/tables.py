@@ -33,6 +33,7 @@ from dpprof.trace.activities.launch_context import (
 )
 from dpprof.trace.activities.steps import OUTSIDE, Marks, bracketed, find_marks
 from dpprof.trace.activities.unknown_kernels import UnknownKernel, unknown_kernels
+from dpprof.trace.activities.unread_rows import told_apart
 from dpprof.trace.rank.host_waits import wait_warning
 from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
@@ -243,8 +244,8 @@ def _warnings(trace: TraceColumns, found: FoundActivities) -> tuple[str, ...]:
         warnings.append(waits)
     if kinds := phases_warning(trace):
         warnings.append(kinds)
-    if trace.skipped:
-        warnings.append(f"{trace.skipped} events have values of the wrong type and are left out")
+    if untold := max(0, trace.skipped - told_apart(trace)):
+        warnings.append(f"{untold} events have values of the wrong type and are left out")
     if not len(found.rows):
         warnings.append("holds no device activity")
     return tuple(warnings)

@@ -176,7 +176,7 @@ typedef struct {
     Text stop_at;
     Bytes spans, memory, thread_names, process_names, headers;
     Table names, texts, threads, streams, collectives;
-    int64_t skipped, events, lists;
+    int64_t skipped, skipped_work, skipped_memory, events, lists;
 } Scan;
 
 static Text give_up(Scan *scan, int stop, Text at) {
@@ -532,7 +532,8 @@ of_schedule:
     return 0;
 }
 
-enum { KEPT_CALL = 4, SYNC = 6, NO_CATEGORY = 255 }; /* columns.py: Category.ANNOTATION, SYNC; engines.py: OTHER */
+/* columns.py: Category.MEMSET, ANNOTATION, SYNC; engines.py: OTHER */
+enum { LAST_OF_DEVICE = 2, KEPT_CALL = 4, SYNC = 6, NO_CATEGORY = 255 };
 
 static int category_of(const Token *token) {
     long length = token->end - token->begin;
@@ -867,6 +868,8 @@ static int keep(Scan *scan, Event *event) {
     }
     if (result == OUT_OF_MEMORY) return OUT_OF_MEMORY;
     scan->skipped += result == WRONG;
+    scan->skipped_work += result == WRONG && category >= 0 && category <= LAST_OF_DEVICE;
+    scan->skipped_memory += result == WRONG && category < 0 && is_memory;
     return GOOD;
 }
 
@@ -1040,10 +1043,11 @@ static PyObject *headers_of(const Scan *scan) {
 static PyObject *result_of(const Scan *scan, Text p, int place, int is_list) {
     Text stop_at = scan->stop == FINE ? p : scan->stop_at;
     return Py_BuildValue(
-        "{s:n,s:i,s:i,s:i,s:n,s:L,s:L,s:L,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N}", "position",
+        "{s:n,s:i,s:i,s:i,s:n,s:L,s:L,s:L,s:L,s:L,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N,s:N}", "position",
         (Py_ssize_t)(p - scan->begin), "place", place, "is_list", is_list, "stop", scan->stop,
         "stop_at", (Py_ssize_t)(stop_at - scan->begin), "skipped", (long long)scan->skipped,
-        "events", (long long)scan->events, "lists", (long long)scan->lists, "spans", as_bytes(&scan->spans), "memory",
+        "skipped_work", (long long)scan->skipped_work, "skipped_memory",
+        (long long)scan->skipped_memory, "events", (long long)scan->events, "lists", (long long)scan->lists, "spans", as_bytes(&scan->spans), "memory",
         as_bytes(&scan->memory), "thread_names", as_bytes(&scan->thread_names), "process_names",
         as_bytes(&scan->process_names), "headers",
         headers_of(scan), "names", as_list(&scan->names), "texts", as_list(&scan->texts),

@@ -7,18 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.trace.read.columns import Rows
+from dpprof.trace.read.columns import DEVICE_CATEGORIES, Rows
 from dpprof.trace.read.engines import BEGINS, OTHER
 
 Columns = dict[str, npt.NDArray[Any]]
 
 
 class Paired(NamedTuple):
-    """The spans, whole ones only, and how many of a category that is read have no other half."""
+    """The spans, whole ones only, and how many of a category that is read have no other half.
+
+    `work` counts those of them that are device activities.
+    """
 
     columns: Columns
     begun: int
     ended: int
+    work: int
 
 
 def pair_halves(columns: Columns, unnamed: int) -> Paired:
@@ -29,20 +33,21 @@ def pair_halves(columns: Columns, unnamed: int) -> Paired:
     """
     halves = np.flatnonzero(columns["duration_ns"] < 0)
     if not len(halves):
-        return Paired(columns, 0, 0)
+        return Paired(columns, 0, 0, 0)
     starts = columns["start_ns"]
     order = halves[np.lexsort((halves, starts[halves], columns["thread"][halves]))]
     begins, ends = _pairs(columns, order, unnamed)
     durations = columns["duration_ns"].copy()
     durations[begins] = starts[ends] - starts[begins]
     is_read = columns["category"] != OTHER
-    begun = (columns["duration_ns"][halves] == BEGINS) & is_read[halves]
-    ended = ~np.isin(halves, ends) & (columns["duration_ns"][halves] != BEGINS)
+    begins_one = columns["duration_ns"][halves] == BEGINS
+    alone = ~np.isin(halves, np.append(begins, ends)) & is_read[halves]
     keep = (durations >= 0) & is_read
     return Paired(
         {name: column[keep] for name, column in (columns | {"duration_ns": durations}).items()},
-        int((begun & ~np.isin(halves, begins)).sum()),
-        int((ended & is_read[halves]).sum()),
+        int((alone & begins_one).sum()),
+        int((alone & ~begins_one).sum()),
+        int(np.isin(columns["category"][halves[alone]], DEVICE_CATEGORIES).sum()),
     )
 
 

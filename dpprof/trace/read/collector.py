@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from dpprof.trace.read.begin_end import pair_halves
 from dpprof.trace.read.budget import Budget
-from dpprof.trace.read.columns import Codes, Collective, MemoryColumns, Nanoseconds, TraceColumns
+from dpprof.trace.read.columns import (
+    DEVICE_CATEGORIES,
+    Codes,
+    Collective,
+    MemoryColumns,
+    Nanoseconds,
+    TraceColumns,
+    Unread,
+)
 from dpprof.trace.read.engines import COLLECTIVE, MEMORY, PAIR, SPAN, ScannedBlock
 from dpprof.trace.read.json_values import Token, text_of
 from dpprof.trace.read.message_inputs import make_collective
@@ -40,6 +48,8 @@ class Collector:
         self._budget = budget
         self._rows = 0
         self.skipped = 0
+        self.skipped_work = 0
+        self.skipped_memory = 0
         self.events = 0
         self.lists = 0
         self._headers: dict[bytes, bytes] = {}
@@ -57,6 +67,8 @@ class Collector:
         self._rows += _rows_of(block)
         self._budget.check_rows(self._rows)
         self.skipped += block.skipped
+        self.skipped_work += block.skipped_work
+        self.skipped_memory += block.skipped_memory
         self.events += block.events
         self.lists += block.lists
         self._headers.update(block.headers)
@@ -100,14 +112,23 @@ class Collector:
         columns["collective"] = collectives[spans["collective"]]
         self._spans.append(columns)
 
-    def columns(self, damage: tuple[str, ...] = ()) -> TraceColumns:
-        """All that was taken, once; times made absolute."""
+    def columns(
+        self, damage: tuple[str, ...] = (), *, dropped: int = 0, is_cut: bool = False
+    ) -> TraceColumns:
+        """All that was taken, once; times made absolute.
+
+        `dropped` are the device activities that could not be given to it; `is_cut` says whether
+        the trace goes on where nothing more can be read.
+        """
         base_ns = self._base_ns()
-        spans, begun, ended = pair_halves(_joined(self._spans), self._names.values.get("", -1))
+        spans, begun, ended, halves = pair_halves(
+            _joined(self._spans), self._names.values.get("", -1)
+        )
         spans["start_ns"] += base_ns
         keep = np.abs(spans["start_ns"]) < _LIMIT_NS
         if not keep.all():
             self.skipped += int((~keep).sum())
+            self.skipped_work += int(np.isin(spans["category"][~keep], DEVICE_CATEGORIES).sum())
             spans = {name: column[keep] for name, column in spans.items()}
         end_ns = spans.pop("duration_ns")
         end_ns += spans["start_ns"]
@@ -133,6 +154,7 @@ class Collector:
             devices=self._header(b"deviceProperties"),
             skipped=self.skipped,
             damage=damage,
+            unread=Unread(self.skipped_work + halves + dropped, self.skipped_memory, is_cut),
         )
 
     def _base_ns(self) -> int:

@@ -134,6 +134,15 @@ class MemoryColumns:
     device: Codes
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What of a file is known to be missing: device activities, memory events, or its end."""
+
+    work: int = 0
+    memory: int = 0
+    is_cut: bool = False
+
+
 @dataclass(frozen=True)
 class TraceColumns:
     """One trace file as columns: one row per complete event of a known category, in file order.
@@ -141,7 +150,8 @@ class TraceColumns:
     `name`, `thread`, `stream` and `collective` are positions in the tuples `names`, `threads`
     (pid and tid, as text), `streams` and `collectives`; -1 where the event has none. A thread or a
     process may have been named more than once. `start_ns`
-    and `end_ns` are exact and absolute. `skipped` counts events with values of the wrong type;
+    and `end_ns` are exact and absolute. `skipped` counts events with values of the wrong type,
+    `unread` what of the file is missing;
     `damage` says what is wrong with the file, with the byte where it is.
     """
 
@@ -168,6 +178,7 @@ class TraceColumns:
     skipped: int
     damage: tuple[str, ...] = ()
     devices: Any = None  # Kineto's "deviceProperties", unchecked
+    unread: Unread = Unread()
 
     def rows(self, *categories: Category) -> Rows:
         """Positions of the events of these categories, in file order."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from dpprof.trace.read.columns import (
     CATEGORIES,
+    DEVICE_CATEGORIES,
     SCHEDULE_CALLS,
     SCHEDULE_FILE,
     Category,
@@ -111,6 +112,8 @@ class EventRows:
 
     def __init__(self) -> None:
         self.skipped = 0
+        self.skipped_work = 0
+        self.skipped_memory = 0
         self.events = 0
         self._spans: list[tuple[int, ...]] = []
         self._memory: list[tuple[int, ...]] = []
@@ -152,6 +155,8 @@ class EventRows:
                 self._add_memory(event)
         except _WrongError:
             self.skipped += 1
+            self.skipped_work += category in DEVICE_CATEGORIES
+            self.skipped_memory += category is None and name == _MEMORY
 
     def _add_span(self, event: ParsedEvent, category: int, half: int = 0) -> None:
         start_ns = nanoseconds(bytes(event.ts))
@@ -250,6 +255,8 @@ class EventRows:
         collectives = [(*key, 0) for key in self._collectives]
         return ScannedBlock(
             skipped=self.skipped,
+            skipped_work=self.skipped_work,
+            skipped_memory=self.skipped_memory,
             events=self.events,
             spans=np.array(self._spans, SPAN).tobytes(),
             memory=np.array(self._memory, MEMORY).tobytes(),

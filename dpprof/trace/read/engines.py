@@ -97,6 +97,8 @@ class ScannedBlock:
     stop: int
     stop_at: int
     skipped: int
+    skipped_work: int
+    skipped_memory: int
     events: int
     lists: int
     spans: bytes

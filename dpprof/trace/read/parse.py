@@ -24,7 +24,7 @@ from dpprof.trace.read.engines import (
 )
 from dpprof.trace.read.file_bytes import FileBytes, ReadableBytes
 from dpprof.trace.read.parallel import scan_pieces
-from dpprof.trace.read.repair import JsonFault, Repair, repairs_for
+from dpprof.trace.read.repair import DROPPED_WORK, JsonFault, Repair, repairs_for
 from dpprof.trace.read.unpack import Stream
 
 _PIECE_BYTES = 8 << 20
@@ -91,6 +91,7 @@ class _Reading:
         self._collector = Collector(budget)
         self._faults: dict[str, JsonFault] = {}
         self._damage: list[str] = []
+        self._is_cut = False
         self._engine: Engine = scan_compiled if has_compiled() else scan_python
 
     def take_pieces(self, data: ReadableBytes) -> None:
@@ -204,6 +205,7 @@ class _Reading:
             raise DpprofError(
                 f"{self.file}: {what} (byte {byte}); give a trace that torch.profiler wrote"
             )
+        self._is_cut = True
         self._faults = {name: fault for name, fault in self._faults.items() if fault.byte < byte}
         self._damage.append(
             f"{what} at byte {byte}: the {self._collector.events} events before it are read"
@@ -222,6 +224,9 @@ class _Reading:
                 "again"
             )
         self._damage.append(f"{what}: the {self._collector.events} whole events are read")
+        is_between = self._state.place == ParserPosition.AFTER_EVENT
+        is_between &= not self._buffer.strip(b" \t\r\n,")
+        self._is_cut = not (self._state.is_list and is_between)  # a bare list need not be closed
 
     def columns(self, damage: list[str] | None = None) -> TraceColumns:
         """What was read. Raises `DpprofError` where there was no list of events."""
@@ -231,4 +236,9 @@ class _Reading:
             f"{fault.what}, first at byte {fault.byte}, {fault.count} in all: read as missing"
             for fault in self._faults.values()
         ]
-        return self._collector.columns((*(damage or []), *faults, *self._damage))
+        lost = self._faults.get(DROPPED_WORK)
+        return self._collector.columns(
+            (*(damage or []), *faults, *self._damage),
+            dropped=lost.count if lost else 0,
+            is_cut=self._is_cut,
+        )

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from dpprof.trace.read.columns import CATEGORIES, DEVICE_CATEGORIES
 from dpprof.trace.read.engines import ParserPosition
 from dpprof.trace.read.json_structure import Positions, find_quotes, in_strings
 
@@ -114,7 +115,7 @@ def drop_bad_events(piece: bytearray, is_last: bool, *, is_first: bool) -> list[
             found = _mended(piece, starts[here] + 1, starts[here + 1])
             faults += found
             count = 1
-            if found[0].what == _DROPPED:
+            if found[0].what in (_DROPPED, DROPPED_WORK):
                 # The comma before it goes too, or, before the list's first event, that behind it.
                 comma = starts[here + is_first]
                 piece[comma] = ord(" ") if piece[comma] == ord(",") else piece[comma]
@@ -126,6 +127,12 @@ def drop_bad_events(piece: bytearray, is_last: bool, *, is_first: bool) -> list[
 
 
 _DROPPED = "events that are not valid JSON"
+DROPPED_WORK = "device activities that are not valid JSON"
+"""What `JsonFault` calls those of the lost events that tell of a device."""
+_WORK = re.compile(
+    rb'"cat"\s*:\s*"(?:%s)"'
+    % b"|".join(text.encode() for text, code in CATEGORIES.items() if code in DEVICE_CATEGORIES)
+)
 
 
 def _mended(piece: bytearray, begin: int, end: int) -> list[JsonFault]:
@@ -135,8 +142,9 @@ def _mended(piece: bytearray, begin: int, end: int) -> list[JsonFault]:
     if _is_sound(event):
         piece[begin:end] = event
         return [JsonFault(one.what, begin + one.byte, one.count) for one in faults]
+    what = DROPPED_WORK if _WORK.search(event) else _DROPPED
     piece[begin:end] = b" " * (end - begin)
-    return [JsonFault(_DROPPED, begin, 1)]
+    return [JsonFault(what, begin, 1)]
 
 
 def _summed(faults: list[JsonFault]) -> list[JsonFault]:
