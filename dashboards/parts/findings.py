@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dpprof.analysis.model import Finding, RegionFigures
+from dpprof.analysis.accounting.bubble_regions import STEADY, region_figures
+from dpprof.analysis.model import Finding
+from dpprof.dashboards.data.bubble_regions import LENGTH, step_regions
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.view.compared_runs import shown_step
 from dpprof.dashboards.view.links import region_link, timeline_link
@@ -14,7 +16,7 @@ from dpprof.dashboards.view.state import Selection
 from dpprof.findings.find import Findings, find_findings
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.reporters.report.sentences import path_words, region_words
-from dpprof.tables.columns import END, RANK, SLOT, START, STEP
+from dpprof.tables.columns import END, PHASE, RANK, SLOT, START, STEP
 from dpprof.tables.devices import rank_name, rank_of
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def _slot_link(context: Context, run: LibraryRun, ranks: list[int], names: list[
     if own.empty:
         return ""
     one = own.sort_values(START).iloc[0]
-    origin = next(each.start_ns for each in run.report.per_step if each.step == step)
+    origin = _origins(run)[int(one[STEP])]
     span = (int(one[START]) - origin, int(one[END]) - origin)
     return timeline_link(
         context, int(one[STEP]), span, Selection("slot", run.id, int(one[RANK]), span[0])
@@ -104,18 +106,15 @@ def _slot_link(context: Context, run: LibraryRun, ranks: list[int], names: list[
 
 def _idle_link(context: Context, run: LibraryRun, ranks: list[int]) -> str:
     """The longest bubble amid the step on the ranks."""
-    regions = [
-        one
-        for one in _longest(context, run)
-        if rank_of(one.rank) in ranks and one.phase == "steady"
-    ]
+    longest = step_regions(context.library, run, shown_step(context, run))
+    steady = longest[(longest[PHASE] == STEADY) & longest[RANK].map(rank_of).isin(ranks)]
+    regions = region_figures(steady.iloc[:1], _origins(run))
     return region_link(context, run, regions[0]) if regions else ""
 
 
-def _longest(context: Context, run: LibraryRun) -> list[RegionFigures]:
-    step = shown_step(context, run)
-    regions = [one for one in run.report.regions if one.step == step]
-    return sorted(regions, key=lambda one: (-one.length_ns, one.start_ns))
+def _origins(run: LibraryRun) -> dict[int, int]:
+    """Where each step begins."""
+    return {one.step: one.start_ns for one in run.report.per_step}
 
 
 def _observed(context: Context, run: LibraryRun, unit: TimeUnit) -> Iterator[Component]:
@@ -143,9 +142,9 @@ def _observed(context: Context, run: LibraryRun, unit: TimeUnit) -> Iterator[Com
             f"{unit.full(odd.usual_ns)}"
         )
         yield dcc.Link(_sentence(words), href=context.link(page="steps", options={}))
-    least = _LEAST_SHOWN * unit.nanoseconds
-    long = [one for one in _longest(context, run) if one.length_ns >= least]
-    for region in long[:_MOST_BUBBLES]:
+    longest = step_regions(context.library, run, shown_step(context, run)).iloc[:_MOST_BUBBLES]
+    shown = longest[longest[LENGTH] >= _LEAST_SHOWN * unit.nanoseconds]
+    for region in region_figures(shown, _origins(run)):
         words = region_words(region, unit, with_step=True)
         yield dcc.Link(_sentence(words), href=region_link(context, run, region))
 
