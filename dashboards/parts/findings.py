@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dpprof.analysis.accounting.bubble_regions import STEADY, region_figures
@@ -14,6 +14,7 @@ from dpprof.dashboards.view.links import region_link, timeline_link
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
 from dpprof.findings.find import Findings, find_findings
+from dpprof.reporters.blocks.slower_ranks import slower_notes
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.reporters.report.sentences import path_words, region_words
 from dpprof.tables.columns import END, PHASE, RANK, SLOT, START, STEP
@@ -26,6 +27,7 @@ _FIRST = 4
 """Findings that are shown before the others are asked for."""
 
 _MOST_BUBBLES = 3
+_MOST_SLOWER = 2
 _LEAST_SHOWN = 0.005
 """Of the unit: shorter bubbles would be shown as 0.00."""
 
@@ -46,7 +48,7 @@ def finding_list(context: Context, run: LibraryRun, unit: TimeUnit) -> list[Comp
     if items[_FIRST:]:
         more = html.Ol(items[_FIRST:], start=str(_FIRST + 1), className="findings")
         rest = [html.Details([html.Summary(f"{len(items) - _FIRST} more"), more])]
-    observed = [html.Li(one) for one in _observed(context, run, unit)]
+    observed = [html.Li(one) for one in _observed(context, run, unit, found.findings)]
     return [*first, *rest, html.Ul(observed, className="findings")]
 
 
@@ -117,8 +119,10 @@ def _origins(run: LibraryRun) -> dict[int, int]:
     return {one.step: one.start_ns for one in run.report.per_step}
 
 
-def _observed(context: Context, run: LibraryRun, unit: TimeUnit) -> Iterator[Component]:
-    """The critical path, who is waited for, slots and steps that stand out, the longest bubbles."""
+def _observed(
+    context: Context, run: LibraryRun, unit: TimeUnit, findings: Sequence[Finding]
+) -> Iterator[Component]:
+    """The critical path, who is waited for, who is slower, what stands out, the longest bubbles."""
     from dash import dcc
 
     words = path_words(run.report)
@@ -126,6 +130,8 @@ def _observed(context: Context, run: LibraryRun, unit: TimeUnit) -> Iterator[Com
         yield dcc.Link(_sentence(words), href=context.link(page="critical_path", options={}))
     words = _waited_words(run, unit)
     if words:
+        yield dcc.Link(_sentence(words), href=context.link(page="bubbles", options={}))
+    for words in [*slower_notes(run.report.slower_ranks, findings, unit)][:_MOST_SLOWER]:
         yield dcc.Link(_sentence(words), href=context.link(page="bubbles", options={}))
     for slow in run.report.slow_slots[:1]:
         place = _slot_link(context, run, [slow.rank], [slow.slot])

@@ -291,6 +291,23 @@ class Outlier(msgspec.Struct, frozen=True, kw_only=True):
     excess_ns: int
 
 
+class SlowerRank(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline rank that computes clearly more than the others; times are of one step.
+
+    `others_ns` is the median of the other ranks, operation by operation; `excess_by_operation_ns`
+    adds up to `excess_ns`, and is empty where ranks run other numbers of slots of an operation.
+    `cost_ns` is how much shorter the ideal step would be if the rank's slots took what theirs do.
+    """
+
+    pp_rank: int
+    stages: list[int]
+    compute_ns: int
+    others_ns: int
+    excess_ns: int
+    excess_by_operation_ns: dict[str, int]
+    cost_ns: int
+
+
 class LayerLoad(msgspec.Struct, frozen=True, kw_only=True):
     """How a layer's experts were used. A skew is the busiest one's rows over the mean; 1 is even.
 
@@ -381,6 +398,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     waited_for: list[WaitedFor] = []  # most first
     slow_slots: list[SlowSlot] = []  # most first
     outliers: list[Outlier] = []  # most first
+    slower_ranks: list[SlowerRank] = []  # most first
     evidence: list[Evidence] = []
     warnings: list[str]
     critical_path: PathFigures | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from dpprof.analysis.model import Finding, Report
 from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
-from dpprof.findings.change import Change
+from dpprof.findings.change import SLOW_RANK, Change
 from dpprof.findings.changes import changes
 from dpprof.findings.head_of_line import head_of_line
 from dpprof.findings.overlaps import with_overlaps
@@ -145,7 +145,7 @@ def _uneven_stages(replay: Replay, base: Lengths) -> Iterator[Finding]:
     """
     own, costs = replay.run.schedule, replay.costs
     assert own is not None
-    if not costs.model or any(change.what == "slow rank" for change in slow_ranks(replay)):
+    if not costs.model or any(change.what == SLOW_RANK for change in slow_ranks(replay)):
         return
     predictor = Predictor(_question(replay))
     try:

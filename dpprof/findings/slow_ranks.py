@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.findings.change import GAP_KNOB, SLOWER, Change
+from dpprof.findings.change import GAP_KNOB, SLOW_RANK, SLOWER, Change
 from dpprof.findings.replay import Replay
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import slot_operation
@@ -45,7 +45,7 @@ def slow_ranks(replay: Replay) -> Iterator[Change]:
         names = ", ".join(f"{name} x{value:.2f}" for name, value in parts.items())
         why = "nothing runs in most of it" if gaps else f"slower are {names}"
         yield Change(
-            "gaps in slots" if gaps else "slow rank",
+            "gaps in slots" if gaps else SLOW_RANK,
             f"slots of pipeline rank {rank} take up to x{slow[worst]:.2f} the time of those of its "
             f"peers (most in {worst}; {why}): if they did not",
             GAP_KNOB if gaps else _KNOB,

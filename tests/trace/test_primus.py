@@ -88,6 +88,8 @@ def test_bubbles_of_a_real_pipeline_equal_a_count_by_hand() -> None:
         own_ns = plain["total"] * MS  # the rank's own iteration; the window is that of the longest
         idle_of_own = rank.bubble_ns - (rank.window_ns - own_ns)
         assert idle_of_own / own_ns == pytest.approx(1 - sum(times) / plain["total"], abs=1e-6)
+    (slower,) = report.slower_ranks  # the last stage: 2,269.5 ms, the others 2,040 to 2,112
+    assert (slower.pp_rank, slower.stages, round(slower.excess_ns / MS)) == (7, [7], 197)
 
 
 def test_a_changed_configuration_or_peer_is_seen(tmp_path: Path) -> None:

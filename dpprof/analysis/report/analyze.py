@@ -38,6 +38,7 @@ from dpprof.analysis.report.claimed import claimed
 from dpprof.analysis.report.ideal import ideal_figures, spans_steps
 from dpprof.analysis.report.per_step import step_figures
 from dpprof.analysis.slow_slots import slot_lengths, slow_slots
+from dpprof.analysis.slower_ranks import slower_ranks
 from dpprof.evidence.evidence import texts
 from dpprof.evidence.figures import touching
 from dpprof.runs.manifest import RankPlace
@@ -115,6 +116,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         waited_for=[] if touching(run.evidence, "bubble_ns") else _waited_for(accounting),
         slow_slots=slow_slots(slots, step_ns),
         outliers=outliers(slots, accounting, step_ns),
+        slower_ranks=slower_ranks(run, slots, ideal if isinstance(ideal, Ideal) else None),
         evidence=list(run.evidence),
         warnings=[
             *texts(run.evidence),

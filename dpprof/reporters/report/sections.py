@@ -14,6 +14,7 @@ from dpprof.analysis.model import (
     TimeFigures,
 )
 from dpprof.reporters.blocks.cells import Cell, Section, known_columns
+from dpprof.reporters.blocks.slower_ranks import slower_notes
 from dpprof.reporters.blocks.units import UNKNOWN, ByteUnit, TimeUnit, byte_unit, share_text
 from dpprof.reporters.report.findings import findings_section
 from dpprof.reporters.report.rank_sections import (
@@ -189,7 +190,11 @@ def ideal_section(report: Report, ideal: Ideal) -> Section:
         for name, measured, least, form in rows
     )
     form = f"closed form {ideal.closed_form}" if ideal.closed_form else "no closed form"
-    notes = (_difference(ideal, unit), f"{form}: {ideal.note}" if ideal.note else form)
+    notes = (
+        _difference(ideal, unit),
+        f"{form}: {ideal.note}" if ideal.note else form,
+        *slower_notes(report.slower_ranks, report.findings, unit),
+    )
     return Section(
         f"Ideal beside measured ({unit.name} per step; ideal: the run's own chunk times, free "
         "messages)",
