@@ -74,6 +74,24 @@ static int read_slot(PyObject *item, PyObject *codes, Slot *slot) {
            (slot->action[0].operation == F && slot->action[1].operation == B);
 }
 
+/* Slots read last, by the address of their objects: the ranks share most of them. */
+enum { REMEMBERED = 1024 };
+
+typedef struct {
+    PyObject *item[REMEMBERED];
+    Slot slot[REMEMBERED];
+} Remembered;
+
+static int recall_slot(Remembered *seen, PyObject *item, PyObject *codes, Slot *slot) {
+    size_t at = ((size_t)item >> 4 ^ (size_t)item >> 14) % REMEMBERED;
+    if (seen->item[at] != item) {
+        if (!read_slot(item, codes, &seen->slot[at])) return 0;
+        seen->item[at] = item;
+    }
+    *slot = seen->slot[at];
+    return 1;
+}
+
 /* Reads the slots of all ranks into `first` and `slots`; 0 where they are none. */
 static int read_ranks(Step *step, PyObject *ranks, PyObject *codes) {
     size_t total = 0;
@@ -85,11 +103,15 @@ static int read_ranks(Step *step, PyObject *ranks, PyObject *codes) {
     step->slots = zeroed(total, sizeof(Slot));
     if (!step->slots || total > 1 << 28) return 0;
     int number = 0;
+    Remembered seen;
+    memset(seen.item, 0, sizeof seen.item);
     for (int rank = 0; rank < step->ranks; rank++) {
         PyObject *slots = PyTuple_GetItem(ranks, rank);
+        Py_ssize_t count = PyTuple_Size(slots);
         step->first[rank] = number;
-        for (Py_ssize_t one = 0; one < PyTuple_Size(slots); one++)
-            if (!read_slot(PyTuple_GetItem(slots, one), codes, &step->slots[number++])) return 0;
+        for (Py_ssize_t one = 0; one < count; one++)
+            if (!recall_slot(&seen, PyTuple_GetItem(slots, one), codes, &step->slots[number++]))
+                return 0;
     }
     step->first[step->ranks] = number;
     return 1;

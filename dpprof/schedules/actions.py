@@ -44,6 +44,12 @@ def single(operation: Operation, direction: int, micro_batch: int) -> Slot:
     return (Action(operation, direction, micro_batch),)
 
 
+@lru_cache(maxsize=64)
+def numbered(operation: Operation, direction: int, micro_batches: int) -> tuple[Slot, ...]:
+    """The slots of one action for every micro-batch, by its number."""
+    return tuple(single(operation, direction, number) for number in range(micro_batches))
+
+
 _ACTION = re.compile(r"([FBIW])(\d{1,9})\.(\d{1,9})", re.ASCII)
 
 

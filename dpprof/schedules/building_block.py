@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import product
+from itertools import chain, product, repeat
 from typing import NamedTuple
 
-from dpprof.schedules.actions import Operation, Slot, single
+from dpprof.schedules.actions import Operation, Slot, numbered
 from dpprof.schedules.definition import Bubble, ScheduleTheory
 from dpprof.schedules.in_flight import most_in_flight
 
@@ -32,22 +32,19 @@ def building_block_slots(
     Times only rise along dependencies, so no order of them can deadlock. The memory that a rank
     needs follows from how long the block lasts on it, divided by six.
     """
-    actions = [
-        (at % _ROUND, at, _numbered(operation, direction, micro_batches))
-        for operation, direction, at in _times(pp_rank, pp, block)
+    actions = sorted(_times(pp_rank, pp, block), key=lambda action: action[2] % _ROUND)
+    starts = [at // _ROUND for _, _, at in actions]
+    first, rounds = min(starts), max(starts) - min(starts) + micro_batches
+    units = [
+        _by_round(numbered(operation, direction, micro_batches), start - first, rounds)
+        for (operation, direction, _), start in zip(actions, starts, strict=True)
     ]
-    actions.sort(key=lambda action: action[0])
-    starts = [at for _, at, _ in actions]
-    for now in range(min(starts) // _ROUND, max(starts) // _ROUND + micro_batches):
-        for unit, at, slots in actions:
-            micro_batch = now + (unit - at) // _ROUND
-            if 0 <= micro_batch < micro_batches:
-                yield slots[micro_batch]
+    return filter(None, chain.from_iterable(zip(*units, strict=True)))
 
 
-@lru_cache(maxsize=64)
-def _numbered(operation: Operation, direction: int, micro_batches: int) -> tuple[Slot, ...]:
-    return tuple(single(operation, direction, number) for number in range(micro_batches))
+def _by_round(slots: tuple[Slot, ...], before: int, rounds: int) -> Iterator[Slot | None]:
+    """What a unit runs in every round; nothing in those `before` its first."""
+    return chain(repeat(None, before), slots, repeat(None, rounds - before - len(slots)))
 
 
 def block_theory(pp: int, micro_batches: int, block: BuildingBlock) -> ScheduleTheory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dpprof.schedules.actions import Operation, Slot, single
+from dpprof.schedules.actions import Operation, Slot, numbered, single
 from dpprof.schedules.definition import Bubble, ChunkCosts, ScheduleTheory
 from dpprof.schedules.placements import two_arms_of_a_v
 from dpprof.schedules.registry import schedule
@@ -42,20 +42,26 @@ def zbv(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
 def _full_pipeline(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     """The order for at least 2 PP - 1 micro-batches."""
     to_turn = pp - pp_rank
-    for ahead in range(2 * to_turn - 1):  # until the first micro-batch is back from the turn
-        yield single(Operation.FORWARD, 0, ahead)
+    forward, inputs, weights = (
+        [numbered(operation, direction, micro_batches) for direction in (0, 1)]
+        for operation in (Operation.FORWARD, Operation.INPUT_GRADIENT, Operation.WEIGHT_GRADIENT)
+    )
+    yield from forward[0][: 2 * to_turn - 1]  # until the first micro-batch is back from the turn
     for back in range(pp_rank):
-        yield single(Operation.FORWARD, 1, back)
-        yield single(Operation.FORWARD, 0, 2 * to_turn - 1 + back)
+        yield forward[1][back]
+        yield forward[0][2 * to_turn - 1 + back]
     for turn in range(to_turn):  # backwards come down from rank 0, which has the last stage
-        yield single(Operation.FORWARD, 1, pp_rank + turn)
-        yield from _split_backward(1, turn)
+        yield forward[1][pp_rank + turn]
+        yield inputs[1][turn]
+        yield weights[1][turn]
     for turn in range(micro_batches - pp):  # steady: every stage once forwards and backwards
         if pp + to_turn - 1 + turn < micro_batches:
-            yield single(Operation.FORWARD, 0, pp + to_turn - 1 + turn)
-        yield from _split_backward(0, turn)
-        yield single(Operation.FORWARD, 1, pp + turn)
-        yield from _split_backward(1, to_turn + turn)
+            yield forward[0][pp + to_turn - 1 + turn]
+        yield inputs[0][turn]
+        yield weights[0][turn]
+        yield forward[1][pp + turn]
+        yield inputs[1][to_turn + turn]
+        yield weights[1][to_turn + turn]
     yield from _drain(pp_rank, pp, micro_batches)
 
 
@@ -71,8 +77,3 @@ def _drain(pp_rank: int, pp: int, micro_batches: int) -> Iterator[Slot]:
     for direction in (1, 0):
         for micro_batch in range(last_1, micro_batches):
             yield single(Operation.WEIGHT_GRADIENT, direction, micro_batch)
-
-
-def _split_backward(direction: int, micro_batch: int) -> Iterator[Slot]:
-    yield single(Operation.INPUT_GRADIENT, direction, micro_batch)
-    yield single(Operation.WEIGHT_GRADIENT, direction, micro_batch)
