@@ -21,6 +21,12 @@ enum { SEED = 0, CURRENT = 1, BEST = 2 };
 
 static const int64_t NEVER = INT64_MAX;
 
+/* What a rank has done before a slot. */
+typedef struct {
+    int forwards[MOST_DIRECTIONS], backwards[MOST_DIRECTIONS], pending[MOST_DIRECTIONS];
+    int64_t held, work;
+} Before;
+
 typedef struct {
     int ranks, directions, micro_batches, edges, tokens, room;
     const int64_t *lengths, *weights, *limits; /* [rank][token], [rank][direction], [rank] */
@@ -28,9 +34,11 @@ typedef struct {
     int64_t transfer, duration;
     int mean_permille;
     int operation[MOST_TOKENS], forward[MOST_TOKENS], backward[MOST_TOKENS], weight[MOST_TOKENS];
-    char *takes_forward, *takes_backward; /* [rank][direction]: whether a message or result comes */
-    int64_t *forward_ready, *backward_ready; /* [rank][direction][micro-batch] */
-    int *forwards, *backwards, *position, *awake, *waiting;
+    /* Of the step that is looked at, and of the current one, which every trial begins like. */
+    int64_t *forward_ready, *backward_ready, *forward_known, *backward_known; /* [rank][direction][micro-batch] */
+    int64_t *starts, *known_starts;                                           /* [rank][room] */
+    Before *before;                                                           /* [rank][room + 1] */
+    int *forwards, *backwards, *position, *awake, *waiting, *cut;
     int64_t *free_at, *left, *edge_free;
 } Problem;
 
@@ -98,21 +106,50 @@ static void publish(Problem *p, int at, int is_backward, int64_t end, int *top) 
     }
 }
 
-static void start_over(Problem *p, const Orders *orders) {
-    int places = p->ranks * p->directions;
-    for (int at = 0; at < places; at++) {
-        p->forwards[at] = p->backwards[at] = 0;
-        for (int number = 0; number < p->micro_batches; number++) {
-            p->forward_ready[at * p->micro_batches + number] = p->takes_forward[at] ? -1 : 0;
-            p->backward_ready[at * p->micro_batches + number] = p->takes_backward[at] ? -1 : 0;
+static int64_t later(int64_t one, int64_t other) { return one > other ? one : other; }
+
+/* Results of a place that were there before the cut are kept; those after it are not yet known.
+   The edge is free when the last of them has left. */
+static void keep_results(Problem *p, int at, int is_backward) {
+    const int32_t *link = p->links + 4 * at;
+    int next = link[is_backward], edge = link[2 + is_backward];
+    if (next < 0) return;
+    int sent = (is_backward ? p->backwards : p->forwards)[at];
+    int taken = (is_backward ? p->backwards : p->forwards)[next];
+    int64_t *ready = (is_backward ? p->backward_ready : p->forward_ready) + next * p->micro_batches;
+    int64_t *known = (is_backward ? p->backward_known : p->forward_known) + next * p->micro_batches;
+    for (int number = taken; number < sent; number++) ready[number] = known[number];
+    for (int number = sent; number < p->micro_batches; number++) ready[number] = -1;
+    if (edge >= 0 && sent > 0)
+        p->edge_free[edge] =
+            later(p->edge_free[edge], known[sent - 1] - p->duration + p->transfer);
+}
+
+static int64_t known_end(const Problem *p, int rank, int position) {
+    if (position == 0) return 0;
+    const Before *before = p->before + rank * (p->room + 1) + position;
+    return p->known_starts[rank * p->room + position - 1] + before[0].work - before[-1].work;
+}
+
+/* Every rank begins at its cut, with what the current step has there. */
+static void start_at_cut(Problem *p, const Orders *orders) {
+    int d = p->directions, places = p->ranks * d;
+    for (int rank = 0; rank < p->ranks; rank++) {
+        const Before *before = p->before + rank * (p->room + 1) + p->cut[rank];
+        for (int way = 0; way < d; way++) {
+            p->forwards[rank * d + way] = before->forwards[way];
+            p->backwards[rank * d + way] = before->backwards[way];
         }
+        p->position[rank] = p->cut[rank];
+        p->waiting[rank] = 0;
+        p->free_at[rank] = known_end(p, rank, p->cut[rank]);
+        p->left[rank] = orders->work[rank] - before->work;
+        p->awake[rank] = p->ranks - 1 - rank;
     }
     memset(p->edge_free, 0, sizeof(int64_t) * (size_t)(p->edges + 1));
-    for (int rank = 0; rank < p->ranks; rank++) {
-        p->position[rank] = p->waiting[rank] = 0;
-        p->free_at[rank] = 0;
-        p->left[rank] = orders->work[rank];
-        p->awake[rank] = p->ranks - 1 - rank;
+    for (int at = 0; at < places; at++) {
+        keep_results(p, at, 0);
+        keep_results(p, at, 1);
     }
 }
 
@@ -139,15 +176,17 @@ static int64_t value_of(const Problem *p, int64_t worst, int64_t sum) {
 }
 
 /* The step's length and a share of the mean end of the ranks; NEVER where it would exceed the
-   limit, or where ranks wait for each other. */
+   limit, or where ranks wait for each other. Slots before the cut are those of the current step. */
 static int64_t evaluate(Problem *p, const Orders *orders, int64_t limit) {
     int top = p->ranks, done = 0;
     int64_t worst = 0, sum = 0; /* of ends that no rank can be before */
-    start_over(p, orders);
+    start_at_cut(p, orders);
     for (int rank = 0; rank < p->ranks; rank++) {
-        sum += p->left[rank];
-        if (p->left[rank] > worst) worst = p->left[rank];
+        int64_t end = p->free_at[rank] + p->left[rank];
+        sum += end;
+        worst = later(worst, end);
     }
+    if (value_of(p, worst, sum) > limit) return NEVER;
     while (top) {
         int rank = p->awake[--top], position = p->position[rank], count = orders->counts[rank];
         int64_t now = p->free_at[rank];
@@ -164,6 +203,7 @@ static int64_t evaluate(Problem *p, const Orders *orders, int64_t limit) {
                 if (start + p->left[rank] > worst) worst = start + p->left[rank];
                 if (value_of(p, worst, sum) > limit) return NEVER;
             }
+            p->starts[rank * p->room + position] = start;
             int64_t length = p->lengths[rank * p->tokens + token];
             now = start + length;
             p->left[rank] -= length;
@@ -178,26 +218,43 @@ static int64_t evaluate(Problem *p, const Orders *orders, int64_t limit) {
     return done < p->ranks ? NEVER : value_of(p, worst, sum);
 }
 
-/* Whether a rank's order is one: backwards after forwards, W after I, and memory enough. */
-static int is_sound(const Problem *p, const Orders *orders, int rank) {
-    int forwards[MOST_DIRECTIONS] = {0}, backwards[MOST_DIRECTIONS] = {0};
-    int pending[MOST_DIRECTIONS] = {0};
-    int64_t held = 0;
-    const int16_t *tokens = orders->tokens + rank * p->room;
+/* Adds a slot to what a rank has done; 0 where that is no order: a backward before its forward, W
+   before I, too much memory. */
+static int add_slot(const Problem *p, Before *done, int rank, int token) {
+    int forward = p->forward[token], backward = p->backward[token], weight = p->weight[token];
     const int64_t *weights = p->weights + rank * p->directions;
-    for (int position = 0; position < orders->counts[rank]; position++) {
-        int token = tokens[position];
-        int forward = p->forward[token], backward = p->backward[token], weight = p->weight[token];
-        if (backward >= 0 && ++backwards[backward] > forwards[backward]) return 0;
-        if (forward >= 0) {
-            forwards[forward]++;
-            held += weights[forward];
-            if (held > p->limits[rank]) return 0;
-        }
-        if (p->operation[token] == I) pending[backward]++;
-        if (weight >= 0 && --pending[weight] < 0) return 0;
-        if (p->operation[token] == B || p->operation[token] == PAIR) held -= weights[backward];
-        if (weight >= 0) held -= weights[weight];
+    done->work += p->lengths[rank * p->tokens + token];
+    if (backward >= 0 && ++done->backwards[backward] > done->forwards[backward]) return 0;
+    if (forward >= 0) {
+        done->forwards[forward]++;
+        done->held += weights[forward];
+        if (done->held > p->limits[rank]) return 0;
+    }
+    if (p->operation[token] == I) done->pending[backward]++;
+    if (weight >= 0 && --done->pending[weight] < 0) return 0;
+    if (p->operation[token] == B || p->operation[token] == PAIR) done->held -= weights[backward];
+    if (weight >= 0) done->held -= weights[weight];
+    return 1;
+}
+
+/* Whether a rank's order is one from a position on, before which it is the current one; if so,
+   its work is set. */
+static int is_sound(const Problem *p, Orders *orders, int rank, int first) {
+    Before done = p->before[rank * (p->room + 1) + first];
+    const int16_t *tokens = orders->tokens + rank * p->room;
+    for (int position = first; position < orders->counts[rank]; position++)
+        if (!add_slot(p, &done, rank, tokens[position])) return 0;
+    orders->work[rank] = done.work;
+    return 1;
+}
+
+/* What the current order of a rank has done before each of its slots; 0 where it is no order. */
+static int note(Problem *p, const Orders *current, int rank, int first) {
+    Before *before = p->before + rank * (p->room + 1);
+    const int16_t *tokens = current->tokens + rank * p->room;
+    for (int position = first; position < current->counts[rank]; position++) {
+        before[position + 1] = before[position];
+        if (!add_slot(p, before + position + 1, rank, tokens[position])) return 0;
     }
     return 1;
 }
@@ -395,14 +452,6 @@ static int move_some(const Problem *p, Orders *orders, int *touched, uint64_t *s
 
 /* ---- annealing ------------------------------------------------------------------------------- */
 
-static void measure(const Problem *p, Orders *orders, int rank) {
-    int64_t work = 0;
-    const int16_t *tokens = orders->tokens + rank * p->room;
-    for (int position = 0; position < orders->counts[rank]; position++)
-        work += p->lengths[rank * p->tokens + tokens[position]];
-    orders->work[rank] = work;
-}
-
 static void copy_rank(const Problem *p, Orders *to, const Orders *from, int rank) {
     to->counts[rank] = from->counts[rank];
     to->work[rank] = from->work[rank];
@@ -410,10 +459,57 @@ static void copy_rank(const Problem *p, Orders *to, const Orders *from, int rank
            sizeof(int16_t) * (size_t)from->counts[rank]);
 }
 
-static int all_sound(const Problem *p, const Orders *orders, const int *touched, int count) {
-    for (int one = 0; one < count; one++)
-        if (!is_sound(p, orders, touched[one])) return 0;
+/* The first slot of a rank in which two orders differ. */
+static int first_change(const Problem *p, const Orders *one, const Orders *other, int rank) {
+    const int16_t *a = one->tokens + rank * p->room, *b = other->tokens + rank * p->room;
+    int count = one->counts[rank] < other->counts[rank] ? one->counts[rank] : other->counts[rank];
+    int at = 0;
+    while (at < count && a[at] == b[at]) at++;
+    return at;
+}
+
+/* Whether the trial is sound. If so, finds the slots of every rank that end up the same in it: all
+   that start before a changed one can. */
+static int find_cut(Problem *p, const Orders *current, Orders *trial, const int *touched, int count) {
+    int64_t same = NEVER;
+    for (int one = 0; one < count; one++) {
+        int rank = touched[one], first = first_change(p, current, trial, rank);
+        if (!is_sound(p, trial, rank, first)) return 0;
+        int64_t end = known_end(p, rank, first);
+        if (end < same) same = end;
+    }
+    for (int rank = 0; rank < p->ranks; rank++) {
+        const int64_t *starts = p->known_starts + rank * p->room;
+        int low = 0, high = current->counts[rank];
+        while (low < high) {
+            int middle = (low + high) / 2;
+            if (starts[middle] < same) low = middle + 1;
+            else high = middle;
+        }
+        p->cut[rank] = low;
+    }
     return 1;
+}
+
+static void keep_ready(const Problem *p, int64_t *known, const int64_t *ready, int at, int first) {
+    int chunk = at * p->micro_batches + first;
+    memcpy(known + chunk, ready + chunk, sizeof(int64_t) * (size_t)(p->micro_batches - first));
+}
+
+/* The step that was looked at last becomes the current one. */
+static void keep_step(Problem *p, const Orders *current) {
+    for (int rank = 0; rank < p->ranks; rank++) {
+        int cut = p->cut[rank], at = rank * p->room + cut;
+        note(p, current, rank, cut);
+        memcpy(p->known_starts + at, p->starts + at,
+               sizeof(int64_t) * (size_t)(current->counts[rank] - cut));
+    }
+    for (int at = 0; at < p->ranks * p->directions; at++) {
+        int rank = at / p->directions, direction = at % p->directions;
+        const Before *before = p->before + rank * (p->room + 1) + p->cut[rank];
+        keep_ready(p, p->forward_known, p->forward_ready, at, before->forwards[direction]);
+        keep_ready(p, p->backward_known, p->backward_ready, at, before->backwards[direction]);
+    }
 }
 
 typedef struct {
@@ -431,9 +527,8 @@ static void anneal(Problem *p, Orders *current, Orders *best, Orders *trial, int
                           pow(cooling.last / cooling.first, (double)step / (double)cooling.steps);
         int count = move_some(p, trial, touched, &seed), good = count > 0;
         if (count < 0) count = -count;
-        if (good) good = all_sound(p, trial, touched, count);
+        if (good) good = find_cut(p, current, trial, touched, count);
         if (good) {
-            for (int one = 0; one < count; one++) measure(p, trial, touched[one]);
             double chance = (double)((next_random(&seed) >> 11) + 1) * (1.0 / 9007199254740992.0);
             int64_t limit = state[CURRENT] + (int64_t)(-temperature * log(chance));
             int64_t value = evaluate(p, trial, limit);
@@ -442,6 +537,7 @@ static void anneal(Problem *p, Orders *current, Orders *best, Orders *trial, int
         }
         for (int one = 0; one < count; one++)
             copy_rank(p, good ? current : trial, good ? trial : current, touched[one]);
+        if (good) keep_step(p, current);
         if (good && state[CURRENT] < state[BEST]) {
             state[BEST] = state[CURRENT];
             for (int rank = 0; rank < p->ranks; rank++) copy_rank(p, best, current, rank);
@@ -490,10 +586,14 @@ static void *zeroed(size_t count, size_t size) { return calloc(count ? count : 1
 static int make_room(Problem *p) {
     size_t ranks = (size_t)p->ranks, places = ranks * (size_t)p->directions;
     size_t chunks = places * (size_t)p->micro_batches;
-    p->takes_forward = zeroed(places, 1);
-    p->takes_backward = zeroed(places, 1);
     p->forward_ready = zeroed(chunks, sizeof(int64_t));
     p->backward_ready = zeroed(chunks, sizeof(int64_t));
+    p->forward_known = zeroed(chunks, sizeof(int64_t));
+    p->backward_known = zeroed(chunks, sizeof(int64_t));
+    p->starts = zeroed(ranks * (size_t)p->room, sizeof(int64_t));
+    p->known_starts = zeroed(ranks * (size_t)p->room, sizeof(int64_t));
+    p->before = zeroed(ranks * ((size_t)p->room + 1), sizeof(Before));
+    p->cut = zeroed(ranks, sizeof(int));
     p->forwards = zeroed(places, sizeof(int));
     p->backwards = zeroed(places, sizeof(int));
     p->position = zeroed(ranks, sizeof(int));
@@ -502,23 +602,29 @@ static int make_room(Problem *p) {
     p->free_at = zeroed(ranks, sizeof(int64_t));
     p->left = zeroed(ranks, sizeof(int64_t));
     p->edge_free = zeroed((size_t)p->edges + 1, sizeof(int64_t));
-    return p->takes_forward && p->takes_backward && p->forward_ready && p->backward_ready &&
-           p->forwards && p->backwards && p->position && p->awake && p->waiting && p->free_at &&
-           p->left && p->edge_free;
+    return p->forward_ready && p->backward_ready && p->forward_known && p->backward_known &&
+           p->starts && p->known_starts && p->before && p->cut && p->forwards && p->backwards &&
+           p->position && p->awake && p->waiting && p->free_at && p->left && p->edge_free;
 }
 
 static void give_up_room(Problem *p) {
-    void *all[] = {p->takes_forward, p->takes_backward, p->forward_ready, p->backward_ready,
+    void *all[] = {p->forward_ready, p->backward_ready, p->forward_known, p->backward_known,
+                   p->starts,        p->known_starts,   p->before,        p->cut,
                    p->forwards,      p->backwards,      p->position,      p->awake,
                    p->waiting,       p->free_at,        p->left,          p->edge_free};
     for (size_t one = 0; one < sizeof all / sizeof *all; one++) free(all[one]);
 }
 
-static void find_inputs(Problem *p) {
-    for (int at = 0; at < p->ranks * p->directions; at++) {
-        if (p->links[4 * at] >= 0) p->takes_forward[p->links[4 * at]] = 1;
-        if (p->links[4 * at + 1] >= 0) p->takes_backward[p->links[4 * at + 1]] = 1;
+/* The value of an order from its begin; `current` is what later trials are compared with. */
+static int64_t look_at(Problem *p, Orders *orders) {
+    memset(p->cut, 0, sizeof(int) * (size_t)p->ranks);
+    for (int rank = 0; rank < p->ranks; rank++) {
+        if (!note(p, orders, rank, 0)) return NEVER;
+        orders->work[rank] = p->before[rank * (p->room + 1) + orders->counts[rank]].work;
     }
+    int64_t value = evaluate(p, orders, NEVER / 2);
+    if (value != NEVER) keep_step(p, orders);
+    return value;
 }
 
 static int run(Problem *p, Orders *current, Orders *best, int64_t *state, Cooling cooling) {
@@ -530,14 +636,9 @@ static int run(Problem *p, Orders *current, Orders *best, int64_t *state, Coolin
     int *touched = malloc((ranks + 4) * sizeof(int));
     int fine = trial.tokens && trial.counts && trial.work && current->work && best->work && touched;
     if (fine && make_room(p)) {
-        find_inputs(p);
-        for (int rank = 0; rank < p->ranks; rank++) {
-            measure(p, current, rank);
-            measure(p, best, rank);
-            copy_rank(p, &trial, current, rank);
-        }
-        state[CURRENT] = evaluate(p, current, NEVER / 2);
-        state[BEST] = evaluate(p, best, NEVER / 2);
+        state[BEST] = look_at(p, best);
+        state[CURRENT] = look_at(p, current);
+        for (int rank = 0; rank < p->ranks; rank++) copy_rank(p, &trial, current, rank);
         if (state[CURRENT] != NEVER) anneal(p, current, best, &trial, touched, state, cooling);
     } else {
         fine = 0;

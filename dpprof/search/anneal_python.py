@@ -373,9 +373,7 @@ def anneal(*arguments: object) -> None:
     tables = _Tables(arrays[:6])
     tokens, counts, best_tokens, best_counts, state = arrays[6:]
     current, best = _lists(tokens, counts), _lists(best_tokens, best_counts)
-    value, best_value = (
-        _AnnealStep(tables, orders).value(_NEVER // 2) for orders in (current, best)
-    )
+    value, best_value = (_value(tables, orders) for orders in (current, best))
     random = Random(int(state[0]))
     if value != _NEVER:
         trial = [list(order) for order in current]
@@ -400,6 +398,11 @@ def anneal(*arguments: object) -> None:
     _store(current, tokens, counts)
     _store(best, best_tokens, best_counts)
     state[:] = [random.state - 2**64 if random.state >= 2**63 else random.state, value, best_value]
+
+
+def _value(tables: _Tables, orders: _Lists) -> int:
+    sound = all(_is_sound(tables, order, rank) for rank, order in enumerate(orders))
+    return _AnnealStep(tables, orders).value(_NEVER // 2) if sound else _NEVER
 
 
 def _lists(tokens: Array, counts: Array) -> _Lists:

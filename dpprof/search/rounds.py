@@ -14,11 +14,12 @@ import numpy as np
 from dpprof.search.anneal import Annealed, Cooling, anneal, has_compiled
 from dpprof.search.problem import Orders, Problem
 
-HEATS = (0.005, 0.0025, 0.01, 0.02, 0.05)
+HEATS = (0.01, 0.005, 0.02, 0.0025, 0.05)
 """First temperatures of a round, in lengths of a slot; which is best depends on size and time."""
-_COOLED = 0.25
+_COOLED = 0.4
 _COLDEST = 0.004
-_ROUND_SECONDS = 12.0
+_SECONDS_PER_SLOT = 1 / 15
+"""Of a round: one that is over too soon ends in the first valley that it comes to."""
 _SLICE_SECONDS = 0.2
 _MOST_THREADS = 8
 
@@ -49,7 +50,7 @@ def improve(
     """
     began = time.monotonic()
     best = anneal(problem, Annealed(orders, orders, 1), Cooling(0, 1.0, 1.0))
-    rounds = max(1, round(budget.seconds / _ROUND_SECONDS))
+    rounds = max(1, round(budget.seconds / _SECONDS_PER_SLOT / sum(map(len, orders))))
     worth = dict.fromkeys(HEATS, best.best_value_ns)
     with ThreadPoolExecutor(threads()) as pool:
         for number in range(rounds):
