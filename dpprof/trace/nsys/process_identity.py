@@ -22,7 +22,8 @@ def distributed(ranges: Ranges, environment: dict[str, int] | None) -> dict[str,
     ]
     said: dict[str, object] = {"communicators": known} if known else {}
     if ranges.world is None:
-        return said | (environment or {})
+        setup = {} if ranges.setup is None else {"rank": ranges.setup.rank}
+        return said | (environment or {}) | setup
     return said | {"rank": ranges.world.rank, "world_size": ranges.world.ranks}
 
 

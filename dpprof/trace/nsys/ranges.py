@@ -19,6 +19,7 @@ from dpprof.trace.nsys.nccl import (
     read_schemas,
     world_of,
 )
+from dpprof.trace.nsys.pith_train import Setup, setup_of, titles
 from dpprof.trace.read.columns import Category, Collective
 
 _TABLE = "NVTX_EVENTS"
@@ -36,7 +37,8 @@ _STEP = re.compile(
 class Ranges:
     """NVTX ranges of one process; `collective` is a position in `collectives`, -1 for none.
 
-    `sized` says whether any of NCCL's calls has a payload, `calls` whether there are any.
+    `sized` says whether any of NCCL's calls has a payload, `calls` whether there are any; `setup`
+    is what pith-train says of the process.
     """
 
     thread: Integers  # globalTid
@@ -50,6 +52,7 @@ class Ranges:
     communicators: Mapping[int, Communicator]
     calls: bool
     sized: bool
+    setup: Setup | None = None
 
     @property
     def world(self) -> Communicator | None:
@@ -67,6 +70,7 @@ class RangeRows:
     payload: Integers
     payloads: list[object]
     schemas: Schemas
+    setups: dict[int, Setup]  # by text
 
 
 def read_rows(tables: NsysTables) -> RangeRows:
@@ -93,6 +97,7 @@ def read_rows(tables: NsysTables) -> RangeRows:
         payload.codes[order],
         payload.values,
         read_schemas(tables),
+        {code: found for code, one in enumerate(texts) if (found := setup_of(one))},
     )
 
 
@@ -114,23 +119,39 @@ def ranges_of(rows: RangeRows, process: int) -> Ranges:
         said = collective_of(rows.texts[text[row]], fields.get(int(payload[row]), {}), known)
         codes[row] = table.setdefault(said, len(table))
     shown = np.isin(kind, (_PUSH_POP, _START_END)) & (end >= start)
+    said = np.intersect1d(text, [*rows.setups]).tolist() if rows.setups else []
+    setup = rows.setups[said[0]] if said else None
+    texts, text = _as_pipelining(rows.texts, text, setup)
     used, name = np.unique(text, return_inverse=True)
-    titles = [_title(rows.texts[one]) for one in used.tolist()]
-    names = {title: code for code, title in enumerate(sorted({one for one, _ in titles}))}
-    category = np.array([int(one) for _, one in titles], dtype=np.int64)[name]
+    called = [_title(texts[one]) for one in used.tolist()]
+    names = {title: code for code, title in enumerate(sorted({one for one, _ in called}))}
+    category = np.array([int(one) for _, one in called], dtype=np.int64)[name]
     return Ranges(
         thread=thread[shown],
         start_ns=start[shown],
         end_ns=end[shown],
         category=np.where(codes >= 0, int(Category.OPERATOR), category)[shown],
-        name=np.array([names[one] for one, _ in titles], dtype=np.int64)[name][shown],
+        name=np.array([names[one] for one, _ in called], dtype=np.int64)[name][shown],
         collective=codes[shown],
         names=tuple(names),
         collectives=tuple(table),
         communicators=known,
         calls=bool(len(inside)),
         sized=any(fields.values()),
+        setup=setup,
     )
+
+
+def _as_pipelining(
+    texts: list[str], text: Integers, setup: Setup | None
+) -> tuple[list[str], Integers]:
+    """Texts and their codes, those of pith-train's chunks as torch names its own."""
+    if setup is None:
+        return texts, text
+    found, codes = np.unique(
+        titles([texts[one] for one in text.tolist()], setup), return_inverse=True
+    )
+    return found.tolist(), codes
 
 
 def _nccl_domains(
