@@ -61,7 +61,8 @@ def _rows(struct: type[msgspec.Struct]) -> Iterator[str]:
         default = "" if field.default is msgspec.NODEFAULT else f"`{field.default!r}`"
         if field.default_factory is not msgspec.NODEFAULT:
             default = "empty"
-        text = str(texts[field.name]).replace("|", "\\|")
+        default = "left out" if field.default is msgspec.UNSET else default
+        text = str(texts[field.name]).removesuffix(" | UnsetType").replace("|", "\\|")
         yield f"| `{field.encode_name}` | `{text}` | {default} |"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dpprof.analysis.metrics import METRICS, PEAK, Metric
 from dpprof.analysis.model import Report
+from dpprof.reporters.blocks.bounds import bound_words
 from dpprof.reporters.blocks.units import TimeUnit, figure_text
 from dpprof.statistics.figure import Unit
 from dpprof.tables.devices import rank_name
@@ -61,9 +62,9 @@ def _headline(report: Report, metric: Metric, id: str) -> Headline:
 
 
 def _label(report: Report, metric: Metric) -> str:
-    """As a tile begins: ``Waiting for peers, at least`` where not all of it is told apart."""
-    partly = metric.name == "wait_ns" and report.total.unsplit_ns
-    return metric.label[:1].upper() + metric.label[1:] + (", at least" if partly else "")
+    """As a tile begins: ``Waiting for peers, at least`` where the figure is known in part."""
+    words = bound_words(metric.name, report.total)
+    return metric.label[:1].upper() + metric.label[1:] + (f", {words}" if words else "")
 
 
 def _about(report: Report, metric: Metric) -> str:

@@ -27,12 +27,13 @@ from dpprof.dashboards.figures.bubbles import (
 from dpprof.dashboards.figures.overlap import RunReport
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, empty, note, panel, tables
+from dpprof.dashboards.parts.panel import bound_notes, columns, empty, note, panel, tables
 from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.worst_regions import ALL, worst_regions
 from dpprof.dashboards.view.compared_runs import ComparedRuns, compared, shown_step
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.words import CAUSE_ABOUT, cause_word
+from dpprof.reporters.blocks.bounds import bounded
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name
 from dpprof.tables.kinds import BUBBLE_STATES
@@ -108,11 +109,17 @@ def _cause_table(run: LibraryRun, unit: TimeUnit) -> Component:
             name = html.Span(cause_word(state), title=CAUSE_ABOUT[state])
             most = f"{rank_name(worst.rank)}: {unit.text(worst.states_ns[state] / steps)}"
             shares = (share_text(time / total.window_ns), share_text(time / total.bubble_ns))
-            rows.append(TableRow(cause_word(state), [name, unit.text(time / spans), *shares, most]))
-    whole = [unit.text(total.bubble_ns / spans), share_text(total.bubble_share), "", ""]
+            mean = bounded(unit.text(time / spans), state, total)
+            rows.append(TableRow(cause_word(state), [name, mean, *shares, most]))
+    whole = [
+        bounded(unit.text(total.bubble_ns / spans), "bubble_ns", total),
+        bounded(share_text(total.bubble_share), "bubble_share", total),
+        *("", ""),
+    ]
     rows.append(TableRow("all", ["all", *whole], total=True))
     title = html.H3(f"{run.name}: {unit.name} per step, mean of the ranks")
-    return html.Div([title, table(f"causes-{run.id}", _CAUSE_COLUMNS, rows)], className="section")
+    causes = table(f"causes-{run.id}", _CAUSE_COLUMNS, rows)
+    return html.Div([title, causes, *bound_notes(total)], className="section")
 
 
 def _idle_panel(

@@ -11,10 +11,11 @@ from dpprof.dashboards.figures.step_matrix import METRICS, StepMatrix, step_matr
 from dpprof.dashboards.figures.steps import rank_spread, rank_steps, step_times
 from dpprof.dashboards.parts.choices import choices
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, note, panel
+from dpprof.dashboards.parts.panel import bound_notes, columns, note, panel
 from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.tile import Tile, tiles
 from dpprof.dashboards.view.page import Context, Page
+from dpprof.reporters.blocks.bounds import bounded, is_partial
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
 from dpprof.tables.kinds import COMPUTE_ONLY, OVERLAP
 
@@ -145,6 +146,7 @@ def _table(run: LibraryRun, context: Context) -> Component:
     rows = [_row(run, step, unit, context) for step in steps[:_MOST_ROWS]]
     left = len(steps) - len(rows)
     notes = [note(f"and {left} more steps")] if left > 0 else []
+    notes += bound_notes(run.report.total)
     whole = table(f"steps-table-{run.id}", heads, rows)
     return panel(f"{run.name}: steps", whole, *notes, id=f"steps-{run.id}")
 
@@ -153,6 +155,11 @@ def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -
     from dash import dcc
 
     ranks = max(1, len(step.ranks))
+    partial = next(filter(is_partial, step.ranks), None)
+
+    def of_any(text: str, figure: str) -> str:
+        return text if partial is None else bounded(text, figure, partial)
+
     mean = run.report.step_ns or 1
     bubble = sum(one.bubble_ns for one in step.ranks)
     busiest = max(step.ranks, key=_computing, default=None)
@@ -164,9 +171,11 @@ def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -
             unit.text(step.window_ns),
             _change(step.window_ns / mean - 1),
             unit.text(sum(map(_computing, step.ranks)) / ranks),
-            unit.text(sum(one.exposed_ns for one in step.ranks) / ranks),
-            unit.text(bubble / ranks),
-            share_text(bubble / ranks / step.window_ns if step.window_ns else None),
+            of_any(unit.text(sum(one.exposed_ns for one in step.ranks) / ranks), "exposed_ns"),
+            of_any(unit.text(bubble / ranks), "bubble_ns"),
+            of_any(
+                share_text(bubble / ranks / step.window_ns if step.window_ns else None), "bubble_ns"
+            ),
             UNKNOWN if busiest is None else f"{busiest.rank}: {unit.full(_computing(busiest))}",
         ],
     )

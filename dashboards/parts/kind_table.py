@@ -8,7 +8,9 @@ from dpprof.analysis.metrics import BLOCKING_UNKNOWN
 from dpprof.analysis.model import RankFigures
 from dpprof.dashboards.data.claimed import unclaimed_reason
 from dpprof.dashboards.data.library import LibraryRun
+from dpprof.dashboards.parts.panel import bound_notes
 from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
+from dpprof.reporters.blocks.bounds import bounded
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text
 from dpprof.tables.devices import rank_name
 from dpprof.tables.kinds import FUSED
@@ -54,7 +56,8 @@ def kind_table(run: LibraryRun, unit: TimeUnit) -> Component:
         cells = [unknown(_FUSED) for _ in _COLUMNS[2:]]
         rows.append(TableRow(FUSED, [FUSED, fused, *cells]))
     title = html.H3(f"{run.name}: {unit.name} per step, mean of the ranks")
-    return html.Div([title, table(f"kinds-{run.id}", _COLUMNS, rows)], className="section")
+    kinds = table(f"kinds-{run.id}", _COLUMNS, rows)
+    return html.Div([title, kinds, *bound_notes(report.total)], className="section")
 
 
 def _cells(run: LibraryRun, kind: str, spans: int, unit: TimeUnit) -> list[Component | str]:
@@ -63,20 +66,22 @@ def _cells(run: LibraryRun, kind: str, spans: int, unit: TimeUnit) -> list[Compo
     share: Component | str = share_text(
         figures.hidden_ns / figures.total_ns if figures.total_ns else None
     )
-    split = [unit.text(time / spans) for time in (figures.hidden_ns, figures.exposed_ns)]
+    times = {name: getattr(figures, name) / spans for name in ("hidden_ns", "exposed_ns")}
+    split = [bounded(unit.text(time), name, figures) for name, time in times.items()]
     if reason:
         share, split = unknown(reason), [unknown(reason), unknown(reason)]
     wait = (
         unknown("not matched with the peers' operations: waiting counts as transfer")
         if figures.wait_ns is None
-        else f"{'at least ' if figures.unsplit_ns else ''}{unit.text(figures.wait_ns / spans)}"
+        else bounded(unit.text(figures.wait_ns / spans), "wait_ns", figures)
     )
     blocking = (
         unknown(BLOCKING_UNKNOWN)
         if figures.blocking_ns is None
         else unit.text(figures.blocking_ns / spans)
     )
-    return [unit.text(figures.total_ns / spans), *split, share, wait, blocking]
+    total = bounded(unit.text(figures.total_ns / spans), "total_ns", figures)
+    return [total, *split, share, wait, blocking]
 
 
 def _worst(run: LibraryRun, kind: str, unit: TimeUnit) -> str:

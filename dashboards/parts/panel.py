@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dpprof.analysis.model import TimeFigures
+from dpprof.reporters.blocks.bounds import BOUNDS, is_partial
+
 if TYPE_CHECKING:
     from dash.development.base_component import Component
 
@@ -28,6 +31,11 @@ def note(text: str, *, warning: bool = False) -> Component:
     from dash import html
 
     return html.P(text, className="note warning" if warning else "note")
+
+
+def bound_notes(figures: TimeFigures) -> list[Component]:
+    """What the signs before figures mean, where any is known in part."""
+    return [note(BOUNDS)] if is_partial(figures) else []
 
 
 def evidence_notes(texts: Sequence[str]) -> list[Component]:

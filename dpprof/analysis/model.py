@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Source
@@ -21,12 +22,16 @@ REPORT_SCHEMA_VERSION = 2
 CauseKind = Literal["input", "receiver", "collective", "launch", "host"]
 """What a bubble waits for (see `dpprof.analysis.events.causes`)."""
 
+Bound = Literal["at_least", "at_most"]
+"""What a figure is of the true one, where it is known in part (see `bounds` of the figures)."""
+
 
 class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Transfers of one communication kind: union over lanes, hidden + exposed = total.
 
     `hidden_reason` says why no share of it is claimed to be hidden: hidden and exposed are then
-    only what the kernels show; where there is none, it is left out.
+    only what the kernels show; where there is none, it is left out. `bounds` are
+    those of `TimeFigures`, for a kind.
     """
 
     total_ns: int
@@ -36,6 +41,7 @@ class KindFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     unsplit_ns: int = 0  # of what was not: waiting is counted as transfer there
     hidden_reason: str | None = None
     blocking_ns: int | None = None  # of the transfer, in which other work waits for it
+    bounds: dict[str, Bound] = {}
 
 
 class IncludingWait(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +67,8 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     says why there is no share of hidden communication. `including_wait` counts waiting as
     communication, as other tools do. `blocking_ns` is the time in which other work of the device
     waits for a transfer, exposed or not; None where the trace does not record what waits for what.
+    `bounds` says which figures are known in part, as some communication is not split: the truth is
+    ``at_least``, or ``at_most``, what is written. It is left out where all are known.
     """
 
     window_ns: int
@@ -77,6 +85,7 @@ class TimeFigures(msgspec.Struct, frozen=True, kw_only=True):
     including_wait: IncludingWait
     blocking_ns: int | None = None
     by_kind: dict[str, KindFigures]
+    bounds: dict[str, Bound] | UnsetType = UNSET
 
 
 class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):

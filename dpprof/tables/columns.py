@@ -5,6 +5,8 @@ In integer columns -1 means "not known"; in text columns the empty string does.
 
 from __future__ import annotations
 
+from functools import cache
+
 import pandas as pd
 
 RANK = "rank"
@@ -227,7 +229,12 @@ IN_FLIGHT: dict[str, str] = {
 
 def empty_table(columns: dict[str, str]) -> pd.DataFrame:
     """A table without rows that has the right columns and types."""
-    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
+    return _empty(tuple(columns.items())).copy(deep=False)
+
+
+@cache
+def _empty(columns: tuple[tuple[str, str], ...]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns})
 
 
 def make_table(columns: dict[str, str], values: dict[str, object]) -> pd.DataFrame:

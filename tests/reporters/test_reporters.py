@@ -13,6 +13,8 @@ from dpprof.analysis.report.side_by_side import compare
 from dpprof.reporters import FORMATS, render, render_comparison
 from dpprof.reporters.blocks.units import TimeUnit, bytes_text, rate_text, share_text, time_unit
 from dpprof.reporters.report.sentences import region_words
+from dpprof.reporters.schemas import schema_of
+from tests.reporters.test_schemas import faults, unknown_keys
 
 
 def table_rows(text: str, title: str) -> list[list[str]]:
@@ -190,4 +192,23 @@ def test_what_is_known_in_part_says_its_bound(make_run, event) -> None:
     text = render(analyze(make_run(part)), "table")
     assert "≥ at least, ≤ at most" in text
     row = next(line for line in text.splitlines() if line.startswith("0  "))
-    assert (row.count("≥"), row.count("≤")) == (1, 2)
+    assert (row.count("≥"), row.count("≤")) == (1, 1)  # nothing is hidden: at most 0 is 0
+
+
+def test_what_is_known_in_part_says_its_bound_in_json(make_run, event) -> None:
+    rows = [event(0, 0, 50, name="gemm"), event(0, 50, 60, "dispatch", ready_ns=50)]
+    part = [*rows, event(0, 80, 90, "dispatch", ready_ns=-1)]
+    written = json.loads(render(analyze(make_run(part)), "json"))
+    schema = schema_of("report")
+    assert faults(written, schema, schema) == unknown_keys(written, schema, schema) == []
+    (rank,) = written["ranks"]
+    assert (
+        rank["bounds"] == written["total"]["bounds"] == written["per_step"][0]["ranks"][0]["bounds"]
+    )
+    assert {name for name, bound in rank["bounds"].items() if bound == "at_most"} == {
+        *("communication_ns", "exposed_ns", "exposed.dispatch"),
+    }
+    assert {"bubble_ns", "bubble_share", "wait_ns"} <= rank["bounds"].keys()
+    assert rank["by_kind"]["dispatch"]["bounds"]["wait_ns"] == "at_least"
+    whole = json.loads(render(analyze(make_run(rows)), "json"))
+    assert "bounds" not in whole["ranks"][0] | whole["ranks"][0]["by_kind"]["dispatch"]

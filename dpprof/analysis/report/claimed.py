@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from dpprof.analysis.model import TimeFigures
+from dpprof.analysis.report.bounds import with_bounds
 from dpprof.evidence.evidence import Evidence
 from dpprof.evidence.figures import touching
 
@@ -25,4 +26,4 @@ def claimed(
     lacking = touching(evidence, "hidden_share", rank)
     if lacking and figures.hidden_share is not None:
         figures = replace(figures, hidden_share=None, hidden_reason=lacking[0].check)
-    return figures
+    return with_bounds(figures)

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from dpprof.analysis.accounting.account import Accounting
 from dpprof.analysis.model import StepFigures, StepRank
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures
+from dpprof.analysis.report.bounds import with_bounds
 from dpprof.runs.run import Run
 from dpprof.tables.columns import ALLOCATED, END, RANK, START, STEP
 from dpprof.tables.kinds import STATES
@@ -51,7 +52,7 @@ def step_figures(run: Run, accounting: Accounting) -> list[StepFigures]:
 
 def _rank(states: list[int], transfers: Transfers, peaks: _Peaks) -> StepRank:
     sums = dict(zip(STATES, states, strict=True))
-    times = time_figures([transfers], sums, transfers.including_wait)
+    times = with_bounds(time_figures([transfers], sums, transfers.including_wait))
     return StepRank(
         **asdict(times),
         rank=transfers.rank,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dpprof.analysis.model import RankFigures, Report, TimeFigures
+from dpprof.reporters.blocks.bounds import BOUNDS, bounded, is_partial
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit
 from dpprof.tables.devices import rank_label, rank_of
@@ -40,32 +41,16 @@ def unit_of(report: Report) -> TimeUnit:
     return time_unit(report.step_ns)
 
 
-AT_LEAST, AT_MOST = "≥", "≤"
-BOUNDS = (
-    "≥ at least, ≤ at most: part of the communication was not matched, and may have been waiting"
-)
-
-
-def is_partial(figures: TimeFigures) -> bool:
-    """Whether waiting is told from the transfer for a part of the communication only."""
-    return figures.unsplit_ns > 0 and figures.wait_ns is not None
-
-
-def bounded(text: str, bound: str, figures: TimeFigures) -> str:
-    """A time as text, with what it is a bound of where it is known in part."""
-    return f"{bound}{text}" if bound and is_partial(figures) else text
-
-
 @dataclass(frozen=True)
 class _Column:
     """A column of a table of ranks: a time per step and its share of the window.
 
-    `bound` is what the time is where part of the communication is unsplit: at least, at most.
+    `figure` is what `TimeFigures.bounds` calls the time.
     """
 
     title: str
     time_ns: Callable[[TimeFigures], int | None]
-    bound: str = ""
+    figure: str = ""
 
 
 def _state_columns(report: Report, states: Sequence[str]) -> Iterator[_Column]:
@@ -73,8 +58,7 @@ def _state_columns(report: Report, states: Sequence[str]) -> Iterator[_Column]:
     for state in states:
         if report.total.states_ns[state]:
             title = state.replace(".", " ").replace("bubble ", "")
-            bound = AT_LEAST if state in BUBBLE_STATES else AT_MOST * (state in EXPOSED_STATES)
-            yield _Column(title, lambda one, state=state: _state_ns(one, state), bound)  # type: ignore[misc]
+            yield _Column(title, lambda one, state=state: _state_ns(one, state), state)  # type: ignore[misc]
 
 
 def _state_ns(figures: TimeFigures, state: str) -> int | None:
@@ -97,10 +81,10 @@ def time_section(report: Report) -> Section:
     """A row per rank: computing, communicating hidden and exposed, idle."""
     columns = [
         _Column("compute", lambda one: one.states_ns[COMPUTE_ONLY] + one.states_ns[OVERLAP]),
-        _Column("overlap", lambda figures: figures.states_ns[OVERLAP], AT_MOST),
+        _Column("overlap", lambda figures: figures.states_ns[OVERLAP], OVERLAP),
         *_state_columns(report, (*EXPOSED_STATES, MEMORY, FUSED)),
         *([_Column("blocking", lambda one: one.blocking_ns)] if _knows_waits(report) else []),
-        _Column("bubble", _bubble_ns, AT_LEAST),
+        _Column("bubble", _bubble_ns, "bubble_ns"),
     ]
     return _rank_section(report, "Time", columns, ("hidden", lambda f: share_text(f.hidden_share)))
 
@@ -117,7 +101,7 @@ def bubble_section(report: Report) -> Section:
         return unit.text(mean if ideal else None)
 
     columns = [
-        _Column("bubble", _bubble_ns, AT_LEAST),
+        _Column("bubble", _bubble_ns, "bubble_ns"),
         *_state_columns(report, BUBBLE_STATES),
     ]
     section = _rank_section(report, "Bubbles by cause", columns, ("ideal", ideal_text))
@@ -189,15 +173,15 @@ def _rank_section(
     ranks = worst_first(report)
 
     def row(name: str, figures: TimeFigures, ranks: int) -> tuple[Cell, ...]:
-        values = [(column.time_ns(figures), column.bound) for column in columns]
+        values = [(column.time_ns(figures), column.figure) for column in columns]
         cells = [
             Cell(unit.text(None))
             if value is None
             else Cell(
-                bounded(unit.text(value / steps / ranks), bound, figures),
+                bounded(unit.text(value / steps / ranks), name_of_time, figures),
                 share_text(value / figures.window_ns if figures.window_ns else None),
             )
-            for value, bound in values
+            for value, name_of_time in values
         ]
         return (Cell(name), *cells, Cell(last[1](figures)))
 

@@ -13,6 +13,7 @@ from dpprof.analysis.model import (
     Report,
     TimeFigures,
 )
+from dpprof.reporters.blocks.bounds import bound_words
 from dpprof.reporters.blocks.cells import Cell, Section, known_columns
 from dpprof.reporters.blocks.slower_ranks import slower_notes
 from dpprof.reporters.blocks.units import UNKNOWN, ByteUnit, TimeUnit, byte_unit, share_text
@@ -151,7 +152,7 @@ def _fused_rows(total: TimeFigures, unit: TimeUnit, count: int) -> Iterator[tupl
 def _waiting_text(figures: KindFigures, unit: TimeUnit, count: int) -> str:
     """What was waited, as far as it is known."""
     text = unit.text(None if figures.wait_ns is None else figures.wait_ns / count)
-    return f"at least {text}" if figures.unsplit_ns and figures.wait_ns is not None else text
+    return f"{bound_words('wait_ns', figures)} {text}".strip()
 
 
 def _with_waiting_row(total: TimeFigures, unit: TimeUnit, count: int) -> tuple[Cell, ...]:

@@ -193,13 +193,12 @@ def _own_copies(
 
 def _explain(evidence: Sequence[KindClues], judged: pd.DataFrame) -> pd.DataFrame:
     by_verdict = judged.groupby(["number", "code", RULE], sort=False)
-    total = by_verdict.agg(
-        count=(TIME, "size"), time=(TIME, "sum"), suspect=(SUSPECT, "any")
-    ).reset_index()
+    count, sums = by_verdict.size(), by_verdict[[TIME, SUSPECT]].sum()
+    totals = zip(count.index, count, sums[TIME], sums[SUSPECT] > 0, strict=True)
     records = [
         evidence[number]._asdict()
         | {KIND: KINDS[code], RULE: rule, COUNT: count, TIME: time, SUSPECT: suspect}
-        for number, code, rule, count, time, suspect in total.itertuples(index=False)
+        for (number, code, rule), count, time, suspect in totals
     ]
     columns = [*KindClues._fields, KIND, RULE, COUNT, TIME, SUSPECT]
     return pd.DataFrame.from_records(records, columns=columns)

@@ -1,0 +1,34 @@
+"""Where part of the communication is not split, every page says what its figures are bounds of."""
+
+from __future__ import annotations
+
+import pytest
+
+from dpprof.dashboards.pages import bubbles, overlap, overview, steps
+from dpprof.reporters.blocks.bounds import BOUNDS
+
+PAGES = (bubbles.layout, overlap.layout, steps.page.layout)
+
+
+@pytest.fixture
+def contexts(make_context, make_run, event):
+    """A view of a run that is known as a whole, and of one that is known in part."""
+    rows = [event(0, 0, 50, name="gemm"), event(0, 50, 60, "dispatch", ready_ns=50)]
+    rows = [*rows, event(0, 70, 75, name="gemm")]
+    last = [event(0, 80, 90, "dispatch", ready_ns=ready) for ready in (85, -1)]
+    return [make_context(runs=[make_run([*rows, one])]) for one in last]
+
+
+@pytest.mark.parametrize("layout", PAGES)
+def test_pages_say_at_least_and_at_most(layout, contexts, text_of) -> None:
+    whole, part = (text_of(layout(context)) for context in contexts)
+    assert "≥" not in whole
+    assert "≥" in part.replace(BOUNDS, "")
+    assert BOUNDS in part
+
+
+def test_tiles_say_at_least_and_at_most(contexts, text_of) -> None:
+    whole, part = (text_of(overview.layout(context)) for context in contexts)
+    assert "at least" not in whole
+    for words in ("Bubble share, at least", "Exposed communication, at most", "peers, at least"):
+        assert words.lower() in part.lower()
