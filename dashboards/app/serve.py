@@ -7,6 +7,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -79,9 +80,10 @@ def serve(
     server = create_server(
         app.server, sockets=[listener], threads=_THREADS, ident="dpprof", **_LIMITS
     )
-    ready()
     try:
-        server.run()
+        with suppress(KeyboardInterrupt):  # also while it says where it is
+            ready()
+            server.run()
     finally:
         server.close()
 

@@ -51,11 +51,11 @@ def measure(folder: Path) -> None:
     own, children = (
         resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    busy = sum(one.ru_utime + one.ru_stime for one in (own, children)) / seconds
+    used = sum(one.ru_utime + one.ru_stime for one in (own, children))
     ranks = len(report.ranks)
     print(
         f"{ranks:5d} ranks {run.held.count / 1e6:8.2f} M activities  load {loaded:7.1f} s  "
-        f"report {seconds - loaded:7.1f} s  {seconds / ranks:6.2f} s a rank  {busy:4.2f} cores  "
+        f"report {seconds - loaded:7.1f} s  {used / ranks:6.2f} CPU s a rank  {used / seconds:4.2f} cores  "
         f"parent {own.ru_maxrss / 1e6:5.2f} GB  largest child {children.ru_maxrss / 1e6:5.2f} GB"
     )
 

@@ -65,6 +65,13 @@ def test_the_production_server_answers(library):
         assert b"dash-renderer" in answer.read()
 
 
+def test_an_interrupt_while_it_says_where_it_is_ends_it_well(library):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    serve(make_app(library), listen("127.0.0.1", 0), "127.0.0.1", interrupted)
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [("127.0.0.1:80", 200), ("localhost", 200), ("[::1]:8050", 200), ("evil.example", 403)],

@@ -40,13 +40,6 @@ TOKENS = (
 )
 
 
-class Reader(NamedTuple):
-    """How an input is read, and a sound one."""
-
-    read: Callable[[Path], object]
-    sound: bytes
-
-
 class Count(NamedTuple):
     """What came of the inputs of a reader."""
 
@@ -78,6 +71,24 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(out)
 
 
+def overwritten(data: bytes, chance: random.Random) -> bytes:
+    """The data with one to six bytes or words changed where they are: its pages stay in place."""
+    out = bytearray(data)
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(100, len(out) - 8)
+        size = chance.choice((1, 1, 2, 4, 8))
+        out[at : at + size] = chance.choice((b"\0" * 8, b"\xff" * 8, chance.randbytes(8)))[:size]
+    return bytes(out)
+
+
+class Reader(NamedTuple):
+    """How an input is read, a sound one, and how it is changed."""
+
+    read: Callable[[Path], object]
+    sound: bytes
+    change: Callable[[bytes, random.Random], bytes] = mutated
+
+
 def fuzz(reader: Reader, count: int, seed: int) -> Count:
     """Read `count` mutations; raises whatever is neither a reading nor a refusal."""
     chance = random.Random(seed)
@@ -86,7 +97,7 @@ def fuzz(reader: Reader, count: int, seed: int) -> Count:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rank0.json"
         for number in range(count):
-            data = mutated(reader.sound, chance)
+            data = reader.change(reader.sound, chance)
             file.write_bytes(data)
             begun = time.process_time()
             try:
@@ -114,6 +125,7 @@ def readers() -> dict[str, Reader]:
             lambda file: read_file(file, 0), _small_trace(gzip.decompress(packed), 300)
         ),
         "nsys database": Reader(lambda file: read_file(file, 0), _database()),
+        "nsys pages": Reader(lambda file: read_file(file, 0), _database(), overwritten),
         "run.json": Reader(read_manifest, (TRACES / "dualpipe" / "run.json").read_bytes()),
         "baseline": Reader(read_baseline, _baseline()),
         "schedule": Reader(

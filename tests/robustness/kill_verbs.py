@@ -1,6 +1,7 @@
 """Kills verbs at random moments: no orphan, no half file, and the next command works.
 
-``python tests/robustness/kill_verbs.py [KILLS [SEED [VERB]...]]`` gives the counts per verb.
+``python tests/robustness/kill_verbs.py [KILLS [SEED [VERB]...]]`` gives the counts per verb. After
+every fifth kill the verb runs to its end, and what earlier kills have left must be gone then.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 TRACES = Path(__file__).parents[2] / "traces"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SECONDS = 40.0
+NEXT_EVERY = 5
 MARK = "KILL_TEST_PLACE"
 
 PROFILE = (
@@ -68,7 +70,7 @@ def kill(name: str, count: int, seed: int) -> Kills:
         command = [sys.executable, "-m", "dpprof", *(str(run) if w == "RUN" else w for w in words)]
         whole = _whole_seconds(command, place, endless=name == "dashboard")
         alive, wrong = 0, []
-        for _ in range(count):
+        for nth in range(count):
             number = chance.choice(SIGNALS)
             process = _start(command, place)
             time.sleep(chance.random() * whole)
@@ -77,22 +79,39 @@ def kill(name: str, count: int, seed: int) -> Kills:
             process.wait(SECONDS * 3)
             orphans = _orphans(place)
             wrong += [f"{number.name}: {orphans} live on"] if orphans else []
-        if name != "dashboard":
-            last = _start(command, place)
-            wrong += [f"then: exit code {last.returncode}"] if last.wait(SECONDS * 3) else []
-            wrong += [str(left) for left in _left(place)]
+            if nth % NEXT_EVERY == NEXT_EVERY - 1 or nth == count - 1:
+                wrong += _next(command, place, endless=name == "dashboard")
     return Kills(count, alive, tuple(wrong))
+
+
+def _next(command: list[str], place: Path, *, endless: bool) -> list[str]:
+    """What is wrong with the verb's next run, and with what lies about after it."""
+    process = _start(command, place)
+    if endless:
+        return [] if _serves(process, place) else ["then: it serves nothing"]
+    code = process.wait(SECONDS * 3)
+    return [f"then: exit code {code}"] * bool(code) + [str(left) for left in _left(place)]
+
+
+def _serves(process: subprocess.Popen[bytes], place: Path) -> bool:
+    """Whether it says where it serves, and ends well on Ctrl-C after that."""
+    end = time.monotonic() + SECONDS
+    while b"Dashboard at " not in (place / "said").read_bytes() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    return process.wait(SECONDS) == 0
 
 
 def _start(command: list[str], place: Path) -> subprocess.Popen[bytes]:
     variables = {"DPPROF_CACHE_DIR": str(place / "cache"), "TMPDIR": str(place / "tmp")}
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | variables | {MARK: str(place)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    with (place / "said").open("wb") as said:
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=os.environ | variables | {MARK: str(place)},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
 
 
 def _whole_seconds(command: list[str], place: Path, *, endless: bool) -> float:

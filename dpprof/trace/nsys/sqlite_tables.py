@@ -171,6 +171,11 @@ class SqliteTables:
                 f"{self._file}: no sound SQLite export of Nsight Systems ({error}); export it "
                 "again: nsys export --type sqlite REPORT.nsys-rep"
             ) from error
+        except MemoryError as error:  # SQLite's word for some kinds of damage
+            raise DpprofError(
+                f"{self._file}: SQLite runs out of memory over it: it is damaged, or memory is "
+                "short; export it again: nsys export --type sqlite REPORT.nsys-rep"
+            ) from error
 
 
 def connect(file: Path) -> sqlite3.Connection:

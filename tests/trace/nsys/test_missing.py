@@ -19,6 +19,7 @@ from dpprof.analysis.report.analyze import analyze
 from dpprof.errors import DpprofError
 from dpprof.trace.load import load_run
 from dpprof.trace.nsys.reader import read_nsys
+from dpprof.trace.nsys.sqlite_tables import SqliteTables
 from tests.trace.nsys.conftest import TABLES
 from tests.trace.nsys.twin import pipeline
 
@@ -91,6 +92,19 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     assert found["read"] > 0
     assert found["refused"] > 0
     assert found["slow"] == 0
+
+
+class OutOfMemory:
+    """A connection to a file over whose damage SQLite takes memory to be short."""
+
+    def execute(self, _: str) -> None:
+        raise MemoryError
+
+
+def test_damage_that_sqlite_takes_for_a_lack_of_memory_names_the_file(tmp_path: Path) -> None:
+    connection: Any = OutOfMemory()
+    with pytest.raises(DpprofError, match=r"rank0\.sqlite: .* damaged"):
+        SqliteTables(tmp_path / "rank0.sqlite", connection)
 
 
 if __name__ == "__main__":
