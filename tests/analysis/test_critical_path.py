@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dpprof.analysis.critical_path import visits
 from dpprof.analysis.critical_path.walk import critical_path
 from dpprof.api import load
 from dpprof.costs.profile import CostProfile, MessageCost
@@ -20,6 +21,7 @@ from dpprof.schedules.schedule import DependencyRule
 from dpprof.simulate.run import simulated_run
 from dpprof.tables.columns import PATH
 from dpprof.tables.kinds import COMMUNICATION_KINDS
+from dpprof.trace.load import load_run
 
 SHOWN = ["rank", "start_ns", "end_ns", "kind", "name"]
 
@@ -360,3 +362,10 @@ def test_a_simulated_steps_path_is_a_longest_path(name, pp, rounds, times) -> No
         }
         assert any(need.pp_rank == rank and need.action in texts[rank, text] for need in needed)
         assert (start - at) % message == 0  # it may have waited for messages before it
+
+
+def test_the_path_is_the_same_where_ranks_are_read_again(monkeypatch) -> None:
+    run = load_run(Path(__file__).parents[2] / "traces" / "dualpipe")
+    path = critical_path(run)
+    monkeypatch.setattr(visits, "_MOST_HELD", 0)
+    pd.testing.assert_frame_equal(critical_path(run), path)

@@ -55,7 +55,7 @@ def measure(folder: Path) -> None:
     ranks = len(report.ranks)
     print(
         f"{ranks:5d} ranks {run.held.count / 1e6:8.2f} M activities  load {loaded:7.1f} s  "
-        f"report {seconds - loaded:7.1f} s  {used / ranks:6.2f} CPU s a rank  {used / seconds:4.2f} cores  "
+        f"report {seconds - loaded:7.1f} s  {used / ranks:6.2f} CPU s a rank  "
         f"parent {own.ru_maxrss / 1e6:5.2f} GB  largest child {children.ru_maxrss / 1e6:5.2f} GB"
     )
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +28,8 @@ LATE_NS = {"simulated": 0, "captured": 100_000, "emulated": 1_000_000}
 it runs again; an emulated message tells its arrival ahead, and its label ends after it is used."""
 
 
-class Chain(NamedTuple):
-    """Rows from late to early; `stops` where the last of them waited for a peer."""
-
-    rows: list[int]
-    stops: bool
+NO_ROW = -2
+"""Of a communication that holds no instant."""
 
 
 @dataclass(frozen=True)
@@ -63,29 +57,40 @@ class PathRows:
     def __len__(self) -> int:
         return len(self.ends)
 
-    @cached_property
-    def _steps_back(self) -> tuple[memoryview, memoryview]:
-        """`previous` and `leads` as what gives Python's own numbers, without a copy."""
-        return self.previous.data, self.leads.data
+    def line(self, row: int, stop: int) -> list[int]:
+        """The rows from `row` back to communication `stop`, or to the first where it is `NONE`."""
+        previous, last = self.previous.data, self.of_number(stop)
+        found: list[int] = []
+        while row != NONE:
+            found.append(row)
+            row = NONE if row == last else previous[row]
+        return found
 
-    def chain(self, row: int, seen: Collection[int] = ()) -> Chain:
-        """The way back from a row until the rank has nothing before, or waited for a peer.
+    def lead_from(self, row: int) -> int:
+        """The number of the first communication from a row back that waited for a peer."""
+        while row != NONE and not self.leads[row]:
+            row = int(self.previous[row])
+        return NONE if row == NONE else int(self.number[row])
 
-        Where the path has gone to the peer before (`seen`), it does not again.
+    def way_back(self) -> Rows:
+        """For each communication the number of the one before it that waited for a peer.
+
+        `NONE` where there is none before it, `NO_ROW` for one that holds no instant.
         """
-        previous, leads = self._steps_back
-        rows = [row]
-        while not leads[row] or row in seen:
-            row = previous[row]
-            if row == NONE:
-                return Chain(rows, False)
-            rows.append(row)
-        return Chain(rows, True)
+        rows = np.arange(len(self) + 1, dtype=np.int32)
+        lead = np.where(np.append(self.leads, True), rows, np.append(self.previous, NONE))
+        lead[lead == NONE] = len(self)  # the row after the last stands for no row
+        for _ in range(len(self).bit_length()):  # each time twice as far back
+            lead = lead[lead]
+        number = np.append(self.number, np.int32(NONE))
+        before = np.append(self.previous, np.int32(NONE))[self.rows_of]
+        return np.where(self.rows_of == NONE, NO_ROW, number[lead[before]]).astype(np.int32)
 
     def text(self, column: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
-        """What rows say in a text column."""
+        """What rows say in a text column; nothing for `NONE`."""
         codes, values = self.texts[column]
-        return np.append(values, "")[codes[rows]]
+        found: npt.NDArray[np.object_] = np.append(values, "")[np.append(codes, NONE)[rows]]
+        return found
 
     def last(self, step: int, time: int) -> int:
         """The last row of a step to end by `time`, `NONE` where there is none."""
@@ -94,8 +99,8 @@ class PathRows:
         return row if row >= first else NONE
 
     def of_number(self, number: int) -> int:
-        """The row of a communication, `NONE` where it holds no instant."""
-        return int(self.rows_of[number])
+        """The row of a communication, `NONE` where it holds no instant or there is none."""
+        return NONE if number == NONE else int(self.rows_of[number])
 
 
 def make_path_rows(

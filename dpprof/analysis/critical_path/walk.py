@@ -13,17 +13,18 @@ longest path through the schedule's dependencies. Sorting dominates the cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.critical_path.message_links import Links, find_links
-from dpprof.analysis.critical_path.path_events import LATE_NS, Chain, PathRows, make_path_rows
+from dpprof.analysis.critical_path.message_links import find_links
+from dpprof.analysis.critical_path.path_events import PathRows
 from dpprof.analysis.critical_path.predecessors import NONE
+from dpprof.analysis.critical_path.visits import HeldRows, Visit, visits
 from dpprof.analysis.model import PathFigures
 from dpprof.runs.run import Run
 from dpprof.runs.windows import Windows, step_windows
@@ -31,7 +32,6 @@ from dpprof.tables.columns import (
     END,
     KIND,
     LANE,
-    LAUNCH,
     NAME,
     PATH,
     RANK,
@@ -44,9 +44,6 @@ from dpprof.tables.columns import (
 
 HOST = "host"
 IDLE = "idle"
-
-_MOST_HELD = 24_000_000
-"""Events whose links are kept in memory; of a bigger run, ranks are read again when needed."""
 
 _WORK, _LATE, _UNKNOWN = range(3)
 _LAST, _PEER, _OWN, _TAIL = 0, 3, 4, 5
@@ -61,17 +58,32 @@ _WHY = (
 """Why a piece is on the path; gaps are at the positions of `_LATE` and `_UNKNOWN`."""
 
 Numbers = npt.NDArray[np.int64]
+Texts = npt.NDArray[np.object_]
+
+
+class _Lines(NamedTuple):
+    """The rows that the path goes through, back in time: of each visit first the communication by
+    which it came (`NONE` where there is none), then those that lie on the path."""
+
+    visit: Numbers
+    begin: Numbers
+    ends: Numbers
+    launches: Numbers
+    kind: Texts
+    lane: Texts
+    slot: Texts
+    name: Texts
 
 
 class _Pieces(NamedTuple):
-    """Pieces of a path, one entry each: the `row` of `rank` itself (`_WORK`), or the gap before it.
+    """Pieces of a path, one entry each: what `line` says itself (`_WORK`), or the gap before it.
 
-    `why` is a position in `_WHY`.
+    `line` is a position in `_Lines`, `why` one in `_WHY`.
     """
 
     step: Numbers
     rank: Numbers
-    row: Numbers
+    line: Numbers
     start: Numbers
     end: Numbers
     what: Numbers
@@ -84,19 +96,18 @@ def critical_path(run: Run) -> pd.DataFrame:
     Their lengths add up to the step windows exactly. `kind` is that of the activity, or ``host``
     (the device was free, the launch came late) or ``idle`` (nothing explains the gap).
     """
-    walker, pieces, kinds = _walked(run)
-    lanes = np.where(pieces.what == _WORK, _texts(pieces, walker, LANE), "")
+    lines, pieces, kinds = _walked(run)
     return make_table(
         PATH,
         {
             STEP: pieces.step,
             RANK: pieces.rank,
-            LANE: lanes,
+            LANE: np.where(pieces.what == _WORK, lines.lane[pieces.line], ""),
             START: pieces.start,
             END: pieces.end,
             KIND: kinds,
-            SLOT: _texts(pieces, walker, SLOT),
-            NAME: _texts(pieces, walker, NAME),
+            SLOT: lines.slot[pieces.line],
+            NAME: lines.name[pieces.line],
             WHY: np.array(_WHY, object)[pieces.why],
         },
     )
@@ -114,13 +125,15 @@ def path_figures(run: Run) -> PathFigures:
     )
 
 
-def _walked(run: Run) -> tuple[_Walker, _Pieces, npt.NDArray[Any]]:
-    """The walker, what it found, and the kind of each piece."""
-    walker = _Walker(run, find_links(run.held.communications), step_windows(run))
-    pieces = _all_pieces(run, walker)
-    kinds = _texts(pieces, walker, KIND)
+def _walked(run: Run) -> tuple[_Lines, _Pieces, Texts]:
+    """What the path goes through, its pieces in order of time, and the kind of each."""
+    held = HeldRows(run, find_links(run.held.communications), step_windows(run))
+    path = [one for step in held.windows for one in visits(held, step, _last_rank(run, step))]
+    lines = _read_lines(held, path)
+    pieces = _pieces(held.windows, path, lines)
+    kinds = lines.kind[pieces.line]
     kinds = np.where(pieces.what == _WORK, kinds, np.where(pieces.what == _LATE, HOST, IDLE))
-    return walker, pieces, kinds
+    return lines, pieces, kinds
 
 
 def _sums(keys: npt.NDArray[Any], lengths: Numbers) -> dict[Any, int]:
@@ -129,16 +142,6 @@ def _sums(keys: npt.NDArray[Any], lengths: Numbers) -> dict[Any, int]:
     np.add.at(sums, codes, lengths)
     found = dict(zip(values.tolist(), sums.tolist(), strict=True))
     return dict(sorted(found.items(), key=lambda one: -one[1]))
-
-
-def _all_pieces(run: Run, walker: _Walker) -> _Pieces:
-    chains: list[_Pieces] = []
-    for step, window in walker.windows.items():
-        chains += reversed(list(walker.walk(step, _last_rank(run, step), window)))
-    columns = zip(*(chains or [_NO_PIECES]), strict=True)
-    pieces = _Pieces(*(np.concatenate([one[::-1] for one in column]) for column in columns))
-    kept = pieces.end > pieces.start
-    return _Pieces(*(column[kept] for column in pieces))
 
 
 def _last_rank(run: Run, step: int) -> int:
@@ -150,97 +153,77 @@ def _last_rank(run: Run, step: int) -> int:
     return int(own[RANK].iloc[int(own[END].argmax())])
 
 
-def _texts(pieces: _Pieces, walker: _Walker, name: str) -> npt.NDArray[np.object_]:
-    """What the rows of pieces say in a text column; empty where there is no row."""
-    texts = np.full(len(pieces.row), "", dtype=object)
-    for rank in np.unique(pieces.rank).tolist():
-        own = np.flatnonzero((pieces.rank == rank) & (pieces.row != NONE))
-        texts[own] = walker.rows(rank).text(name, pieces.row[own])
-    return texts
+def _read_lines(held: HeldRows, path: Sequence[Visit]) -> _Lines:
+    """The lines of all visits in their order; each rank is read once, those in memory first."""
+    of_rank: dict[int, list[int]] = {}
+    for number, visit in enumerate(path):
+        of_rank.setdefault(visit.rank, []).append(number)
+    ranks = sorted(of_rank, key=lambda rank: rank not in held.held)
+    found = [_lines_of(held.rows(rank), of_rank[rank], path) for rank in ranks]
+    columns = [np.concatenate(column) for column in zip(*(found or [_NO_LINES]), strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return _Lines(*(column[order] for column in columns))
 
 
-@dataclass
-class _Walker:
-    """Walks back through a run; has state because ranks are read when the path first comes by."""
-
-    run: Run
-    links: Links
-    windows: Windows
-    held: dict[int, PathRows] = field(default_factory=dict)
-
-    def rows(self, rank: int) -> PathRows:
-        """The events of a rank; the rank longest unused gives way where memory runs short."""
-        if rank in self.held:
-            self.held[rank] = self.held.pop(rank)
-        else:
-            events = self.run.held.of_rank(rank)
-            on_device = bool((events[LAUNCH] >= 0).any())
-            late_ns = 0 if on_device else LATE_NS[self.run.source]
-            known = rank in self.run.knows_waits
-            waits = self.run.waits[self.run.waits[RANK] == rank] if known else None
-            rows = make_path_rows(events, self.windows, self.links.leads(rank), late_ns, waits)
-            while self.held and sum(map(len, self.held.values())) + len(rows) > _MOST_HELD:
-                self.held.pop(next(iter(self.held)))
-            self.held[rank] = rows
-        return self.held[rank]
-
-    def walk(self, step: int, rank: int, window: tuple[int, int]) -> Iterator[_Pieces]:
-        """Chains of pieces on one rank each, from the end of the window back to its start."""
-        start, time = window
-        rows, why, after = self.rows(rank), _LAST, NONE
-        row = rows.last(step, time)
-        seen: dict[int, set[int]] = {}
-        while row != NONE:
-            chain = rows.chain(row, seen.setdefault(rank, set()))
-            link = self.links.of(rank, int(rows.number[chain.rows[-1]])) if chain.stops else None
-            pieces = _pieces(rows, chain, (step, rank, after, time, why))
-            yield pieces
-            time, after = int(pieces.start[-1]), chain.rows[-1]
-            if link is None:
-                break
-            seen[rank].add(after)
-            rank, why = link.rank, _PEER
-            rows = self.rows(rank)
-            after = rows.of_number(link.number)
-            row = int(rows.previous[after]) if after != NONE else rows.last(step, time)
-        if time > start:
-            yield _gap(rows, (step, rank, after), (start, time))
+def _lines_of(rows: PathRows, numbers: Sequence[int], path: Sequence[Visit]) -> _Lines:
+    """The lines of those visits of the path that have these numbers, all of one rank."""
+    lines = []
+    for number in numbers:
+        visit = path[number]
+        after = rows.of_number(visit.came)
+        entry = visit.entry if after == NONE else int(rows.previous[after])
+        lines.append([after, *rows.line(entry, visit.stop)])
+    row = np.array(list(chain.from_iterable(lines)), dtype=np.int64)
+    times = [np.append(one, NONE)[row] for one in (rows.begin, rows.ends, rows.launches)]
+    texts = [rows.text(one, row) for one in (KIND, LANE, SLOT, NAME)]
+    lengths = [len(line) for line in lines]
+    return _Lines(np.repeat(np.array(numbers, dtype=np.int64), lengths), *times, *texts)
 
 
-def _pieces(rows: PathRows, chain: Chain, at: tuple[int, int, int, int, int]) -> _Pieces:
-    """Each row of a chain, and before it (later in time) the gap to what it let start."""
-    step, rank, after, time, why = at
-    own = np.array(chain.rows, dtype=np.int64)
+def _pieces(windows: Windows, path: Sequence[Visit], lines: _Lines) -> _Pieces:
+    """The pieces of all steps, in order of time; none without a length."""
+    steps = np.array([visit.step for visit in path], dtype=np.int64)[lines.visit]
+    ranks = np.array([visit.rank for visit in path], dtype=np.int64)[lines.visit]
+    found = [_NO_PIECES]
+    for step, window in windows.items():
+        line, *spans = _of_step(lines, np.flatnonzero(steps == step), window)
+        found.append(_Pieces(steps[line], ranks[line], line, *spans))
+    pieces = _Pieces(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    kept = pieces.end > pieces.start
+    return _Pieces(*(column[kept] for column in pieces))
+
+
+def _of_step(lines: _Lines, own: Numbers, window: tuple[int, int]) -> list[Numbers]:
+    """Each row of a path, after it the gap to what it let start, and first what lay before all.
+
+    These are line, start, end, what and why of pieces, in order of time.
+    """
+    came = np.diff(lines.visit[own], prepend=-1) != 0
+    rows = np.flatnonzero(~came)
+    first = came[rows - 1]
+    last_of_all = rows == 1
     # An activity counts until what it let start began, even where it ended a little later.
-    reach = np.minimum.accumulate(np.append(time, rows.begin[own]))
-    until, ends = reach[:-1], np.minimum(rows.ends[own], reach[:-1])
-    begins, later = np.minimum(reach[1:], ends), np.append(after, own[:-1])
-    launched = np.where(later == NONE, NONE, rows.launches[later])
-    gaps = np.where(launched > ends, _LATE, _UNKNOWN)
-    gaps[0] = _LATE if why == _LAST else gaps[0]
-    gap_reasons, reasons = gaps.copy(), np.full(len(own), _OWN)
-    gap_reasons[0] = _TAIL if why == _LAST else gaps[0]
-    reasons[0] = why
-    return _Pieces(
-        np.full(2 * len(own), step),
-        np.full(2 * len(own), rank),
-        _in_turn(later, own),
-        _in_turn(ends, begins),
-        _in_turn(until, ends),
-        _in_turn(gaps, np.full(len(own), _WORK)),
-        _in_turn(gap_reasons, reasons),
+    reach = np.minimum.accumulate(np.append(window[1], lines.begin[own[rows]]))
+    until, begins = reach[:-1], reach[1:]
+    ends = np.minimum(lines.ends[own[rows]], until)
+    gaps = np.where(lines.launches[own[rows - 1]] > ends, _LATE, _UNKNOWN)
+    gaps = np.where(last_of_all, _LATE, gaps)
+    why = np.where(last_of_all, _LAST, np.where(first, _PEER, _OWN))
+    before = _LATE if lines.launches[own[-1]] > window[0] else _UNKNOWN
+    columns = (
+        (own[rows - 1], own[rows], own[-1]),
+        (ends, begins, window[0]),
+        (until, ends, reach[-1]),
+        (gaps, np.full(len(rows), _WORK), before),
+        (np.where(last_of_all, _TAIL, gaps), why, before),
     )
+    return [_in_turn(*column) for column in columns]
 
 
-def _in_turn(one: Numbers, other: Numbers) -> Numbers:
-    return np.stack((one, other), axis=1).reshape(-1)
+def _in_turn(gap: Numbers, work: Numbers, before: int) -> Numbers:
+    """Gaps and work back in time, and what lay before: in order of time."""
+    return np.append(np.stack((gap, work), axis=1).reshape(-1), before)[::-1]
 
 
-def _gap(rows: PathRows, at: tuple[int, int, int], span: tuple[int, int]) -> _Pieces:
-    """The time before the first piece of the path, in which its rank had done nothing yet."""
-    row = at[2]
-    what = _LATE if row != NONE and rows.launches[row] > span[0] else _UNKNOWN
-    return _Pieces(*(np.array([value], dtype=np.int64) for value in (*at, *span, what, what)))
-
-
+_NO_LINES = _Lines(*(np.zeros(0, dtype=np.int64),) * 4, *(np.zeros(0, dtype=object),) * 4)
 _NO_PIECES = _Pieces(*(np.zeros(0, dtype=np.int64) for _ in _Pieces._fields))
