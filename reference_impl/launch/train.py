@@ -25,7 +25,12 @@ from dpprof.instrument import start_memory_history
 from dpprof.reference.executors.emulated import EmulatedExecutor
 from dpprof.reference.job import Job
 from dpprof.reference.runtime.channels import LOOKAHEAD, Channels, ProcessGroupWire, Wire
-from dpprof.reference.runtime.cuda_process import collective_timeout, prepare_cuda
+from dpprof.reference.runtime.cuda_process import (
+    collective_timeout,
+    fall_behind,
+    keep_spare_blocks,
+    prepare_cuda,
+)
 from dpprof.reference.runtime.executor import Executor, OwnProgram
 from dpprof.reference.runtime.host_staging import StagedWire, make_staged_lane
 from dpprof.reference.runtime.lanes import make_lane
@@ -87,7 +92,7 @@ def train_in_world(
     if isinstance(workshop.executor, EmulatedExecutor):
         workshop.executor.channels = channels
     runtime = Runtime(schedule, mesh, workshop.executor, channels, lane, workshop.program_of)
-    _run_steps(job, workshop, runtime, report)
+    _run_steps(job, workshop, runtime, device, report)
     runtime.close()
     dist.barrier()  # nobody goes on while another still writes
 
@@ -119,7 +124,11 @@ def prepare_process(job: Job, rank: int) -> torch.device:
 
 
 def _run_steps(
-    job: Job, workshop: Workshop, runtime: Runtime, report: Callable[[int], None]
+    job: Job,
+    workshop: Workshop,
+    runtime: Runtime,
+    device: torch.device,
+    report: Callable[[int], None],
 ) -> None:
     place = workshop.place
     static = (place.parameter_bytes, place.gradient_bytes, place.optimizer_bytes)
@@ -144,9 +153,14 @@ def _run_steps(
         gc.disable()  # a collection in the middle of a step would look like a slow rank
         for step in range(job.warmup + job.steps):
             dist.barrier()
+            settles = job.device == "cuda" and step == job.warmup - 1
+            if settles:
+                fall_behind()
             loss = runtime.run_step(step)
             if job.device == "cuda":
                 torch.cuda.synchronize()
+            if settles:
+                keep_spare_blocks(device)
             dist.barrier()  # no rank writes its trace while another is still in the step
             capture.step(loss)
             report(step + 1)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from datetime import timedelta
 
+import torch
 import torch.distributed as dist
 
 from dpprof.errors import DpprofError
@@ -16,6 +17,12 @@ TIMEOUT = "REFERENCE_COLLECTIVE_TIMEOUT"
 _CONNECTIONS = "CUDA_DEVICE_MAX_CONNECTIONS"
 _MOST_CONNECTIONS = "32"
 
+_STANDING_CYCLES = 2 * 10**9
+"""A second of an H200: longer than a host takes for 1,024 launches."""
+
+_SPARE = 16 << 20
+"""Bytes: eight of the segments from which torch gives out what is no larger than a MiB."""
+
 
 def prepare_cuda() -> None:
     """Give each stream a queue of its own on the GPU; to be called before CUDA starts.
@@ -24,6 +31,30 @@ def prepare_cuda() -> None:
     own streams) has streams share one, and what waits there holds up what does not.
     """
     os.environ.setdefault(_CONNECTIONS, _MOST_CONNECTIONS)
+
+
+def fall_behind() -> None:
+    """Have the GPU stand still until the host has issued all that its launch queue takes.
+
+    What a stream uses of another one's memory is free again only when the GPU has passed there, so
+    the farther the host is ahead, the more memory a step takes. A step of the warm-up that begins
+    like this takes what any later one can, and those take none.
+    """
+    torch.cuda._sleep(_STANDING_CYCLES)
+
+
+def keep_spare_blocks(device: torch.device) -> None:
+    """Have each stream keep some small blocks: which of them are free, and where, differs by step.
+
+    To be called when nothing runs.
+    """
+    for handle in {segment["stream"] for segment in torch.cuda.memory_snapshot()}:
+        stream = torch.cuda.ExternalStream(handle) if handle else torch.cuda.default_stream(device)
+        enough = torch.cuda.memory_reserved(device) + _SPARE
+        blocks = []
+        with torch.cuda.stream(stream):
+            while torch.cuda.memory_reserved(device) < enough:
+                blocks.append(torch.empty(1 << 20, dtype=torch.uint8, device=device))
 
 
 def collective_timeout() -> timedelta | None:

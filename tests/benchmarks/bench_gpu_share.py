@@ -38,6 +38,8 @@ def profile(folder: Path, options: argparse.Namespace, pp: int) -> Path:
     arguments = ["profile", "--schedule", "1f1b", "--device", options.device, "--pp", str(pp)]
     arguments += ["--layers", str(pp * options.layers), "--model", options.model]
     arguments += ["--micro-batches", "8", "-o", str(folder)]
+    for size in options.sizes:
+        arguments += ["--set", size]
     if pp > 1 and options.device == "cuda":
         arguments.append("--share-gpus")
     if cli.run(arguments) != 0:
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--model", default="small")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], dest="sizes")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

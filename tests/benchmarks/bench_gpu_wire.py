@@ -8,6 +8,7 @@ the card that NCCL makes of an exchange with itself. For each wire:
 
 - ``pair_over_stay``: an overlapped pair over the same pair with rows that stay where they are
 - ``effective_hidden``: 1 - (what the wire adds to the pair) / (what its exchanges take alone)
+- ``hidden_limits_paid``: the same over a pair whose products take all multiprocessors
 - ``pair_over_apart``: the pair over its forward and backward run one after the other, same wire
 - ``loss``: the same for all, or something is wrong
 
@@ -15,8 +16,9 @@ Whatever an exchange costs the computing beside it counts as exposed, whatever t
 say. A figure is null, with the reason, where the GPU had run out of work as a pair began (the pair
 is then as long as the host takes to launch it), or where pairs scatter by more than their exchanges
 take. Each result is written as it is there; what does not fit into the seconds is left out, in the
-order of its value. The last lines say what torch.profiler adds to a pair, and which predictions
-of `docs/reference.md` held.
+order of its value. A case that breaks CUDA, dies or hangs ends its process, and another one goes on
+behind it; where memory does not suffice, with half the layers. The last lines say what
+torch.profiler adds to a pair and to launching, and which predictions of `docs/reference.md` held.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isclose
@@ -37,6 +39,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+from apart import End, Tell, run_apart
 
 from dpprof.reference.dispatchers.contract import Dispatcher, ExchangePlace
 from dpprof.reference.dispatchers.loopback import make_loopback
@@ -56,6 +59,9 @@ from dpprof.schedules.schedule import Schedule
 
 EXCHANGES = 4
 """Of a layer in a pair: dispatch and combine of the forward, and of the backward."""
+
+
+Results = dict[str, dict[str, Any]]
 
 
 class Pairs(NamedTuple):
@@ -118,6 +124,7 @@ CASES = (
 EXPECTED = (
     ("8 multiprocessors at 160 GB/s", Case("paced"), 0.94),
     ("20 multiprocessors, limits", Case("paced", 20, left=20), 0.83),
+    ("20 multiprocessors, no limits", Case("paced", 20), 0.0),
     ("8 multiprocessors at 50 GB/s", Case("paced", 8, 50.0), 0.97),
 )
 """Effective hidden shares that were predicted before any GPU was at hand."""
@@ -128,6 +135,7 @@ class Bench:
 
     def __init__(self, config: ModelConfig, micro_batches: int) -> None:
         self.config = config
+        self.launch_ms = 0.0  # the host's, for the first slot of the last step: nothing holds it up
         self._device = torch.device("cuda", torch.cuda.current_device())
         self._schedule = make_schedule("dualpipev", 1, micro_batches)
         mesh = Mesh(1, 1, 0)
@@ -167,10 +175,14 @@ class Bench:
         self.executor.begin_step(0)
         spans: list[Span] = []
         late = []
+        torch.cuda.synchronize()
+        begun = time.perf_counter()
         for slot, following in zip(slots, (*slots[1:], ()), strict=True):
             late.append(bool(spans) and spans[-1].is_past())
             with Span() as span:
                 runtime.run_slot(slot, following)
+            if not spans:
+                self.launch_ms = (time.perf_counter() - begun) * 1e3
             spans.append(span)
         torch.cuda.synchronize()
         times = [span.milliseconds() for span in spans]
@@ -233,8 +245,8 @@ def one_by_one(schedule: Schedule) -> Schedule:
     return replace(schedule, ranks=ranks)
 
 
-def measure(bench: Bench, case: Case, stay_ms: float | None) -> dict[str, Any]:
-    """The figures of one case; `stay_ms` is a pair's time with rows that stay."""
+def measure(bench: Bench, case: Case, stay: Mapping[int, float]) -> dict[str, Any]:
+    """The figures of one case; `stay`: pairs' times with rows that stay, by what products leave."""
     bench.use(case)
     bench.run_pairs()
     alone, pairs, apart = bench.alone_ms(), bench.run_pairs(), bench.apart_ms()
@@ -243,46 +255,137 @@ def measure(bench: Bench, case: Case, stay_ms: float | None) -> dict[str, Any]:
     limit = f"; products leave {case.left} multiprocessors" if case.left else ""
     figures: dict[str, Any] = {"wire": words + limit, "loss": pairs.loss}
     figures |= {"pair_ms": pair, "exchange_alone_ms": alone, "pair_over_apart": pair / apart}
-    if stay_ms is not None and case.wire != "stay":
-        figures["pair_over_stay"] = pair / stay_ms
-        figures["effective_hidden"] = 1 - (pair - stay_ms) / whole
+    if case.left in stay and case.wire != "stay":
+        figures["pair_over_stay"] = pair / stay[case.left]
+        figures["effective_hidden"] = 1 - (pair - stay[case.left]) / whole
+        if case.left and 0 in stay:
+            figures["hidden_limits_paid"] = 1 - (pair - stay[0]) / whole
     reason = pairs.why_not(None if case.wire == "stay" else whole)
     if reason:
         figures |= dict.fromkeys(RATIOS & figures.keys()) | {"not_known": reason}
     return figures
 
 
-RATIOS = {"pair_over_apart", "pair_over_stay", "effective_hidden"}
+RATIOS = {"pair_over_apart", "pair_over_stay", "effective_hidden", "hidden_limits_paid"}
 
 
-def profiled_ms(bench: Bench) -> float:
-    """A pair under torch.profiler, as a capture sets it."""
+def profiled(bench: Bench, stay_ms: float) -> dict[str, Any]:
+    """What torch.profiler, as a capture sets it, adds to a pair, and to what launching costs."""
     from torch.profiler import ProfilerActivity, profile
 
     bench.use(STAY)
+    plain = _least_launch_ms(bench)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], profile_memory=True):
+        launch = _least_launch_ms(bench)
+        pair = bench.run_pairs().ms
+    return {
+        "pair_over_unprofiled": pair / stay_ms,
+        "launch_ms": plain,
+        "launch_over_unprofiled": launch / plain,
+    }
+
+
+def _least_launch_ms(bench: Bench) -> float:
+    """The host's time for a first slot; the least of three, as others use its cores too."""
+    times = []
+    for _ in range(3):
         bench.run_pairs()
-        return bench.run_pairs().ms
+        times.append(bench.launch_ms)
+    return min(times)
 
 
-def all_figures(bench: Bench, until: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and figures of one case after the other, as long as there is time."""
-    stay: dict[int, float] = {}
-    slowest = 0.0
-    for case in CASES:
-        begun = time.monotonic()
-        if begun + slowest > until:
-            return
+PROFILER = "profiler"
+NAMES = (*map(str, CASES), PROFILER)
+
+
+def figures_of(bench: Bench, name: str, stay: Mapping[int, float]) -> dict[str, Any]:
+    """Those of a case, or of the profiler."""
+    if name != PROFILER:
+        return measure(bench, CASES[NAMES.index(name)], stay)
+    if 0 not in stay:
+        return {"not_known": "pairs without a profiler were not measured"}
+    return profiled(bench, stay[0])
+
+
+def tell_figures(bench: Bench, names: Sequence[str], results: Results, tell: Tell) -> None:
+    """The figures of one case after the other; raises where CUDA does nothing more after one."""
+    known = dict(results)
+    for name in names:
         try:
-            figures = measure(bench, case, stay.get(case.left))
-        except (RuntimeError, ValueError) as error:  # one wire must not cost the others theirs
-            figures = {"error": str(error)[:400]}
-        if case.wire == "stay" and "pair_ms" in figures and "not_known" not in figures:
-            stay[case.left] = figures["pair_ms"]
-        slowest = max(slowest, time.monotonic() - begun)
-        yield str(case), figures
-    if time.monotonic() + slowest < until and 0 in stay:
-        yield "profiler", {"pair_over_unprofiled": profiled_ms(bench) / stay[0]}
+            known[name] = figures_of(bench, name, stay_of(known))
+        except Exception as error:  # noqa: BLE001 - one wire must not cost the others theirs
+            known[name] = {"error": f"{type(error).__name__}: {str(error)[:400]}"}
+        tell(name, known[name])
+        if "error" in known[name]:
+            torch.cuda.synchronize()
+
+
+def stay_of(results: Results) -> dict[int, float]:
+    """A pair's milliseconds with rows that stay, by what its products leave."""
+    found = {case.left: results.get(str(case), {}) for case in CASES if case.wire == "stay"}
+    return {
+        left: one["pair_ms"]
+        for left, one in found.items()
+        if "pair_ms" in one and "not_known" not in one
+    }
+
+
+def work(options: argparse.Namespace, layers: int, results: Results, tell: Tell) -> None:
+    """What one process does: a bench of `layers` layers, and what is not there yet."""
+    os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
+    torch.cuda.set_device(0)
+    tell("device", {"name": torch.cuda.get_device_name(), "layers": layers})
+    with tempfile.TemporaryDirectory() as folder:
+        dist.init_process_group("nccl", f"file://{folder}/store", rank=0, world_size=1)
+        config = replace(preset(options.model), layers=layers, optimizer="none")
+        try:
+            bench = Bench(with_sizes(config, options.sizes), options.micro_batches)
+            bench.run_pairs()
+        except torch.OutOfMemoryError as error:
+            tell(NO_MEMORY, {"error": str(error)[:400]})
+            return
+        gc.collect()
+        gc.disable()
+        tell_figures(bench, [name for name in NAMES if name not in results], results, tell)
+        dist.destroy_process_group()
+
+
+NO_MEMORY = "memory"
+PATIENCE = 40.0
+"""Seconds of a case, before it is taken for hung; the start of CUDA and the model's included."""
+
+
+def measure_all(options: argparse.Namespace, save: Callable[[Results], None]) -> Results:
+    """All cases for which there is time, in as many processes as it takes."""
+    until = time.monotonic() + options.seconds
+    results: Results = {}
+    layers = options.layers
+    while layers >= 2 and time.monotonic() < until and not results.keys() >= set(NAMES):
+        before = len(results)
+        job = partial(work, options, layers, dict(results))
+        for told in run_apart(job, min(PATIENCE, until - time.monotonic())):
+            if isinstance(told, End):
+                blame(results, told)
+            elif told[0] == NO_MEMORY:
+                layers //= 2
+                results = {}
+            else:
+                results[told[0]] = told[1]
+            save(results)
+            if time.monotonic() > until:
+                break
+        if len(results) == before and results:
+            break
+    return results
+
+
+def blame(results: Results, end: End) -> None:
+    """The case that had begun and did not end; one that told its own error has been blamed."""
+    last = [one for name, one in results.items() if name in NAMES][-1:]
+    if not end.words or (last and "error" in last[0]):
+        return
+    following = next((name for name in NAMES if name not in results), "")
+    results[following] = {"error": end.words}
 
 
 def verdicts(results: dict[str, dict[str, Any]]) -> list[str]:
@@ -300,8 +403,8 @@ def verdicts(results: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Measure, write each result as it comes, print."""
+def main() -> int:
+    """Measure, write each result as it comes, print; 1 where anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="deepseek-v3-layer")
     parser.add_argument("--layers", type=int, default=8)
@@ -310,25 +413,18 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="sizes")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    until = time.monotonic() + options.seconds
     prepare_cuda()
-    os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
-    torch.cuda.set_device(0)
-    results: dict[str, Any] = {"device": torch.cuda.get_device_name()}
-    with tempfile.TemporaryDirectory() as folder:
-        dist.init_process_group("nccl", f"file://{folder}/store", rank=0, world_size=1)
-        config = replace(preset(options.model), layers=options.layers, optimizer="none")
-        gc.disable()
-        for name, figures in all_figures(
-            Bench(with_sizes(config, options.sizes), options.micro_batches), until
-        ):
-            results[name] = figures
-            print(name, figures, flush=True)
-            if options.json:
-                options.json.write_text(json.dumps(results, indent=1) + "\n")
-        dist.destroy_process_group()
-    print("\n".join(verdicts({k: v for k, v in results.items() if isinstance(v, dict)})))
+
+    def save(results: Results) -> None:
+        if results:
+            print(*list(results.items())[-1], flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+    results = measure_all(options, save)
+    print("\n".join(verdicts(results)))
+    return int(not results or any("error" in one for one in results.values()))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +24,9 @@ def load(file):
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(file.parent)  # as where a script runs
+        spec.loader.exec_module(module)
     return module
 
 
@@ -62,7 +67,7 @@ class Timed:
     ],
 )
 def test_a_pair_is_held_against_one_without_exchanges(wire, pair, over_stay, hidden, gain):
-    figures = wire.measure(Timed(wire, pair, pair), wire.Case("paced"), 100.0)
+    figures = wire.measure(Timed(wire, pair, pair), wire.Case("paced"), {0: 100.0})
     assert figures["pair_over_stay"] == pytest.approx(over_stay)
     assert figures["effective_hidden"] == pytest.approx(hidden)
     assert figures["pair_over_apart"] == pytest.approx(gain)
@@ -77,15 +82,64 @@ def test_a_pair_is_held_against_one_without_exchanges(wire, pair, over_stay, hid
     ],
 )
 def test_pairs_that_do_not_say_how_fast_the_gpu_is_give_no_figure(wire, times, late, words):
-    figures = wire.measure(Timed(wire, *times, late=late), wire.Case("paced"), 100.0)
+    case = wire.Case("paced", 20, left=20)
+    figures = wire.measure(Timed(wire, *times, late=late), case, {0: 90.0, 20: 100.0})
     assert words in figures["not_known"]
     assert {figures[name] for name in wire.RATIOS} == {None}
     assert figures["pair_ms"] > 0
 
 
+def test_what_limits_cost_is_not_hidden(wire):
+    """Products that leave multiprocessors take 10 ms longer, whatever is beside them."""
+    case, stay = wire.Case("paced", 20, left=20), {0: 100.0, 20: 110.0}
+    figures = wire.measure(Timed(wire, 110.0, 110.0), case, stay)
+    assert figures["effective_hidden"] == 1
+    assert figures["hidden_limits_paid"] == pytest.approx(1 - 10 / 80)
+
+
 def test_nothing_is_held_against_a_pair_that_is_not_known(wire):
-    late = wire.all_figures(Timed(wire, 100.0, 100.0, late=2), until=float("inf"))
-    assert all("effective_hidden" not in figures for _, figures in late)
+    results = {}
+    late = Timed(wire, 100.0, 100.0, late=2)
+    wire.tell_figures(late, wire.NAMES, {}, results.__setitem__)
+    assert set(results) == set(wire.NAMES)
+    assert all("effective_hidden" not in figures for figures in results.values())
+    assert "were not measured" in results["profiler"]["not_known"]
+
+
+@pytest.mark.parametrize("fate", ["hangs", "dies", "breaks CUDA"])
+def test_a_case_that_goes_wrong_costs_no_other_its_figures(wire, monkeypatch, fate):
+    bad, first, *_ = wire.NAMES[3], wire.NAMES[0]
+
+    def work(options, layers, results, tell):
+        for name in wire.NAMES:
+            if name in results:
+                continue
+            if name == bad and fate == "dies":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            elif name == bad and fate == "hangs":
+                time.sleep(600)
+            tell(name, {"error": "an illegal access"} if name == bad else {"layers": layers})
+            if name == bad:
+                raise RuntimeError("an illegal access")
+
+    monkeypatch.setattr(wire, "work", work)
+    monkeypatch.setattr(wire, "PATIENCE", 0.5)
+    options = SimpleNamespace(seconds=20, layers=8)
+    results = wire.measure_all(options, lambda results: None)
+    words = {"hangs": "hung", "dies": "SIGSEGV", "breaks CUDA": "illegal"}
+    assert words[fate] in results.pop(bad)["error"]
+    assert results == {name: {"layers": 8} for name in wire.NAMES if name != bad}
+    assert first in results
+
+
+def test_too_little_memory_halves_the_layers(wire, monkeypatch):
+    def work(options, layers, results, tell):
+        for name in [wire.NO_MEMORY] if layers > 2 else wire.NAMES:
+            tell(name, {"layers": layers})
+
+    monkeypatch.setattr(wire, "work", work)
+    results = wire.measure_all(SimpleNamespace(seconds=20, layers=8), lambda results: None)
+    assert {one["layers"] for one in results.values()} == {2}
 
 
 def test_each_limit_is_held_against_its_own_pair(wire):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ def run_all():
     module = importlib.util.module_from_spec(spec)
     sys.modules["run_all"] = module
     spec.loader.exec_module(module)
+    module.kill_children = lambda: None  # the test's own are of no part
     yield module
     del sys.modules["run_all"]
 
@@ -97,10 +100,57 @@ def test_no_more_comes_back_than_may(run_all, folders):
     assert all(file.stat().st_size <= run_all.MOST_BYTES for file in out.iterdir())
 
 
+def test_a_child_in_another_session_is_killed_too(tmp_path):
+    """By the script itself, which adopts what its parts leave behind."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import run_all, pathlib;"
+        f"raw = pathlib.Path({str(tmp_path)!r}); run_all.adopt_orphans();"
+        'spawn = \'import subprocess, pathlib; child = subprocess.Popen(["sleep", "600"],\''
+        "' start_new_session=True); pathlib.Path(\"child\").write_text(str(child.pid))';"
+        "run_all.ROOT = raw;"
+        "run_all.run_part(run_all.Part('leaves', 5, ('-c', spawn)), 5, {'out': raw, 'raw': raw})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert gone(int((tmp_path / "child").read_text()))
+
+
+def test_a_part_that_fails_is_tried_with_less(run_all, folders):
+    code = "import sys; sys.exit('--layers' not in sys.argv)"
+    part = run_all.Part("pair", 20, ("-c", code), run_all.FEWER)
+    result = run_all.run_or_less(part, 20, folders)
+    assert (result["code"], result["before"]["code"], result["with"]) == (0, 1, "--layers 4")
+    nothing_less = run_all.Part("model", 20, ("-c", code))
+    assert run_all.run_or_less(nothing_less, 20, folders)["code"] == 1
+
+
+def test_what_nccl_needs_reaches_the_parts_after_the_probe(run_all, folders):
+    out = folders["out"]
+    assert "NCCL_CUMEM_ENABLE" not in run_all._environment(out)
+    (out / "probe.json").write_text('{"environment": {"NCCL_CUMEM_ENABLE": "0"}}')
+    assert run_all._environment(out)["NCCL_CUMEM_ENABLE"] == "0"
+
+
+def test_a_trace_that_is_too_large_loses_what_no_figure_needs(run_all, tmp_path, monkeypatch):
+    trace = tmp_path / "rank0.json.gz"
+    events = [{"name": "cudaEventQuery", "noise": os.urandom(9).hex()} for _ in range(2000)]
+    events += [{"name": "nvjet", "cat": "kernel"}, {"name": "aten::mm", "cat": "cpu_op"}]
+    trace.write_bytes(gzip.compress(json.dumps({"traceEvents": events}).encode()))
+    run_all.shrink(trace)
+    assert len(json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]) == 2002
+    monkeypatch.setattr(run_all, "MOST_BYTES", 2000)
+    run_all.shrink(trace)
+    left = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    assert [event["name"] for event in left] == ["nvjet", "aten::mm"]
+
+
 def test_the_parts_fit_the_minutes_and_their_files(run_all):
+    """The whole, with the machine's start and a second call; the headline in the first."""
     scripts = [part.command[0] for part in run_all.PARTS if part.command[0].endswith(".py")]
     assert all((run_all.ROOT / script).exists() for script in scripts)
     files = [text for part in run_all.PARTS for text in part.command if text.startswith("{out}")]
     assert len(files) + len(("summary.json", "rest.tar.gz", "pair", "1f1b")) <= run_all.MOST_FILES
-    assert run_all.PARTS[0].name == "wire"
-    assert sum(part.seconds for part in run_all.PARTS[:5]) <= 540 - run_all.TO_PACK
+    assert [part.name for part in run_all.PARTS[:2]] == ["probe", "wire"]
+    start = 105
+    whole = sum(part.seconds for part in run_all.PARTS)
+    assert start + whole + 2 * run_all.TO_PACK <= 15 * 60
+    assert sum(part.seconds for part in run_all.PARTS[:6]) <= 540 - run_all.TO_PACK

@@ -53,10 +53,6 @@ def test_messages_of_the_pipeline_are_seen_on_both_sides(profiled, mesh):
         assert {"DtoH", "HtoD"} == {name.split()[1] for name in messages[NAME].astype(str)}
 
 
-ALLOCATIONS = 2
-"""At most, of a rank's step: a host that is further ahead than ever takes a block."""
-
-
 @pytest.mark.parametrize("mesh", MESHES)
 def test_the_host_waits_for_nothing_in_the_steady_phase(profiled, mesh):
     for trace in traces(profiled(mesh)):
@@ -69,8 +65,7 @@ def test_memory_is_there_before_the_steady_phase(profiled, mesh):
     for trace in traces(profiled(mesh)):
         phases = _steady(_slots(trace)[0])
         assert phases
-        assert sum(_calls(trace, "cudaMalloc", phases)) <= ALLOCATIONS * len(phases)
-        for waiting in ("cudaFree", "cudaHostAlloc"):
+        for waiting in ("cudaMalloc", "cudaFree", "cudaHostAlloc"):
             assert sum(_calls(trace, waiting, phases)) == 0, waiting
 
 

@@ -18,7 +18,7 @@ int pretended::run_product(const char* name, Size size, double value_bytes, cuda
   activity.block = dim3(384);
   count("products of " + std::to_string(blocks) + " blocks");
   Nanoseconds takes = settings().kernel + std::max(compute, memory) * 1e9;
-  enqueue(stream_of(stream), takes, call, activity);
+  enqueue(stream_of(stream), takes, call, activity, {Use::PRODUCT, blocks});
   return 0;
 }
 

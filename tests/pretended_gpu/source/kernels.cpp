@@ -11,6 +11,7 @@ using namespace pretended;
 
 constexpr double BYTES_PER_THREAD = 40;       // of an element-wise kernel
 constexpr Nanoseconds GROUPED = 2'500'000;    // a grouped product; its sizes are on the device
+constexpr double CYCLES = 1.98;               // in a nanosecond
 constexpr double ATTENTION_FORWARD = 250e12, ATTENTION_BACKWARD = 150e12;  // operations per second
 
 static std::unordered_map<const void*, std::string>& names() {
@@ -31,15 +32,21 @@ static Nanoseconds attention(const std::string& name, dim3 grid) {
   return operations / (backward ? ATTENTION_BACKWARD : ATTENTION_FORWARD) * 1e9;
 }
 
-static Nanoseconds duration(const std::string& name, dim3 grid, dim3 block) {
+static Nanoseconds duration(const std::string& name, dim3 grid, dim3 block, void** arguments) {
+  if (has(name, "spin_kernel")) return *(int64_t*)arguments[0] / CYCLES;
   if (has(name, "GroupProblemShape")) return GROUPED * MULTIPROCESSORS / volume(grid);
   if (has(name, "fmha") || has(name, "attention_kernel")) return attention(name, grid);
   double bytes = volume(grid) * volume(block) * BYTES_PER_THREAD;
   return std::max<Nanoseconds>(settings().kernel, bytes / settings().memory_rate * 1e9);
 }
 
+static Needs needs(const std::string& name, dim3 grid) {
+  int blocks = std::min<double>(MULTIPROCESSORS, volume(grid));
+  return {has(name, "GroupProblemShape") ? Use::PRODUCT : Use::COMPUTES, blocks};
+}
+
 static cudaError_t launch(const Call& call, const void* function, dim3 grid, dim3 block,
-                          cudaStream_t stream) {
+                          void** arguments, cudaStream_t stream) {
   const std::string* name;
   {
     Lock lock(mutex());
@@ -51,7 +58,8 @@ static cudaError_t launch(const Call& call, const void* function, dim3 grid, dim
   activity.name = name->c_str();
   activity.grid = grid;
   activity.block = block;
-  enqueue(stream_of(stream), duration(*name, grid, block), call, activity);
+  Nanoseconds takes = duration(*name, grid, block, arguments);
+  enqueue(stream_of(stream), takes, call, activity, needs(*name, grid));
   return cudaSuccess;
 }
 
@@ -98,19 +106,19 @@ EXPORT cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
   *kernel = (cudaKernel_t)function;
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void**, size_t,
-                                    cudaStream_t stream) {
+EXPORT cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block,
+                                    void** arguments, size_t, cudaStream_t stream) {
   Call call("cudaLaunchKernel", CALLBACK(cudaLaunchKernel_v7000), true);
-  return launch(call, function, grid, block, stream);
+  return launch(call, function, grid, block, arguments, stream);
 }
 EXPORT cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments,
                                       size_t shared, cudaStream_t stream) {
   return cudaLaunchKernel((const void*)kernel, grid, block, arguments, shared, stream);
 }
 EXPORT cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* configuration,
-                                       const void* function, void**) {
+                                       const void* function, void** arguments) {
   Call call("cudaLaunchKernelExC", CALLBACK(cudaLaunchKernelExC_v11060), true);
-  return launch(call, function, configuration->gridDim, configuration->blockDim,
+  return launch(call, function, configuration->gridDim, configuration->blockDim, arguments,
                 configuration->stream);
 }
 EXPORT cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* said, const void*) {
@@ -139,5 +147,7 @@ EXPORT void pretended_launch(const char* name, dim3 grid, dim3 block, Nanosecond
   activity.name = name;
   activity.grid = grid;
   activity.block = block;
-  enqueue(stream_of(stream), std::max(settings().kernel, takes), call, activity);
+  int blocks = std::min<double>(MULTIPROCESSORS, volume(grid));
+  Needs needs{takes ? Use::HOLDS : Use::COMPUTES, blocks};
+  enqueue(stream_of(stream), std::max(settings().kernel, takes), call, activity, needs);
 }

@@ -32,6 +32,8 @@ const Settings& settings() {
       (Nanoseconds)setting("PRETENDED_KERNEL_NS", 2500),
       (size_t)(setting("PRETENDED_GIB", 139.8) * (1ull << 30)),
       (int)setting("PRETENDED_GPUS", 1),
+      setting("PRETENDED_CONTENTION", 0) > 0,
+      setting("PRETENDED_TILES_DEALT_OUT", 1) > 0,
   };
   return read;
 }
@@ -99,7 +101,7 @@ static void wait_for_room(Stream* stream) {
       advance();
       auto& pending = stream->pending;
       while (!pending.empty() && pending.front() <= now()) pending.pop_front();
-      if (pending.size() + stream->waiting.size() < QUEUE) return;
+      if (pending.size() + stream->launched < QUEUE) return;
       first = pending.empty() ? now() + POLL : pending.front();
       counts()["host waits for the launch queue"]++;
     }
@@ -121,6 +123,13 @@ static void keep_advancing() {
 }
 
 void advance() {
+  if (settings().contention)
+    pass_time(now());
+  else
+    go_on();
+}
+
+void go_on() {
   for (bool went = true; went;) {
     went = false;
     for (auto* stream : streams())
@@ -134,7 +143,7 @@ void give(Stream* stream, Task task) {
   Lock lock(mutex());
   stream->waiting.push_back(std::move(task));
   advance();
-  if (!stream->waiting.empty()) keep_advancing();
+  if (!stream->waiting.empty() && !settings().contention) keep_advancing();
 }
 
 Shared mark(Stream* stream) {
@@ -153,10 +162,18 @@ bool is_past(const Shared& moment) {
 }
 
 void wait_until(const Shared& moment) {
-  for (;; usleep(POLL / 1000)) {
-    Lock lock(mutex());
-    advance();
-    if (moment->known) break;
+  for (;;) {
+    Nanoseconds next;
+    {
+      Lock lock(mutex());
+      advance();
+      if (moment->known) break;
+      next = settings().contention ? next_change() : 0;
+    }
+    if (next)
+      sleep_until(next);
+    else
+      usleep(POLL / 1000);
   }
   sleep_until(moment->at);
 }
@@ -177,6 +194,7 @@ Nanoseconds start_of(const Stream& stream, Nanoseconds given) {
 void finish(Stream& stream, Activity& activity) {
   activity.stream = stream.number;
   stream.free_at = activity.end;
+  stream.launched--;
   stream.pending.push_back(activity.end);
   tell(activity);
 }
@@ -185,12 +203,18 @@ void take_place(Stream* stream) {
   wait_for_room(stream);
   Lock lock(mutex());
   stream->clock[stream->number]++;
+  stream->launched++;
   counts()["launches"]++;
 }
 
-void enqueue(Stream* stream, Nanoseconds duration, const Call& call, Activity activity) {
+void enqueue(Stream* stream, Nanoseconds duration, const Call& call, Activity activity,
+             Needs needs) {
   take_place(stream);
   activity.correlation = call.correlation;
+  if (settings().contention) {
+    give(stream, contend(duration, activity, needs, now()));
+    return;
+  }
   give(stream, [=, given = now()](Stream& own) mutable {
     activity.start = start_of(own, given);
     activity.end = activity.start + duration;

@@ -29,6 +29,8 @@ struct Settings {
   Nanoseconds kernel;   // the shortest kernel
   size_t memory;        // bytes
   int devices;
+  bool contention;  // kernels take multiprocessors from each other (contention.cpp)
+  bool dealt_out;   // and a product's tiles are dealt out before it begins
 };
 const Settings& settings();
 
@@ -43,6 +45,7 @@ struct Stream {
   Clock clock;                      // vector clock: ticks with each thing enqueued
   std::deque<Nanoseconds> pending;  // ends of what is still in the launch queue
   std::deque<Task> waiting;         // behind a message that another rank has not come to
+  size_t launched = 0;              // of those, launches
 };
 
 struct Moment {  // on a stream; not known while the stream waits for another rank
@@ -83,6 +86,7 @@ std::vector<Stream*>& streams();
 Stream* stream_of(cudaStream_t handle);
 void give(Stream* stream, Task task);   // behind all else on the stream
 void advance();                         // as far as all streams can go now
+void go_on();                           // as far as they can without time passing
 Shared mark(Stream* stream);            // the moment when all that it has now is done
 bool is_past(const Shared& moment);
 void wait_until(const Shared& moment);  // of the host, for the streams
@@ -103,13 +107,28 @@ class Call {
   Nanoseconds start_;
 };
 
+// How a kernel or copy uses multiprocessors: `blocks` of them for as long as it runs, whatever runs
+// beside it; as a product, with a block for each; as any other kernel; or not at all.
+enum class Use { HOLDS, PRODUCT, COMPUTES, NONE };
+struct Needs {
+  Use use = Use::NONE;
+  int blocks = 0;
+};
+
 // Run `activity` for `duration` behind all else on the stream; the host waits if its queue is full.
-void enqueue(Stream* stream, Nanoseconds duration, const Call& call, Activity activity);
+void enqueue(Stream* stream, Nanoseconds duration, const Call& call, Activity activity,
+             Needs needs = {});
 
 // Its three parts, for what is longer than the host can know: NCCL's.
 void take_place(Stream* stream);
 Nanoseconds start_of(const Stream& stream, Nanoseconds given);
 void finish(Stream& stream, Activity& activity);
+
+// Where kernels take multiprocessors from each other: a task that runs `activity` for `duration` if
+// it has what it needs, and longer if not; and the whole device, up to a moment.
+Task contend(Nanoseconds duration, Activity activity, Needs needs, Nanoseconds given);
+void pass_time(Nanoseconds until);
+Nanoseconds next_change();  // when something next begins or ends, if nothing is launched until then
 
 void tell(const Activity& activity);  // to CUPTI, if anyone listens
 void tell_call(const char* name, unsigned callback, uint64_t correlation, Nanoseconds start);
