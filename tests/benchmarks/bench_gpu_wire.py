@@ -384,8 +384,17 @@ def blame(results: Results, end: End) -> None:
     last = [one for name, one in results.items() if name in NAMES][-1:]
     if not end.words or (last and "error" in last[0]):
         return
-    following = next((name for name in NAMES if name not in results), "")
-    results[following] = {"error": end.words}
+    open_ones = [name for name in NAMES if name not in results]
+    for name in open_ones[:1]:
+        results[name] = {"error": end.words}
+    if end.code is None:  # a hang costs its patience: no other case of that wire is tried
+        for name in open_ones[1:]:
+            if _wire_of(name) == _wire_of(open_ones[0]):
+                results[name] = {"error": f"not tried, as {open_ones[0]} hung"}
+
+
+def _wire_of(name: str) -> str:
+    return PROFILER if name == PROFILER else CASES[NAMES.index(name)].wire
 
 
 def verdicts(results: dict[str, dict[str, Any]]) -> list[str]:

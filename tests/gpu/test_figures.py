@@ -128,7 +128,11 @@ def test_a_case_that_goes_wrong_costs_no_other_its_figures(wire, monkeypatch, fa
     results = wire.measure_all(options, lambda results: None)
     words = {"hangs": "hung", "dies": "SIGSEGV", "breaks CUDA": "illegal"}
     assert words[fate] in results.pop(bad)["error"]
-    assert results == {name: {"layers": 8} for name in wire.NAMES if name != bad}
+    untried = {name for name, one in results.items() if "not tried" in one.get("error", "")}
+    later = {name for name in wire.NAMES[4:] if "paced" in name}
+    assert untried == (later if fate == "hangs" else set())
+    results = {name: one for name, one in results.items() if name not in untried}
+    assert results == {name: {"layers": 8} for name in wire.NAMES if name not in {bad, *untried}}
     assert first in results
 
 
