@@ -18,9 +18,11 @@ from dpprof.schedules.registry import make_schedule
 class CaptureOptions:
     """What a capture records besides the trace.
 
-    `warmup` steps run under the profiler and are dropped, then `steps` are recorded. The last of
-    two or more warm-up steps is in the trace too, unless `lead_in` is off: ranks of a pipeline end
-    their steps one after the other, and only a step before says where the first one begins. With
+    `warmup` steps run under the profiler and are dropped, then `steps` are recorded. The last
+    warm-up step is in the trace too, unless `lead_in` is off: ranks of a pipeline end their steps
+    one after the other, and only a step before says where the first one begins. On a CPU it is
+    a mark alone; with a GPU, on which its work may last longer, it is recorded, if two or more
+    are asked for. With
     `memory_history`, what `start_memory_history` has begun is written beside the trace.
     `allocated_before_bytes` is what the rank's tensors held when the capture began, which a CPU
     trace cannot know: where it is None, the tensors that Python knows are counted. `manifest`

@@ -1,4 +1,4 @@
-"""``with dpprof.capture(folder) as capture: ...``: a trace per rank, and ``run.json``.
+"""A running capture: a trace of this rank, and ``run.json``.
 
 Nothing here may hurt the training around it: no rank waits for another, whatever can be checked is
 checked on entering, and what goes wrong later is a warning.
@@ -6,14 +6,12 @@ checked on entering, and what goes wrong later is a warning.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,19 @@ from dpprof.instrument.folder import claim_folder, release, trace_of
 from dpprof.instrument.history import write_memory_history
 from dpprof.instrument.labels import LabelRecorder, start_recording, stop_recording
 from dpprof.instrument.memory_before import held_on_host
-from dpprof.instrument.options import CaptureOptions, read_options
+from dpprof.instrument.options import CaptureOptions
+from dpprof.instrument.step_before import StepBefore
 from dpprof.instrument.termination import OnTermination
-from dpprof.instrument.torch_profiler import Guard, make_profiler, refuse_second
+from dpprof.instrument.torch_profiler import (
+    Guard,
+    has_accelerator,
+    has_cuda,
+    make_profiler,
+    range_class,
+    refuse_second,
+)
 from dpprof.instrument.trace_writer import TraceWriter
-from dpprof.instrument.world import World, find_world
+from dpprof.instrument.world import World
 from dpprof.runs.manifest import RankPlace
 
 
@@ -83,13 +89,15 @@ class Capture:
         self._export = self._work / "export.json"
         # On CPUs, adapters label every message with what the shapes would say.
         shapes = not options.adapters or device_of(options) != "cpu"
+        self._unrecorded = options.unrecorded if has_cuda() else options.warmup
         self._profiler = make_profiler(
-            options.unrecorded, self._wanted, self._export, shapes=shapes
+            self._unrecorded, self._wanted, self._take_trace, shapes=shapes
         )
-        self._recorder = LabelRecorder(threading.get_ident(), _range_class())
+        self._recorder = LabelRecorder(threading.get_ident(), range_class())
         target = trace_of(self.folder, self._place.rank)
-        self._writer = TraceWriter(self._export, target, self._recorder)
-        self._writing = False
+        self._before = None if has_cuda() or not options.lead_in else StepBefore()
+        self._writer = TraceWriter(self._export, target, self._recorder, self._before)
+        self._recorded = self._writing = False
         self._guard = Guard(self._profiler, on_second or _refuse)
         self._termination = OnTermination(self.close)
         self._fault = ""
@@ -120,7 +128,9 @@ class Capture:
             self._give_up(f"the profiler failed in step {self._done} ({error})")
             return
         self._done += 1
-        if self._done == self.options.unrecorded:
+        if self._before is not None and self._done <= self.options.warmup:
+            self._before.ended(self._done - 1)
+        if self._done == self._unrecorded:
             self._recorder.spans.clear()
             self._recorder.readings.clear()
         elif self._done == self._wanted:
@@ -152,6 +162,7 @@ class Capture:
         self._writer.discard()
         release(self.folder, self.world, written=written)
         shutil.rmtree(self._work, ignore_errors=True)
+        self._profiler = None  # a gigabyte for a million events
         self._termination.stop()
         return written
 
@@ -202,7 +213,7 @@ class Capture:
             self.set_place(parameter_bytes=held.parameter_bytes)
 
     def _stop_profiler(self) -> None:
-        """Stop recording, once; the export is there afterwards if any step was recorded."""
+        """Stop recording, once; it is written from here on if any step was recorded."""
         if self not in _running:
             return
         _running.remove(self)
@@ -215,9 +226,15 @@ class Capture:
             self._profiler.stop()
         except (RuntimeError, OSError) as error:
             self._fault = self._fault or f"the profiler failed to stop ({error})"
-        if self._export.exists() and not self._fault:
+        if self._recorded and not self._fault:
             self._writing = True
-            self._writer.start()
+            self._writer.start(self._export_trace, fork=not has_accelerator())
+
+    def _take_trace(self, profiler: Any) -> None:
+        self._recorded = True
+
+    def _export_trace(self, path: str) -> None:
+        self._profiler.export_chrome_trace(path)
 
     def _give_up(self, fault: str) -> None:
         self._fault = fault
@@ -258,32 +275,3 @@ def _refuse() -> None:
         "a dpprof capture is running, and torch has one profiler a process: begin torch.profiler "
         "outside its block, or leave one of the two out"
     )
-
-
-@contextmanager
-def capture(folder: str | os.PathLike[str], **options: Any) -> Iterator[Capture]:
-    """Capture `warmup` + `steps` training steps of this rank into `folder`.
-
-    Options are the fields of `CaptureOptions`. Each rank writes its own ``rank<r>.json.gz``, and
-    the lowest one ``run.json``; no rank waits for another. Where `folder` holds a run already, the
-    next free one beside it is taken (``x-2``). Steps that are complete are written whatever ends
-    the block: an exception, `sys.exit`, Ctrl-C, SIGTERM. Raises `DpprofError` on entering for
-    everything that can be known to be wrong by then; later, warnings (`CaptureWarning`).
-    """
-    if importlib.util.find_spec("torch") is None:
-        raise DpprofError("capturing needs torch: pip install 'dpprof[profile]'")
-    world = find_world()
-    session = Capture(Path(folder), read_options(options, world), world)
-    try:
-        session.start()
-        yield session
-    finally:
-        session.close()
-
-
-def _range_class() -> Any:
-    """The cheapest profiler range there is: 1 µs where torch has the fast one, else 10 µs."""
-    import torch
-
-    fast = getattr(torch._C._profiler, "_RecordFunctionFast", None)
-    return fast or torch.profiler.record_function

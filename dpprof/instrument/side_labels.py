@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dpprof.instrument.labels import LabelRecorder
+from dpprof.instrument.step_before import microseconds
 
 
 class _Export(msgspec.Struct):
@@ -92,8 +93,8 @@ def _events(recorder: LabelRecorder, pid: Any, shift_ns: int, launching: set[Any
                 msgspec.json.encode(text),
                 msgspec.json.encode(pid),
                 tid,
-                _microseconds(start_ns + shift_ns),
-                _microseconds(end_ns - start_ns),
+                microseconds(start_ns + shift_ns),
+                microseconds(end_ns - start_ns),
             )
         )
     for tid, title in threads.items():
@@ -119,9 +120,3 @@ def _thread_id(thread: threading.Thread, launching: set[Any]) -> int:
         if number in launching:
             return number
     return thread.native_id or 0
-
-
-def _microseconds(time_ns: int) -> bytes:
-    sign = b"-" if time_ns < 0 else b""
-    whole, fraction = divmod(abs(time_ns), 1000)
-    return b"%s%d.%03d" % (sign, whole, fraction)

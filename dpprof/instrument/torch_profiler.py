@@ -6,7 +6,6 @@ Torch has one profiler a process: beginning another silently breaks the one that
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from dpprof.errors import DpprofError
@@ -16,8 +15,10 @@ _WISHES = ("enable_cuda_sync_events", "trace_only")
 as rows of their own, and no Python object for every event, which halves the time of stopping."""
 
 
-def make_profiler(unrecorded: int, steps: int, export: Path, *, shapes: bool) -> Any:
-    """A profiler for `steps` steps that leaves its trace of all but the first in `export`.
+def make_profiler(
+    unrecorded: int, steps: int, on_ready: Callable[[Any], None], *, shapes: bool
+) -> Any:
+    """A profiler for `steps` steps that calls `on_ready` with all but the first recorded.
 
     With `shapes`, every operator's inputs are in it: that doubles the time of stopping, and is for
     messages of which nothing else says the peers, tags and sizes.
@@ -32,7 +33,7 @@ def make_profiler(unrecorded: int, steps: int, export: Path, *, shapes: bool) ->
         profile_memory=True,
         record_shapes=shapes,
         schedule=schedule(wait=0, warmup=unrecorded, active=steps - unrecorded, repeat=1),
-        on_trace_ready=lambda profiler: profiler.export_chrome_trace(str(export)),
+        on_trace_ready=on_ready,
         experimental_config=_wishes(),
     )
 
@@ -49,11 +50,27 @@ def _wishes() -> Any:
     return None
 
 
+def range_class() -> Any:
+    """The cheapest profiler range there is: 1 µs where torch has the fast one, else 10 µs."""
+    import torch
+
+    fast = getattr(torch._C._profiler, "_RecordFunctionFast", None)
+    return fast or torch.profiler.record_function
+
+
 def has_cuda() -> bool:
     """Whether this process can use a CUDA device."""
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def has_accelerator() -> bool:
+    """Whether this process may hold a device of any kind."""
+    import torch
+
+    known = getattr(torch, "accelerator", None)  # since torch 2.6
+    return has_cuda() or bool(known is not None and known.is_available())
 
 
 def refuse_second() -> None:
@@ -96,4 +113,4 @@ class Guard:
         """Watch no longer."""
         if self._inner is not None:
             self._class.prepare_trace = self._inner
-            self._inner = None
+            self._inner = self._own = None

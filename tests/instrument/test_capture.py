@@ -79,6 +79,18 @@ def test_manifest_says_which_steps_were_kept(tmp_path):
     assert manifest.losses == [0.5] * 5
 
 
+def test_the_step_before_the_first_is_a_mark_that_ends_where_that_begins(tmp_path):
+    with dpprof.capture(tmp_path / "run", warmup=2, steps=1) as capture:
+        _train(capture, 3)
+    marks = [e for e in _events(tmp_path / "run")[1] if e["name"].startswith("ProfilerStep#")]
+    before, first = sorted(marks, key=lambda mark: mark["ts"])
+    assert (before["name"], first["name"]) == ("ProfilerStep#1", "ProfilerStep#2")
+    assert (before["pid"], before["tid"]) == (first["pid"], first["tid"])
+    end = before["ts"] + before["dur"]
+    assert first["ts"] - 50 < end < first["ts"] + first["dur"]  # two clocks; 10 us after it
+    assert before["dur"] > 0
+
+
 def test_nothing_is_written_when_the_loop_fails(tmp_path):
     def fail():
         with dpprof.capture(tmp_path / "run", warmup=1, steps=1):

@@ -27,7 +27,7 @@ def label_thread(tmp_path, ident, launching):
     export, target = tmp_path / "export.json", tmp_path / "rank0.json.gz"
     export.write_text(json.dumps({"traceEvents": launches}))
     writer = TraceWriter(export, target, recorder)
-    writer.start()
+    writer.start(lambda path: None)
     writer.finish({})
     events = json.loads(gzip.decompress(target.read_bytes()))["traceEvents"]
     by_name = {event["name"]: event for event in events}
