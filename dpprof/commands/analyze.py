@@ -144,7 +144,7 @@ def run_folders(run: str) -> list[str]:
 
     Says so on stderr where these are folders of traces that may as well be parts of one run.
     """
-    from dpprof.trace.source.files import runs_inside
+    from dpprof.trace.source.files import pattern_of_all, runs_inside
 
     folder = Path(run)
     inside = runs_inside(folder) if folder.is_dir() else []
@@ -152,7 +152,7 @@ def run_folders(run: str) -> list[str]:
         names = ", ".join(one.name for one in inside)
         click.echo(
             f"note: {run} holds traces only in its folders {names}: each is taken as a run; if "
-            f"they are one, give '{run}/*/*.json*'",
+            f"they are one, give '{pattern_of_all(folder, inside)}'",
             err=True,
         )
     return [str(path) for path in sorted(inside, key=_is_baseline)] or [run]

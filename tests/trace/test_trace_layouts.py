@@ -12,8 +12,8 @@ from dpprof.errors import DpprofError
 from dpprof.trace.file_names import name_without_rank, rank_in_name
 from dpprof.trace.load import load_run
 from dpprof.trace.memory.snapshot_files import _beside
-from dpprof.trace.source.files import find_files
-from dpprof.trace.source.recordings import recordings, what_to_type
+from dpprof.trace.source.files import find_files, pattern_of_all
+from dpprof.trace.source.recordings import or_one_of, recordings, what_to_type
 
 RUN = Path(__file__).parents[2] / "traces" / "1f1b"
 TRACE = '{"traceEvents": []}'
@@ -130,6 +130,46 @@ def test_many_recordings_are_not_all_listed(tmp_path: Path) -> None:
     assert "holds 9 recordings of 2 traces each; give one of them: 3 earlier ones and '" in text
     assert "of the same ranks" in text
     assert fnmatch.fnmatch(files[-1].name, text.split("'")[-2].rpartition("/")[2])
+
+
+@pytest.mark.parametrize(
+    ("files", "typed"),
+    [
+        (
+            [f"7-TP-{tp}-{stage}.trace.json" for stage in ("DECODE", "EXTEND") for tp in (0, 1)],
+            "2 recordings of 2 traces each, give one of them: 'x/7-TP-*-DECODE.trace.json', "
+            "'x/7-TP-*-EXTEND.trace.json'",
+        ),
+        (
+            [f"worker_{pid}.{capture}.sqlite" for pid in (4711, 4712) for capture in (1, 2)],
+            "2 recordings of 2 traces each, give one of them: 'x/worker_*.1.sqlite', "
+            "'x/worker_*.2.sqlite'",
+        ),
+        (["a_1.json", "b_2.json"], ""),
+        (["worker_4711.1.sqlite", "worker_4711.2.sqlite", "worker_4712.1.sqlite"], ""),
+        (["node.json", "other.sqlite"], ""),
+    ],
+)
+def test_what_is_no_run_may_be_several_recordings(files: list[str], typed: str) -> None:
+    said = or_one_of([Path("x") / name for name in files])
+    assert said == (f"; if they are {typed}" if typed else "")
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("*.json*", ["node0/rank0.json", "node1/rank1.json.gz"]),
+        ("*.sqlite*", ["node0/a.sqlite", "node1/b.sqlite"]),
+        ("*", ["node0/a.sqlite", "node1/b.json"]),
+    ],
+)
+def test_one_run_in_several_folders_has_a_pattern(
+    name: str, files: list[str], tmp_path: Path
+) -> None:
+    write(tmp_path, *files)
+    pattern = pattern_of_all(tmp_path, sorted(tmp_path.iterdir()))
+    assert pattern == f"{tmp_path}/*/{name}"
+    assert len(find_files(pattern).traces) == 2
 
 
 @pytest.mark.parametrize(

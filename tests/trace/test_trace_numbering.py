@@ -17,6 +17,8 @@ from dpprof.trace.source.rank_numbers import numbers_in_names
         (["0.json", "1.json"], [0, 1]),
         (["trace_1.json.gz", "trace_0.json.gz", "trace_2.json.gz"], [1, 0, 2]),
         (["dp0_pp01.json", "dp0_pp00.json"], [1, 0]),
+        (["7-TP-0-EP-0.json", "7-TP-1-EP-1.json"], [0, 1]),
+        (["7-TP-0-EP-1.json", "7-TP-1-EP-0.json"], None),  # which is it?
         (["host0_77.json", "host1_78.json"], None),  # two numbers differ
         (["step10.json", "step20.json"], None),  # they do not count from 0
         (["a0.json", "b1.json"], None),

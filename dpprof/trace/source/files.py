@@ -35,6 +35,7 @@ from dpprof.trace.source.recordings import recordings, what_to_type
 _SMALL = 1 << 20
 _MOST_DEEP = 4
 _MOST_LOOKED_AT = 2000
+_FORMS = (".json", ".sqlite")
 _MOST_LISTED = 12
 _NUMBERS = re.compile(r"(\d+)")
 
@@ -233,8 +234,16 @@ def _nothing_in(folder: Path, below: Sequence[Path]) -> str:
         return f"{folder}: holds recordings of the same ranks in its folders {names}; {one}"
     return (
         f"{folder}: holds traces only in its folders {names}; {one}, or all of them as one run: "
-        f"'{folder}/{'/'.join('*' for _ in below[0].relative_to(folder).parts)}/*.json*'"
+        f"'{pattern_of_all(folder, below)}'"
     )
+
+
+def pattern_of_all(folder: Path, below: Sequence[Path]) -> str:
+    """A pattern of the traces in all folders `below`: ``folder/*/*.json*``."""
+    traces = [trace for one in below for trace in _traces_in(one)]
+    ending = next((one for one in _FORMS if all(one in trace.name for trace in traces)), "")
+    deep = "/".join("*" for _ in below[0].relative_to(folder).parts)
+    return f"{folder}/{deep}/*{ending}{'*' * bool(ending)}"
 
 
 def _share_ranks(folders: Sequence[Path]) -> bool:

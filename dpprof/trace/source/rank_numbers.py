@@ -11,6 +11,7 @@ from dpprof.tables.columns import END, START
 from dpprof.tables.devices import rank_of
 from dpprof.trace.rank.rank_part import RankPart
 from dpprof.trace.rank.read_file import UNRANKED
+from dpprof.trace.source.recordings import or_one_of
 
 _NUMBERS = re.compile(r"(\d{1,6})")
 
@@ -18,17 +19,18 @@ _NUMBERS = re.compile(r"(\d{1,6})")
 def numbers_in_names(files: Sequence[Path]) -> list[int] | None:
     """One number for each file: the only one in which their names differ, if it counts from 0.
 
-    None where there is no such number: ``trace_0.json`` and ``trace_1.json`` have one, names with
-    a host and a process number have not.
+    It may stand in a name several times (``TP-0-EP-0``). None where there is no such number:
+    ``trace_0.json`` and ``trace_1.json`` have one, names with a host and a process have not.
     """
     split = [_NUMBERS.split(file.name) for file in files]
     if len(files) < 2 or len({len(one) for one in split}) != 1:
         return None
     columns = [set(column) for column in zip(*split, strict=True)]
     differing = [place for place, column in enumerate(columns) if len(column) > 1]
-    if len(differing) != 1 or differing[0] % 2 == 0:
+    read = {tuple(one[place] for one in split) for place in differing}
+    if len(read) != 1 or differing[0] % 2 == 0:
         return None
-    numbers = [int(one[differing[0]]) for one in split]
+    numbers = [int(number) for number in read.pop()]
     return numbers if sorted(numbers) == list(range(len(files))) else None
 
 
@@ -45,6 +47,7 @@ def with_ranks(parts: Sequence[RankPart]) -> tuple[list[RankPart], list[str]]:
         raise DpprofError(
             f"{others[0].file}: neither the trace nor its name says which rank it is; name the "
             "files rank0.json.gz, rank1.json.gz, ..., or give ranks: 0=FILE,1=FILE"
+            f"{or_one_of([part.file for part in parts])}"
         )
     return ranked, [
         f"{part.file.name}: holds host rows only and says no rank, as the trace of a front end "

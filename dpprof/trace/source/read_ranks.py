@@ -28,6 +28,7 @@ from dpprof.trace.source.dask_cluster import read_on_cluster
 from dpprof.trace.source.files import RunFiles
 from dpprof.trace.source.processes import Handed, read_in_processes
 from dpprof.trace.source.rank_numbers import numbering_warnings, numbers_in_names, with_ranks
+from dpprof.trace.source.recordings import or_one_of
 
 Progress = Callable[[int, int], None]
 """Called with the number of ranks that are read, and of all ranks."""
@@ -188,7 +189,7 @@ def _in_rank_order(ranks: Sequence[RankPart]) -> list[RankPart]:
             raise DpprofError(
                 f"{seen[one.rank]} and {one.file}: both hold {rank_name(one.rank)}; give one trace "
                 "per rank, of one run; where the traces are wrong in that, give ranks: "
-                "0=FILE,1=FILE"
+                f"0=FILE,1=FILE{or_one_of([part.file for part in ranks])}"
             )
         seen[one.rank] = one.file
     return sorted(ranks, key=lambda one: rank_order(one.rank))

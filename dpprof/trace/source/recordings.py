@@ -20,6 +20,8 @@ from dpprof.trace.file_names import name_without_rank, rank_in_name
 _TIME_DIGITS = 9
 _TIME = re.compile(rf"(?<!\d)\d{{{_TIME_DIGITS},}}(?:\.\d+)?(?!\d)")
 _NUMBERS = re.compile(r"(\d+)")
+_CAPTURE = re.compile(r"(.+)\.(\d{1,4})(\.sqlite.*)")
+"""``worker_process_4711.2.sqlite``: nsys numbers what one process recorded at several times."""
 _MOST_SHOWN = 6
 
 
@@ -63,18 +65,66 @@ def _by_name(files: Sequence[Path]) -> list[list[Path]]:
     return [sorted(one) for one in groups.values()] if len(alike) == 1 else []
 
 
+def or_one_of(files: Sequence[Path]) -> str:
+    """What to add to an error of traces that are no run: that they may be several recordings.
+
+    "" where names do not tell so: files of a process by the number of its capture (nsys), or those
+    whose names differ in a word and have the same numbers (SGLang's ``EXTEND`` and ``DECODE``).
+    """
+    unique = sorted(set(files))
+    if len({file.parent for file in unique}) != 1:
+        return ""
+    for split in (_by_capture, _by_words):
+        found = split(unique)
+        if len(found) > 1:
+            count = f"{len(found)} recordings of {_traces(len(found[0]))} each"
+            return f"; if they are {count}, give one of them: {_typed(unique[0].parent, found)}"
+    return ""
+
+
+def _by_capture(files: Sequence[Path]) -> list[list[Path]]:
+    matches = [_CAPTURE.fullmatch(file.name) for file in files]
+    groups: dict[str, list[Path]] = defaultdict(list)
+    writers: dict[str, set[str]] = defaultdict(set)
+    for file, match in zip(files, matches, strict=True):
+        if match is None:
+            return []
+        groups[match[2]].append(file)
+        writers[match[2]].add(match[1] + match[3])
+    same = all(one == writers[next(iter(writers))] for one in writers.values())
+    return list(groups.values()) if same else []
+
+
+def _by_words(files: Sequence[Path]) -> list[list[Path]]:
+    groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    numbers: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
+    for file in files:
+        parts = _NUMBERS.split(file.name)
+        groups[tuple(parts[::2])].append(file)
+        numbers[tuple(parts[::2])].append(parts[1::2])
+    same = all(one == numbers[next(iter(numbers))] != [[]] for one in numbers.values())
+    return list(groups.values()) if same else []
+
+
 def what_to_type(folder: Path, found: Sequence[Sequence[Path]]) -> str:
     """A message that lists recordings of a folder, each as it can be given."""
+    return (
+        f"{folder}: has several traces of the same ranks, and "
+        f"holds {len(found)} recordings of {_traces(len(found[0]))} each; "
+        f"give one of them: {_typed(folder, found)}"
+    )
+
+
+def _traces(number: int) -> str:
+    return f"{number} {'trace' if number == 1 else 'traces'}"
+
+
+def _typed(folder: Path, found: Sequence[Sequence[Path]]) -> str:
+    """The last recordings of a folder as they can be given, and how many more there are."""
     everything = [file.name for group in found for file in group]
     typed = [f"'{folder / _pattern(group, everything)}'" for group in found]
     shown = ", ".join(typed[-_MOST_SHOWN:])
-    more = f"{len(typed) - _MOST_SHOWN} earlier ones and " if len(typed) > _MOST_SHOWN else ""
-    return (
-        f"{folder}: has several traces of the same ranks, and "
-        f"holds {len(found)} recordings of "
-        f"{len(found[0])} {'trace' if len(found[0]) == 1 else 'traces'} each; "
-        f"give one of them: {more}{shown}"
-    )
+    return (f"{len(typed) - _MOST_SHOWN} earlier ones and " if typed[_MOST_SHOWN:] else "") + shown
 
 
 def _pattern(group: Sequence[Path], everything: Sequence[str]) -> str:
