@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dpprof.analysis.metrics import METRICS, PEAK, Metric
 from dpprof.analysis.model import Report
-from dpprof.reporters.blocks.bounds import bound_words
+from dpprof.reporters.blocks.bounds import bounded
 from dpprof.reporters.blocks.units import TimeUnit, figure_text
 from dpprof.statistics.figure import Unit
 from dpprof.tables.devices import rank_name
@@ -19,7 +19,8 @@ class Headline:
     """One figure of the registry (`dpprof.analysis.metrics`), as a tile shows it.
 
     `value` is None where it is not known, and `reason` says why. `better` is the direction that
-    is good news: -1 for less, 1 for more, 0 for neither.
+    is good news: -1 for less, 1 for more, 0 for neither. `sign` is that of a bound (``≥``), where
+    the figure is known in part.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Headline:
     value: float | None
     about: str
     reason: str = ""
+    sign: str = ""
     better: int = -1
 
 
@@ -52,19 +54,14 @@ def _headline(report: Report, metric: Metric, id: str) -> Headline:
     unsaid = metric.name == "wait_ns" and report.source == "simulated"
     return Headline(
         id=id,
-        label=_label(report, metric),
+        label=metric.label[:1].upper() + metric.label[1:],
         unit=metric.unit,
         value=None if unsaid else metric.of(report),
         about=_about(report, metric),
         reason=_reason(report, metric),
+        sign=bounded("", metric.name, report.total),
         better=metric.better,
     )
-
-
-def _label(report: Report, metric: Metric) -> str:
-    """As a tile begins: ``Waiting for peers, at least`` where the figure is known in part."""
-    words = bound_words(metric.name, report.total)
-    return metric.label[:1].upper() + metric.label[1:] + (f", {words}" if words else "")
 
 
 def _about(report: Report, metric: Metric) -> str:
@@ -92,7 +89,8 @@ _REASONS = {
 
 def value_text(headline: Headline, unit: TimeUnit) -> str:
     """The figure with its unit; ``n/a`` where it is not known."""
-    return figure_text(headline.value, headline.unit, unit)
+    text = figure_text(headline.value, headline.unit, unit)
+    return text if headline.value is None else f"{headline.sign}{text}"
 
 
 def change_text(new: Headline, base: Headline, unit: TimeUnit) -> str:

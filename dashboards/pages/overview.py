@@ -23,7 +23,15 @@ from dpprof.dashboards.figures.states import IDLE, INSIDE_SLOTS, StateBar, state
 from dpprof.dashboards.parts.badge import badge, run_name
 from dpprof.dashboards.parts.findings import finding_list
 from dpprof.dashboards.parts.graph import graph
-from dpprof.dashboards.parts.panel import columns, evidence_notes, note, notes, panel, tables
+from dpprof.dashboards.parts.panel import (
+    bound_notes,
+    columns,
+    evidence_notes,
+    note,
+    notes,
+    panel,
+    tables,
+)
 from dpprof.dashboards.parts.section import section_table
 from dpprof.dashboards.parts.table import Column, TableRow, table, unknown
 from dpprof.dashboards.parts.tile import Tile, tiles
@@ -107,6 +115,7 @@ def _headline_panel(run: LibraryRun, all_runs: ComparedRuns) -> Component:
         [
             html.Div([badge(run), html.Span(words, className="about")], className="heading"),
             tiles([_tile(run.id, own, other, unit) for own, other in pairs]),
+            *bound_notes(report.total),
             *beside,
             *notes([] if base is None else unlike(report, base.report)),
             *notes(others(report.warnings, report.evidence)),

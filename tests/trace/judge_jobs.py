@@ -72,7 +72,8 @@ def _slack_ns(run: Any, job: Job) -> int:
 
 def _off_ns(job: Job) -> int:
     """How far figures may be off where a clock is, and no communication contradicts it."""
-    last = max(one.end for done in job.done for one in done)
+    last = max(end for marks in job.marks for _, _, end in marks)
+    last = max(last, *(one.end for done in job.done for one in done))
     off = max(abs(at_clock(job, job.extra["who"], at) - at) for at in (0, last))
     return int(1000 * off + 1) * max(len(done) for done in job.done)
 

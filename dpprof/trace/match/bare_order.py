@@ -42,6 +42,8 @@ _FAR_APART_NS = 100_000
 _FAR_APART_PART = 0.02
 """Further apart than the ends of one collective ever are: in all, and of its transfer, by which its
 ranks are done with their parts of a long one at different times."""
+_STARTS_APART = 1000
+"""How much further apart than those ends its starts must be: they are no accident of two groups."""
 _EXPERT_KINDS = ("dispatch", "combine")
 _GENERIC = "Generic"
 _EXPERT_NAMES = re.compile(r"notify|dispatch|combine", re.IGNORECASE)
@@ -132,7 +134,8 @@ def _ends_together(keys: pd.DataFrame, correlation: Numbers) -> Mask:
     spread = keys.groupby([*one, "number"]).agg({START: np.ptp, END: np.ptp, "transfer": "min"})
     spread = spread.reset_index()
     apart = (spread[END] > _APART_NS) & (spread[END] * 3 > spread[START])
-    apart |= spread[END] > np.maximum(_FAR_APART_NS, _FAR_APART_PART * spread["transfer"])
+    most = np.minimum(_FAR_APART_PART * spread["transfer"], spread[START] / _STARTS_APART)
+    apart |= spread[END] > np.maximum(_FAR_APART_NS, most)
     found = pd.MultiIndex.from_frame(keys[one]).isin(pd.MultiIndex.from_frame(spread[apart][one]))
     guessed = ((keys["group"] == ALL_RANKS) & (keys[KIND] != P2P)).to_numpy(dtype=bool)
     return np.asarray(~(found & guessed & (correlation >= 0)), dtype=bool)
