@@ -24,6 +24,8 @@ from dpprof.commands._place import (
     put_in_place,
 )
 from dpprof.commands._streams import say
+from dpprof.errors import DpprofError
+from dpprof.reference.launch.world import World
 from dpprof.reference.model.presets import PRESETS
 from dpprof.system.whole import working_folder
 
@@ -156,29 +158,35 @@ def command(**options: Any) -> None:
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
         check_targets(folders, options["force"])
-    with _runner(jobs[0], folders, timeout_seconds) as (run, wait):
+    with _world(jobs[0], folders, timeout_seconds) as world:
         for job, folder in zip(jobs, folders, strict=True):
-            beside = place_beside(folder, wait, force=options["force"])
-            with first_place(folder, wait) if first else beside as (partial, is_own):
-                run(dataclasses.replace(job, folder=str(partial)))
+            beside = place_beside(folder, world.wait, force=options["force"])
+            with first_place(folder, world.wait) if first else beside as (partial, is_own):
+                world.run(dataclasses.replace(job, folder=str(partial)))
+                lost = world.which(not _has_trace(partial))
                 if is_own:
                     put_in_place(folder)
             if is_own and not first:
                 click.echo(_alone(folder, job), err=True)
+            if lost:  # every rank ends so: torchrun lets those that end well wait for the others
+                raise DpprofError(
+                    f"{folder}: no trace of {', '.join(lost)}, which could not write it; make "
+                    "room there, and profile again (the traces of the other ranks are kept)"
+                )
     if first:
         _report(folders)
 
 
-@contextmanager
-def _runner(
-    job: Job, folders: list[Path], timeout_seconds: float
-) -> Iterator[tuple[Callable[[Job], None], Callable[[], None]]]:
-    """What runs a job: a launcher of processes, or, under torchrun, this process as one rank.
+def _has_trace(folder: Path) -> bool:
+    """Whether there is a trace of this rank; of one of them where they are started from here."""
+    return any(folder.glob(f"rank{os.environ.get('RANK', '*')}.json*"))
 
-    And what waits until all that run one have come as far.
-    """
+
+@contextmanager
+def _world(job: Job, folders: list[Path], timeout_seconds: float) -> Iterator[World]:
+    """A launcher of processes, or, under torchrun, its world of which this process is a rank."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        yield lambda job: _launch(job, timeout_seconds), lambda: None
+        yield World(lambda job: _launch(job, timeout_seconds), lambda: None, lambda _: [])
         return
     from dpprof.reference.launch.torchrun import joined_world
 

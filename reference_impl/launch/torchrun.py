@@ -16,16 +16,15 @@ import torch.distributed as dist
 
 from dpprof.reference.job import Job
 from dpprof.reference.launch.train import join_world, prepare_process, train_in_world
+from dpprof.reference.launch.world import World
 
 _GRACE_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
 
 
 @contextmanager
-def joined_world(
-    job: Job, clean_up: Callable[[], None], timeout_seconds: float
-) -> Iterator[tuple[Callable[[Job], None], Callable[[], None]]]:
-    """Join torchrun's world once, for all jobs; gives what runs a job in it, and what waits for it.
+def joined_world(job: Job, clean_up: Callable[[], None], timeout_seconds: float) -> Iterator[World]:
+    """Join torchrun's world once, for all jobs.
 
     A rank that finishes no step for `timeout_seconds` writes where its threads are to stderr and
     exits; torchrun then ends the others.
@@ -51,8 +50,15 @@ def joined_world(
         dist.barrier()
         patience.end()
 
+    def which(says: bool) -> list[str]:
+        patience.renew()
+        found: list[str | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(found, f"rank {rank} on {socket.gethostname()}" if says else None)
+        patience.end()
+        return [one for one in found if one is not None]
+
     try:
-        yield run, wait
+        yield World(run, wait, which)
     finally:
         dist.destroy_process_group()
 

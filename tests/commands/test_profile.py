@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch", reason="profiling needs torch")
 
 from dpprof import cli
+from dpprof.reference.launch.world import World
 from dpprof.trace.load import load_run
 
 
@@ -84,3 +87,19 @@ def test_every_schedule_runs(device, tmp_path, capsys):
     assert len(losses) == 1
     shown = capsys.readouterr().out
     assert all(name in shown for name in names)
+
+
+def test_every_rank_says_whose_trace_could_not_be_written(tmp_path, capsys, monkeypatch):
+    @contextmanager
+    def of_two_hosts(*_):
+        def run(job):
+            Path(job.folder, "rank0.json").write_text("{}")
+
+        yield World(run, lambda: None, lambda lost: [] if lost else ["rank 1 on b"])
+
+    monkeypatch.setattr("dpprof.commands.profile._world", of_two_hosts)
+    monkeypatch.setenv("RANK", "0")
+    chosen = ["--schedule", "1f1b", "--pp", "2", "--micro-batches", "4", "--device", "emulated"]
+    assert cli.run(["profile", *chosen, "-o", str(tmp_path / "out")]) == 2
+    assert "no trace of rank 1 on b" in capsys.readouterr().err
+    assert (tmp_path / "out" / "1f1b" / "rank0.json").exists()

@@ -20,6 +20,8 @@ from typing import NamedTuple
 TRACES = Path(__file__).parents[2] / "traces"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SECONDS = 40.0
+PATIENCE_SECONDS = 600.0
+"""A machine with much to do lets what is nice wait for minutes."""
 NEXT_EVERY = 5
 MARK = "KILL_TEST_PLACE"
 
@@ -76,9 +78,10 @@ def kill(name: str, count: int, seed: int) -> Kills:
             time.sleep(chance.random() * whole)
             alive += process.poll() is None
             process.send_signal(number)
-            process.wait(SECONDS * 3)
+            process.wait(PATIENCE_SECONDS)
             orphans = _orphans(place)
             wrong += [f"{number.name}: {orphans} live on"] if orphans else []
+            print(f"{name}: {nth + 1}, {number.name}", file=sys.stderr, flush=True)
             if nth % NEXT_EVERY == NEXT_EVERY - 1 or nth == count - 1:
                 wrong += _next(command, place, endless=name == "dashboard")
     return Kills(count, alive, tuple(wrong))
@@ -89,17 +92,17 @@ def _next(command: list[str], place: Path, *, endless: bool) -> list[str]:
     process = _start(command, place)
     if endless:
         return [] if _serves(process, place) else ["then: it serves nothing"]
-    code = process.wait(SECONDS * 3)
+    code = process.wait(PATIENCE_SECONDS)
     return [f"then: exit code {code}"] * bool(code) + [str(left) for left in _left(place)]
 
 
 def _serves(process: subprocess.Popen[bytes], place: Path) -> bool:
     """Whether it says where it serves, and ends well on Ctrl-C after that."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while b"Dashboard at " not in (place / "said").read_bytes() and time.monotonic() < end:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    return process.wait(SECONDS) == 0
+    return process.wait(PATIENCE_SECONDS) == 0
 
 
 def _start(command: list[str], place: Path) -> subprocess.Popen[bytes]:
@@ -119,7 +122,7 @@ def _whole_seconds(command: list[str], place: Path, *, endless: bool) -> float:
     if endless:
         return 6.0
     begun = time.monotonic()
-    assert _start(command, place).wait(SECONDS * 3) == 0, command
+    assert _start(command, place).wait(PATIENCE_SECONDS) == 0, command
     return time.monotonic() - begun
 
 
