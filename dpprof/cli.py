@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import os
@@ -34,6 +35,17 @@ class VerbGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; raises `DpprofError` with the nearest where there is none of that name."""
+        verbs = self.list_commands(ctx)
+        if args[0].startswith("-") or args[0] in verbs:
+            return super().resolve_command(ctx, args)
+        nearest = difflib.get_close_matches(args[0].lower(), verbs, n=1)
+        meant = f"did you mean {nearest[0]!r}?" if nearest else f"the verbs are {', '.join(verbs)}"
+        raise DpprofError(f"there is no verb {args[0]!r}; {meant}")
+
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dpprof.__version__, prog_name="dpprof")
@@ -59,7 +71,7 @@ def run(arguments: list[str] | None = None) -> int:
         say(str(error))
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return EXIT_WRONG_USE
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
@@ -70,6 +82,14 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the one place that may catch everything
         return _failed(error)
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _show(error: click.ClickException) -> None:
+    """What is wrong with the options and arguments, and where they are told."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    click.echo(f"{_paint('error:')} ", nl=False, err=True)
+    help_of = f"; see `{context.command_path} --help`" if context is not None else ""
+    say(error.format_message().rstrip(".") + help_of)
 
 
 def _failed(error: Exception) -> int:

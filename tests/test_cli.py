@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from dpprof import cli as module
 from dpprof.errors import DpprofError
+
+RUN = Path(__file__).resolve().parent.parent / "traces" / "1f1b"
 
 OPTIONS = {
     "advise": {
@@ -162,3 +165,32 @@ def test_no_verbs_help_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     listed = capsys.readouterr().out.partition("Commands:")[2].splitlines()
     assert len(listed) > 15
     assert [line for line in listed if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["analize"], "error: there is no verb 'analize'; did you mean 'analyze'?\n"),
+        (["gate", "--fail-on", "x"], "'--fail-if'?; see `dpprof gate --help`\n"),
+        (["analyze"], "error: Missing argument 'RUN...'; see `dpprof analyze --help`\n"),
+    ],
+)
+def test_wrong_use_is_said_like_every_error(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert module.run(arguments) == 2
+    words = capsys.readouterr().err
+    assert words.startswith("error: ")
+    assert words.endswith(said)
+
+
+def test_an_ending_of_no_format_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "report.xyz"
+    arguments = ["analyze", str(RUN), "-o", str(output)]
+    assert module.run(arguments) == 2
+    assert "no format that this verb writes has the ending .xyz" in capsys.readouterr().err
+    assert not output.exists()
+    assert module.run([*arguments, "--format", "markdown"]) == 0
+    assert output.read_text().startswith("#")

@@ -14,6 +14,7 @@ from dpprof.dashboards.parts.graph import graph
 from dpprof.dashboards.parts.panel import bound_notes, columns, note, panel
 from dpprof.dashboards.parts.table import Column, TableRow, table
 from dpprof.dashboards.parts.tile import Tile, tiles
+from dpprof.dashboards.view.compared_runs import compared
 from dpprof.dashboards.view.page import Context, Page
 from dpprof.reporters.blocks.bounds import bounded, is_partial
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit, share_text, time_unit
@@ -39,7 +40,7 @@ def layout(context: Context) -> list[Component]:
     return [
         panel(
             "Step times",
-            *[_tiles(run) for run in runs],
+            *[_tiles(run, compared(context).unit) for run in runs],
             graph(times, "step-times", "Where the time of each step went"),
             id="step-times",
             about="Each bar is one step window; its parts are the mean of the ranks' states.",
@@ -56,9 +57,8 @@ def layout(context: Context) -> list[Component]:
     ]
 
 
-def _tiles(run: LibraryRun) -> Component:
+def _tiles(run: LibraryRun, unit: TimeUnit) -> Component:
     windows = [step.window_ns for step in run.report.per_step]
-    unit = time_unit(run.report.step_ns)
     several = len(windows) > 1
     mean = statistics.fmean(windows)
     deviation = statistics.stdev(windows) if several else None

@@ -360,6 +360,10 @@ class HalvesFigures(msgspec.Struct, frozen=True, kw_only=True):
     possible_ns: int
 
 
+SLOW_RANK = "slow rank"
+"""What a finding is called that a rank computes longer than its peers."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something whose end would make a step shorter, by `gain_ns` a step when timed without it.
 

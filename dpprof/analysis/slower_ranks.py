@@ -28,7 +28,7 @@ _COMPUTE = "compute"
 
 
 @dataclass(frozen=True)
-class _Work:
+class _RankWork:
     """What pipeline ranks compute in a step, in ns; slots count by the median of their kind.
 
     `by_part` has a row per rank and a column per operation, or one column where the ranks run
@@ -59,7 +59,7 @@ def slower_ranks(
     return sorted(found, key=lambda one: -one.excess_ns)
 
 
-def _work(run: Run, slots: Mapping[int, pd.DataFrame]) -> _Work:
+def _work(run: Run, slots: Mapping[int, pd.DataFrame]) -> _RankWork:
     known = {rank: table for rank, table in slots.items() if rank in run.pp_rank}
     rows = pd.concat(
         [table.assign(**{RANK: rank, _PP_RANK: run.pp_rank[rank]}) for rank, table in known.items()]
@@ -75,7 +75,7 @@ def _work(run: Run, slots: Mapping[int, pd.DataFrame]) -> _Work:
     counts = count.groupby(by_operation).sum().unstack(fill_value=0)
     alike = bool((counts == counts.iloc[0]).to_numpy().all())
     per_step = rows.groupby([STEP, _PP_RANK, OPERATION, SLOT])[_COMPUTE].median() * count
-    return _Work(
+    return _RankWork(
         by_part=operations if alike else operations.sum(axis=1).to_frame(""),
         each=operations / counts.where(counts > 0, 1.0),
         errors=(apart / size**0.5 * count).groupby(level=_PP_RANK).sum(),
@@ -83,7 +83,7 @@ def _work(run: Run, slots: Mapping[int, pd.DataFrame]) -> _Work:
     )
 
 
-def _found(run: Run, ideal: Ideal, work: _Work, rank: int) -> Iterator[SlowerRank]:
+def _found(run: Run, ideal: Ideal, work: _RankWork, rank: int) -> Iterator[SlowerRank]:
     """The rank, where it is slower."""
     peers = work.by_part.drop(index=rank)
     usual, own = _plain(peers.median()), _plain(work.by_part.T[rank])

@@ -102,10 +102,14 @@ def make_output(
             raise DpprofError(f"{path.parent}: no such folder; create it first")
         if not os.access(path.parent, os.W_OK):
             raise DpprofError(f"{path.parent}: not writable; choose another folder")
-    guess = _guess(path)
-    said = (output_format, guess, configured.format)
-    chosen = next((choice for choice in said if choice and choice in formats), formats[0])
-    return Output(path, chosen, configured.width)
+    said = (output_format, _guess(path), configured.format)
+    chosen = next((choice for choice in said if choice and choice in formats), "")
+    if not chosen and path is not None and path.suffix:
+        raise DpprofError(
+            f"{path}: no format that this verb writes has the ending {path.suffix}; say which "
+            f"with --format ({', '.join(formats)})"
+        )
+    return Output(path, chosen or formats[0], configured.width)
 
 
 def _guess(path: Path | None) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from dpprof.costs.profile import MessageCost
 from dpprof.findings.replay import Lengths
 
-SLOW_RANK = "slow rank"
 SLOWER = 1.02
 """Ratio from which on a rank or slot is slow; what is less is worth less than that of the step."""
 GAP_KNOB = (

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from dpprof.analysis.model import Finding, Report
+from dpprof.analysis.model import SLOW_RANK, Finding, Report
 from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
-from dpprof.findings.change import SLOW_RANK, Change
+from dpprof.findings.change import Change
 from dpprof.findings.changes import changes
 from dpprof.findings.head_of_line import head_of_line
 from dpprof.findings.overlaps import with_overlaps

@@ -165,8 +165,10 @@ def region(state: str, **fields: object) -> RegionFigures:
 def test_regions_in_words(example: RegionFigures, reason: str) -> None:
     unit = TimeUnit("ms", 10**6)
     words = region_words(example, unit, with_step=False)
-    assert words == f"rank 3 idle 4.20 ms at 13.10 ms, {reason}"
-    assert "at step 4, 13.10 ms" in region_words(example, unit, with_step=True)
+    assert words == f"rank 3 idle 4.20 ms, 13.10 ms into the step, {reason}"
+    assert ", 13.10 ms into step 4, " in region_words(example, unit, with_step=True)
+    first = msgspec.structs.replace(example, offset_ns=0)
+    assert ", from the start of step 4, " in region_words(first, unit, with_step=True)
 
 
 def test_units() -> None:

@@ -84,7 +84,7 @@ def account_with_cells(run: Run) -> tuple[Accounting, Cells]:
 
     Never holds the events of more than one rank per core.
     """
-    accounting, of_ranks = account_with(run, _Work(run, Labels.of(run)))
+    accounting, of_ranks = account_with(run, _WorkOfRanks(run, Labels.of(run)))
     return accounting, _joined(of_ranks)
 
 
@@ -103,7 +103,7 @@ def _joined(many: Sequence[Cells]) -> Cells:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _WorkOfRanks:
     """Makes the accounts of the work of each rank, while its events are at hand."""
 
     run: Run

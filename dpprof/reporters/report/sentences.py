@@ -92,11 +92,12 @@ def path_words(report: Report) -> str:
 
 
 def region_words(region: RegionFigures, unit: TimeUnit, *, with_step: bool) -> str:
-    """``rank 3 idle 4.20 ms at 13.10 ms, steady: waits for rank 2, B1.3``."""
-    where = f"step {region.step}, " if with_step else ""
+    """``rank 3 idle 4.20 ms, 13.10 ms into the step, steady: waits for rank 2, B1.3``."""
+    step = f"step {region.step}" if with_step else "the step"
+    into = f"{unit.full(region.offset_ns)} into" if region.offset_ns else "from the start of"
     return (
-        f"{rank_name(region.rank)} idle {unit.full(region.length_ns)} at {where}"
-        f"{unit.full(region.offset_ns)}, {region.phase}: {reason_words(region)}"
+        f"{rank_name(region.rank)} idle {unit.full(region.length_ns)}, {into} {step}, "
+        f"{region.phase}: {reason_words(region)}"
     )
 
 
