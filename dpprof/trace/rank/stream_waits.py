@@ -44,8 +44,8 @@ def stream_waits(trace: TraceColumns, issued: Activities, row: int) -> StreamWai
 
     The first activity that was launched on the waiting stream from then on stands for all later
     ones, the last one before the event for all earlier ones. Not known where the trace has no
-    waits, does not say of more than one in twenty where the event was recorded, or where graphs
-    run on several streams.
+    waits, does not say of more than one in twenty where the event was recorded, of any activity on
+    which stream it ran, or where graphs run on several streams.
     """
     nothing = make_table(WAITS, {RANK: row, WAITING: [], AWAITED: []})
     named = np.array([one == STREAM_WAIT for one in trace.names], dtype=bool)
@@ -58,9 +58,15 @@ def stream_waits(trace: TraceColumns, issued: Activities, row: int) -> StreamWai
         return StreamWaits(
             nothing, False, (f"{words} what in a graph is not recorded: {_UNKNOWN}",)
         )
+    if nameless := int((trace.stream[issued.rows] < 0).sum()):
+        words = f"{nameless} activities do not say on which stream they ran: {_UNKNOWN}"
+        return StreamWaits(nothing, False, (words,))
     streams, records, devices = unpacked_waits(trace.bytes[waits])
     recorded_ns = _called_at(trace, records)
-    told = (trace.bytes[waits] >= 0) & (recorded_ns >= 0)
+    told = (trace.bytes[waits] >= 0) & (recorded_ns >= 0) & (trace.stream[waits] >= 0)
+    known = np.unique(np.concatenate([trace.device[issued.rows], trace.device[waits]]))
+    if (known >= 0).sum() > 1:  # of one device every row is that one's, said or not
+        told &= (trace.device[waits] >= 0) & (known >= 0).all()
     lost = _lost(int((~told).sum()), len(waits))
     if int((~told).sum()) > _MOST_LOST * len(waits):
         return StreamWaits(nothing, False, lost)
@@ -69,8 +75,8 @@ def stream_waits(trace: TraceColumns, issued: Activities, row: int) -> StreamWai
     waited_ns = np.where(waited_ns >= 0, waited_ns, trace.start_ns[waits])
     numbers = {text: code for code, text in enumerate(trace.streams)}
     awaited_stream = np.array([numbers.get(str(one), -2) for one in streams.tolist()], np.int64)
-    queues = _Queues(trace, issued)
-    device = trace.device[waits]
+    queues = _Queues(trace, issued, known.max())
+    device = _or(trace.device[waits], known.max())
     recorded_on = np.where(devices[told] >= 0, devices[told], device).astype(device.dtype)
     waiting = queues.first_from(device, trace.stream[waits], waited_ns)
     awaited = queues.last_before(recorded_on, awaited_stream, recorded_ns)
@@ -78,6 +84,11 @@ def stream_waits(trace: TraceColumns, issued: Activities, row: int) -> StreamWai
     pairs = np.unique(np.stack([waiting[both], awaited[both]], axis=1), axis=0)
     table = make_table(WAITS, {RANK: row, WAITING: pairs[:, 0], AWAITED: pairs[:, 1]})
     return StreamWaits(table, True, lost)
+
+
+def _or(device: Codes, only: np.int32) -> Codes:
+    """The device of each row, `only` where it says none."""
+    return np.where(device >= 0, device, only).astype(device.dtype)
 
 
 def _lost(lost: int, every: int) -> tuple[str, ...]:
@@ -114,10 +125,11 @@ def _called_at(trace: TraceColumns, correlations: Nanoseconds) -> Nanoseconds:
 class _Queues:
     """Activities by device and stream, in order of launch; holds that order."""
 
-    def __init__(self, trace: TraceColumns, issued: Activities) -> None:
+    def __init__(self, trace: TraceColumns, issued: Activities, only: np.int32) -> None:
         rows = np.flatnonzero(issued.issue_ns >= 0)
         self._streams = len(trace.streams) + 3
-        key = self._key(trace.device[issued.rows[rows]], trace.stream[issued.rows[rows]])
+        device = _or(trace.device[issued.rows[rows]], only)
+        key = self._key(device, trace.stream[issued.rows[rows]])
         order = np.lexsort((trace.start_ns[issued.rows[rows]], issued.issue_ns[rows], key))
         self._rows, self._keys = rows[order], key[order]
         self._issue_ns = issued.issue_ns[rows][order]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import sys
 import tempfile
 import time
@@ -50,6 +51,30 @@ def test_without_a_table_no_figure_is_another(whole: Any, table: str, tmp_path: 
         assert sum(total.states_ns[one] for one in computing) == sum(
             before.states_ns[one] for one in computing
         )
+
+
+SYNC = "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION"
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "same"),
+    [
+        *((KERNELS, "deviceId", True), (SYNC, "deviceId", True)),  # there is but one
+        *((KERNELS, "streamId", False), (SYNC, "streamId", False)),
+        *((SYNC, "syncType", False), (SYNC, "start", False)),
+    ],
+)
+def test_without_a_column_what_blocks_is_the_same_or_not_known(
+    whole: Any, table: str, column: str, same: bool, tmp_path: Path
+) -> None:
+    twin, report = whole
+    for rank, export in enumerate(twin.exports):
+        connection = sqlite3.connect(export.write(tmp_path / f"rank{rank}.sqlite"))
+        connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.close()
+    lacking = analyze(load_run(tmp_path)).total
+    assert report.total.blocking_ns > 0
+    assert lacking.blocking_ns == (report.total.blocking_ns if same else None)
 
 
 def damaged(data: bytes, chance: random.Random, most: int = 60) -> bytes:
