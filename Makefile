@@ -59,12 +59,12 @@ gate: $(STAMP)
 # The CUDA path on a GPU that is pretended (tests/pretended_gpu/README.md): torch for CUDA, 5 GB.
 PYTHON_CUDA ?= python3.12
 pretended-gpu: $(STAMP) .venv-cuda/.installed
-	$(BIN)/pytest tests/pretended_gpu
+	PRETENDED_GPU_REQUIRED=1 $(BIN)/pytest tests/pretended_gpu
 
 .venv-cuda/.installed:
 	$(PYTHON_CUDA) -m venv .venv-cuda
 	.venv-cuda/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 numpy msgspec \
-		click rich pandas pyarrow
+		click rich regex pandas pyarrow pytest pytest-timeout hypothesis 'nvidia-cuda-crt==13.0.*'
 	@touch $@
 
 # The compiled scanner under libFuzzer with address and undefined-behaviour sanitizers (needs clang),

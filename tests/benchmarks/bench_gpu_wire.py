@@ -340,6 +340,7 @@ def work(options: argparse.Namespace, layers: int, results: Results, tell: Tell)
         config = replace(preset(options.model), layers=layers, optimizer="none")
         try:
             bench = Bench(with_sizes(config, options.sizes), options.micro_batches)
+            bench.use(STAY)  # which asks nothing of NCCL nor of Triton
             bench.run_pairs()
         except torch.OutOfMemoryError as error:
             tell(NO_MEMORY, {"error": str(error)[:400]})

@@ -115,7 +115,7 @@ def test_a_case_that_goes_wrong_costs_no_other_its_figures(wire, monkeypatch, fa
             if name in results:
                 continue
             if name == bad and fate == "dies":
-                os.kill(os.getpid(), signal.SIGSEGV)
+                os.kill(os.getpid(), signal.SIGKILL)
             elif name == bad and fate == "hangs":
                 time.sleep(600)
             tell(name, {"error": "an illegal access"} if name == bad else {"layers": layers})
@@ -126,7 +126,7 @@ def test_a_case_that_goes_wrong_costs_no_other_its_figures(wire, monkeypatch, fa
     monkeypatch.setattr(wire, "PATIENCE", 0.5)
     options = SimpleNamespace(seconds=20, layers=8)
     results = wire.measure_all(options, lambda results: None)
-    words = {"hangs": "hung", "dies": "SIGSEGV", "breaks CUDA": "illegal"}
+    words = {"hangs": "hung", "dies": "SIGKILL", "breaks CUDA": "illegal"}
     assert words[fate] in results.pop(bad)["error"]
     untried = {name for name, one in results.items() if "not tried" in one.get("error", "")}
     later = {name for name in wire.NAMES[4:] if "paced" in name}

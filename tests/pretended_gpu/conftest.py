@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -66,11 +66,18 @@ def gpu() -> PretendedGpu:
     named = os.environ.get("PRETENDED_GPU_PYTHON", ROOT / ".venv-cuda" / "bin" / "python")
     python = Path(named)
     if not python.exists():
-        pytest.skip("no torch for CUDA here: make pretended-gpu installs one, of 5 GB")
+        _not_here("no torch for CUDA here: make pretended-gpu installs one, of 5 GB")
     try:
         return PretendedGpu(python, build.build(python), build)
     except build.NotHereError as reason:
-        pytest.skip(f"the pretended GPU cannot be built: {reason}")
+        _not_here(f"the pretended GPU cannot be built: {reason}")
+
+
+def _not_here(reason: str) -> NoReturn:
+    """Skip; fail where tests that show nothing must not pass for green (`make pretended-gpu`)."""
+    if os.environ.get("PRETENDED_GPU_REQUIRED"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 Profiled = Callable[[str], Path]

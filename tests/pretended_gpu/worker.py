@@ -156,9 +156,10 @@ def wire(*changes: str) -> dict:
 def moves(wire: str) -> dict:
     """Whether rows that go over a wire and back are the same rows, each in its place."""
     start_world()
-    executor, _ = make_runtime(replace(SIZES, looped_ep=2, wire=wire), 1, 0, 4)
+    config = replace(SIZES, looped_ep=2, wire=wire)
+    executor, _ = make_runtime(config, 1, 0, 4)
     dispatcher, plan = executor.exchanger.dispatcher, executor.exchanger.known
-    shape = (executor.exchanger.known.sent[0], SIZES.hidden)
+    shape = (config.rows_sent, config.hidden)
     rows = torch.arange(shape[0] * shape[1]).remainder(251).view(shape).to(torch.bfloat16)
     there = dispatcher.send(rows.to(GPU), plan)
     back = dispatcher.bring_back(there, plan)
