@@ -160,3 +160,19 @@ def _serve(*paths: Path) -> Iterator[Served]:
     guard(server, "127.0.0.1")  # what its policy forbids is an error in the console
     with served(server) as url:
         yield Served(url, library)
+
+
+@pytest.fixture
+def scene(pp8: Any) -> Any:
+    """The picture that the timeline opens with, 1366 pixels wide."""
+    from dpprof.dashboards.timeline.scene import Wanted, make_scene, plot_width
+
+    runs = [pp8.library.get(id) for id in pp8.library.ids]
+    return make_scene(pp8.library, runs, Wanted(width_px=plot_width(1366)))
+
+
+@pytest.fixture
+def timeline(pp8: Any, browser_page: Callable[..., Page]) -> Page:
+    from tests.dashboards.browser.timeline_page import opened
+
+    return opened(browser_page, f"{pp8.url}timeline")
