@@ -28,7 +28,7 @@ lint: $(STAMP)
 
 # The public names as users' type checkers see them.
 types: $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check 'pyright[nodejs]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt 'pyright[nodejs]'
 	$(BIN)/pyright
 
 # Lines and branches that the tests run, in build/coverage; as long again as the tests.
@@ -96,12 +96,15 @@ multinode: $(STAMP)
 golden: $(STAMP)
 	$(BIN)/python traces/make.py
 
-$(STAMP): pyproject.toml constraints.txt $(wildcard dpprof/*/*.[ch] dpprof/*/*/*.[ch])
+LOCKED := .ci/locked
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+# Only files with the hashes of .ci/locked; the registry's torch where none for CPUs is at hand.
+$(STAMP): pyproject.toml $(wildcard $(LOCKED)/*.txt dpprof/*/*.[ch] dpprof/*/*/*.[ch])
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	# For its tests alone: all that it needs is there, but the JupyterLab that it asks for.
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
-		HolisticTraceAnalysis
+	$(INSTALL) --require-hashes -r $(LOCKED)/dev.txt
+	$(INSTALL) --require-hashes -r $(LOCKED)/cpu.txt 2>/dev/null || \
+		$(INSTALL) --require-hashes -r $(LOCKED)/cuda.txt
+	$(INSTALL) --no-build-isolation -e .
 	@touch $@
 
 # Take the pictures in docs/images/ anew, of the demo's runs.
