@@ -25,7 +25,6 @@ from dpprof.commands._place import (
 )
 from dpprof.commands._streams import say
 from dpprof.errors import DpprofError
-from dpprof.reference.launch.world import World
 from dpprof.reference.model.presets import PRESETS
 from dpprof.system.whole import working_folder
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dpprof.reference.job import Job
+    from dpprof.reference.launch.world import World
 
 _DEVICES = ("auto", "cuda", "cpu", "emulated")
 
@@ -185,6 +185,8 @@ def _has_trace(folder: Path) -> bool:
 @contextmanager
 def _world(job: Job, folders: list[Path], timeout_seconds: float) -> Iterator[World]:
     """A launcher of processes, or, under torchrun, its world of which this process is a rank."""
+    from dpprof.reference.launch.world import World
+
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield World(lambda job: _launch(job, timeout_seconds), lambda: None, lambda _: [])
         return
