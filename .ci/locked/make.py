@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PYTHON = "3.11.7"
 """The oldest Python that all of the packages run on."""
-TOOLS = ("build", "cyclonedx-bom", "pip-audit")
+TOOLS = ("build", "cibuildwheel", "cyclonedx-bom", "pip-audit")
 ALONE = "HolisticTraceAnalysis"
 """For its tests alone: all that it needs is there, but the JupyterLab that it asks for."""
 CUDA = re.compile(r"(nvidia|cuda)-|triton==|torch==")
