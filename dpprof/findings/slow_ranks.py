@@ -39,7 +39,7 @@ def slow_ranks(replay: Replay) -> Iterator[Change]:
         slow, lengths = (
             _like_peers(replay, rank, typical) if alike else _without(replay, rank, parts)
         )
-        gaps = alike and _idles(replay, rank, lengths)
+        gaps = bool(slow) and alike and _idles(replay, rank, lengths)
         if not slow or (not parts and not gaps):
             continue
         worst = max(slow, key=lambda operation: slow[operation])

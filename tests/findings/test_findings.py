@@ -127,3 +127,9 @@ def test_the_report_has_them_first_and_advise_alone(tmp_path):
     assert result.exit_code == 0, result.output
     advice = json.loads(result.stdout)
     assert advice["findings"] or advice["reason"]
+
+
+def test_a_run_of_one_rank_has_no_peers_and_nothing_is_warned_of(recwarn):
+    found = findings(make_schedule("1f1b", 1, 4), timing_from_profile(COSTS))
+    assert not [one for one in found if one.what == "slow rank"]
+    assert not recwarn.list
