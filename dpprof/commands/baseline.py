@@ -51,13 +51,15 @@ def save(
 ) -> None:
     """Save the figures of RUN; several RUNs are repeats of the same thing."""
     from dpprof.gate.files import baseline_text
+    from dpprof.store.remote import address_of
 
     output = make_output(("json",), "json", output_path, force)
     side = SideReader(ReadingOptions(executor, scheduler, step_range), steps, whole_trace).read(
         runs
     )
     output.write(baseline_text(side.snapshot))
-    click.echo(f"Gate a run by it: dpprof gate RUN --baseline {output_path}", err=True)
+    place = address_of(output_path) or output_path
+    click.echo(f"Gate a run by it: dpprof gate RUN --baseline {place}", err=True)
 
 
 @command.command()

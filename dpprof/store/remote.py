@@ -6,6 +6,7 @@ dashboard names leads to another place. Errors name addresses without what is se
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ _QUERY = re.compile(r"[?#]\S*")
 _SECRET = re.compile(r"(?i)\b((?:\w*(?:key|token|secret|signature|passw\w*|credential))\W{1,3})\S+")
 _MOST_SHOWN = 200
 _DENIED = ("403", "401", "forbidden", "credential", "denied", "unauthorized", "authentication")
+_REFUSALS = ("401", "403")
+_TOKEN = re.compile(r"\b(?:hf_|ya29\.|AKIA)[\w.-]+")
+_LOGGERS = ("fsspec", "gcsfs", "s3fs", "aiobotocore", "botocore", "paramiko")
 _HTTP = ("http", "https")
 _SSH = ("ssh", "sftp")
 _HELP = "pip install 'dpprof[remote]'"
@@ -70,9 +74,17 @@ def open_place(address: str) -> Place:
         raise DpprofError(f"{shown}: reading from {scheme}:// needs {_HELP}") from error
     if scheme not in fsspec.available_protocols() or "::" in address:
         raise DpprofError(f"{shown}: no such kind of address; give s3://, gs://, https://, ...")
+    _keep_logs_to_those_who_ask()
     with said_plainly(address):
         system, path = fsspec.url_to_fs(address)
     return Place(system, path, address)
+
+
+def _keep_logs_to_those_who_ask() -> None:
+    """Without a handler of the user's, Python prints what file systems log: secrets, too."""
+    for logger in map(logging.getLogger, _LOGGERS):
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
 
 @contextmanager
@@ -85,7 +97,10 @@ def said_plainly(address: str, doing: str = "read") -> Iterator[None]:
         raise
     except ImportError:
         raise DpprofError(f"{shown}: what reaches it is not installed; {_HELP}") from None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        cause = error.__cause__  # the Hugging Face hub says so of what it refuses
+        if isinstance(cause, Exception) and any(code in str(cause) for code in _REFUSALS):
+            raise DpprofError(f"{shown}: {_why(cause, address, doing)}") from None
         raise DpprofError(
             f"{shown}: no such file or folder there; give a run folder or trace files"
         ) from None
@@ -105,7 +120,7 @@ def _why(error: Exception, address: str, doing: str) -> str:
 
 def _plain(text: str, address: str) -> str:
     text = text.replace(address, without_secrets(address))
-    text = _SECRET.sub(r"\1...", _QUERY.sub("", _USER.sub("", text)))
+    text = _SECRET.sub(r"\1...", _TOKEN.sub("...", _QUERY.sub("", _USER.sub("", text))))
     return " ".join(text.split())[:_MOST_SHOWN]
 
 

@@ -1,7 +1,7 @@
 """Runs in object stores and on hosts, against servers in this process: ``make object-stores``.
 
 moto stands for S3, asyncssh for a host. For ``gs://`` and ``hf://`` no kept library has a server
-that runs in a process: they are tried against none.
+that runs in a process: `fake_stores` answers what their file systems ask.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dpprof.errors import DpprofError
 from dpprof.gating import read_side
 from dpprof.store import remote_copy
 from dpprof.trace.source.remote_runs import brought_here
+from tests.store import fake_stores
 
 RUN = Path(__file__).parents[2] / "traces" / "1f1b"
 NAMES = {file.name for file in RUN.iterdir() if file.suffix in (".json", ".gz")}
@@ -135,6 +136,7 @@ def test_reports_and_baselines_in_a_bucket(s3: Any, fetched: list[str]) -> None:
     words = ["baseline", "save", str(RUN), "-o", "s3://bucket/baseline.json"]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 0, result.exception
+    assert "dpprof gate RUN --baseline s3://bucket/baseline.json" in result.output
     assert read_side("s3://bucket/baseline.json").snapshot.job["ranks"].mean == 4
 
 
@@ -184,3 +186,71 @@ def test_a_host_that_refuses_names_no_password(ssh: str, fetched: list[str]) -> 
     with pytest.raises(DpprofError, match="may not be read") as caught:
         load(f"ssh://me:wrong-{SECRET}@{ssh}/1f1b")
     assert SECRET not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[dict[str, Any]]:
+    """A fake store of each kind; the hub's library takes its address when it is imported."""
+    servers = {
+        "gs": fake_stores.Store(fake_stores.GoogleStorage, {}),
+        "hf": fake_stores.Store(fake_stores.Hub, {}),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", servers["gs"].address)
+        patch.setenv("HF_ENDPOINT", servers["hf"].address)
+        yield servers
+    for server in servers.values():
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(params=["gs", "hf"])
+def fake(request: Any, stores: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
+    """The address of the sample run in a fake store, and the store."""
+    pytest.importorskip({"gs": "gcsfs", "hf": "huggingface_hub"}[request.param])
+    import fsspec
+
+    holder = {"gs": "bucket", "hf": "org/name"}[request.param]
+    server = stores[request.param]
+    server.files = {holder: {f"runs/1f1b/{name}": (RUN / name).read_bytes() for name in NAMES}}
+    server.refuse = 0
+    monkeypatch.setattr(remote_copy, "may_fork", lambda: False)
+    fsspec.get_filesystem_class(request.param).clear_instance_cache()
+    yield f"{request.param}://{'datasets/' * (request.param == 'hf')}{holder}/runs/1f1b", server
+    fsspec.get_filesystem_class(request.param).clear_instance_cache()
+
+
+def test_a_run_in_a_fake_store_is_the_same_and_read_once(fake: Any, fetched: list[str]) -> None:
+    address, server = fake
+    assert load(address).report().ranks == load(RUN).report().ranks
+    assert set(fetched) == NAMES
+    fetched.clear()
+    brought_here(address)
+    assert fetched == []
+    (files,) = server.files.values()
+    files["runs/1f1b/rank1.json.gz"] = files["runs/1f1b/rank0.json.gz"]
+    brought_here(address)
+    assert fetched == ["rank1.json.gz"]
+    fetched.clear()
+    assert len(brought_here(f"{address}/rank*.json.gz")) == 4  # type: ignore[arg-type]
+
+
+def test_what_a_fake_store_does_not_hold(fake: Any, fetched: list[str]) -> None:
+    address, _ = fake
+    for other in (f"{address}-other", address.replace("bucket", "no").replace("org/", "no/")):
+        with pytest.raises(DpprofError, match="no such file or folder there"):
+            load(other)
+    with pytest.raises(DpprofError, match="holds only the folders 1f1b"):
+        load(address.removesuffix("/1f1b"))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_fake_store_that_refuses_names_no_token(
+    fake: Any, fetched: list[str], status: int, capfd: Any
+) -> None:
+    address, server = fake
+    server.refuse = status
+    with pytest.raises(DpprofError, match=r"may not be read .*log in") as caught:
+        load(address)
+    assert fake_stores.SECRET not in str(caught.value)
+    assert fake_stores.SECRET not in capfd.readouterr().err

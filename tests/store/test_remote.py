@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import threading
 from collections.abc import Iterator
@@ -191,6 +192,18 @@ def test_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter" not in str(caught.value)
     assert "may not be read" in str(caught.value)
     assert caught.value.__cause__ is None
+    with (
+        pytest.raises(DpprofError, match="may not be read") as caught,
+        remote.said_plainly("hf://a/b"),
+    ):
+        raise FileNotFoundError("a/b") from OSError("403: the token hf_hunter6 is not enough")
+    assert "hunter" not in str(caught.value)
+
+
+def test_what_file_systems_log_is_not_printed(memory: Any, capfd: Any) -> None:
+    remote.open_place("memory://runs/1f1b")
+    logging.getLogger("gcsfs.retry").error("refused with token=hunter7")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/../b", "/a", "a//b", "a\\b", "a\0", "x" * 300])
