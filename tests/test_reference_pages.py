@@ -7,8 +7,10 @@ import pytest
 
 from docs.reference_pages import figures_page, json_page
 from dpprof.analysis.diff.model import Part
+from dpprof.analysis.figures import StepRank
 from dpprof.analysis.metrics import METRICS
-from dpprof.analysis.model import RegionFigures, Report, StepRank
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import RegionFigures
 from dpprof.gate.result import Check
 from dpprof.tables.kinds import COMMUNICATION_KINDS, KINDS, STATES
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.analysis.figures import MemoryFigures, RankFigures
 from dpprof.analysis.memory.in_flight import in_flight_curve
-from dpprof.analysis.model import MemoryFigures, RankFigures
 from dpprof.dashboards.data.bubble_regions import window_of
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.tables.columns import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dpprof.analysis.model import MemoryFigures
+from dpprof.analysis.figures import MemoryFigures
 from dpprof.dashboards.data.memory_curves import (
     EVERYTHING,
     NAMES,

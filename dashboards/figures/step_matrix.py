@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dpprof.analysis.model import Report, StepRank
+from dpprof.analysis.figures import StepRank
+from dpprof.analysis.model import Report
 from dpprof.tables.kinds import COMPUTE_ONLY, OVERLAP
 
 MOST_RANKS = 128

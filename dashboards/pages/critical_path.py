@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dpprof.analysis.critical_path.walk import critical_path
-from dpprof.analysis.model import StepFigures
+from dpprof.analysis.figures import StepFigures
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.detail.path import path_bars
 from dpprof.dashboards.figures.critical_path import path_figure, rank_shares

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dpprof.analysis.model import RankFigures
+from dpprof.analysis.figures import RankFigures
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.data.memory_curves import MOST_POINTS, RankCurve, rank_curve, whole_span
 from dpprof.dashboards.figures.memory import curve_figure, peak_bars

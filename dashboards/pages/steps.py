@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from dpprof.analysis.model import Report, StepFigures
+from dpprof.analysis.figures import StepFigures
+from dpprof.analysis.model import Report
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.figures.step_matrix import METRICS, StepMatrix, step_matrix
 from dpprof.dashboards.figures.steps import rank_spread, rank_steps, step_times

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dpprof.analysis.accounting.bubble_regions import STEADY, region_figures
-from dpprof.analysis.model import Finding
+from dpprof.analysis.observations import Finding
 from dpprof.dashboards.data.bubble_regions import LENGTH, step_regions
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.dashboards.view.compared_runs import shown_step

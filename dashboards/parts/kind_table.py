@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dpprof.analysis.figures import RankFigures
 from dpprof.analysis.metrics import BLOCKING_UNKNOWN
-from dpprof.analysis.model import RankFigures
 from dpprof.dashboards.data.claimed import unclaimed_reason
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.parts.panel import bound_notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dpprof.analysis.model import TimeFigures
+from dpprof.analysis.figures import TimeFigures
 from dpprof.reporters.blocks.bounds import BOUNDS, is_partial
 
 if TYPE_CHECKING:

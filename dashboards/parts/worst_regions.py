@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dpprof.analysis.accounting.bubble_regions import region_figures
-from dpprof.analysis.model import RegionFigures
+from dpprof.analysis.observations import RegionFigures
 from dpprof.dashboards.data.bubble_regions import LENGTH, step_regions, window_of
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.parts.choices import option_link

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dpprof.analysis.accounting.area import RankArea, add_names, rank_area
-from dpprof.analysis.model import KindFigures
+from dpprof.analysis.figures import KindFigures
 from dpprof.analysis.overlap.by_kind import add_kinds
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.detail.names import UNLISTED

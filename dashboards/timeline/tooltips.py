@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dpprof.analysis.accounting.bubble_regions import region_figure
-from dpprof.analysis.model import RegionFigures
+from dpprof.analysis.observations import RegionFigures
 from dpprof.dashboards.timeline.hit_test import BUBBLE, SLOT, Hit
 from dpprof.dashboards.timeline.legend import WORDS
 from dpprof.reporters.blocks.units import bytes_text, time_unit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.model import RegionFigures
+from dpprof.analysis.observations import RegionFigures
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection

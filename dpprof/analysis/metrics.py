@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal
 
-from dpprof.analysis.model import KindFigures, Report, TimeFigures
+from dpprof.analysis.figures import KindFigures, TimeFigures
+from dpprof.analysis.model import Report
 from dpprof.statistics.figure import Number, Unit
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE_ONLY, KINDS, OVERLAP, STATES
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from dpprof.analysis.accounting.account import Accounting
-from dpprof.analysis.model import Outlier
+from dpprof.analysis.observations import Outlier
 from dpprof.analysis.slow_slots import KINDS_OF_TIME, What
 from dpprof.tables.columns import RANK, SLOT, STEP
 from dpprof.tables.kinds import BUBBLE_HOST, COMPUTE_ONLY, OVERLAP

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, RANK, SLOT, START, STEP
 from dpprof.tables.intervals import Intervals, length_before, make_intervals, union

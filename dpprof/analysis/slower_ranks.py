@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dpprof.analysis.model import Ideal, SlowerRank
+from dpprof.analysis.observations import Ideal, SlowerRank
 from dpprof.runs.run import Run
 from dpprof.simulate.engine import simulate
 from dpprof.simulate.timing import timing_from_measured

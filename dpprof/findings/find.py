@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from dpprof.analysis.model import SLOW_RANK, Finding, Report
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import SLOW_RANK, Finding
 from dpprof.costs.stages import model_layers
 from dpprof.errors import DpprofError
 from dpprof.findings.change import Change

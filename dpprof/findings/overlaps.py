@@ -7,7 +7,7 @@ from itertools import combinations
 import msgspec
 import numpy as np
 
-from dpprof.analysis.model import Finding
+from dpprof.analysis.observations import Finding
 from dpprof.findings.change import Change
 from dpprof.findings.replay import Lengths, Replay
 

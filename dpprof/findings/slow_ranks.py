@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.model import SLOW_RANK
+from dpprof.analysis.observations import SLOW_RANK
 from dpprof.findings.change import GAP_KNOB, SLOWER, Change
 from dpprof.findings.replay import Replay
 from dpprof.runs.run import Run

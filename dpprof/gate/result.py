@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.evidence.evidence import Evidence
 from dpprof.gate.identity import Mismatch
 from dpprof.statistics.figure import Number, Unit

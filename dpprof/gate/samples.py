@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dpprof.analysis.figures import StepRank, TimeFigures
 from dpprof.analysis.metrics import IDEAL, METRICS
-from dpprof.analysis.model import Report, StepRank, TimeFigures
+from dpprof.analysis.model import Report
 from dpprof.gate.names import MEMORY
 from dpprof.statistics.figure import Number
 

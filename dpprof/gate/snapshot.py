@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.evidence.evidence import Evidence
 from dpprof.statistics.difference import Sampling, scale_of
 from dpprof.statistics.figure import Figure, Number, Unit

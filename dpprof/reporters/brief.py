@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from dpprof.analysis.model import Report, TimeFigures
+from dpprof.analysis.figures import TimeFigures
+from dpprof.analysis.model import Report
 
 SCHEMA_VERSION = 1
 MOST_RANKS = 8

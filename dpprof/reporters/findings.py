@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from dpprof.analysis.model import Finding, Report
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import Finding
 from dpprof.findings.find import Findings
 from dpprof.reporters.blocks.document import Document, Listing
 from dpprof.reporters.report.findings import findings_section

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dpprof.analysis.experts.load import expert_figures
 from dpprof.analysis.experts.placement import Machine, place_experts, rank_loads
-from dpprof.analysis.model import ExpertFigures, LayerLoad
+from dpprof.analysis.observations import ExpertFigures, LayerLoad
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import Manifest
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from dpprof.analysis.model import HalvesFigures
+from dpprof.analysis.observations import HalvesFigures
 from dpprof.analysis.overlap.halves import halves_figures
 
 DISPATCH = "void deep_ep::internode_ll::dispatch<true, 3, 10, 7168>(void*)"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
 from dpprof.analysis.memory.peak_parts import TOGETHER
 from dpprof.analysis.memory.peaks import _in_flight
-from dpprof.analysis.model import MemoryFigures, StageFigures, TotalMemory
 from dpprof.analysis.report.analyze import analyze
 from dpprof.runs.manifest import RankPlace
 from dpprof.schedules.registry import make_schedule

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.model import KindFigures
+from dpprof.analysis.figures import KindFigures
 from dpprof.analysis.report.analyze import analyze
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dpprof.analysis.model import StepFigures
+from dpprof.analysis.figures import StepFigures
 from dpprof.analysis.report.analyze import _unsteady, analyze
 from dpprof.runs.manifest import Manifest, RankPlace, Steps
 from dpprof.tables.kinds import STATES

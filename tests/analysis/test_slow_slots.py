@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.analysis.slow_slots import newly_slow, slot_lengths, slow_slots
 from tests.conftest import build_run
 

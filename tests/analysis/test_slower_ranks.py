@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpprof.analysis.model import Finding, Ideal, SlowerRank
+from dpprof.analysis.observations import Finding, Ideal, SlowerRank
 from dpprof.analysis.slower_ranks import slower_ranks
 from dpprof.reporters.blocks.slower_ranks import slower_notes
 from dpprof.reporters.blocks.units import time_unit

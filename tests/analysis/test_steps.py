@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpprof.analysis.model import StepFigures, TimeFigures
+from dpprof.analysis.figures import StepFigures, TimeFigures
 from dpprof.analysis.overlap.by_kind import add_kinds, known_sum
 from dpprof.analysis.report.analyze import analyze
 from dpprof.tables.kinds import STATES

@@ -7,7 +7,7 @@ import pytest
 from dpprof.analysis.diff.diff_runs import diff_runs
 from dpprof.analysis.diff.memory import peak_diff
 from dpprof.analysis.diff.model import Bytes
-from dpprof.analysis.model import MemoryFigures
+from dpprof.analysis.figures import MemoryFigures
 
 
 def _figures(peak, parameters, activations, in_flight, **fields):

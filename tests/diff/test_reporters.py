@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.diff_runs import diff_runs
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.evidence.evidence import STEP_TIME, Evidence
 from dpprof.reporters.diff.memory_and_theory import memory_section
 from dpprof.reporters.diff.render import DIFF_FORMATS, diff_document, render_diff

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from msgspec.structs import replace
 
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.result import GateResult
 from dpprof.reporters.gate.github import MOST_SUMMARY_BYTES, summary_part

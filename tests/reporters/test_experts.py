@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.model import ExpertFigures, LayerLoad
+from dpprof.analysis.observations import ExpertFigures, LayerLoad
 from dpprof.reporters.report.sections import expert_section
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from dpprof.analysis.model import RegionFigures, Report, StepFigures
+from dpprof.analysis.figures import StepFigures
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import RegionFigures
 from dpprof.reporters.report.longest_bubbles import longest_regions
 
 STEP_NS = 100_000_000

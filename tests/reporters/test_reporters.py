@@ -7,7 +7,8 @@ import json
 import msgspec
 import pytest
 
-from dpprof.analysis.model import RegionFigures, Report
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import RegionFigures
 from dpprof.analysis.report.analyze import analyze
 from dpprof.analysis.report.side_by_side import compare
 from dpprof.reporters import FORMATS, render, render_comparison

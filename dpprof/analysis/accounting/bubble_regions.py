@@ -14,7 +14,7 @@ from dpprof.analysis.accounting.slot_dependencies import NO_NEEDS, Needs
 from dpprof.analysis.accounting.timeline import FIRST_BUBBLE, Timeline
 from dpprof.analysis.events.causes import Causes, Claims, causes_of
 from dpprof.analysis.events.rank_activity import Activity
-from dpprof.analysis.model import RegionFigures
+from dpprof.analysis.observations import RegionFigures
 from dpprof.tables.columns import (
     CAUSE,
     CAUSE_GROUP,

@@ -25,7 +25,7 @@ from dpprof.analysis.critical_path.message_links import find_links
 from dpprof.analysis.critical_path.path_events import PathRows
 from dpprof.analysis.critical_path.predecessors import NONE
 from dpprof.analysis.critical_path.visits import HeldRows, Visit, visits
-from dpprof.analysis.model import PathFigures
+from dpprof.analysis.observations import PathFigures
 from dpprof.runs.run import Run
 from dpprof.runs.windows import Windows, step_windows
 from dpprof.tables.columns import (

@@ -8,7 +8,8 @@ from fractions import Fraction
 from msgspec.structs import replace
 
 from dpprof.analysis.diff.model import Bytes, MemoryDiff
-from dpprof.analysis.model import MemoryFigures, RankFigures, Report
+from dpprof.analysis.figures import MemoryFigures, RankFigures
+from dpprof.analysis.model import Report
 
 _PARTS = {
     "parameters": "parameter_bytes",

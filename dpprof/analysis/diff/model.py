@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.evidence.evidence import Evidence
 from dpprof.runs.manifest import Source
 

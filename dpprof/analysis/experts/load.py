@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dpprof.analysis.experts.placement import Machine, place_experts, rank_loads
-from dpprof.analysis.model import ExpertFigures, LayerLoad
+from dpprof.analysis.observations import ExpertFigures, LayerLoad
 from dpprof.runs.manifest import Manifest
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from dpprof.analysis.events.slot_names import read_slot
+from dpprof.analysis.figures import MemoryFigures, StageFigures, TotalMemory
 from dpprof.analysis.memory.peak_parts import BUFFERS, parts_at_peak
-from dpprof.analysis.model import MemoryFigures, StageFigures, TotalMemory
 from dpprof.runs.host_slots import host_slots
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run

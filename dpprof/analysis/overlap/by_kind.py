@@ -11,7 +11,7 @@ import pandas as pd
 
 from dpprof.analysis.events.event_columns import COMMUNICATION_CODES, EventColumns
 from dpprof.analysis.events.rank_activity import Activity
-from dpprof.analysis.model import IncludingWait, KindFigures, TimeFigures
+from dpprof.analysis.figures import IncludingWait, KindFigures, TimeFigures
 from dpprof.tables.intervals import EMPTY, intersection_length, total_length, union
 from dpprof.tables.kinds import (
     BUBBLE_STATES,

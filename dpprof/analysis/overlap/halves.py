@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dpprof.analysis.model import HalvesFigures
+from dpprof.analysis.observations import HalvesFigures
 from dpprof.runs.run import Run
 from dpprof.tables.columns import END, KIND, LANE, NAME, RANK, START, STEP
 from dpprof.tables.intervals import Intervals, length_before, make_intervals, union

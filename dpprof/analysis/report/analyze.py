@@ -12,25 +12,21 @@ from dpprof.analysis.accounting.account import Accounting, account
 from dpprof.analysis.accounting.bubble_regions import region_figures
 from dpprof.analysis.critical_path.walk import path_figures
 from dpprof.analysis.experts.load import expert_figures
+from dpprof.analysis.figures import (
+    MemoryFigures,
+    RankFigures,
+    StepFigures,
+    TimeFigures,
+    TotalFigures,
+)
 from dpprof.analysis.memory.peaks import (
     memory_figures,
     memory_warnings,
     stage_figures,
     total_memory,
 )
-from dpprof.analysis.model import (
-    ClockFigures,
-    Ideal,
-    MemoryFigures,
-    RankFigures,
-    RegionFigures,
-    Report,
-    StepCounts,
-    StepFigures,
-    TimeFigures,
-    TotalFigures,
-    WaitedFor,
-)
+from dpprof.analysis.model import Report, StepCounts
+from dpprof.analysis.observations import ClockFigures, Ideal, RegionFigures, WaitedFor
 from dpprof.analysis.outliers import outliers
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures, total_figures
 from dpprof.analysis.overlap.halves import halves_figures

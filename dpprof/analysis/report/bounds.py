@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from dpprof.analysis.model import Bound, KindFigures, TimeFigures
+from dpprof.analysis.figures import Bound, KindFigures, TimeFigures
 from dpprof.tables.kinds import BUBBLE_STATES, EXPOSED_STATES, OVERLAP
 
 _OF_KIND: dict[str, Bound] = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from dpprof.analysis.model import TimeFigures
+from dpprof.analysis.figures import TimeFigures
 from dpprof.analysis.report.bounds import with_bounds
 from dpprof.evidence.evidence import Evidence
 from dpprof.evidence.figures import touching

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from dpprof.analysis.accounting.account import Accounting
-from dpprof.analysis.model import Ideal, IdealRank
+from dpprof.analysis.observations import Ideal, IdealRank
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run

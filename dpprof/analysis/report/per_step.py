@@ -9,7 +9,7 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from dpprof.analysis.accounting.account import Accounting
-from dpprof.analysis.model import StepFigures, StepRank
+from dpprof.analysis.figures import StepFigures, StepRank
 from dpprof.analysis.overlap.by_kind import Transfers, time_figures
 from dpprof.analysis.report.bounds import with_bounds
 from dpprof.runs.run import Run

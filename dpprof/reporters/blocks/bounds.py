@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.model import KindFigures, TimeFigures
+from dpprof.analysis.figures import KindFigures, TimeFigures
 
 _SIGNS = {"at_least": "≥", "at_most": "≤"}
 _WORDS = {"at_least": "at least", "at_most": "at most"}

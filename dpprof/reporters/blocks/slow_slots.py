@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.model import SlowSlot
+from dpprof.analysis.observations import SlowSlot
 from dpprof.reporters.blocks.units import time_unit
 from dpprof.tables.devices import rank_name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dpprof.analysis.model import SLOW_RANK, Finding, SlowerRank
+from dpprof.analysis.observations import SLOW_RANK, Finding, SlowerRank
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dpprof.analysis.model import RankFigures, Report
+from dpprof.analysis.figures import RankFigures
+from dpprof.analysis.model import Report
 from dpprof.reporters.report.rank_sections import MOST_RANKS, rank_name, worst_first
 from dpprof.tables.kinds import COMPUTE_ONLY, FUSED, MEMORY, OVERLAP
 

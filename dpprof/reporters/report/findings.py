@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dpprof.analysis.model import Finding
+from dpprof.analysis.observations import Finding
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import time_unit
 

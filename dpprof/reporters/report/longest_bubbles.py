@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dpprof.analysis.model import RegionFigures, Report
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import RegionFigures
 from dpprof.reporters.blocks.units import TimeUnit
 from dpprof.reporters.report.rank_sections import unit_of
 from dpprof.reporters.report.sentences import reason_words

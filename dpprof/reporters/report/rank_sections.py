@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from dpprof.analysis.model import RankFigures, Report, TimeFigures
+from dpprof.analysis.figures import RankFigures, TimeFigures
+from dpprof.analysis.model import Report
 from dpprof.reporters.blocks.bounds import BOUNDS, bounded, is_partial
 from dpprof.reporters.blocks.cells import Cell, Section
 from dpprof.reporters.blocks.units import TimeUnit, share_text, time_unit

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dpprof.analysis.model import (
-    ExpertFigures,
-    Ideal,
-    KindFigures,
-    MemoryFigures,
-    RankFigures,
-    Report,
-    TimeFigures,
-)
+from dpprof.analysis.figures import KindFigures, MemoryFigures, RankFigures, TimeFigures
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import ExpertFigures, Ideal
 from dpprof.reporters.blocks.bounds import bound_words
 from dpprof.reporters.blocks.cells import Cell, Section, known_columns
 from dpprof.reporters.blocks.slower_ranks import slower_notes

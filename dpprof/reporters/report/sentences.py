@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from dpprof.analysis.diff.model import DiffSide
-from dpprof.analysis.model import RegionFigures, Report
+from dpprof.analysis.model import Report
+from dpprof.analysis.observations import RegionFigures
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.tables.devices import rank_name, rank_of
 from dpprof.tables.kinds import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dpprof.analysis.model import MemoryFigures
+from dpprof.analysis.figures import MemoryFigures
 from dpprof.dashboards.data.memory_curves import whole_span
 from dpprof.dashboards.figures.memory import peak_parts
 from dpprof.dashboards.pages.memory import layout, zoomed
