@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dpprof.reference.job import Job
-    from dpprof.reference.launch.world import World
+    from dpprof.reference.launch.world import JobWorld
 
 _DEVICES = ("auto", "cuda", "cpu", "emulated")
 
@@ -183,12 +183,12 @@ def _has_trace(folder: Path) -> bool:
 
 
 @contextmanager
-def _world(job: Job, folders: list[Path], timeout_seconds: float) -> Iterator[World]:
+def _world(job: Job, folders: list[Path], timeout_seconds: float) -> Iterator[JobWorld]:
     """A launcher of processes, or, under torchrun, its world of which this process is a rank."""
-    from dpprof.reference.launch.world import World
+    from dpprof.reference.launch.world import JobWorld
 
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
-        yield World(lambda job: _launch(job, timeout_seconds), lambda: None, lambda _: [])
+        yield JobWorld(lambda job: _launch(job, timeout_seconds), lambda: None, lambda _: [])
         return
     from dpprof.reference.launch.torchrun import joined_world
 

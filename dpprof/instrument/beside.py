@@ -25,7 +25,7 @@ _LOOK_S = 30.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Beside(Protocol):
+class BackgroundWork(Protocol):
     """Work that is under way, and gives one answer."""
 
     @property
@@ -38,7 +38,7 @@ class Beside(Protocol):
 
 def begin_beside(
     work: Callable[[], bytes], progress: Callable[[], object], *, fork: bool
-) -> Beside:
+) -> BackgroundWork:
     """Begin `work`, in a child if `fork` and this process can.
 
     A child is given up when `progress`, looked at every half a minute, stays the same.

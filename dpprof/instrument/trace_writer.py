@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dpprof.errors import DpprofError
-from dpprof.instrument.beside import Beside, begin_beside
+from dpprof.instrument.beside import BackgroundWork, begin_beside
 from dpprof.instrument.labels import LabelRecorder
 from dpprof.instrument.side_labels import side_events
 from dpprof.instrument.step_before import StepBefore
@@ -36,7 +36,7 @@ class TraceWriter:
         self._before = before
         self._partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         self._save: Callable[[str], None]
-        self._beside: Beside | None = None
+        self._beside: BackgroundWork | None = None
 
     def start(self, save: Callable[[str], None], *, fork: bool = False) -> None:
         """Begin to write what `save` puts into the export; the labels are in."""

@@ -16,14 +16,16 @@ import torch.distributed as dist
 
 from dpprof.reference.job import Job
 from dpprof.reference.launch.train import join_world, prepare_process, train_in_world
-from dpprof.reference.launch.world import World
+from dpprof.reference.launch.world import JobWorld
 
 _GRACE_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
 
 
 @contextmanager
-def joined_world(job: Job, clean_up: Callable[[], None], timeout_seconds: float) -> Iterator[World]:
+def joined_world(
+    job: Job, clean_up: Callable[[], None], timeout_seconds: float
+) -> Iterator[JobWorld]:
     """Join torchrun's world once, for all jobs.
 
     A rank that finishes no step for `timeout_seconds` writes where its threads are to stderr and
@@ -58,7 +60,7 @@ def joined_world(job: Job, clean_up: Callable[[], None], timeout_seconds: float)
         return [one for one in found if one is not None]
 
     try:
-        yield World(run, wait, which)
+        yield JobWorld(run, wait, which)
     finally:
         dist.destroy_process_group()
 

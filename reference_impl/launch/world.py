@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dpprof.reference.job import Job
 
 
-class World(NamedTuple):
+class JobWorld(NamedTuple):
     """`run` runs a job, `wait` waits until all ranks have come as far, `which` gives those that
     say yes, by number and host."""
 
