@@ -107,3 +107,42 @@ def test_nothing_is_claimed_across_a_clock_that_jumps(build, tmp_path: Path) -> 
         assert figures.states_ns["compute_only"] == 10 * 500_000
         assert figures.communication_ns == 10 * 100_000
         assert (figures.bubble_share, figures.wait_ns) == (None, None)
+
+
+def reduced(build, folder: Path, size: int, clock) -> None:
+    """Traces of all-reduces of 600 us, 10 ms apart, that start and end 15 us apart at random."""
+    rng = np.random.default_rng(size)
+    words = {"Collective name": "allreduce", "Process Group Name": "0"}
+    for rank in range(size):
+        kernel, events = type(build.kernel)(), []
+        for number in range(12):
+            at = 10_000 * (number + 1)
+            start, end = (clock(rank, at + part + int(rng.integers(15))) for part in (0, 600))
+            events.append(build.step(number, clock(rank, at - 500), 9_000))
+            events += kernel("gemm", start - 400, start - 390, 300)
+            events += kernel(ALL_REDUCE, start - 100, start, end - start, **words, Seq=number)
+        info = {"rank": rank, "world_size": size}
+        build.write(folder / f"rank{rank}.json", events, distributedInfo=info)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("ppm", [4000, -4000])
+def test_a_drift_that_contradicts_nothing_splits_nothing(build, tmp_path, size, ppm) -> None:
+    """No clock drifts by 4,000 ppm: their ends, which are one, move apart."""
+    reduced(build, tmp_path, size, lambda rank, at: at + round(at * ppm * 1e-6) * (rank == 1))
+    run = load_run(tmp_path)
+    assert run.clocks.empty
+    (evidence,) = [one for one in run.evidence if one.check == "clocks"]
+    assert evidence.ranks == tuple(range(size))
+    assert f"rank 1 and that of rank{'s' * (size > 2)} 0" in evidence.text
+    assert analyze(run).step_ns is None
+    waits = [figures.wait_ns for figures in analyze(run).ranks]
+    assert waits == [None] * size
+
+
+@pytest.mark.parametrize("ppm", [0, 150])
+def test_ends_that_do_not_move_apart_are_no_drift(build, tmp_path, ppm) -> None:
+    reduced(build, tmp_path, 3, lambda rank, at: at + round(at * ppm * 1e-6) * (rank == 1))
+    run = load_run(tmp_path)
+    assert [one.check for one in run.evidence] == []
+    assert all(figures.wait_ns is not None for figures in analyze(run).ranks)

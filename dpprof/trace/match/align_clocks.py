@@ -39,6 +39,7 @@ from dpprof.tables.devices import rank_of
 from dpprof.trace.match.agreement import match_sound, with_losses, without_numbers
 from dpprof.trace.match.bare_order import number_by_order
 from dpprof.trace.match.batched_messages import taken_apart
+from dpprof.trace.match.clock_drift import drifting
 from dpprof.trace.match.clock_estimate import (
     SHARED_TOLERANCE_NS,
     TOLERANCE_NS,
@@ -135,7 +136,9 @@ def _emulated(parts: Sequence[RankPart]) -> bool:
 
 _COMPARED = {
     name: EVENTS[name]
-    for name in (RANK, LANE, START, END, KIND, NAME, STEP, GROUP, BYTES, SEQUENCE, LAUNCH)
+    for name in (
+        *(RANK, LANE, START, END, KIND, NAME, STEP, GROUP, BYTES, SEQUENCE, LAUNCH, CORRELATION),
+    )
 }
 """What clocks are estimated from; of many ranks, all columns of all communications take long."""
 
@@ -157,7 +160,8 @@ def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
     window = (int(spans[START].min()), int(spans[END].max()))
     if len(named.rows):
         if not _share_a_clock(parts):
-            return fit_clocks(tightest_bounds(waiting, named, window), window)
+            fit = fit_clocks(tightest_bounds(waiting, named, window), window)
+            return _with_drifting(fit, waiting, named)
         bounds = without_late(clock_bounds(waiting, named), SHARED_TOLERANCE_NS)
         return fit_clocks(bounds, window, SHARED_TOLERANCE_NS)
     order = number_by_order(events, peers, no_wait | incomplete)
@@ -167,6 +171,13 @@ def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
     bare = events[found].assign(**{SEQUENCE: order.number[found]})
     bare[GROUP] = pd.Categorical(order.group[found])
     return _if_explained(bare, peers, window)
+
+
+def _with_drifting(fit: Fit, events: pd.DataFrame, matched: Matched) -> Fit:
+    """The fit, with the ranks whose clocks drift apart where causality alone shows nothing."""
+    if len(fit.clocks) or fit.unfit:
+        return fit
+    return Fit(fit.clocks, drifting(events, matched))
 
 
 def tightest_bounds(
@@ -217,6 +228,8 @@ def _if_explained(bare: pd.DataFrame, peers: OperationPeers, window: tuple[int, 
     Nor by few operations: a shift explains one of them, whatever it is.
     """
     matched = match_operations(bare, peers)
+    if apart := drifting(bare, matched):
+        return Fit(_NO_CLOCKS.clocks, apart)
     clocks = estimate_clocks(clock_bounds(bare, matched), window)
     moved = (clocks[SHIFT] != 0) | (clocks[DRIFT] != 0)
     if (clocks.loc[moved, MATCHED] < _LEAST_GUESSED).any():
