@@ -20,6 +20,9 @@ MEMORY = ("peak_allocated_bytes", "peak_reserved_bytes")
 DEVICE_TIME = (*STATES_TIME, *COMMUNICATION, *WAITING)
 """Names for `Evidence.touches`; `DEVICE_TIME` is all that is taken from device activities."""
 
+CLOCK_JUMP = "clock-jump"
+"""The check of a rank whose own clock jumps: nothing on it tells when a step of the job ended."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -42,6 +45,13 @@ class Evidence:
 def texts(evidence: Iterable[Evidence]) -> list[str]:
     """What is amiss in words, each once."""
     return list(dict.fromkeys(one.text for one in evidence))
+
+
+def without_jumping(ranks: Iterable[int], evidence: Iterable[Evidence]) -> frozenset[int]:
+    """The ranks whose own clock does not jump; all of them where every rank's does."""
+    known = frozenset(ranks)
+    jumping = {rank for one in evidence if one.check == CLOCK_JUMP for rank in one.ranks}
+    return known - jumping or known
 
 
 def others(warnings: Iterable[str], evidence: Iterable[Evidence]) -> list[str]:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dpprof.evidence.evidence import without_jumping
 from dpprof.runs.run import Run
-from dpprof.tables.columns import END, START, STEP
+from dpprof.tables.columns import END, RANK, START, STEP
 
 Windows = Mapping[int, tuple[int, int]]
 """Step -> start and end of its window on the common clock."""
@@ -55,7 +56,7 @@ def marked_windows(run: Run) -> dict[int, tuple[int, int]]:
 
 def device_edges(run: Run) -> dict[int, tuple[int, int]]:
     """Step -> when the first of its device work started on any rank, and the last ended."""
-    spans = run.held.spans
+    spans = _timed(run, run.held.spans)
     limits = spans.groupby(STEP).agg({START: "min", END: "max"})
     return {int(step): (int(low), int(high)) for step, low, high in limits.itertuples(name=None)}
 
@@ -65,10 +66,18 @@ def _follows(before: _Limits, one: _Limits) -> bool:
     return before.marked and one.marked and one.step == before.step + 1
 
 
+def _timed(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ranks whose own clock does not jump, if there are any."""
+    if not run.evidence:
+        return table
+    kept = without_jumping(table[RANK].unique().tolist(), run.evidence)
+    return table[table[RANK].isin(kept)]
+
+
 def _limits(run: Run) -> Iterator[_Limits]:
     work, used = device_edges(run), set(run.used_steps)
     steps = run.steps if run.source != "emulated" else run.steps.iloc[:0]
-    marks = steps.groupby(STEP).agg({START: "min", END: "max"})
+    marks = _timed(run, steps).groupby(STEP).agg({START: "min", END: "max"})
     marked = {int(step): (int(low), int(high)) for step, low, high in marks.itertuples(name=None)}
     for step in sorted(marked.keys() | (work.keys() & used)):
         ran = work.get(step)

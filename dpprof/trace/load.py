@@ -11,7 +11,7 @@ import pandas as pd
 from msgspec import structs
 
 from dpprof.errors import DpprofError
-from dpprof.evidence.evidence import Evidence
+from dpprof.evidence.evidence import Evidence, without_jumping
 from dpprof.runs.manifest import Manifest, RankPlace, Source
 from dpprof.runs.run import Run
 from dpprof.schedules.form import schedule_from_json
@@ -225,7 +225,9 @@ def _steps(
     wanted: str | None,
     manifest: Manifest | None,
 ) -> tuple[StepChoice, list[str]]:
-    marked = [rank.marked for rank in ranks]
+    found = [one for rank in ranks for one in rank.evidence]
+    timed = without_jumping((rank.rank for rank in ranks if rank.marked), found)
+    marked = [rank.marked for rank in ranks if rank.rank in timed or not rank.marked]
     if not any(marked):
         if wanted is not None:
             raise DpprofError(f"--steps {wanted}: the trace marks no steps; leave --steps out")

@@ -109,13 +109,13 @@ def test_nothing_is_claimed_across_a_clock_that_jumps(build, tmp_path: Path) -> 
         assert (figures.bubble_share, figures.wait_ns) == (None, None)
 
 
-def reduced(build, folder: Path, size: int, clock) -> None:
+def reduced(build, folder: Path, size: int, clock, count: int = 12) -> None:
     """Traces of all-reduces of 600 us, 10 ms apart, that start and end 15 us apart at random."""
     rng = np.random.default_rng(size)
     words = {"Collective name": "allreduce", "Process Group Name": "0"}
     for rank in range(size):
         kernel, events = type(build.kernel)(), []
-        for number in range(12):
+        for number in range(count):
             at = 10_000 * (number + 1)
             start, end = (clock(rank, at + part + int(rng.integers(15))) for part in (0, 600))
             events.append(build.step(number, clock(rank, at - 500), 9_000))
@@ -146,3 +146,76 @@ def test_ends_that_do_not_move_apart_are_no_drift(build, tmp_path, ppm) -> None:
     run = load_run(tmp_path)
     assert [one.check for one in run.evidence] == []
     assert all(figures.wait_ns is not None for figures in analyze(run).ranks)
+
+
+def test_a_jump_that_one_shift_would_explain_is_not_corrected(build, tmp_path: Path) -> None:
+    """A message before the jump may have taken as long as the clock jumped: its ends did agree."""
+    for rank in (0, 1):
+        kernel, events = type(build.kernel)(), [build.step(1, 1, 80_000)]
+        for number in range(6):
+            at = 1000 * (number + 1) + (50_000 if rank == 0 and number >= 1 else 0)
+            words = {"Collective name": "send" if rank == 0 else "recv", "In msg nelems": 8}
+            words |= {"Process Group Name": "0", "Process Group Ranks": "[0, 1]"}
+            if number:
+                words = {"Collective name": "allreduce", "Process Group Name": "0", "Seq": number}
+            else:
+                words["Dst Rank" if rank == 0 else "Src Rank"] = 1 - rank
+            name = ALL_REDUCE if number else "ncclDevKernel_SendRecv(x)"
+            events += [
+                kernel("gemm", at + 1, at + 10, 200 + 30 * rank),
+                kernel(name, at + 2, at + 250, 100 + number % 3, stream=9, **words),
+            ]
+        info = {"rank": rank, "world_size": 2}
+        build.write(tmp_path / f"rank{rank}.json", events, distributedInfo=info)
+    run = load_run(tmp_path)
+    assert run.clocks.empty
+    assert [one.check for one in run.evidence] == ["clocks"]
+    assert analyze(run).step_ns is None
+
+
+def test_a_clock_that_jumps_marks_no_steps_of_others(build, tmp_path: Path) -> None:
+    """Of rank 2, whose clock is set back by 40 ms, kernels begin before their launch."""
+
+    def clock(rank: int, at: int) -> int:
+        return at - (40_000 if rank == 2 and at >= 51_315 else 0)
+
+    for rank in range(3):
+        kernel, events = type(build.kernel)(), []
+        for number in range(4):
+            at = 50_100 + 1000 * number
+            begin, end = clock(rank, at), clock(rank, at + 990)
+            events.append(build.step(number, begin, end - begin))
+            for n in range(5):
+                launch, start = clock(rank, at + 10 + 9 * n), clock(rank, at + 20 + 100 * n)
+                events += kernel("gemm", launch, start, 90)
+        info = {"rank": rank, "world_size": 3}
+        build.write(tmp_path / f"rank{rank}.json", events, distributedInfo=info)
+    report = analyze(load_run(tmp_path))
+    assert {(one.check, one.ranks) for one in report.evidence} == {("clock-jump", (2,))}
+    assert report.window_ns == 4000 * 1000 - 10_000
+    assert [one.states_ns["compute_only"] for one in report.ranks[:2]] == [20 * 90_000] * 2
+
+
+def test_a_drift_is_seen_in_a_sample_of_many_operations(build, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("dpprof.trace.match.clock_drift._MOST_ROWS", 40)
+    reduced(build, tmp_path, 2, lambda rank, at: at + round(at * 1000e-6) * (rank == 1), 40)
+    assert [one.check for one in load_run(tmp_path).evidence] == ["clocks"]
+
+
+def test_no_clock_is_moved_for_few_operations_that_counting_alone_has_matched(
+    build, tmp_path: Path
+) -> None:
+    """Rank 0's trace begins one all-reduce later than that of rank 1, and ends one later."""
+    words = {"Collective name": "allreduce", "Process Group Name": "0"}
+    for rank in (0, 1):
+        kernel, events = type(build.kernel)(), [build.step(1, 1, 40_000)]
+        for number in (1 - rank, 2 - rank):
+            at = 10_000 * (number + 1)
+            events += kernel("gemm", at - 400, at - 390, 300)
+            events += kernel(ALL_REDUCE, at - 80, at, 600, stream=9, **words)
+        info = {"rank": rank, "world_size": 2}
+        build.write(tmp_path / f"rank{rank}.json", events, distributedInfo=info)
+    run = load_run(tmp_path)
+    assert run.clocks.empty
+    assert [one.check for one in run.evidence] == ["clocks"]
+    assert [figures.wait_ns for figures in analyze(run).ranks] == [None, None]

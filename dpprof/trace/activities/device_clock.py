@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dpprof.evidence.evidence import DEVICE_TIME, STEP_TIME
+from dpprof.evidence.evidence import CLOCK_JUMP, DEVICE_TIME, STEP_TIME
 from dpprof.trace.activities.faults import Fault
 from dpprof.trace.read.columns import DEVICE_CATEGORIES, Category, Nanoseconds, Rows, TraceColumns
 
@@ -55,7 +55,7 @@ def on_host_clock(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
         fault = Fault(EARLY, len(rows), len(delay), ALL_TIMES, words)
         return without(trace, rows), fault
     if _out_of_order(trace, work, delay):
-        return trace, Fault("clock-jump", int(early.sum()), len(delay), ALL_TIMES, _JUMPS)
+        return trace, Fault(CLOCK_JUMP, int(early.sum()), len(delay), ALL_TIMES, _JUMPS)
     offset = -int(delay.min())
     words = (
         f"{int(early.sum())} of {len(delay)} device activities begin before their launch: the "
@@ -84,7 +84,7 @@ def not_ahead(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:
         return trace, None
     offset = int(late.max())
     if int(delay.min()) - offset < -_BEFORE_NS:
-        return trace, Fault("clock-jump", int(ahead.sum()), len(work), ALL_TIMES, _ENDS_LATE)
+        return trace, Fault(CLOCK_JUMP, int(ahead.sum()), len(work), ALL_TIMES, _ENDS_LATE)
     words = (
         f"{int(ahead.sum())} of {len(work)} device activities end after the host had waited for "
         f"them: the device's clock is taken to be {offset / 1e6:.3g} ms ahead of the host's, and "

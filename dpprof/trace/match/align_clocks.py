@@ -39,7 +39,7 @@ from dpprof.tables.devices import rank_of
 from dpprof.trace.match.agreement import match_sound, with_losses, without_numbers
 from dpprof.trace.match.bare_order import number_by_order
 from dpprof.trace.match.batched_messages import taken_apart
-from dpprof.trace.match.clock_drift import drifting
+from dpprof.trace.match.clock_drift import drifting, jumping
 from dpprof.trace.match.clock_estimate import (
     SHARED_TOLERANCE_NS,
     TOLERANCE_NS,
@@ -161,6 +161,8 @@ def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
     if len(named.rows):
         if not _share_a_clock(parts):
             fit = fit_clocks(tightest_bounds(waiting, named, window), window)
+            guessed = np.isin(named.rows, np.flatnonzero(counted[~no_wait][origin]))
+            fit = _without_guessed(fit) if guessed.all() else fit
             return _with_drifting(fit, waiting, named)
         bounds = without_late(clock_bounds(waiting, named), SHARED_TOLERANCE_NS)
         return fit_clocks(bounds, window, SHARED_TOLERANCE_NS)
@@ -173,11 +175,25 @@ def _clocks(parts: Sequence[RankPart], peers: OperationPeers) -> Fit:
     return _if_explained(bare, peers, window)
 
 
-def _with_drifting(fit: Fit, events: pd.DataFrame, matched: Matched) -> Fit:
-    """The fit, with the ranks whose clocks drift apart where causality alone shows nothing."""
-    if len(fit.clocks) or fit.unfit:
+def _without_guessed(fit: Fit) -> Fit:
+    """The fit, or none where it moves clocks by few operations that order alone has matched."""
+    moved = (fit.clocks[SHIFT] != 0) | (fit.clocks[DRIFT] != 0)
+    few = fit.clocks.loc[moved & (fit.clocks[MATCHED] < _LEAST_GUESSED), RANK].tolist()
+    if not few:
         return fit
-    return Fit(fit.clocks, drifting(events, matched))
+    others = [rank for rank in fit.clocks[RANK].tolist() if rank not in few]
+    return Fit(_NO_CLOCKS.clocks, (*fit.unfit, *((rank, *others) for rank in few)))
+
+
+def _with_drifting(fit: Fit, events: pd.DataFrame, matched: Matched) -> Fit:
+    """The fit, or none for the ranks whose clocks drift or jump as causality alone cannot show."""
+    if fit.unfit:
+        return fit
+    if fit.clocks.empty:
+        return Fit(fit.clocks, drifting(events, matched))
+    shifts = dict(zip(fit.clocks[RANK].tolist(), fit.clocks[SHIFT].tolist(), strict=True))
+    jumps = jumping(events, matched, shifts)
+    return Fit(_NO_CLOCKS.clocks, jumps) if jumps else fit
 
 
 def tightest_bounds(
