@@ -217,18 +217,48 @@ def _operation_ns(run: Run, with_components: set[str], delay_ns: int) -> dict[st
     }
 
 
+def edge_messages(run: Run) -> dict[tuple[int, int], MessageCost]:
+    """What messages take by edge: the pipeline rank that sends, and the one that receives.
+
+    Of the messages that both sides show, as `costs_from_run` has them of all edges together.
+    """
+    messages = _messages(_used(run, run.held.communications))
+    bytes_, messages = _bytes_of(messages), _matched(messages)
+    known = messages[messages[RANK].isin([*run.pp_rank]) & messages[PEER].isin([*run.pp_rank])]
+    source, target = known[PEER].map(run.pp_rank), known[RANK].map(run.pp_rank)
+    return {
+        (int(pair[0]), int(pair[1])): _cost_of(own, bytes_)
+        for pair, own in known.groupby([source.to_numpy(), target.to_numpy()])
+    }
+
+
 def _message_cost(events: pd.DataFrame) -> MessageCost:
+    messages = _messages(events)
+    return _cost_of(_matched(messages), _bytes_of(messages))
+
+
+def _messages(events: pd.DataFrame) -> pd.DataFrame:
     messages = events[(events[KIND].astype(str) == _P2P) & (events[SEQUENCE] >= 0)]
-    messages = messages.assign(**{GROUP: messages[GROUP].astype(str)})
+    return messages.assign(**{GROUP: messages[GROUP].astype(str)})
+
+
+def _bytes_of(messages: pd.DataFrame) -> int:
+    """The median of what either side shows; 0 where neither does."""
+    return _median(messages.loc[messages[BYTES] >= 0, BYTES]) or 0
+
+
+def _matched(messages: pd.DataFrame) -> pd.DataFrame:
+    """The receiving side of messages that both sides show."""
     edge = messages[PEER].astype(str) + ">" + messages[RANK].astype(str)
     sides = messages.groupby([GROUP, STEP, SEQUENCE])[RANK].transform("nunique")
-    matched = messages[(messages[GROUP] == edge) & (sides == 2)]
+    return messages[(messages[GROUP] == edge) & (sides == 2)]
+
+
+def _cost_of(matched: pd.DataFrame, bytes_: int) -> MessageCost:
     if matched.empty:
         return MessageCost()
     begin = matched[[START, READY]].max(axis=1)
     transfer_ns = max(0, round(float((matched[END] - begin).median())))
-    sizes = messages.loc[messages[BYTES] >= 0, BYTES]
-    bytes_ = _median(sizes) or 0
     if bytes_ and transfer_ns and _take_turns(matched.assign(begin=begin), transfer_ns):
         return MessageCost(bytes=bytes_, bytes_per_second=bytes_ / transfer_ns * 1e9)
     return MessageCost(bytes=bytes_, latency_ns=transfer_ns)

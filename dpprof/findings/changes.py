@@ -22,6 +22,7 @@ def changes(replay: Replay) -> Iterator[Change]:
     yield from slow
     yield from long_slots(replay)
     yield from late_launches(replay)
+    yield from slow_edges(replay)
     yield from free_messages(replay)
     said = {rank for change in slow if change.what == "gaps in slots" for rank in change.ranks}
     yield from (one for one in lost_overlap(replay) if not said.intersection(one.ranks))
@@ -69,6 +70,23 @@ def late_launches(replay: Replay) -> Iterator[Change]:
                 (rank,),
                 late_ns=late,
             )
+
+
+def slow_edges(replay: Replay) -> Iterator[Change]:
+    """Messages of slow edges that take as long as those of the others."""
+    if replay.edges:
+        slow = sorted(replay.edges.items(), key=lambda one: -one[1].duration_ns)
+        words = [f"{a} to {b} ({cost.duration_ns / 1e6:.2f} ms)" for (a, b), cost in slow]
+        yield Change(
+            "slow edge",
+            f"messages take longer than the {replay.message.duration_ns / 1e6:.2f} ms of other "
+            f"edges from pipeline rank {', '.join(words[:4])}"
+            f"{' ...' if len(words) > 4 else ''}: if they did not",
+            "the link between these ranks: NCCL_IB_HCA, NCCL_CROSS_NIC, NCCL_SOCKET_IFNAME, which "
+            "ranks share a machine (Megatron --use-tp-pp-dp-mapping)",
+            tuple(sorted({rank for edge in replay.edges for rank in edge})),
+            message=replay.message,
+        )
 
 
 def free_messages(replay: Replay) -> Iterator[Change]:

@@ -17,13 +17,12 @@ from dpprof.findings.head_of_line import head_of_line
 from dpprof.findings.overlaps import with_overlaps
 from dpprof.findings.replay import MOST_OFF, Lengths, Replay, make_replay
 from dpprof.findings.slow_ranks import slow_ranks
-from dpprof.plan.answer import answer
 from dpprof.plan.partition import balanced_cut
-from dpprof.plan.predict import Predictor, predicted
+from dpprof.plan.predict import Predictor
 from dpprof.plan.question import Question, Row
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import slot_operation
-from dpprof.schedules.registry import make_schedule
+from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.schedules.schedule import Schedule
 
 MOST_FINDINGS = 10
@@ -168,15 +167,15 @@ def _uneven_stages(replay: Replay, base: Lengths) -> Iterator[Finding]:
 
 
 def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
-    """The fastest known schedule with the same chunks and no more of them in flight."""
-    own, question = replay.run.schedule, _question(replay)
+    """The fastest known schedule of the same stages with no more of them in flight."""
+    own, predictor = replay.run.schedule, Predictor(_question(replay))
     assert own is not None
     try:
-        mine = predicted(question, own)
-        rows = answer(question).rows
+        mine = predictor.row(own)
     except DpprofError:
         return
-    best = next((row for row in rows if _comparable(row, mine)), mine)
+    rows = (row for row in _same_stages(predictor, own, mine) if _comparable(row, mine))
+    best = min((mine, *rows), key=lambda row: row.step_ns)
     if best.step_ns >= mine.step_ns or not _foretells(mine, base):
         return
     gain = mine.step_ns - best.step_ns
@@ -190,6 +189,17 @@ def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
     )
     found = _finding(replay, np.full(len(base), gain, np.int64), change)
     yield msgspec.structs.replace(found, confidence="low") if unmeasured else found
+
+
+def _same_stages(predictor: Predictor, own: Schedule, mine: Row) -> Iterator[Row]:
+    """The other known schedules that can run the stages as they are cut."""
+    for name in schedule_names():
+        try:
+            other = make_schedule(name, own.pp, own.micro_batches)
+            if name != own.name and other.placement.stage_count == len(mine.stage_layers):
+                yield predictor.row(other, cut=mine.stage_layers)
+        except DpprofError:  # sizes that it cannot have, or operations without costs
+            continue
 
 
 def _foretells(mine: Row, base: Lengths) -> bool:
@@ -208,8 +218,4 @@ def _new_operations(best: Row, own: Schedule) -> list[str]:
 
 def _comparable(row: Row, mine: Row) -> bool:
     held = max(row.peak_bytes or (0,)) <= max(mine.peak_bytes or (0,))
-    return (
-        len(row.stage_layers) == len(mine.stage_layers)
-        and held
-        and max(row.peak_chunks) <= max(mine.peak_chunks)
-    )
+    return held and max(row.peak_chunks) <= max(mine.peak_chunks)

@@ -52,5 +52,6 @@ def _without_both(replay: Replay, one: Change, other: Change) -> Lengths:
             length -= replay.length_ns - change.length_ns
         if change.late_ns is not None:
             late -= replay.late_ns - change.late_ns
-    message = one.message if one.message is not None else other.message
+    messages = [change.message for change in (one, other) if change.message is not None]
+    message = min(messages, key=lambda cost: cost.duration_ns, default=None)
     return replay.step_ns(np.maximum(length, 0), np.maximum(late, 0), message)

@@ -13,10 +13,11 @@ from dpprof.costs.profile import CostProfile, MessageCost
 from dpprof.errors import DpprofError
 from dpprof.findings.device_time import DeviceTime, covered
 from dpprof.findings.slot_models import SlotModels
+from dpprof.findings.slow_edges import message_costs
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import Slot, slot_operation, slot_text
 from dpprof.simulate.plan import StepPlan, make_plan
-from dpprof.simulate.walk import walk
+from dpprof.simulate.walk import Edge, walk
 from dpprof.tables.columns import END, RANK, SLOT, START, STEP
 from dpprof.tables.intervals import Intervals, length_before, union
 
@@ -35,12 +36,15 @@ class Replay:
     much later a slot started than its rank was free and its inputs had come while its device was
     idle, `held_ns` how much while it did other work. `window_ns` is the steps' windows,
     `around_ns` the part of them before the first slot and after the last of all ranks, and
-    `empty_ns` the part of that in which no device does anything.
+    `empty_ns` the part of that in which no device does anything. A message takes what `edges` says
+    of a slow edge, else `message`, the median of the others.
     """
 
     run: Run
     plan: StepPlan
     costs: CostProfile
+    message: MessageCost
+    edges: Mapping[Edge, MessageCost]
     device: DeviceTime
     models: SlotModels
     starts: Lengths
@@ -66,22 +70,21 @@ class Replay:
                 places = np.flatnonzero(kind == one)
                 yield rank, slots[places[0]], places + self.plan.offsets[rank]
 
-    @property
-    def message(self) -> MessageCost:
-        """What a message between pipeline ranks takes, the median of the run."""
-        return self.costs.message
-
     def step_ns(
         self,
         length_ns: Lengths | None = None,
         late_ns: Lengths | None = None,
         message: MessageCost | None = None,
     ) -> Lengths:
-        """Length of every step from first slot to last with what is given in place of its own."""
+        """Length of every step from first slot to last with what is given in place of its own.
+
+        A `message` is that of all edges.
+        """
         lengths = self.length_ns if length_ns is None else length_ns
         late = self.late_ns if late_ns is None else late_ns
+        cost, edges = (self.message, self.edges) if message is None else (message, {})
         steps = (
-            walk(self.plan, row.tolist(), message or self.message, "eager")
+            walk(self.plan, row.tolist(), cost, "eager", edges)
             for row in np.maximum(lengths, 0) + np.maximum(late, 0) + self.held_ns
         )
         return np.array([max(times.ends) for times in steps], np.int64)
@@ -108,12 +111,15 @@ def make_replay(run: Run, windows: Mapping[int, tuple[int, int]]) -> Replay | st
     slots = [slot for slots in run.schedule.ranks for slot in slots]
     device = DeviceTime(run)
     busy = device.busy()
-    late = _late(plan, starts, ends, costs.message)
+    message, edges = message_costs(run, costs.message)
+    late = _late(plan, starts, ends, message, edges)
     held = covered(busy, pp_rank, starts - late, starts)
     replay = Replay(
         run=run,
         plan=plan,
         costs=costs,
+        message=message,
+        edges=edges,
         device=device,
         models=SlotModels(run, costs, lengths),
         starts=starts,
@@ -188,7 +194,13 @@ def _empty(
     return total
 
 
-def _late(plan: StepPlan, starts: Lengths, ends: Lengths, message: MessageCost) -> Lengths:
+def _late(
+    plan: StepPlan,
+    starts: Lengths,
+    ends: Lengths,
+    message: MessageCost,
+    edges: Mapping[Edge, MessageCost],
+) -> Lengths:
     """How long after its rank was free, and its inputs there, a slot began; at least 0.
 
     Messages of an edge travel one after another, as in `dpprof.simulate.walk`.
@@ -198,11 +210,12 @@ def _late(plan: StepPlan, starts: Lengths, ends: Lengths, message: MessageCost) 
     follows = np.setdiff1d(np.arange(plan.offsets[-1]), firsts)
     ready[:, follows] = ends[:, follows - 1]
     ready[:, firsts] = starts.min(axis=1, keepdims=True)
-    edge_free: dict[tuple[int, int], Lengths] = {}
+    edge_free: dict[Edge, Lengths] = {}
     for producer, _, consumer, source, target in plan.messages:
         edge = source, target
+        cost = edges.get(edge, message)
         sent = np.maximum(ends[:, producer], edge_free.get(edge, starts.min()))
-        edge_free[edge] = sent + message.transfer_ns
-        ready[:, consumer] = np.maximum(ready[:, consumer], sent + message.duration_ns)
+        edge_free[edge] = sent + cost.transfer_ns
+        ready[:, consumer] = np.maximum(ready[:, consumer], sent + cost.duration_ns)
     late: Lengths = np.maximum(starts - ready, 0)
     return late

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from dpprof.costs.profile import MessageCost
@@ -25,10 +26,20 @@ class Times:
     arrived: list[int]
 
 
+Edge = tuple[int, int]
+"""The pipeline rank that sends, and the one that receives."""
+
+
 def walk(
-    plan: StepPlan, lengths_ns: Sequence[int], message: MessageCost, communication: Communication
+    plan: StepPlan,
+    lengths_ns: Sequence[int],
+    message: MessageCost,
+    communication: Communication,
+    edges: Mapping[Edge, MessageCost] = MappingProxyType({}),
 ) -> Times:
     """Times of all slots and messages; raises `DpprofError` where the ranks wait in a circle.
+
+    A message takes what `edges` says of its edge, or else `message`.
 
     Every rank runs as far as it can and wakes the ranks that its messages reach, so each slot and
     message is looked at once. The order of waking does not matter: what a slot waits for, and the
@@ -39,8 +50,9 @@ def walk(
     missing = [len(needed) for needed in plan.receives]
     ready = [0] * slots
     position, free = list(plan.offsets[:-1]), [0] * ranks
-    transfer_ns, duration_ns = message.transfer_ns, message.duration_ns
-    edge_free: dict[tuple[int, int], int] = {}
+    usual = message.transfer_ns, message.duration_ns
+    known = {edge: (cost.transfer_ns, cost.duration_ns) for edge, cost in edges.items()}
+    edge_free: dict[Edge, int] = {}
     awake = list(range(ranks))
     while awake:
         rank = awake.pop()
@@ -50,6 +62,7 @@ def walk(
             times.ends[slot] = released = end = start + lengths_ns[slot]
             for number in plan.sends[slot]:
                 _, _, consumer, source, target = plan.messages[number]
+                transfer_ns, duration_ns = known.get((source, target), usual)
                 times.sent[number] = sent = max(end, edge_free.get((source, target), 0))
                 edge_free[source, target] = sent + transfer_ns
                 times.arrived[number] = arrival = sent + duration_ns

@@ -16,11 +16,14 @@ from pathlib import Path
 
 import msgspec
 from bench_predictions import ran
+from planted_host_faults import PLANTS, profile
 
 from dpprof.analysis.report.analyze import analyze
-from dpprof.costs import load_costs
+from dpprof.costs import costs_to_json, load_costs
 from dpprof.findings.find import find_findings
+from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule
+from dpprof.trace.load import load_run
 
 _PP, _MICRO_BATCHES = 4, 10
 _PLAIN = msgspec.structs.replace(load_costs("deepseek-v3"), layers=2)
@@ -70,6 +73,9 @@ _CASES = (
     _Case("slow rank", "mlp@2=1.5x", schedule="dualpipev"),
     _Case("uneven stages", "", uneven=True),
     _Case("schedule", "", other="zb1p"),
+    *(_Case("long slots", "collection", schedule=name) for name in ("1f1b", "dualpipe")),
+    *(_Case("between steps", "loader", schedule=name) for name in ("1f1b", "dualpipe")),
+    *(_Case("slow edge", "one-way", schedule=name) for name in ("1f1b", "dualpipe")),
 )
 
 
@@ -80,12 +86,24 @@ def _step(
     """A run's step in ns, and its findings' names and gains."""
     costs = {None: _PLAIN, True: _UNEVEN, False: _EVEN}[uneven]
     with tempfile.TemporaryDirectory() as folder:
-        run = ran(make_schedule(schedule, _PP, _MICRO_BATCHES), costs, fault, Path(folder))
+        if fault in PLANTS:
+            run = _ran_planted(schedule, fault, Path(folder))
+        else:
+            run = ran(make_schedule(schedule, _PP, _MICRO_BATCHES), costs, fault, Path(folder))
         report = analyze(run)
         found = find_findings(run, report)
     if found.reason:
         print(f"{schedule} {fault}: {found.reason}")
     return report.step_ns or 0, tuple((one.what, one.gain_ns) for one in found.findings)
+
+
+def _ran_planted(schedule: str, plant: str, folder: Path) -> Run:
+    costs = folder / "costs.json"
+    costs.write_text(costs_to_json(_PLAIN))
+    sizes = ["--pp", str(_PP), "--micro-batches", str(_MICRO_BATCHES)]
+    line = ["--device", "emulated", "--schedule", schedule, *sizes, "--costs", str(costs)]
+    profile([*line, "--num-steps", "3", "--warmup", "1", "-o", str(folder)], plant, folder)
+    return load_run(folder / schedule)
 
 
 def main() -> None:
