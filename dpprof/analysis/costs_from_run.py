@@ -227,7 +227,7 @@ def edge_messages(run: Run) -> dict[tuple[int, int], MessageCost]:
     known = messages[messages[RANK].isin([*run.pp_rank]) & messages[PEER].isin([*run.pp_rank])]
     source, target = known[PEER].map(run.pp_rank), known[RANK].map(run.pp_rank)
     return {
-        (int(pair[0]), int(pair[1])): _cost_of(own, bytes_)
+        (int(str(pair[0])), int(str(pair[1]))): _cost_of(own, bytes_)
         for pair, own in known.groupby([source.to_numpy(), target.to_numpy()])
     }
 
