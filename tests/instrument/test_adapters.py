@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import types
+from contextlib import nullcontext
+from threading import get_ident
 
 import pytest
 
@@ -12,9 +14,14 @@ torch = pytest.importorskip("torch", reason="capturing needs torch")
 
 import dpprof  # noqa: E402
 from dpprof.errors import DpprofError  # noqa: E402
-from dpprof.instrument.adapters import Adapter, Pipeline  # noqa: E402
+from dpprof.instrument.adapters import Adapter, Pipeline, megatron  # noqa: E402
 from dpprof.instrument.adapters.patching import on_failure, patch_module  # noqa: E402
 from dpprof.instrument.adapters.registry import find_adapters  # noqa: E402
+from dpprof.instrument.labels import (  # noqa: E402
+    LabelRecorder,
+    start_recording,
+    stop_recording,
+)
 
 
 class Engine:
@@ -82,3 +89,22 @@ def test_adapters_are_known_by_name():
     assert {one.name for one in find_adapters(["dualpipe"])} == {"dualpipe"}
     with pytest.raises(DpprofError, match=r"no adapter 'nothing'; the known ones are .*megatron"):
         find_adapters(["nothing"])
+
+
+def test_megatrons_backwards_are_slots_whichever_function_runs_them():
+    module, texts = types.ModuleType("schedules"), []
+    for name in ("forward_step", "backward_step", "backward_step_multimodule"):
+        setattr(module, name, lambda: None)
+    patch_module(megatron.ADAPTERS[0], module)
+    recorder = LabelRecorder(get_ident(), lambda text: texts.append(text) or nullcontext())
+    megatron._trains()  # a step has ended: calls are numbered from 0
+    start_recording(recorder)
+    try:
+        module.forward_step()
+        module.backward_step_multimodule()
+        module.forward_step()
+        module.backward_step()
+    finally:
+        stop_recording(recorder)
+    slots = [text.removeprefix("dpprof:slot slot=") for text in texts]
+    assert slots == ["F0.0", "B0.0", "F0.1", "B0.1"]

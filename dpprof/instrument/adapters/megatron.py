@@ -104,7 +104,12 @@ ADAPTERS = (
     Adapter(
         name="megatron",
         module=_SCHEDULES,
-        slots={"forward_step": _forward, "backward_step": _backward, _INTERLEAVED: _name_next},
+        slots={
+            "forward_step": _forward,
+            "backward_step": _backward,
+            "backward_step_multimodule": _backward,  # of models with several encoders
+            _INTERLEAVED: _name_next,
+        },
         steps={
             "forward_backward_no_pipelining": _pipeline,
             "forward_backward_pipelining_without_interleaving": _pipeline,
