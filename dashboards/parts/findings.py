@@ -14,6 +14,7 @@ from dpprof.dashboards.view.links import region_link, timeline_link
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
 from dpprof.findings.find import Findings, find_findings
+from dpprof.reporters.blocks.slow_links import link_words
 from dpprof.reporters.blocks.slower_ranks import slower_notes
 from dpprof.reporters.blocks.units import TimeUnit, share_text
 from dpprof.reporters.report.sentences import path_words, region_words
@@ -140,6 +141,9 @@ def _observed(
             f"{unit.full(slow.siblings_ns)}"
         )
         yield dcc.Link(_sentence(words), href=place or context.link(page="timeline", options={}))
+    for link in run.report.slow_links[:1]:
+        words = link_words(link, unit)
+        yield dcc.Link(_sentence(words), href=context.link(page="overlap", options={}))
     for odd in run.report.outliers[:1]:
         where = f"{odd.slot} of {rank_name(odd.rank)}" if odd.slot else rank_name(odd.rank)
         does = "computes" if odd.what == "compute" else "idles"

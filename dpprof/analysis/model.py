@@ -24,6 +24,7 @@ from dpprof.analysis.observations import (
     PathFigures,
     RegionFigures,
     SlowerRank,
+    SlowLink,
     SlowSlot,
     WaitedFor,
 )
@@ -72,6 +73,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     waited_for: list[WaitedFor] = []  # most first
     slow_slots: list[SlowSlot] = []  # most first
     outliers: list[Outlier] = []  # most first
+    slow_links: list[SlowLink] = []  # most first
     slower_ranks: list[SlowerRank] = []  # most first
     evidence: list[Evidence] = []
     warnings: list[str]

@@ -133,6 +133,22 @@ class Outlier(msgspec.Struct, frozen=True, kw_only=True):
     excess_ns: int
 
 
+class SlowLink(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages between two ranks that take far longer than those of the other links.
+
+    `message_ns` is how long a receiver that is there waits for one that is under way, `others_ns`
+    the same of the other links; `excess_ns` is what that costs the receiver in a step, less what
+    computing hides. `messages` are those of a step.
+    """
+
+    sender: int
+    receiver: int
+    messages: int
+    message_ns: int
+    others_ns: int
+    excess_ns: int
+
+
 class SlowerRank(msgspec.Struct, frozen=True, kw_only=True):
     """A pipeline rank that computes clearly more than the others; times are of one step.
 

@@ -14,6 +14,7 @@ PIPELINES = {
     "GPipe": partial(pipelines.train, "GPipe"),
     "GPipe-gap": partial(pipelines.train, "GPipe", "gap"),
     "1F1B": partial(pipelines.train, "1F1B"),
+    "1F1B-wire": partial(pipelines.train, "1F1B", "wire"),
     "Interleaved1F1B": partial(pipelines.train, "Interleaved1F1B"),
     "InterleavedZeroBubble": partial(pipelines.train, "InterleavedZeroBubble"),
     "ZBVZeroBubble": partial(pipelines.train, "ZBVZeroBubble"),
@@ -25,6 +26,6 @@ REPLICAS = {name: partial(replicas.train, name) for name in ("ddp", "fsdp2")}
 if __name__ == "__main__":
     for one in sys.argv[1:]:
         if one in PIPELINES:
-            run_ranks(pipelines.WORLD, PIPELINES[one])
+            run_ranks(pipelines.WORLD, PIPELINES[one], slow_wire=one.endswith("-wire"))
         else:
             run_ranks(replicas.WORLD, REPLICAS[one])

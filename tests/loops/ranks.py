@@ -12,6 +12,10 @@ from pathlib import Path
 import torch
 import torch._inductor.config  # torch's profiler does, and takes a second
 import torch.distributed as dist
+from slow_wire import StoreWithSlowWire
+
+WIRE = 1, 2
+WIRE_S = 0.030
 
 
 class Work(torch.autograd.Function):
@@ -31,21 +35,24 @@ class Work(torch.autograd.Function):
         return gradient @ weight.T, x.T @ gradient, None, None
 
 
-def _rank_main(rank: int, world: int, store: str, main: Callable[[], None]) -> None:
+def _rank_main(rank: int, world: int, file: str, main: Callable[[], None], slow: bool) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
+    store = dist.FileStore(file, world)
+    if slow:
+        store = StoreWithSlowWire(store, rank, WIRE, WIRE_S)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
     torch.manual_seed(rank)
     main()
     dist.destroy_process_group()
 
 
-def run_ranks(world: int, main: Callable[[], None]) -> None:
-    """Run `main` on `world` ranks, and wait for them."""
+def run_ranks(world: int, main: Callable[[], None], *, slow_wire: bool = False) -> None:
+    """Run `main` on `world` ranks, and wait for them; all that rank 1 sends 2 may come late."""
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "store")
         fork = multiprocessing.get_context("fork")
         ranks = [
-            fork.Process(target=_rank_main, args=(rank, world, store, main))
+            fork.Process(target=_rank_main, args=(rank, world, store, main, slow_wire))
             for rank in range(world)
         ]
         for one in ranks:

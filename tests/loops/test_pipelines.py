@@ -60,7 +60,7 @@ def job(folder: Path, *names: str, before: tuple[str, ...] = ()) -> list[str]:
 def profiled(tmp_path_factory) -> tuple[list[str], dict[str, Path]]:
     """What one job of all loops printed, and the run of each: those come beside each other."""
     folder = tmp_path_factory.mktemp("loops")
-    names = [*TORCH, "GPipe-gap", *FRAMEWORKS, "ddp", "fsdp2"]
+    names = [*TORCH, "GPipe-gap", "1F1B-wire", *FRAMEWORKS, "ddp", "fsdp2"]
     run = [sys.executable, "-m", "dpprof", "run", "--quiet", "-o", "out", "--num-steps", "2"]
     said = job(folder, *names, before=(*run, "--"))
     numbers = range(2, len(names) + 1)
@@ -111,6 +111,15 @@ def test_a_gap_of_python_is_the_hosts(profiled):
     assert (slow.rank, slow.slot, slow.what) == (1, "F0.3", "host")
     assert slow.excess_ns == pytest.approx(54e6, rel=0.5)
     assert report.ranks[1].states_ns["bubble.host"] >= 2 * 0.7 * 54e6
+
+
+def test_a_slow_wire_is_named_with_what_it_costs(profiled):
+    report = check(profiled[1]["1F1B-wire"], "1f1b")
+    wire = report.slow_links[0]
+    assert (wire.sender, wire.receiver, wire.messages) == (1, 2, 4)
+    assert wire.message_ns == pytest.approx(30e6, rel=0.5)
+    assert wire.excess_ns == pytest.approx(4 * 30e6, rel=0.5)
+    assert not any(one.rank == 1 for one in report.slow_slots)
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)

@@ -33,6 +33,7 @@ from dpprof.analysis.overlap.halves import halves_figures
 from dpprof.analysis.report.claimed import claimed
 from dpprof.analysis.report.ideal import ideal_figures, spans_steps
 from dpprof.analysis.report.per_step import step_figures
+from dpprof.analysis.slow_links import slow_links
 from dpprof.analysis.slow_slots import slot_lengths, slow_slots
 from dpprof.analysis.slower_ranks import slower_ranks
 from dpprof.evidence.evidence import texts
@@ -112,6 +113,7 @@ def analyze(run: Run, accounting: Accounting | None = None) -> Report:
         waited_for=[] if touching(run.evidence, "bubble_ns") else _waited_for(accounting),
         slow_slots=slow_slots(slots, step_ns),
         outliers=outliers(slots, accounting, step_ns),
+        slow_links=slow_links(run, step_ns),
         slower_ranks=slower_ranks(run, slots, ideal if isinstance(ideal, Ideal) else None),
         evidence=list(run.evidence),
         warnings=[

@@ -142,6 +142,23 @@ def slow_section(report: Report) -> Section:
     )
 
 
+def link_section(report: Report) -> Section:
+    """Links whose messages take far longer than those of the others, the costliest first."""
+    unit = unit_of(report)
+    rows = []
+    for one in report.slow_links:
+        share = one.excess_ns / report.step_ns if report.step_ns else None
+        times = (one.message_ns, one.others_ns, one.excess_ns)
+        cells = [Cell(unit.text(time)) for time in times]
+        link = Cell(f"rank {one.sender} to rank {one.receiver}")
+        rows.append((link, Cell(str(one.messages)), *cells, Cell(share_text(share))))
+    return Section(
+        f"Slow links ({unit.name}; a message under way, against those of the other links)",
+        ("link", "messages", "takes", "others", "cost per step", "share"),
+        tuple(rows),
+    )
+
+
 def outlier_section(report: Report) -> Section:
     """What one step took far longer than the others, the longest first."""
     unit = unit_of(report)

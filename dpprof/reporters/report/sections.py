@@ -15,6 +15,7 @@ from dpprof.reporters.report.findings import findings_section
 from dpprof.reporters.report.rank_sections import (
     MOST_RANKS,
     bubble_section,
+    link_section,
     outlier_section,
     rank_name,
     slow_section,
@@ -38,6 +39,8 @@ def report_sections(report: Report) -> Iterator[Section]:
         yield waited_section(report)
     if report.slow_slots:
         yield slow_section(report)
+    if report.slow_links:
+        yield link_section(report)
     if report.outliers:
         yield outlier_section(report)
     if report.ideal is not None:
