@@ -49,7 +49,7 @@ def slow_links(run: Run, step_ns: int | None) -> list[SlowLink]:
 def _measured(name: str, links: pd.DataFrame, messages: pd.DataFrame) -> SlowLink:
     """A link beside the others; alone it is like itself."""
     others = links.drop(index=name) if len(links) > 1 else links
-    takes, size = (float(links.at[name, column]) for column in (_TAKES, BYTES))
+    takes, size = (float(links.loc[[name], column].median()) for column in (_TAKES, BYTES))
     usual, usual_size = (float(others[column].median()) for column in (_TAKES, BYTES))
     if size > usual_size > 0:
         usual *= size / usual_size

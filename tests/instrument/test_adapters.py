@@ -15,7 +15,12 @@ torch = pytest.importorskip("torch", reason="capturing needs torch")
 import dpprof  # noqa: E402
 from dpprof.errors import DpprofError  # noqa: E402
 from dpprof.instrument.adapters import Adapter, Pipeline, megatron  # noqa: E402
-from dpprof.instrument.adapters.patching import on_failure, patch_module  # noqa: E402
+from dpprof.instrument.adapters.patching import (  # noqa: E402
+    ignore,
+    listen,
+    on_failure,
+    patch_module,
+)
 from dpprof.instrument.adapters.registry import find_adapters  # noqa: E402
 from dpprof.instrument.labels import (  # noqa: E402
     LabelRecorder,
@@ -108,3 +113,38 @@ def test_megatrons_backwards_are_slots_whichever_function_runs_them():
         stop_recording(recorder)
     slots = [text.removeprefix("dpprof:slot slot=") for text in texts]
     assert slots == ["F0.0", "B0.0", "F0.1", "B0.1"]
+
+
+def test_a_step_within_another_ends_none_but_tells_of_the_pipeline():
+    trainer = types.ModuleType("trainer")
+    engine = patched()
+
+    class Trainer:
+        def train_step(self):
+            for _ in range(2):
+                engine.train_step()
+            return "trained"
+
+        def fail(self):
+            engine.train_step()
+            raise ValueError("no batch")
+
+    trainer.Trainer = Trainer
+    steps = {"Trainer.train_step": None, "Trainer.fail": None}
+    patch_module(Adapter(name="trainer", module="trainer", steps=steps), trainer)
+    ended = []
+
+    def on_step(adapter, tell):
+        ended.append((adapter, tell()))
+
+    listen(on_step)
+    try:
+        trainer.Trainer().train_step()
+        engine.train_step()
+        with pytest.raises(ValueError, match="no batch"):
+            trainer.Trainer().fail()
+        engine.train_step()
+    finally:
+        ignore(on_step)
+    pipeline = Pipeline(pp_rank=2, pp=4, stages=(2,))
+    assert ended == [("trainer", pipeline), ("engine", pipeline), ("engine", pipeline)]

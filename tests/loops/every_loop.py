@@ -19,6 +19,7 @@ PIPELINES = {
     "InterleavedZeroBubble": partial(pipelines.train, "InterleavedZeroBubble"),
     "ZBVZeroBubble": partial(pipelines.train, "ZBVZeroBubble"),
     "DualPipeV": partial(pipelines.train, "DualPipeV"),
+    "torchtitan": partial(pipelines.torchtitan, "1F1B", 2),
     **frameworks.JOBS,
 }
 REPLICAS = {name: partial(replicas.train, name) for name in ("ddp", "fsdp2")}

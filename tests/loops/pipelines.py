@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -46,6 +48,19 @@ def make(name: str, fault: str, micro_batches: int):
     stages = [PipelineStage(one, i, count, device) for one, i in zip(layers, numbers, strict=True)]
     run = kind(stages if several else stages[0], micro_batches, loss_fn=nn.functional.mse_loss)
     return run, layers, numbers, count
+
+
+def torchtitan(name: str, accumulate: int) -> None:
+    """The pipeline in torchtitan's trainer, several times a step."""
+    sys.path.insert(0, str(Path(__file__).with_name("stand_ins")))
+    from torchtitan.trainer import Trainer
+
+    run, layers, numbers, count = make(name, "straggler", WORLD)
+    optimizers = [torch.optim.SGD([one.weight], lr=0.1) for one in layers]
+    inputs, targets = torch.randn(2, WORLD, WIDTH)
+    given = (inputs,) if 0 in numbers else ()
+    wanted = {"target": targets, "losses": []} if count - 1 in numbers else {}
+    Trainer(run, optimizers, given, wanted, accumulate).train(STEPS)
 
 
 def train(name: str, fault: str = "straggler") -> None:

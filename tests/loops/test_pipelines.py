@@ -60,7 +60,7 @@ def job(folder: Path, *names: str, before: tuple[str, ...] = ()) -> list[str]:
 def profiled(tmp_path_factory) -> tuple[list[str], dict[str, Path]]:
     """What one job of all loops printed, and the run of each: those come beside each other."""
     folder = tmp_path_factory.mktemp("loops")
-    names = [*TORCH, "GPipe-gap", "1F1B-wire", *FRAMEWORKS, "ddp", "fsdp2"]
+    names = [*TORCH, "GPipe-gap", "1F1B-wire", "torchtitan", *FRAMEWORKS, "ddp", "fsdp2"]
     run = [sys.executable, "-m", "dpprof", "run", "--quiet", "-o", "out", "--num-steps", "2"]
     said = job(folder, *names, before=(*run, "--"))
     numbers = range(2, len(names) + 1)
@@ -120,6 +120,13 @@ def test_a_slow_wire_is_named_with_what_it_costs(profiled):
     assert wire.message_ns == pytest.approx(30e6, rel=0.5)
     assert wire.excess_ns == pytest.approx(4 * 30e6, rel=0.5)
     assert not any(one.rank == 1 for one in report.slow_slots)
+
+
+def test_a_step_of_torchtitans_is_the_trainers_however_often_it_runs_the_pipeline(profiled):
+    report = check(profiled[1]["torchtitan"], "1f1b x2")
+    assert report.micro_batches == 8
+    assert {one.slot for one in report.slow_slots} == {"F0.3", "F0.7"}
+    assert {one.rank for one in report.slow_slots} == {1}
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)

@@ -23,6 +23,8 @@ OnStep = Callable[[str, Tell], None]
 _listeners: list[OnStep] = []
 _failures: list[Callable[[str, Exception], None]] = []
 _depth: Counter[str] = Counter()
+_within: list[Tell] = []
+"""What the last step within the one under way would tell."""
 
 
 def listen(on_step: OnStep) -> None:
@@ -57,9 +59,23 @@ def nothing() -> None:
 
 
 def step_ended(adapter: str, tell: Tell = nothing) -> None:
-    """Let everybody who listens know that a training step has ended."""
+    """Let everybody who listens know that a training step has ended.
+
+    What ends within another step is none, as where a trainer's step runs a pipeline's several
+    times: it only tells of the pipeline.
+    """
+    if any(_depth.values()):
+        if tell is not nothing:
+            _within[:] = [tell]
+        return
+    told = [tell, *_within]
+    _within.clear()
     for on_step in list(_listeners):
-        on_step(adapter, tell)
+        on_step(adapter, lambda: _first_told(told))
+
+
+def _first_told(told: list[Tell]) -> Pipeline | None:
+    return next((one for one in (tell() for tell in told) if one is not None), None)
 
 
 def guarded(adapter: str, ask: Callable[[], Any]) -> Any:
@@ -106,6 +122,8 @@ def _label(slot: str | None) -> AbstractContextManager[None] | None:
 def _as_step(adapter: Adapter, pipeline_of: PipelineOf | None, inner: Any) -> Any:
     @functools.wraps(inner)
     def call(*arguments: Any, **named: Any) -> Any:
+        if not any(_depth.values()):
+            _within.clear()
         _depth[adapter.name] += 1
         try:
             result = inner(*arguments, **named)

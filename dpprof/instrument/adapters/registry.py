@@ -17,7 +17,10 @@ from dpprof.instrument.adapters.patching import guarded, patch_module
 ENTRY_POINTS = "dpprof.adapters"
 """The group: each entry is an `Adapter`, or several of them."""
 
-_OWN = ("messages", "torch_pipelining", "dualpipe", "megatron", "deepspeed_pipe", "plain_loops")
+_OWN = (
+    *("messages", "torch_pipelining", "torchtitan", "dualpipe", "megatron", "deepspeed_pipe"),
+    "plain_loops",
+)
 
 
 def find_adapters(wanted: Sequence[str] = ()) -> list[Adapter]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dpprof.errors import DpprofError
 from dpprof.instrument.adapters.contract import Adapter, Pipeline
+from dpprof.instrument.adapters.patching import listen
 from dpprof.instrument.labels import is_inside, is_recording, slot_label
 from dpprof.schedules.check import check_schedule
 from dpprof.schedules.form import schedule_from_json, schedule_to_json
@@ -25,6 +26,7 @@ _NAMES = {
     "ScheduleLoopedBFS": "looped-bfs",
 }
 _COMPUTES = ("F", "B", "I", "W")
+_NUMBER = re.compile(r"\.(\d+)")
 _PAIR = re.compile(r"PP:\((\d+)F(\d+);(\d+)B(\d+)\)OVERLAP_F_B")
 
 
@@ -32,10 +34,37 @@ _group_size = [0]
 """Ranks of the pipeline, known from the first slot on: no schedule begins with a pair."""
 
 
+class _Rounds:
+    """Where a step runs the schedule several times, micro-batches are numbered on.
+
+    Has state: how many there were.
+    """
+
+    def __init__(self) -> None:
+        self._micro_batches = self.count = 0
+
+    def number(self, micro_batch: int | str) -> int:
+        """The number in the step of one of this round."""
+        return self._micro_batches + int(micro_batch)
+
+    def ended(self, schedule: Any) -> None:
+        """A round of the schedule has ended."""
+        self._micro_batches += schedule._n_microbatches
+        self.count += 1
+        schedule.__dict__["_dpprof_rounds"] = self.count
+
+    def start_over(self, *_: Any) -> None:
+        """A step has ended."""
+        self._micro_batches = self.count = 0
+
+
+_rounds = _Rounds()
+
+
 def _slot(stage: Any, operation: str, micro_batch: int) -> str:
     """The direction is the place of the stage among the rank's: also on a V."""
     _group_size[0] = stage.group_size
-    return f"{operation}{stage.stage_index // stage.group_size}.{micro_batch}"
+    return f"{operation}{stage.stage_index // stage.group_size}.{_rounds.number(micro_batch)}"
 
 
 def _forward(stage: Any, fwd_chunk_id: int, *_: Any, **__: Any) -> str:
@@ -53,7 +82,10 @@ def _weight(stage: Any, bwd_chunk_id: int, *_: Any, **__: Any) -> str:
 
 
 def _trains(schedule: Any, *_: Any, **__: Any) -> bool:
-    return bool(getattr(schedule, "_has_backward", True))
+    trains = bool(getattr(schedule, "_has_backward", True))
+    if trains:
+        _rounds.ended(schedule)
+    return trains
 
 
 def pipeline_of(schedule: Any, *_: Any, **__: Any) -> Pipeline:
@@ -61,13 +93,15 @@ def pipeline_of(schedule: Any, *_: Any, **__: Any) -> Pipeline:
     stages = getattr(schedule, "_stages", None) or [schedule._stage]
     held = tuple(sorted(stage.stage_index for stage in stages))
     first = stages[0]
+    rounds = schedule.__dict__.get("_dpprof_rounds", 1)
+    form = _form(schedule, first.group_size)
     return Pipeline(
         pp_rank=first.group_rank,
         pp=first.group_size,
         dp_rank=_replica(first),
-        micro_batches=schedule._n_microbatches,
+        micro_batches=rounds * schedule._n_microbatches,
         stages=held,
-        schedule=_form(schedule, first.group_size),
+        schedule=form if form is None or rounds == 1 else _repeated(form, rounds),
     )
 
 
@@ -95,6 +129,21 @@ def _form(schedule: Any, pp: int) -> dict[str, Any] | None:
     except DpprofError:
         return None
     return form
+
+
+def _repeated(form: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """The order of a step that runs a schedule several times, each round after the other."""
+    count = form["micro_batches"]
+
+    def later(slot: str, by: int) -> str:
+        return _NUMBER.sub(lambda found: f".{int(found[1]) + by}", slot)
+
+    orders = [
+        [later(slot, one * count) for one in range(rounds) for slot in order]
+        for order in form["ranks"]
+    ]
+    name = f"{form['schedule']} x{rounds}"
+    return {**form, "schedule": name, "micro_batches": rounds * count, "ranks": orders}
 
 
 def _own_order(schedule: Any, name: str, pp: int) -> dict[str, Any]:
@@ -177,9 +226,11 @@ def _extend(module: ModuleType) -> None:
         size = _group_size[0]
         if pair is None or not size:
             return inner(name, *arguments)
-        forward = f"F{int(pair[1]) // size}.{pair[2]}"
-        return _Action(inner(name, *arguments), f"{forward}&B{int(pair[3]) // size}.{pair[4]}")
+        forward = f"F{int(pair[1]) // size}.{_rounds.number(pair[2])}"
+        backward = f"B{int(pair[3]) // size}.{_rounds.number(pair[4])}"
+        return _Action(inner(name, *arguments), f"{forward}&{backward}")
 
+    listen(_rounds.start_over)
     module.record_function = record_function  # type: ignore[attr-defined]
 
 
