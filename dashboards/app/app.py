@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dpprof.dashboards.app.answers import offer_answers
 from dpprof.dashboards.app.callback_bodies import check_callbacks
 from dpprof.dashboards.app.downloads import offer_downloads
-from dpprof.dashboards.app.shell import controls, empty_shell, navigation, notes
+from dpprof.dashboards.app.shell import controls, empty_shell, missing_evidence, navigation, notes
 from dpprof.dashboards.data.library import Library
 from dpprof.dashboards.pages import all_pages
 from dpprof.dashboards.pages.addresses import context_of, known_of
@@ -154,7 +154,8 @@ def _drawn(page: Page, context: Context) -> tuple[Any, Any]:
     """The pickers and the content of a page, or what is wrong in its place."""
     try:
         content = page.layout(context)
-        return controls(context), [_heading(context, page), *_listed(content)]
+        evidence = [] if page.tells_evidence else missing_evidence(context)
+        return controls(context), [_heading(context, page), *evidence, *_listed(content)]
     except Exception as error:  # noqa: BLE001  a bug in one page leaves the others standing
         return [], error_panel(_reported(error))
 

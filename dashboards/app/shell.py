@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from dpprof.dashboards.data.library import IDEAL
 from dpprof.dashboards.pages import all_pages
 from dpprof.dashboards.parts.badge import badge, run_name
-from dpprof.dashboards.parts.panel import error_panel
+from dpprof.dashboards.parts.panel import error_panel, evidence_note
 from dpprof.dashboards.parts.picker import picker
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import THEMES
 from dpprof.dashboards.view.steps import view_step
+from dpprof.evidence.evidence import texts
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
@@ -171,6 +172,21 @@ def _step_picker(context: Context) -> Component:
 
 def _other(context: Context) -> str:
     return THEMES[1] if context.theme.name == THEMES[0] else THEMES[0]
+
+
+def missing_evidence(context: Context) -> list[Component]:
+    """What of the shown runs' figures is not carried, in a line a run."""
+    from dash import dcc
+
+    shown = []
+    for run in context.runs:
+        words = texts(one for one in run.report.evidence if one.touches)
+        if words:
+            more = f" and {len(words) - 1} more" if words[1:] else ""
+            href = context.link(page="overview", options={}, select=None, area=None, find="")
+            link = dcc.Link(f"What is missing{more}: Overview", href=href)
+            shown.append(evidence_note(f"{words[0]}. ", link))
+    return shown
 
 
 def notes(problems: Sequence[str]) -> list[Component]:

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from msgspec.structs import asdict, replace
 
+from dpprof.analysis.figures import TotalFigures
+from dpprof.analysis.model import Report
+from dpprof.analysis.overlap.by_kind import total_figures
+from dpprof.analysis.report.bounds import with_bounds
 from dpprof.dashboards.data.library import Library, LibraryRun
+from dpprof.evidence.evidence import texts
+from dpprof.evidence.figures import touching
 from dpprof.tables.columns import (
     CAUSE_RANK,
     END,
@@ -21,16 +28,37 @@ from dpprof.tables.columns import (
 from dpprof.tables.intervals import Intervals, length_before
 
 LENGTH = "length_ns"
+_BUBBLE = "bubble_ns"
 PHASES = ("warmup", "steady", "cooldown")
 
 
 def step_regions(library: Library, run: LibraryRun, step: int | None) -> pd.DataFrame:
-    """The bubble regions of a step with their lengths, the longest first, sorted once."""
-    return library.kept(("regions", run.id, step), lambda: _sorted(run.accounting.regions, step))
+    """The bubble regions of a step with their lengths, the longest first, sorted once.
+
+    Those of ranks whose bubbles the evidence does not carry are left out.
+    """
+    return library.kept(("regions", run.id, step), lambda: _sorted(run, step))
 
 
-def _sorted(regions: pd.DataFrame, step: int | None) -> pd.DataFrame:
-    chosen = regions[regions[STEP] == step]
+def without_bubbles(report: Report) -> dict[int, str]:
+    """The ranks whose bubbles the evidence does not carry, each with what is amiss."""
+    lacking = {one.rank: touching(report.evidence, _BUBBLE, one.rank) for one in report.ranks}
+    return {rank: texts(missing)[0] for rank, missing in lacking.items() if missing}
+
+
+def with_known_bubbles(report: Report) -> Report:
+    """The report of the other ranks alone."""
+    missing = without_bubbles(report)
+    if not missing:
+        return report
+    ranks = [one for one in report.ranks if one.rank not in missing]
+    figures = asdict(with_bounds(total_figures(ranks)))
+    return replace(report, ranks=ranks, total=TotalFigures(**figures, memory=report.total.memory))
+
+
+def _sorted(run: LibraryRun, step: int | None) -> pd.DataFrame:
+    regions = run.accounting.regions
+    chosen = regions[(regions[STEP] == step) & ~regions[RANK].isin(without_bubbles(run.report))]
     chosen = chosen.assign(**{LENGTH: chosen[END] - chosen[START]})
     return chosen.sort_values([LENGTH, START], ascending=[False, True], ignore_index=True)
 

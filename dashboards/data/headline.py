@@ -11,6 +11,9 @@ from dpprof.reporters.blocks.units import TimeUnit, figure_text
 from dpprof.statistics.figure import Unit
 from dpprof.tables.devices import rank_name
 
+LACKING = "the evidence does not carry it"
+"""Why a figure is n/a of which some evidence is missing."""
+
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -56,7 +59,7 @@ def _headline(report: Report, metric: Metric, id: str) -> Headline:
         id=id,
         label=metric.label[:1].upper() + metric.label[1:],
         unit=metric.unit,
-        value=None if unsaid else metric.of(report),
+        value=None if unsaid else metric.carried(report),
         about=_about(report, metric),
         reason=_reason(report, metric),
         sign=bounded("", metric.name, report.total),
@@ -76,6 +79,8 @@ def _about(report: Report, metric: Metric) -> str:
 def _reason(report: Report, metric: Metric) -> str:
     if metric.name == "wait_ns" and report.source == "simulated":
         return "a simulated message is posted when it starts to travel: nothing waits inside it"
+    if metric.lacking(report):
+        return LACKING
     return metric.unclaimed(report) or _REASONS.get(metric.name, "no used step has any activity")
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from dpprof.dashboards.data.headline import Headline, headlines
+from dpprof.dashboards.data.headline import LACKING, Headline, headlines
 from dpprof.dashboards.data.library import Library, LibraryRun
 from dpprof.errors import DpprofError
+from dpprof.evidence.figures import touching
 from dpprof.gate.files import read_baseline
 from dpprof.gate.gate import Baseline, gate
 from dpprof.gate.measure import Measured, take_snapshot
@@ -63,6 +64,18 @@ class Entry:
     snapshot: FigureSnapshot | None
     reason: str = ""
     figures: Mapping[str, float | None] = field(default_factory=dict)
+
+    def knows(self, metric: str) -> bool:
+        """Whether it has the figure, and the evidence for it."""
+        known = self.snapshot is not None and metric in self.snapshot.job
+        return known and self.figures.get(metric) is not None
+
+    def why_not(self, metric: str) -> str:
+        """Why it does not know the figure."""
+        if self.snapshot is not None and touching(self.snapshot.evidence, metric):
+            return LACKING
+        missing = {} if self.snapshot is None else self.snapshot.missing
+        return self.reason or missing.get(metric, "not known from its traces")
 
 
 def run_entries(library: Library) -> list[Entry]:
@@ -125,6 +138,8 @@ def _figures(found: Sequence[Headline]) -> dict[str, float | None]:
 
 def _mean(snapshot: FigureSnapshot, name: str) -> float | None:
     figure = snapshot.job.get(name)
+    if touching(snapshot.evidence, name):
+        return None
     return None if figure is None or isinstance(figure.mean, str) else float(figure.mean)
 
 
@@ -183,7 +198,7 @@ def trends(entries: Sequence[Entry], metric: str) -> dict[str, list[Point]]:
     """
     series: dict[str, list[Point]] = {}
     for entry in entries:
-        if entry.snapshot is None or metric not in entry.snapshot.job:
+        if entry.snapshot is None or not entry.knows(metric):
             continue
         points = series.setdefault(_thing(entry), [])
         figure = entry.snapshot.job[metric]

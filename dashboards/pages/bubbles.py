@@ -13,6 +13,8 @@ from dpprof.dashboards.data.bubble_regions import (
     step_regions,
     waited_matrix,
     window_of,
+    with_known_bubbles,
+    without_bubbles,
 )
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.figures.bubbles import (
@@ -35,7 +37,7 @@ from dpprof.dashboards.view.page import Context, Page
 from dpprof.dashboards.view.words import CAUSE_ABOUT, cause_word
 from dpprof.reporters.blocks.bounds import bounded
 from dpprof.reporters.blocks.units import TimeUnit, share_text
-from dpprof.tables.devices import rank_name
+from dpprof.tables.devices import rank_label, rank_name
 from dpprof.tables.kinds import BUBBLE_STATES
 
 if TYPE_CHECKING:
@@ -51,11 +53,15 @@ def layout(context: Context) -> list[Component]:
     """Ranks, causes, times, then the worst regions of every run."""
     all_runs = compared(context)
     runs = all_runs.some(_MOST_RUNS)
+    unknown = [_unknown(run) for run in runs if not _known_ranks(run)]
+    runs = tuple(run for run in runs if _known_ranks(run))
     if not any(run.report.total.bubble_ns for run in runs):
-        return [panel("Bubbles", empty("No rank is ever idle in the used steps."), id="bubbles")]
+        idle = [panel("Bubbles", empty("No rank is ever idle in the used steps."), id="bubbles")]
+        return unknown if unknown and not runs else [*unknown, *idle]
     states = [one for one in BUBBLE_STATES if any(run.report.total.states_ns[one] for run in runs)]
     return [
         *map(note, all_runs.left_out(_MOST_RUNS)),
+        *unknown,
         _ranks_panel(context, runs, all_runs.unit),
         *_idle_panel(context, runs, all_runs),
         columns(*[_causes_panel(context, run, all_runs.unit) for run in runs]),
@@ -65,8 +71,21 @@ def layout(context: Context) -> list[Component]:
     ]
 
 
+def _unknown(run: LibraryRun) -> Component:
+    """Why nothing is said of a run's bubbles."""
+    why = next(iter(without_bubbles(run.report).values()), "no rank is in its traces")
+    return panel(f"Bubbles: {run.name}", empty(f"n/a: {why}"), id=f"bubbles-{run.id}")
+
+
+def _known_ranks(run: LibraryRun) -> list[int]:
+    """The ranks whose bubbles the evidence carries."""
+    missing = without_bubbles(run.report)
+    return [one.rank for one in run.report.ranks if one.rank not in missing]
+
+
 def _ranks_panel(context: Context, runs: Sequence[LibraryRun], unit: TimeUnit) -> Component:
-    figure = bubble_bars([RunReport(run.name, run.report) for run in runs], context.theme, unit)
+    shown = [RunReport(run.name, with_known_bubbles(run.report)) for run in runs]
+    figure = bubble_bars(shown, context.theme, unit)
     no_ideal = [
         note(f"{run.name}: no ideal: {_no_ideal(run)}") for run in runs if run.report.ideal is None
     ]
@@ -75,10 +94,22 @@ def _ranks_panel(context: Context, runs: Sequence[LibraryRun], unit: TimeUnit) -
         graph(figure, "bubbles-ranks", "Bubbles of every rank by cause, with the ideal as a mark"),
         tables(*[_cause_table(run, unit) for run in runs]),
         *no_ideal,
+        *[note(one, warning=True) for run in runs for one in _ranks_left_out(run)],
         id="bubbles-ranks-panel",
         about="Idle: neither computing, transferring nor copying. The mark is what the schedule "
         "allows with the run's own chunk times and free messages",
     )
+
+
+def _ranks_left_out(run: LibraryRun) -> list[str]:
+    """The ranks whose bubbles are n/a, and why."""
+    missing = without_bubbles(run.report)
+    why = dict.fromkeys(missing.values())
+    return [
+        f"{run.name}, rank{'s' * (len(ranks) > 1)} {', '.join(map(rank_label, ranks))}: n/a: {text}"
+        for text in why
+        if (ranks := [rank for rank, other in missing.items() if other == text])
+    ]
 
 
 def _no_ideal(run: LibraryRun) -> str:
@@ -98,7 +129,7 @@ _CAUSE_COLUMNS = (
 def _cause_table(run: LibraryRun, unit: TimeUnit) -> Component:
     from dash import html
 
-    report = run.report
+    report = with_known_bubbles(run.report)
     total, steps = report.total, max(len(report.per_step), 1)
     spans = max(len(report.ranks), 1) * steps
     rows = []
@@ -153,7 +184,7 @@ def _idle_panel(
 
 def _ranks(context: Context, run: LibraryRun) -> list[int]:
     """The ranks chosen, or the first of all."""
-    present = [one.rank for one in run.report.ranks]
+    present = _known_ranks(run)
     chosen = [rank for rank in context.view.ranks if rank in present]
     return (chosen or present)[:_MOST_RANKS]
 

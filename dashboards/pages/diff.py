@@ -169,6 +169,7 @@ page = Page(
     title="Diff",
     order=80,
     layout=layout,
+    tells_evidence=True,
     report=report,
     options={
         _RUN: (),

@@ -230,5 +230,6 @@ page = Page(
     title="Overview",
     order=10,
     layout=layout,
+    tells_evidence=True,
     about="The headline figures beside the baseline's, and what the difference is made of.",
 )

@@ -127,8 +127,7 @@ def _row(context: Context, entry: Entry, base: Entry | None, key: str) -> TableR
 def _figure(entry: Entry, name: str) -> Any:
     value = entry.figures.get(name)
     if value is None:
-        missing = entry.snapshot.missing if entry.snapshot else {}
-        return unknown(entry.reason or missing.get(name, "not known from its traces"))
+        return unknown(entry.why_not(name))
     if METRICS[name].unit == "ns":
         return time_unit(value).full(value)
     texts = {"share": share_text, "bytes": bytes_text, "rate": rate_text}
@@ -198,7 +197,7 @@ def _matrix(context: Context, entries: Sequence[Entry]) -> list[Component]:
     from dash import dcc, html
 
     name = context.option(_METRIC, next(iter(METRICS)))
-    known = [one for one in entries if one.snapshot and name in one.snapshot.job]
+    known = [one for one in entries if one.knows(name)]
     if len(known) < 3:
         return []
     shown = known[-_MOST_IN_MATRIX:]
@@ -304,6 +303,7 @@ page = Page(
     title="Runs",
     order=95,
     layout=layout,
+    tells_evidence=True,
     report=report,
     options={_METRIC: tuple(METRICS), _OPEN: ()},
     about="Every run and baseline, how figures went over time, and what there is to say of each.",

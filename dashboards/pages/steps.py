@@ -6,7 +6,9 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from dpprof.analysis.figures import StepFigures
+from dpprof.analysis.metrics import METRICS as FIGURES
 from dpprof.analysis.model import Report
+from dpprof.dashboards.data.headline import LACKING
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.figures.step_matrix import METRICS, StepMatrix, step_matrix
 from dpprof.dashboards.figures.steps import rank_spread, rank_steps, step_times
@@ -61,6 +63,8 @@ def layout(context: Context) -> list[Component]:
 def _tiles(run: LibraryRun, unit: TimeUnit) -> Component:
     windows = [step.window_ns for step in run.report.per_step]
     several = len(windows) > 1
+    if FIGURES["step_ns"].lacking(run.report):
+        return note(f"{run.name}: step time n/a: {LACKING}; {_used(run.report)} steps used")
     mean = statistics.fmean(windows)
     deviation = statistics.stdev(windows) if several else None
     spread = max(windows) / min(windows) - 1 if several and min(windows) else None
@@ -159,9 +163,11 @@ def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -
     partial = next(filter(is_partial, step.ranks), None)
 
     def of_any(text: str, figure: str) -> str:
+        if FIGURES[figure].lacking(run.report):
+            return UNKNOWN
         return text if partial is None else bounded(text, figure, partial)
 
-    mean = run.report.step_ns or 1
+    mean = run.report.step_ns
     bubble = sum(one.bubble_ns for one in step.ranks)
     busiest = max(step.ranks, key=_computing, default=None)
     href = context.link(page="timeline", step=step.step, runs=(run.id,), options={}, select=None)
@@ -169,8 +175,8 @@ def _row(run: LibraryRun, step: StepFigures, unit: TimeUnit, context: Context) -
         str(step.step),
         [
             dcc.Link(str(step.step), href=href),
-            unit.text(step.window_ns),
-            _change(step.window_ns / mean - 1),
+            of_any(unit.text(step.window_ns), "step_ns"),
+            _change(step.window_ns / mean - 1) if mean else UNKNOWN,
             unit.text(sum(map(_computing, step.ranks)) / ranks),
             of_any(unit.text(sum(one.exposed_ns for one in step.ranks) / ranks), "exposed_ns"),
             of_any(unit.text(bubble / ranks), "bubble_ns"),

@@ -40,9 +40,14 @@ def bound_notes(figures: TimeFigures) -> list[Component]:
 
 def evidence_notes(texts: Sequence[str]) -> list[Component]:
     """What the evidence does not carry, all of it, first."""
+    return [evidence_note(text) for text in texts]
+
+
+def evidence_note(*words: Content) -> Component:
+    """One thing that is amiss in the evidence."""
     from dash import html
 
-    return [html.P(text, className="note evidence", role="alert") for text in texts]
+    return html.P(list(words), className="note evidence", role="alert")
 
 
 def notes(texts: Sequence[str], *, most: int = 6) -> list[Component]:

@@ -55,7 +55,8 @@ class Page:
     `callbacks`, where given, registers these once. `options` are the page's own parts of the URL
     (``o.<name>``) with the values they may have (empty: any plain text). `about` explains the page
     in one sentence. `report` builds its part of a report in one file, where nothing calls back;
-    where it is left out `layout` does. It may give nothing.
+    where it is left out `layout` does. It may give nothing. Above a page stands what the evidence
+    of its runs does not carry, unless it `tells_evidence` itself.
     """
 
     key: str
@@ -67,3 +68,4 @@ class Page:
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     callbacks: Callable[[Dash, Library], None] | None = None
     report: Builder | None = None
+    tells_evidence: bool = False

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from dpprof.analysis.figures import KindFigures, TimeFigures
 from dpprof.analysis.model import Report
+from dpprof.evidence.evidence import Evidence
+from dpprof.evidence.figures import touching
 from dpprof.statistics.figure import Number, Unit
 from dpprof.tables.kinds import COMMUNICATION_KINDS, COMPUTE_ONLY, KINDS, OVERLAP, STATES
 
@@ -64,6 +66,18 @@ class Metric:
             part, whole = (METRICS[name].whole(report) for name in self.ratio)
             return None if part is None or not whole or self.unclaimed(report) else part / whole
         return mean_ns(report, self.whole(report))
+
+    def carried(self, report: Report) -> Any:
+        """Its value as views show it; None too where evidence for it is missing.
+
+        Waiting that is known in part stays: a bound says so.
+        """
+        in_part = self.name == "wait_ns" and report.total.unsplit_ns > 0
+        return None if self.lacking(report) and not in_part else self.of(report)
+
+    def lacking(self, report: Report) -> list[Evidence]:
+        """The evidence that is missing for it."""
+        return touching(report.evidence, self.name)
 
     def whole(self, report: Report) -> int | None:
         """A time of all ranks and used steps together; None where it is not known."""

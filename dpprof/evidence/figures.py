@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dpprof.evidence.evidence import STEP_TIME, Evidence
+from dpprof.tables.devices import rank_of
 from dpprof.tables.kinds import BUBBLE_STATES, COMMUNICATION_KINDS, STATES
 
 _OF_STEP = ("slowest_step_ns", "fastest_step_ns", "tokens_per_second", "model_flops_per_second")
@@ -30,7 +31,8 @@ def touching(evidence: Iterable[Evidence], figure: str, rank: int | None = None)
 
 
 def _is_about(one: Evidence, rank: int) -> bool:
-    return not one.ranks or rank in one.ranks
+    """Whether it is about this row of a rank; what is about a rank is about all its devices."""
+    return not one.ranks or rank in one.ranks or rank_of(rank) in one.ranks
 
 
 def names_of(figure: str) -> frozenset[str]:

@@ -92,7 +92,7 @@ def _kind_line(kind: str, name: str) -> _Line:
 def _line(section: str, name: str) -> _Line:
     """A figure of the registry."""
     metric = METRICS[name]
-    return section, metric.label, metric.unit, metric.of
+    return section, metric.label, metric.unit, metric.carried
 
 
 def _of_stage(number: int) -> _Figure:
