@@ -88,7 +88,7 @@ def _search() -> Component:
     """The search box: it leads to the timeline from every page."""
     from dash import html
 
-    about = "a kernel, a slot (F0.3), a cause, or a rank (rank 3)"
+    about = "a kernel, a slot (F0.3), a cause, a rank (rank 3), or longest dispatch"
     # Not dcc.Input: what is typed belongs to the browser until Enter.
     box = html.Div(id="find-box", **{"data-about": about})
     steps = [

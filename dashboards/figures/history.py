@@ -41,6 +41,7 @@ def trend(series: Mapping[str, Sequence[Point]], metric: HistoryMetric, theme: T
             customdata=[_words(point, metric, scale, unit) for point in points],
             hovertemplate="%{x}: %{customdata}<extra></extra>",
         )
+    values = [point.value / scale for points in series.values() for point in points]
     figure.update_layout(
         template=template(theme),
         height=340,
@@ -50,9 +51,18 @@ def trend(series: Mapping[str, Sequence[Point]], metric: HistoryMetric, theme: T
             "categoryorder": "array",
             "categoryarray": [name for _, name in order],
         },
-        yaxis={"title": {"text": f"{metric.label}, {unit}"}},
+        yaxis={"title": {"text": f"{metric.label}, {unit}"}, "range": _reading_range(values)},
     )
     return figure
+
+
+def _reading_range(values: Sequence[float]) -> list[float] | None:
+    """The axis that the points need; a wide interval, which would flatten them, is cut."""
+    if len(set(values)) < 2:
+        return None
+    low, high = min(values), max(values)
+    margin = 0.4 * (high - low)
+    return [max(0.0, low - margin) if low >= 0 else low - margin, high + margin]
 
 
 def _reach(point: Point) -> float:

@@ -36,17 +36,16 @@ if TYPE_CHECKING:
 _RUN, _LEVEL, _ROWS = "run", "level", "rows"
 _MAPS = {"rank": "ranks", "stage": "stages"}
 _WIDTH = 110
-_ALONE = (
-    "A diff needs a baseline and another run: start the dashboard with both, or with "
-    "--baseline RUN, and choose them above."
-)
+_MOST_OFFERED = 12
+_ALONE = "A diff needs a run and another one, the baseline."
+_ONE = "One run is open: start the dashboard with both, or with --baseline RUN."
 
 
 def layout(context: Context) -> list[Component]:
     """The answer, the waterfall, what changed where, and every table that it adds up from."""
     both = compared(context)
     if both.base is None:
-        return [panel("Diff", empty(_ALONE), id="diff")]
+        return [panel("Diff", empty(_ALONE), *_others(context), id="diff")]
     new = _chosen(context, both.runs)
     diff = diff_of(context.library, both.base, new)
     document = diff_document(diff, _WIDTH)
@@ -57,6 +56,20 @@ def layout(context: Context) -> list[Component]:
         region_panel(context, (both.base, new), unit_of_diff(diff)),
         *_tables(document),
     ]
+
+
+def _others(context: Context) -> list[Component]:
+    """What the run that is chosen can be compared with, each a link."""
+    from dash import dcc, html
+
+    (own,) = context.runs[:1]
+    others = [id for id in context.library.ids if id != own.id][-_MOST_OFFERED:]
+    hrefs = [context.link(runs=(own.id,), baseline=id) for id in others]
+    links = [
+        html.Li(dcc.Link(f"{own.id} compared with {id}", href=href))
+        for id, href in zip(others, hrefs, strict=True)
+    ]
+    return [html.Ul(links)] if links else [note(_ONE)]
 
 
 def report(context: Context) -> list[Component]:

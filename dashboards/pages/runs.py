@@ -168,8 +168,9 @@ def _history(context: Context, entries: Sequence[Entry]) -> Component:
         shown,
         *_moves(series, name),
         id="history-panel",
-        about="A line for each schedule, size and device, of means without the hiccups of single "
-        "steps. Bars: 95 % interval of the change from the run before; triangles: it holds no 0",
+        about="A line for each schedule, size and device; of five steps and more the slowest and "
+        "the fastest fifth are left out. Bars: 95 % interval of the change from the run before. "
+        "Triangles: a change beyond chance",
     )
 
 

@@ -1,10 +1,11 @@
-"""The communication operations that are exposed longest, each with its place."""
+"""The communication operations that are exposed longest or take longest, each with its place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dpprof.analysis.overlap.by_operation import longest_of_kinds
 from dpprof.dashboards.data.claimed import unclaimed_reason
 from dpprof.dashboards.data.library import LibraryRun
 from dpprof.dashboards.data.operations import Operations
@@ -16,13 +17,13 @@ from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import Selection
 from dpprof.reporters.blocks.units import UNKNOWN, TimeUnit
 from dpprof.reporters.diff.kernel_names import shown_names
-from dpprof.tables.columns import EXPOSED, KIND, NAME, SLOT
+from dpprof.tables.columns import KIND, NAME, SLOT, TOTAL
 from dpprof.tables.devices import rank_label
 
 if TYPE_CHECKING:
     from dash.development.base_component import Component
 
-_MOST = 300
+_MOST = 50  # of a kind, and as many of the longest
 _LONGEST_NAME = 48
 
 
@@ -30,6 +31,7 @@ _COLUMNS = (
     Column("operation", "Opens it in the timeline", number=False),
     Column("rank"),
     Column("step"),
+    Column("at", "Where it begins in the step"),
     Column("slot", "The schedule slot that it belongs to", number=False),
     Column("layer", "Within the chunk of the rank"),
     Column("transfer", "The whole transfer"),
@@ -40,9 +42,10 @@ _COLUMNS = (
 
 def longest_operations(context: Context, operations: Operations, unit: TimeUnit) -> Component:
     """The table of a run; each operation leads to its place in the timeline."""
-    run, exposed = operations.run, operations.longest[EXPOSED]
-    unit = fine_unit(unit, int(exposed.max()) if len(exposed) else 0)
-    longest = operations.longest.head(_MOST).astype({SLOT: str, KIND: str, NAME: str})
+    run = operations.run
+    longest = longest_of_kinds(operations.longest, _MOST)
+    unit = fine_unit(unit, int(longest[TOTAL].max()) if len(longest) else 0)
+    longest = longest.astype({SLOT: str, KIND: str, NAME: str})
     shown = shown_names(longest[NAME], _LONGEST_NAME)
     rows = [
         TableRow(str(number), _cells(context, run, (unit, shown), one))
@@ -50,10 +53,11 @@ def longest_operations(context: Context, operations: Operations, unit: TimeUnit)
     ]
     whole = known_table(f"longest-{run.id}", _COLUMNS, rows)
     return panel(
-        f"Longest exposed operations: {run.name}",
-        whole if rows else empty("All of it is hidden."),
+        f"Longest operations: {run.name}",
+        whole if rows else empty("No operation transfers anything."),
         id=f"longest-{run.id}-panel",
-        about=f"times in {unit.name}",
+        about=f"The {_MOST} most exposed and the {_MOST} longest of each kind, the most exposed "
+        f"first; times in {unit.name}",
     )
 
 
@@ -74,6 +78,7 @@ def _cells(
         html.Span(link, title=one.name),
         rank_label(one.rank),
         str(one.step),
+        unit.text(span[0]),
         one.slot or UNKNOWN,
         UNKNOWN if one.layer < 0 else str(one.layer),
         unit.text(one.total_ns),

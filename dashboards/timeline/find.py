@@ -16,17 +16,18 @@ from dpprof.dashboards.timeline.legend import WORDS
 from dpprof.dashboards.timeline.scene import Scene, SceneRun
 from dpprof.dashboards.view.state import Selection
 from dpprof.dashboards.view.words import CAUSE_ABOUT
-from dpprof.tables.columns import CAUSE, COMPONENT, KIND, NAME, START, STATE
+from dpprof.tables.columns import CAUSE, COMPONENT, END, KIND, NAME, START, STATE
 from dpprof.tables.columns import SLOT as SLOT_COLUMN
 
 _WHAT = (SLOT, BUBBLE, EVENT)
+_LONGEST = re.compile(r"(?:longest|slowest) (.+)")
 _RANK = re.compile(r"rank\s*(\d{1,9})", re.ASCII)
 _Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What was found, in order of time: when it starts in the step, and where it is.
+    """What was found, in order of time or the longest first: its start in the step, and its place.
 
     `runs` are positions among the runs of the picture, `what` in slot, bubble, event; `rows` is the
     position in the table of `table_of`.
@@ -72,7 +73,8 @@ class Matches:
 def matches(library: Library, scene: Scene, text: str) -> Matches:
     """Everything in the steps that are shown which a text names; the case does not matter.
 
-    ``rank 3`` finds where that rank begins. All else is looked for in the names of slots, in the
+    ``rank 3`` finds where that rank begins. ``longest dispatch`` (or ``slowest``) finds what the
+    rest of the text names, the longest first. All else is looked for in the names of slots, in the
     names, components and kinds of activities, and in the words and causes of bubbles.
     """
     wanted = " ".join(text.split()).casefold()
@@ -82,6 +84,8 @@ def matches(library: Library, scene: Scene, text: str) -> Matches:
 
 
 def _matches(library: Library, scene: Scene, wanted: str) -> Matches:
+    longest = _LONGEST.fullmatch(wanted)
+    wanted = longest[1] if longest else wanted
     rank = _RANK.fullmatch(wanted)
     look = (lambda run: _rank(library, run, int(rank[1]))) if rank else None
     parts = [
@@ -92,7 +96,19 @@ def _matches(library: Library, scene: Scene, wanted: str) -> Matches:
     ]
     table = np.concatenate([np.zeros((0, 5), np.int64), *parts])
     table = table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))]
-    return Matches(*table.T)
+    return Matches(*(_longest_first(library, scene, table) if longest else table).T)
+
+
+def _longest_first(library: Library, scene: Scene, table: _Numbers) -> _Numbers:
+    """The activities among what was found, or all of it where there is none, by their lengths."""
+    activities = table[:, 3] == _WHAT.index(EVENT)
+    table = table[activities] if activities.any() else table
+    lengths = np.zeros(len(table), np.int64)
+    for number, rank, what in np.unique(table[:, 1:4], axis=0).tolist():
+        own = (table[:, 1:4] == (number, rank, what)).all(axis=1)
+        held = table_of(library, scene.runs[number], rank, _WHAT[what])
+        lengths[own] = (held[END] - held[START]).to_numpy()[table[own, 4]]
+    return table[np.argsort(-lengths, kind="stable")]
 
 
 def _rank(library: Library, run: SceneRun, rank: int) -> Iterator[_Numbers]:

@@ -14,8 +14,9 @@ import click
 
 from dpprof.commands._config import user_patterns
 from dpprof.commands._reading import ReadingOptions, reading_options
-from dpprof.commands.analyze import run_folders
+from dpprof.commands.analyze import BASELINE_SCHEDULE, run_folders
 from dpprof.errors import DpprofError
+from dpprof.runs.manifest import MANIFEST_NAME, read_manifest
 
 if TYPE_CHECKING:
     from dpprof.dashboards.data.library import Library
@@ -34,7 +35,8 @@ _NEEDED = ("flask_compress", "dash", "plotly", "waitress")
 @click.option(
     "--baseline",
     metavar="RUN",
-    help="The run to compare with. [default: the last RUN; of a folder with several, its 1f1b]",
+    help="The run to compare with. [default: the last RUN; of a folder with several, its 1f1b, or "
+    "the one that was made first]",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -121,7 +123,7 @@ def load_library(
     from dpprof.dashboards.data.shelf import Shelf
 
     paths = [path for run in runs for path in run_folders(run)]
-    base = _baseline(paths, baseline)
+    base = _baseline(paths, baseline) if baseline or len(runs) > 1 else _usual_baseline(paths)
     ids = path_ids(paths)
 
     def loader(path: str) -> Any:
@@ -154,6 +156,23 @@ def _baseline(paths: list[str], baseline: str | None) -> int | None:
     if found[0] not in paths:
         paths.append(found[0])
     return paths.index(found[0])
+
+
+def _usual_baseline(paths: list[str]) -> int | None:
+    """Of the runs in one folder its 1f1b, which comes last, else the one that was made first."""
+    if len(paths) < 2 or Path(paths[-1]).name == BASELINE_SCHEDULE:
+        return _baseline(paths, None)
+    made = [_created(Path(path)) for path in paths]
+    return min(range(len(paths)), key=lambda number: (made[number], number))
+
+
+def _created(path: Path) -> str:
+    """When a run was made, ISO 8601; what does not say comes last."""
+    manifest = path / MANIFEST_NAME
+    try:
+        return (read_manifest(manifest).created if manifest.exists() else "") or "~"
+    except DpprofError:
+        return "~"
 
 
 def _load(path: str, reading: ReadingOptions, wanted: dict[str, Any]) -> Run:

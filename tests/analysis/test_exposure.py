@@ -80,7 +80,7 @@ def test_an_operation_is_found_again_among_those_that_start_with_it(make_run, ev
             event(0, 5, 8, "dispatch"),
         ]
     )
-    longest = exposure(run).longest
+    longest = exposure(run).longest.query("exposed_ns > 0")
     assert longest[["start_ns", "end_ns", "number"]].to_numpy().tolist() == [[5, 9, 0], [5, 8, 2]]
 
 
@@ -97,6 +97,17 @@ def test_only_the_most_exposed_operations_are_listed(make_run, event) -> None:
     found = exposure(make_run(events))
     assert found.longest.exposed_ns.tolist() == list(range(count, 5, -1))
     assert found.table["count"].tolist() == [count]
+
+
+def test_the_longest_of_each_kind_are_listed_though_others_expose_more(make_run, event) -> None:
+    many = MOST_OPERATIONS + 5
+    combines = [event(0, 1000 * i, 1000 * i + 500, "combine") for i in range(2 * many)]
+    start = 2000 * many
+    hidden = [event(0, start + 100 * i, start + 100 * i + 10 + i, "dispatch") for i in range(many)]
+    found = exposure(make_run([*combines, *hidden, event(0, start, start + 100 * many)])).longest
+    listed = found[found.kind == "dispatch"].total_ns.tolist()
+    assert sorted(listed) == list(range(10 + many - MOST_OPERATIONS, 10 + many))
+    assert (found.kind == "combine").sum() == MOST_OPERATIONS
 
 
 spans = st.tuples(st.integers(0, 30), st.integers(0, 12))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +45,16 @@ def pair(tmp_path):
 def test_a_folder_of_runs_is_all_of_them(pair):
     library = library_of(pair)
     assert (library.ids, library.baseline) == (("dualpipe", "1f1b"), "1f1b")
+
+
+def test_of_a_folder_without_1f1b_the_first_that_was_made_is_the_baseline(tmp_path):
+    for name, day in (("c", "2026-11-30"), ("a", "2026-12-02"), ("b", "2026-12-01")):
+        shutil.copytree(DUALPIPE, tmp_path / name)
+        manifest = json.loads((tmp_path / name / "run.json").read_text())
+        manifest["created"] = f"{day}T00:00:00Z"
+        (tmp_path / name / "run.json").write_text(json.dumps(manifest))
+    assert library_of(str(tmp_path)).baseline == "c"
+    assert library_of(str(tmp_path), baseline=str(tmp_path / "b")).baseline == "b"
 
 
 def test_a_run_alone_has_no_baseline():

@@ -96,3 +96,27 @@ def test_next_and_previous_go_through_all_matches_and_around(library, make_conte
     back = act(at_last, scene, {"act": "find", "text": "combine", "by": -1})
     assert back["select"] == str(found.selection(library, scene, len(found) - 2))
     assert act(context, scene, {"act": "find", "text": "zzz", "by": 1}) == {"find": "zzz"}
+
+
+@pytest.mark.parametrize("word", ["longest", "Slowest"])
+def test_the_longest_activity_of_a_kind_comes_first(library, scene, word):
+    found = matches(library, scene, f"{word} dispatch")
+    assert len(found) > 10
+    lengths, kinds = [], set()
+    for number in range(len(found)):
+        hit = hit_of(library, scene, found.selection(library, scene, number))
+        lengths.append(hit.end_ns - hit.start_ns)
+        kinds.add(str(hit.values["kind"]))
+    assert lengths == sorted(lengths, reverse=True)
+    assert kinds == {"dispatch"}
+    events = [one.run.run.events.query(f"step == {one.step}") for one in scene.runs]
+    own = [one[one["kind"] == "dispatch"] for one in events]
+    assert lengths[0] == max(int((one["end_ns"] - one["start_ns"]).max()) for one in own)
+
+
+def test_the_longest_bubble_is_found_where_no_activity_is_called_so(library, scene):
+    found = matches(library, scene, "longest waiting for a peer")
+    assert len(found) > 1
+    hits = [hit_of(library, scene, found.selection(library, scene, number)) for number in range(2)]
+    lengths = [hit.end_ns - hit.start_ns for hit in hits]
+    assert lengths[0] >= lengths[1]

@@ -23,6 +23,7 @@ from dpprof.tables.columns import (
     EXPOSED,
     EXPOSURE,
     HIDDEN,
+    KIND,
     NUMBER,
     OPERATIONS,
     START,
@@ -34,8 +35,9 @@ from dpprof.tables.columns import (
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.intervals import Intervals, first_come, length_before
 
-MOST_OPERATIONS = 100
-"""Exposed operations of each rank that are listed one by one."""
+MOST_OPERATIONS = 50
+"""Operations of each rank and kind that are listed one by one: so many of the longest exposed, and
+so many of the longest."""
 
 _TIMES = (TOTAL, HIDDEN, EXPOSED, WAIT)
 _COUNTED = {**OPERATIONS, COUNT: "int64"}
@@ -48,7 +50,7 @@ class Exposure:
 
     `table` (columns `EXPOSURE`) adds up everything alike: of each rank and kind, its times add up
     to those of the report's `KindFigures` exactly. `longest` (columns `OPERATIONS`) has single
-    operations, the most exposed of each rank, the most exposed of all first.
+    operations, the most exposed and the longest of each rank and kind, the most exposed first.
     """
 
     table: pd.DataFrame
@@ -85,8 +87,19 @@ class _Measure:
         events = self.run.held.of_rank(rank).reset_index(drop=True)
         steps = activities_with_events(events, rank, self.windows, self.stragglers)
         operations = _operations(events, [_times(found, activity) for activity, found in steps])
-        longest = operations.loc[operations[EXPOSED] > 0, list(OPERATIONS)]
-        return Exposure(_added_up(operations), longest.nlargest(MOST_OPERATIONS, EXPOSED))
+        longest = longest_of_kinds(operations[list(OPERATIONS)], MOST_OPERATIONS)
+        return Exposure(_added_up(operations), longest)
+
+
+def longest_of_kinds(operations: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Of each kind so many of the most exposed and of the longest, the most exposed first."""
+    chosen = np.zeros(len(operations), dtype=bool)
+    kinds = operations[KIND].to_numpy()
+    for times in (operations[EXPOSED].to_numpy(), operations[TOTAL].to_numpy()):
+        order = np.argsort(-times, kind="stable")
+        place = pd.Series(kinds[order]).groupby(kinds[order]).cumcount().to_numpy()
+        chosen[order[(place < most) & (times[order] > 0)]] = True
+    return operations[chosen].sort_values([EXPOSED, START], ascending=[False, True])
 
 
 _ROW = "row"

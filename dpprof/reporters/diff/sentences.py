@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from statistics import median
 
 from dpprof.analysis.diff.model import BubbleCause, Bytes, Diff, DiffSide, Effect, Part, RankDiff
@@ -234,9 +235,20 @@ def busy_change(rank: RankDiff) -> int:
     return sum(part.change_ns for part in rank.time.parts if part.name != BUBBLE)
 
 
+def _computing_change(rank: RankDiff) -> int:
+    return sum(part.change_ns for part in rank.time.parts if part.name == COMPUTING)
+
+
 def _ranks(diff: Diff, unit: TimeUnit) -> Iterator[str]:
-    """The rank whose busy time changed unlike that of all others: they wait for it."""
-    changes = {rank.new_rank: busy_change(rank) / diff.steps for rank in diff.ranks}
+    """The rank that changed unlike all others, which wait for it: in its computing, else at all."""
+    measures = (("computing", _computing_change), ("busy", busy_change))
+    yield from islice((text for one in measures for text in _odd_rank(diff, unit, *one)), 1)
+
+
+def _odd_rank(
+    diff: Diff, unit: TimeUnit, what: str, change_of: Callable[[RankDiff], int]
+) -> Iterator[str]:
+    changes = {rank.new_rank: change_of(rank) / diff.steps for rank in diff.ranks}
     if len(changes) < 3:
         return
     middle = median(changes.values())
@@ -245,9 +257,10 @@ def _ranks(diff: Diff, unit: TimeUnit) -> Iterator[str]:
     spread = max(abs(change - middle) for change in others)
     least = _NAMED_SHARE * abs(diff.time.change_ns / per_step(diff))
     if abs(most - middle) > max(_STANDS_OUT * spread, least, _SMALLEST * diff.base.step_ns):
+        span = dict.fromkeys((signed(unit, min(others)), signed(unit, max(others))))
         yield (
-            f"{rank_name(odd)} stands out: busy {signed(unit, most)} {unit.name}, "
-            f"the others {signed(unit, min(others))} to {signed(unit, max(others))} {unit.name}"
+            f"{rank_name(odd)} stands out: {what} {signed(unit, most)} {unit.name}, "
+            f"the others {' to '.join(span)} {unit.name}"
         )
 
 
