@@ -182,12 +182,17 @@ class Point:
     change: Difference | None
 
     @property
-    def worse(self) -> float:
-        """1 where the interval of the change holds no 0, upwards; -1 downwards; else 0."""
-        interval = None if self.change is None else self.change.interval
-        if interval is None or interval[0] <= 0 <= interval[1]:
-            return 0
-        return 1 if interval[0] > 0 else -1
+    def worse(self) -> int:
+        """1 where the change is upwards beyond chance, -1 where downwards, else 0."""
+        return 0 if self.change is None else beyond_chance(self.change)
+
+
+def beyond_chance(change: Difference) -> int:
+    """1 where the interval of the change holds no 0, upwards; -1 downwards; else 0."""
+    interval = change.interval
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return 0
+    return 1 if interval[0] > 0 else -1
 
 
 def trends(entries: Sequence[Entry], metric: str) -> dict[str, list[Point]]:
@@ -203,7 +208,7 @@ def trends(entries: Sequence[Entry], metric: str) -> dict[str, list[Point]]:
         points = series.setdefault(_thing(entry), [])
         figure = entry.snapshot.job[metric]
         value = figure.typical if isinstance(figure.typical, int | float) else 0.0
-        change = _change(points[-1].entry, entry, metric) if points else None
+        change = change_between(points[-1].entry, entry, metric) if points else None
         points.append(Point(entry, float(value), change))
     return series
 
@@ -213,7 +218,8 @@ def _thing(entry: Entry) -> str:
     return ", ".join(filter(None, known))
 
 
-def _change(before: Entry, after: Entry, metric: str) -> Difference:
+def change_between(before: Entry, after: Entry, metric: str) -> Difference:
+    """The change of a figure that both know, with its interval."""
     unit = METRICS[metric].unit
     assert before.snapshot is not None
     assert after.snapshot is not None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from dpprof.dashboards.data.history import (
     METRICS,
     Entry,
+    beyond_chance,
+    change_between,
     file_entries,
     run_entries,
     trends,
@@ -206,17 +208,13 @@ def _matrix(context: Context, entries: Sequence[Entry]) -> list[Component]:
     for number, new in enumerate(shown):
         cells: list[Any] = [html.B(new.name)]
         for base in shown:
-            change = _relative(new, base, name)
-            if new is base or change is None:
+            found = None if new is base else change_between(base, new, name)
+            change = None if found is None else found.relative
+            if found is None or change is None:
                 cells.append("" if new is base else UNKNOWN)
                 continue
-            mood = (
-                ""
-                if not round(change, 3)
-                else "better"
-                if change * METRICS[name].better > 0
-                else "worse"
-            )
+            good = beyond_chance(found) * METRICS[name].better
+            mood = "better" if good > 0 else "worse" if good < 0 else ""
             diff = context.link(
                 page="diff", runs=(new.id,), baseline=base.id, options={}, select=None
             )
@@ -231,16 +229,9 @@ def _matrix(context: Context, entries: Sequence[Entry]) -> list[Component]:
             table("runs-matrix", heads, rows),
             *left,
             id="matrix-panel",
-            about="Each opens Diff",
+            about="Each opens Diff; coloured where it is beyond chance",
         )
     ]
-
-
-def _relative(new: Entry, base: Entry, name: str) -> float | None:
-    assert new.snapshot is not None
-    assert base.snapshot is not None
-    values = [float(one.snapshot.job[name].typical) for one in (new, base) if one.snapshot]
-    return values[0] / values[1] - 1 if values[1] else None
 
 
 def _closed(context: Context) -> list[Component]:

@@ -122,7 +122,7 @@ def parse(path: str, search: str, known: Known) -> tuple[ViewState, list[str]]:
     default.
     """
     problems: list[str] = []
-    page = path.strip("/")
+    page = path.strip("/").replace("-", "_")
     if page and page not in known.options:
         problems.append(f"there is no page {page[:40]!r}; this is the first one")
         page = ""

@@ -22,6 +22,7 @@ from dpprof.gate.files import write_baseline
 from dpprof.gate.measure import Measured, take_snapshot
 from dpprof.runs.run import Run
 from dpprof.trace.load import load_run
+from tests.dashboards.conftest import components
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
 
@@ -145,3 +146,41 @@ def test_the_figures_of_a_run_are_those_of_its_report(library: Library) -> None:
         assert entry.figures["bubble_share"] == report.total.bubble_share
         assert entry.figures["step_ns"] == report.step_ns
         assert entry.figures["tokens_per_second"] == report.tokens_per_second
+
+
+def test_only_changes_beyond_chance_have_a_colour_in_the_matrix(
+    make_run: Any, event: Any, make_context: Any
+) -> None:
+    def run(name: str, lengths: list[int]) -> Run:
+        starts = [1_000_000 * step for step in range(len(lengths))]
+        rows = [
+            event(0, start, start + 1000 * length, step=step)
+            for step, (start, length) in enumerate(zip(starts, lengths, strict=True))
+        ]
+        windows = tuple(range(len(lengths)))
+        return make_run(rows, used_steps=windows, name=name)
+
+    runs = [
+        run("steady", [100, 101, 99, 100]),
+        run("slower", [150, 151, 149, 150]),
+        run("odd", [100, 101, 99, 500]),
+    ]
+    context = make_context(runs=runs, page="runs")
+    cells = [
+        one
+        for one in components(layout(context))
+        if str(getattr(one, "className", "")).startswith("verdict")
+        and "%" in str(getattr(one, "children", ""))
+    ]
+    assert cells
+    moods = {(one.children.href, one.className.split()[-1]) for one in cells}
+    of = {
+        (new, base): mood
+        for href, mood in moods
+        for new in ("steady", "slower", "odd")
+        for base in ("steady", "slower", "odd")
+        if f"runs={new}" in href and f"baseline={base}" in href
+    }
+    assert of["slower", "steady"] == "worse"
+    assert of["steady", "slower"] == "better"
+    assert of["odd", "steady"] == of["steady", "odd"] == "verdict"

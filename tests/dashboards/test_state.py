@@ -143,3 +143,8 @@ def test_another_page_begins_with_its_own_options():
 def test_events_of_other_components_are_passed_over(prop_id):
     view = ViewState(page="timeline")
     assert changed(view, [{"prop_id": prop_id, "value": "x"}], KNOWN) == (view, [])
+
+
+def test_a_page_may_be_written_with_a_hyphen():
+    known = Known({"overview": {}, "critical_path": {}}, RUNS)
+    assert parse("/critical-path", "", known) == (ViewState(page="critical_path"), [])
