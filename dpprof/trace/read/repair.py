@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +37,9 @@ _FIRST_EVENT, _NEXT_EVENT = (
 _MOST_JOINED = 4
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _CHUNK_BYTES = 1 << 20
+_LONGEST_SEQUENCE = 4
+_SECOND_BYTES = ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x80, 0x8F))
+"""What may follow these first bytes of UTF-8: neither longer forms, surrogates nor beyond."""
 
 
 @dataclass(frozen=True)
@@ -209,24 +211,45 @@ def _controls(piece: bytearray, quotes: Positions) -> Positions:
 
 
 def _bad_utf8(piece: bytearray, is_last: bool) -> Positions:
-    """Positions of the bytes that are not UTF-8: each piece is decoded once, however many."""
-    found: list[int] = []
-    note = f"dpprof-{threading.get_ident()}"
-    position, data = 0, bytes(piece)
-    with memoryview(data) as view:
-        while position < len(data):
-            end = min(position + _CHUNK_BYTES, len(data))
-            codecs.register_error(note, partial(_note, found, position))
-            is_end = is_last and end == len(data)
-            _, done = codecs.utf_8_decode(view[position:end], note, is_end)
-            if not done:
-                break
-            position += done
-    return np.array(found, dtype=np.int64)
+    """Positions of the bytes that are not UTF-8, at a cost that does not depend on how many are.
+
+    Whatever is no part of a sound sequence is none: those are found wherever they begin, as no
+    other byte looks like their first. Without `is_last`, a sequence that is open at the end is
+    left to who sees its rest.
+    """
+    if piece.isascii():
+        return np.zeros(0, dtype=np.int64)
+    data = np.frombuffer(piece, dtype=np.uint8)
+    size = len(data) - (0 if is_last else _open_bytes(piece))
+    found = []
+    for begin in range(0, size, _CHUNK_BYTES):
+        before = min(begin, _LONGEST_SEQUENCE - 1)
+        end = min(begin + _CHUNK_BYTES, size)
+        sound = _in_sequences(data[begin - before : end + _LONGEST_SEQUENCE - 1])
+        found.append(begin + np.flatnonzero(~sound[before : before + end - begin]))
+    return np.concatenate(found or [np.zeros(0, dtype=np.int64)])
 
 
-def _note(found: list[int], offset: int, error: UnicodeError) -> tuple[str, int]:
-    """A handler of decoding errors that keeps the positions."""
-    assert isinstance(error, UnicodeDecodeError)
-    found.extend(range(offset + error.start, offset + error.end))
-    return "", error.end
+def _in_sequences(data: np.ndarray) -> np.ndarray:
+    """Whether each byte is part of a sound sequence of UTF-8 that lies in `data` as a whole."""
+    sound = data < 0x80
+    for size, least, most in ((2, 0xC2, 0xDF), (3, 0xE0, 0xEF), (4, 0xF0, 0xF4)):
+        leads = np.flatnonzero((data >= least) & (data <= most))
+        leads = leads[leads <= len(data) - size]
+        for at in range(1, size):
+            leads = leads[data[leads + at] >> 6 == 0b10]
+        for lead, lowest, highest in _SECOND_BYTES:
+            second = data[leads + 1]
+            leads = leads[(data[leads] != lead) | ((second >= lowest) & (second <= highest))]
+        for at in range(size):
+            sound[leads + at] = True
+    return sound
+
+
+def _open_bytes(piece: bytearray) -> int:
+    """How many bytes at the end begin a sequence whose rest may follow."""
+    for count in range(1, min(_LONGEST_SEQUENCE - 1, len(piece)) + 1):
+        tail = bytes(piece[-count:])
+        if tail[0] >= 0xC0:
+            return count if codecs.utf_8_decode(tail, "ignore", False)[1] == 0 else 0
+    return 0
