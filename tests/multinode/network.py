@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-BRIDGE = "dppbr"
 DEVICE = "eth0"
 
 
@@ -22,11 +21,17 @@ class Host:
     """A network namespace on the bridge."""
 
     number: int
+    site: str = "dpp"
+
+    @property
+    def outside(self) -> str:
+        """The end of its link that is on the bridge."""
+        return f"{self.site}v{self.number}"
 
     @property
     def name(self) -> str:
         """Of the namespace."""
-        return f"dpp{self.number}"
+        return f"{self.site}{self.number}"
 
     @property
     def address(self) -> str:
@@ -52,7 +57,7 @@ class Host:
 
     def cut_off(self) -> None:
         """Take its link down: what is sent is lost, and nobody is told."""
-        run("ip", "link", "set", f"dppv{self.number}", "down")
+        run("ip", "link", "set", self.outside, "down")
 
     def slow_down(self, milliseconds: int, kilobits: int) -> str:
         """Delay what it sends, or where the kernel cannot (no netem), let little through."""
@@ -94,36 +99,36 @@ def why_not() -> str:
 
 
 @contextmanager
-def hosts(count: int) -> Iterator[list[Host]]:
-    """So many hosts on one bridge, gone afterwards."""
-    found = [Host(number) for number in range(count)]
-    _remove(found)
+def hosts(count: int, site: str = "dpp") -> Iterator[list[Host]]:
+    """So many hosts on one bridge, gone afterwards; sites know nothing of one another."""
+    found = [Host(number, site) for number in range(count)]
+    bridge = f"{site}br"
+    _remove(found, bridge)
     try:
-        run("ip", "link", "add", BRIDGE, "type", "bridge")
-        run("ip", "link", "set", BRIDGE, "up")
+        run("ip", "link", "add", bridge, "type", "bridge")
+        run("ip", "link", "set", bridge, "up")
         for host in found:
-            _add(host)
+            _add(host, bridge)
         yield found
     finally:
-        _remove(found)
+        _remove(found, bridge)
 
 
-def _add(host: Host) -> None:
-    outside = f"dppv{host.number}"
+def _add(host: Host, bridge: str) -> None:
     run("ip", "netns", "add", host.name)
-    link = ("ip", "link", "add", outside, "type", "veth", "peer", "name", DEVICE)
+    link = ("ip", "link", "add", host.outside, "type", "veth", "peer", "name", DEVICE)
     run(*link, "netns", host.name)
-    run("ip", "link", "set", outside, "master", BRIDGE)
-    run("ip", "link", "set", outside, "up")
+    run("ip", "link", "set", host.outside, "master", bridge)
+    run("ip", "link", "set", host.outside, "up")
     run("ip", "-n", host.name, "addr", "add", f"{host.address}/24", "dev", DEVICE)
     for device in (DEVICE, "lo"):
         run("ip", "-n", host.name, "link", "set", device, "up")
 
 
-def _remove(found: Sequence[Host]) -> None:
+def _remove(found: Sequence[Host], bridge: str) -> None:
     for words in (
         *(["ip", "netns", "del", host.name] for host in found),
-        *(["ip", "link", "del", f"dppv{host.number}"] for host in found),
-        ["ip", "link", "del", BRIDGE],
+        *(["ip", "link", "del", host.outside] for host in found),
+        ["ip", "link", "del", bridge],
     ):
         subprocess.run(words, capture_output=True, check=False)

@@ -22,9 +22,10 @@ from typing import Any
 from network import Host, hosts, why_not
 
 HOSTS = 4
-SECONDS = 240.0
-ENDS_WITHIN_SECONDS = 150.0
-RANK_TIMEOUT_SECONDS = 15
+SECONDS = 400.0
+ENDS_WITHIN_SECONDS = 300.0
+RANK_TIMEOUT_SECONDS = 60
+"""Shorter ones, on a machine with much to do, end sound ranks that only start late."""
 CLOCKS_MS = (0, 3, -40, 250)
 MESSAGE_NS = 2_000_000
 PROFILE = (

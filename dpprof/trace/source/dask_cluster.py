@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -28,7 +30,8 @@ def read_on_cluster(
     """
     with _client(scheduler) as client:
         tasks = {
-            client.submit(pack, request, pure=False): number for number, request in requests.items()
+            client.submit(_pack_there, request, pure=False): number
+            for number, request in requests.items()
         }
         _wait_for_workers(client, scheduler)
         while tasks:
@@ -36,6 +39,19 @@ def read_on_cluster(
                 number = tasks.pop(task)
                 yield number, _result(task, requests[number], scheduler)
                 task.release()
+
+
+def _pack_there(request: ReadRequest) -> Packed:
+    """`pack`, on a worker; raises `DpprofError` that names its host where it has not the trace."""
+    try:
+        return pack(request)
+    except DpprofError as error:
+        if os.path.lexists(request.file):
+            raise
+        raise DpprofError(
+            f"{request.file}: is not there on {socket.gethostname()}, where a Dask worker was to "
+            "read it; give every worker the same folders"
+        ) from error
 
 
 def _wait_for_workers(client: Any, scheduler: str) -> None:
