@@ -64,7 +64,8 @@ pretended-gpu: $(STAMP) .venv-cuda/.installed
 .venv-cuda/.installed:
 	$(PYTHON_CUDA) -m venv .venv-cuda
 	.venv-cuda/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 numpy msgspec \
-		click rich regex pandas pyarrow pytest pytest-timeout hypothesis 'nvidia-cuda-crt==13.0.*'
+		click rich regex pandas pyarrow pytest pytest-timeout hypothesis 'nvidia-cuda-crt==13.0.*' \
+		'nvidia-cuda-cccl==13.0.*'
 	@touch $@
 
 # The compiled scanner under libFuzzer with address and undefined-behaviour sanitizers (needs clang),

@@ -148,7 +148,7 @@ def run_folders(run: str) -> list[str]:
 
     folder = Path(run)
     inside = runs_inside(folder) if folder.is_dir() else []
-    if not all((one / MANIFEST_NAME).exists() for one in inside):
+    if len(inside) > 1 and not all((one / MANIFEST_NAME).exists() for one in inside):
         names = ", ".join(one.name for one in inside)
         click.echo(
             f"note: {run} holds traces only in its folders {names}: each is taken as a run; if "

@@ -26,7 +26,8 @@ TRACE_ENDINGS = (
 )
 
 _RANK_IN_NAME = re.compile(
-    r"(?<![a-z])(?:rank|worker)[-_=]?(?:\[(\d{1,6})\]|\((\d{1,6})\)|(\d{1,6}))(?!\d)", re.IGNORECASE
+    r"(?<![a-z])(?:rank|worker)[-_=]?(?:\[(\d{1,6})\]|\((\d{1,6})\)|(\d{1,6}))(?!\d|:\d)",
+    re.IGNORECASE,
 )
 _OF_A_PART = re.compile(
     r"(?:tp|dp|pp|ep|cp|sp|dcp|local|node|group|tensor|data|pipeline|expert|context|model"

@@ -2,8 +2,8 @@
 
     python tests/pretended_gpu/build.py PYTHON    # of an environment with torch for CUDA 13
 
-Needs g++, the CUDA headers that come with torch's wheels, and crt/ from the toolkit or from
-nvidia-cuda-crt ($CUDA_HOME, else /usr/local/cuda*).
+Needs g++, the CUDA headers that come with torch's wheels, and crt/ and nv/ from the toolkit
+($CUDA_HOME, else /usr/local/cuda*) or from nvidia-cuda-crt and nvidia-cuda-cccl.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from dpprof.trace.activities.device_clock import (
 from dpprof.trace.activities.faults import Fault
 from dpprof.trace.activities.lost_kernels import lost_kernels
 from dpprof.trace.activities.unread_rows import CUT, UNREADABLE, unread_rows
+from dpprof.trace.activities.unseen_work import unseen_work
 from dpprof.trace.read.columns import (
     DEVICE_CATEGORIES,
     Category,
@@ -60,7 +61,7 @@ def checked(trace: TraceColumns, elsewhere: Nanoseconds | None = None) -> Checke
     for check in (_without_timeless, _without_far_away, *clocks, _without_overlaps):
         trace, fault = check(trace)
         faults += [] if fault is None else [fault]
-    return Checked(trace, (*faults, *lost_kernels(trace, known)))
+    return Checked(trace, (*faults, *unseen_work(trace), *lost_kernels(trace, known)))
 
 
 def _without_timeless(trace: TraceColumns) -> tuple[TraceColumns, Fault | None]:

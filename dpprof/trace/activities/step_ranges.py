@@ -19,11 +19,17 @@ from dpprof.trace.activities.annotations import Family, read_annotation
 from dpprof.trace.activities.find import host_rows
 from dpprof.trace.activities.marks import MARK, mark_numbers
 from dpprof.trace.activities.nesting import is_outermost
+from dpprof.trace.activities.repeated_ranges import if_a_range_is_a_step
 from dpprof.trace.read.columns import Category, Nanoseconds, Rows, TraceColumns
 
 _NUMBER = re.compile(r"(\d{1,9})(?!.*\d)", re.DOTALL)
 _LONGEST_NAME = 500
 _NAME = "ProfilerStep#{}"
+_NO_STEPS = "nothing marks steps"
+_WINDOWS = (
+    "no range marks steps: what is from a cudaProfilerStart to the next cudaProfilerStop counts as "
+    "one ({} in all), whatever it holds"
+)
 _UNUSED = r"step \1, of which nobody knows the work"
 
 
@@ -90,8 +96,18 @@ def with_found_steps(trace: TraceColumns) -> TraceColumns:
         return replace(trace, names=tuple(MARK.sub(_UNUSED, one) for one in trace.names))
     if (mark_numbers(trace)[np.unique(trace.name)] >= 0).any():
         return trace
-    spans = _profiler_windows(trace) or _rounds(trace)
-    return _marked(trace, spans) if spans else trace
+    windows = _profiler_windows(trace)
+    if windows:
+        return _marked(_with_word(trace, _WINDOWS, len(windows)), windows)
+    rounds = _rounds(trace)
+    return _marked(trace, rounds) if rounds else _with_word(trace, _NO_STEPS, 0)
+
+
+def _with_word(trace: TraceColumns, word: str, steps: int) -> TraceColumns:
+    """The trace with a word on what its steps are, and on ranges that may be steps instead."""
+    asked = if_a_range_is_a_step(trace, steps)
+    word = word.format(steps) + asked if steps or asked else ""
+    return replace(trace, damage=(*trace.damage, word)) if word else trace
 
 
 Spans = list[tuple[int, int, int]]

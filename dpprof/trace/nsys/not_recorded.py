@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from dpprof.trace.nsys import memory, rows
 from dpprof.trace.nsys.database import NsysTables
 from dpprof.trace.nsys.ranges import Ranges
 
 HOW = "nsys profile --trace=cuda,nvtx --cuda-graph-trace=node"
 _NVTX = "NVTX_EVENTS"
+_WARNS = (2, 3)  # severities: a warning, an error
+_MOST_SAID, _LONGEST = 3, 200
 
 
-def not_recorded(tables: NsysTables, graphs: rows.Rows, waits: rows.Rows) -> tuple[str, ...]:
-    """What the file does not hold that figures need, in words."""
+def not_recorded(tables: NsysTables, waits: rows.Rows, others: int) -> tuple[str, ...]:
+    """What the file does not hold that figures need, in words.
+
+    `others` is how many rows were left out that are no device's work.
+    """
     said = []
-    if len(graphs.start):
-        said.append(
-            f"{len(graphs.start)} CUDA graphs were recorded as a whole, so their kernels are not "
-            "known and count as computation: record with --cuda-graph-trace=node"
-        )
     if not tables.has(rows.LAUNCHES):
         said.append(
             "no launches were recorded, so nobody knows which step a kernel belongs to: add "
@@ -38,29 +36,21 @@ def not_recorded(tables: NsysTables, graphs: rows.Rows, waits: rows.Rows) -> tup
         said.append("memory is what CUDA gave the process: of torch's allocator, what it reserves")
     else:
         said.append("memory is n/a: record with --cuda-memory-usage=true")
-    if tables.skipped:
+    if others:
         said.append(
-            f"{tables.skipped} rows have values of the wrong type, end before they begin, or do "
-            "not say of which process they are, and are left out"
+            f"{others} rows of launches, ranges or waits have values of the wrong type, or do not "
+            "say of which process they are, and are left out"
         )
     return tuple(said)
 
 
-def not_named(work: Sequence[rows.Rows], strings: rows.Strings) -> tuple[str, ...]:
-    """That work has no name, in words: what it is, nobody knows then."""
-    ids = np.concatenate([one.name for one in work])
-    used, count = np.unique(ids, return_counts=True)
-    lost = sum(
-        int(many)
-        for id, many in zip(used.tolist(), count.tolist(), strict=True)
-        if id not in strings.texts
-    )
-    if not lost:
-        return ()
-    return (
-        f"{lost} of {len(ids)} device activities have no name in the file (StringIds), and count "
-        "as computation: export it again",
-    )
+def said_by_nsys(tables: NsysTables) -> tuple[str, ...]:
+    """What nsys itself warned of while it recorded, each once: the first few, shortened."""
+    rows = tables.texts("DIAGNOSTIC_EVENT", ("severity", "text"))
+    said = [" ".join(str(text).split()) for severity, text in rows if severity in _WARNS]
+    found = [f"nsys said while recording: {one[:_LONGEST]}" for one in dict.fromkeys(said) if one]
+    more = len(found) - _MOST_SAID
+    return (*found[:_MOST_SAID], *([f"nsys said {more} things more"] if more > 0 else ()))
 
 
 def not_told(ranges: Ranges, names: Sequence[str]) -> tuple[str, ...]:

@@ -29,8 +29,10 @@ _EMIT_NVTX = re.compile(r"(?P<name>.+?)(?:, seq = \d+)?, op_id = \d+(?:, .*)?", 
 """How ``torch.autograd.profiler.emit_nvtx`` writes an operator."""
 
 _STEP = re.compile(
-    r"(?:train(?:ing)?[ _-]?)?(?:iteration|iter|step)[ _#:-]*(\d{1,9})", re.IGNORECASE
+    r"(?:[\w.]{1,200}\.)?(?:train(?:ing)?[ _-]?)?(?:iteration|iter|step)[ _#:-]*(\d{1,9})",
+    re.IGNORECASE,
 )
+"""``iteration12``, or behind a place in the code, as Megatron writes: ``a.b.training_step_12``."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from dpprof.errors import DpprofError
 from dpprof.trace.nsys.database import MISSING, Integers, NsysTables, open_export
 from dpprof.trace.nsys.memory import device_memory
-from dpprof.trace.nsys.not_recorded import HOW, not_named, not_recorded, not_told
+from dpprof.trace.nsys.not_recorded import HOW, not_recorded, not_told, said_by_nsys
 from dpprof.trace.nsys.process_identity import distributed, host_name, launched_as
 from dpprof.trace.nsys.ranges import Ranges, ranges_of, read_rows
 from dpprof.trace.nsys.rows import (
@@ -26,7 +26,7 @@ from dpprof.trace.nsys.rows import (
     launches,
     stream_waits,
 )
-from dpprof.trace.read.columns import TraceColumns
+from dpprof.trace.read.columns import TraceColumns, Unread
 
 
 def read_nsys(path: Path) -> list[TraceColumns]:
@@ -39,7 +39,9 @@ def read_nsys(path: Path) -> list[TraceColumns]:
         (epoch,) = tables.integers("TARGET_INFO_SESSION_START_TIME", ("utcEpochNs",))
         strings = Strings(tables)
         calls = launches(tables)
+        before = tables.skipped
         device_rows = device_work(tables, strings, calls)
+        lost = tables.skipped - before
         processes = np.unique(np.concatenate([one.process for one in device_rows]))
         if not len(processes):
             raise DpprofError(
@@ -53,7 +55,8 @@ def read_nsys(path: Path) -> list[TraceColumns]:
             tables=tables,
             strings=strings,
             epoch_ns=int(epoch[0]) if len(epoch) else 0,
-            lacks=(*not_recorded(tables, device_rows[-1], waits), *not_named(device_rows, strings)),
+            lacks=(*not_recorded(tables, waits, tables.skipped - lost), *said_by_nsys(tables)),
+            lost=lost,
             launched_as=launched_as(tables) if len(processes) == 1 else None,
         )
         alone = len(processes) == 1
@@ -77,6 +80,7 @@ class _Whole:
     strings: Strings
     epoch_ns: int
     lacks: tuple[str, ...]
+    lost: int  # rows of device work that were left out
     launched_as: dict[str, int] | None
 
 
@@ -118,7 +122,8 @@ def _columns(many: Sequence[Rows], ranges: Ranges, whole: _Whole, process: int) 
         distributed=distributed(ranges, whole.launched_as),
         host_name=host_name(whole.tables),
         dpprof=None,
-        skipped=0,
+        skipped=whole.lost,
+        unread=Unread(work=whole.lost),
         damage=(*whole.lacks, *not_told(ranges, names)),
     )
 

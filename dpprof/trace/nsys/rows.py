@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from dpprof.trace.nsys.database import MISSING, Integers, NsysTables
-from dpprof.trace.read.columns import STREAM_WAIT, Category, packed_wait
+from dpprof.trace.read.columns import STREAM_WAIT, WHOLE_GRAPH, Category, packed_wait
 
 KERNELS, COPIES = "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_MEMCPY"
 SETS, LAUNCHES = "CUPTI_ACTIVITY_KIND_MEMSET", "CUPTI_ACTIVITY_KIND_RUNTIME"
@@ -17,7 +17,6 @@ WAITS, EVENTS = "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", "CUPTI_ACTIVITY_KIND_CUDA
 
 _COPY_NAMES = {1: "HtoD", 2: "DtoH", 8: "DtoD", 9: "HtoH", 10: "PtoP"}
 _PEER_COPY = 10
-_GRAPH = "CUDA graph"
 _LATEST_NS = 1 << 60  # 36 years after the session began
 _WAITS_FOR_EVENT = 2  # CUPTI_ACTIVITY_SYNCHRONIZATION_TYPE_STREAM_WAIT_EVENT
 _DEVICE = ("start", "end", "deviceId", "streamId", "correlationId", "globalPid")
@@ -128,7 +127,7 @@ def sets(tables: NsysTables, strings: Strings) -> Rows:
 def graphs(tables: NsysTables, strings: Strings) -> Rows:
     """Graphs that were recorded as a whole: what is in them, nobody knows."""
     columns = tables.integers(GRAPHS, _DEVICE)
-    name = np.full(len(columns[0]), strings.id_of(_GRAPH), dtype=np.int64)
+    name = np.full(len(columns[0]), strings.id_of(WHOLE_GRAPH), dtype=np.int64)
     return _device_rows(Category.KERNEL, columns, name)
 
 

@@ -76,6 +76,9 @@ STREAM_WAIT = "Stream Wait Event"
 
 Its stream is the one that waits, its correlation that of the call; its `bytes` say what for."""
 
+WHOLE_GRAPH = "CUDA graph"
+"""What a graph is called of which nothing but its begin and end was recorded."""
+
 _STREAM_BITS = 22
 _MOST_STREAMS, _MOST_DEVICES = 1 << _STREAM_BITS, 255
 

@@ -14,6 +14,7 @@ from dpprof.trace.rank.read_file import UNRANKED
 from dpprof.trace.source.recordings import or_one_of
 
 _NUMBERS = re.compile(r"(\d{1,6})")
+_FEW = range(2, 9)  # files that are all listed
 
 
 def numbers_in_names(files: Sequence[Path]) -> list[int] | None:
@@ -46,7 +47,7 @@ def with_ranks(parts: Sequence[RankPart]) -> tuple[list[RankPart], list[str]]:
     if others:
         raise DpprofError(
             f"{others[0].file}: neither the trace nor its name says which rank it is; name the "
-            "files rank0.json.gz, rank1.json.gz, ..., or give ranks: 0=FILE,1=FILE"
+            f"files rank0.json.gz, rank1.json.gz, ..., or give ranks: {_typed(parts)}"
             f"{or_one_of([part.file for part in parts])}"
         )
     return ranked, [
@@ -54,6 +55,19 @@ def with_ranks(parts: Sequence[RankPart]) -> tuple[list[RankPart], list[str]]:
         "does beside those of its ranks: it is left out"
         for part in without
     ]
+
+
+def _typed(parts: Sequence[RankPart]) -> str:
+    """What to type; where no file tells its rank, with the files by the numbers in their names."""
+    files = sorted({part.file for part in parts}, key=_numbers_of)
+    if len(files) not in _FEW or any(part.rank != UNRANKED for part in parts):
+        return "0=FILE,1=FILE"
+    typed = ",".join(f"{rank}={file}" for rank, file in enumerate(files))
+    return f"'{typed}', if they are in the order of their ranks"
+
+
+def _numbers_of(file: Path) -> tuple[list[int], str]:
+    return [int(number) for number in _NUMBERS.findall(file.name)], file.name
 
 
 def numbering_warnings(parts: Sequence[RankPart]) -> list[str]:

@@ -14,6 +14,7 @@ TABLES = {
     "StringIds": "id INTEGER NOT NULL PRIMARY KEY, value TEXT NOT NULL",
     "TARGET_INFO_SESSION_START_TIME": "utcEpochNs INTEGER",
     "TARGET_INFO_SYSTEM_ENV": "name TEXT, value TEXT",
+    "DIAGNOSTIC_EVENT": "severity INTEGER, text TEXT",
     "ThreadNames": "nameId INTEGER, globalTid INTEGER",
     "CUPTI_ACTIVITY_KIND_KERNEL": "start INTEGER, end INTEGER, deviceId INTEGER, streamId INTEGER, "
     "correlationId INTEGER, globalPid INTEGER, demangledName INTEGER, shortName INTEGER",

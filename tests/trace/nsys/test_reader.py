@@ -142,18 +142,9 @@ def test_kernels_without_a_stream_in_a_file_without_threads_have_a_lane(
 
 def test_what_was_not_recorded_is_said_with_the_flag(export: Export, tmp_path: Path) -> None:
     export.kernel(11, "gemm", 100, 200)
-    export.add(
-        "CUPTI_ACTIVITY_KIND_GRAPH_TRACE",
-        start=1,
-        end=2,
-        deviceId=0,
-        streamId=7,
-        globalPid=11 << 24,
-    )
     without = ("NVTX_EVENTS", "CUPTI_ACTIVITY_KIND_RUNTIME", "ThreadNames")
     (trace,) = read_nsys(export.write(tmp_path / "a.sqlite", without))
     said = "; ".join(trace.damage)
-    assert "--cuda-graph-trace=node" in said
     assert "--trace=cuda,nvtx" in said
     assert "no launches were recorded" in said
 
@@ -169,7 +160,7 @@ def test_rows_of_the_wrong_type_are_left_out_and_counted(export: Export, tmp_pat
     export.kernel(11, "gemm", "soon", 300)  # type: ignore[arg-type]
     (trace,) = read_nsys(export.write(tmp_path / "a.sqlite"))
     assert rows_of(trace, Category.KERNEL) == [("gemm", 100, 200)]
-    assert "1 rows have values of the wrong type" in "; ".join(trace.damage)
+    assert trace.unread.work == 1
 
 
 def test_a_view_that_works_for_ever_is_not_read(export: Export, tmp_path: Path) -> None:
