@@ -139,6 +139,13 @@ def _check(log: Path) -> None:
 
 def _why_nothing(notes: Sequence[Note]) -> str:
     adapters = sorted({note.adapter for note in notes if note.adapter})
+    if any(note.what == "failed" for note in notes):
+        return "nothing was recorded, for what is said above"
+    if any(note.what == "recorded" for note in notes):
+        return (
+            "nothing was written: steps were recorded, but the process that trains ended before "
+            "it had written them (killed, or by os._exit?)"
+        )
     if adapters:
         return (
             f"nothing was recorded: the job trains ({', '.join(adapters)}), but ended before the "

@@ -12,9 +12,12 @@ from dpprof.errors import DpprofError
 
 
 class Note(msgspec.Struct, omit_defaults=True):
-    """One line: a `text` for the user, a window that was written, or that a process trains."""
+    """One line: a `text` for the user, or what a process has done.
 
-    what: str  # note, wrote, trains
+    It trains, has recorded or written a window, or records nothing any more, as something failed.
+    """
+
+    what: str  # note, failed, trains, recorded, wrote
     text: str = ""
     rank: int = -1
     folder: str = ""

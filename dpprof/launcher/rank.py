@@ -97,6 +97,8 @@ class Session:
         capture = self._capture
         if capture is not None and not capture.is_complete:
             capture.step()
+            if capture.is_complete:
+                self._notebook.write(Note("recorded", rank=capture.world.rank))
         elif capture is not None and capture.is_compressed:
             self._finish()
         if self._capture is None and self._windows.begins_after(self._seen):
@@ -148,7 +150,8 @@ class Session:
     def _fail(self, error: Exception) -> None:
         self._off = True
         expected = isinstance(error, DpprofError)
-        self._say(str(error) if expected else f"{type(error).__name__}: {error}; please report it")
+        text = str(error) if expected else f"{type(error).__name__}: {error}; please report it"
+        self._notebook.write(Note("failed", text=text))
         capture, self._capture = self._capture, None
         if capture is not None:
             _quietly(capture.close)

@@ -117,6 +117,12 @@ def test_a_job_that_ends_too_early_is_told_so(tmp_path):
     assert written(tmp_path) == ["train.py"]
 
 
+def test_a_job_that_is_killed_behind_its_window_is_not_told_to_choose_fewer_steps(tmp_path):
+    done = run(tmp_path, TRAIN + "    import os\n    train(6)\n    os._exit(3)\n")
+    assert done.returncode == 3
+    assert "nothing was written: steps were recorded" in done.stderr
+
+
 def test_a_child_disturbs_no_capture_and_a_profiler_of_the_jobs_own_goes_before(tmp_path):
     script = (
         TRAIN
@@ -191,6 +197,7 @@ def test_what_fails_in_dpprof_is_said_and_the_training_goes_on(tmp_path):
     done = run(tmp_path, script)
     assert (done.returncode, done.stdout) == (0, "trained\n")
     assert done.stderr.count("planted") == 1
+    assert "nothing was recorded, for what is said above" in done.stderr
 
 
 def test_windows_are_recorded_when_a_rule_or_another_shell_says(tmp_path, capsys):
