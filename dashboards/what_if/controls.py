@@ -65,7 +65,7 @@ def choice(context: Context, asked: WhatIf | None) -> Component:
             COMMUNICATIONS,
             context.option(COMMUNICATION, COMMUNICATIONS[0]),
         ),
-        _number(context, LAYERS, "Layers", asked.layers if asked else None, "as costs"),
+        _number(context, LAYERS, "Layers", asked.layers_text if asked else "", "as costs"),
     ]
     lines = [note(f"{schedule}: {schedule_summaries().get(schedule, '')}.")]
     if not context.option(COSTS) and chosen != measured.id:
@@ -79,7 +79,7 @@ def choice(context: Context, asked: WhatIf | None) -> Component:
 
 
 def _number(
-    context: Context, name: str, label: str, shown: int | None, empty: str = ""
+    context: Context, name: str, label: str, shown: int | str | None, empty: str = ""
 ) -> Component:
     from dash import dcc, html
 
@@ -88,7 +88,7 @@ def _number(
         id=control_id(f"o.{name}", value),
         value=value,
         debounce=True,
-        inputMode="numeric",
+        inputMode="text" if name == LAYERS else "numeric",
         placeholder=empty,
         className="short",
     )

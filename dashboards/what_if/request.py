@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import cast
 
+from dpprof.costs.stages import cut_text, read_cut
 from dpprof.dashboards.data.library import IDEAL, Library, LibraryRun
 from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.what_if.costs import costs_of, default_costs
@@ -48,6 +49,7 @@ class WhatIf:
 
     `layers` is that of a stage's chunk, None for that of the costs; left out of what is asked, it
     is that with which the model that was measured is cut into the schedule's stages.
+    `stage_layers` are those of each stage, where they are asked for.
     """
 
     schedule: str
@@ -56,19 +58,26 @@ class WhatIf:
     costs: str
     communication: Communication
     layers: int | None
+    stage_layers: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
         """In words, the same for the same what-if only."""
-        layers = "" if self.layers is None else f", {self.layers} layers"
+        layers = f", {self.layers_text} layers" if self.layers_text else ""
         return (
             f"{self.schedule}, PP {self.pp}, {self.micro_batches} micro-batches, costs of "
             f"{self.costs}{layers}, {self.communication}"
         )
 
+    @property
+    def layers_text(self) -> str:
+        """Layers of a stage or of each, as they are asked for; empty: those of the costs."""
+        layers = "" if self.layers is None else str(self.layers)
+        return cut_text(self.stage_layers) if self.stage_layers else layers
+
     def command(self, library: Library) -> str:
         """The same on the command line; `library` says where the run with the costs is."""
-        layers = "" if self.layers is None else f" --layers {self.layers}"
+        layers = f" --layers {self.layers_text}" if self.layers_text else ""
         costs = shlex.quote(library.path(self.costs))
         return (
             f"dpprof simulate {self.schedule} --pp {self.pp} --micro-batches {self.micro_batches} "
@@ -84,6 +93,7 @@ def what_if_of(context: Context) -> WhatIf:
     run = measured_of(context)
     schedule = run.run.schedule
     name = _DEFAULT_SCHEDULE if schedule is None else schedule.name
+    cut = read_cut(context.option(LAYERS), "layers") if context.option(LAYERS) else ()
     asked = WhatIf(
         schedule=context.option(SCHEDULE, name if name in schedule_names() else _DEFAULT_SCHEDULE),
         pp=_number(context, PP, run.report.pp or _DEFAULT_PP),
@@ -92,14 +102,16 @@ def what_if_of(context: Context) -> WhatIf:
         ),
         costs=context.option(COSTS) or default_costs(context.library, run),
         communication=cast("Communication", context.option(COMMUNICATION, COMMUNICATIONS[0])),
-        layers=_number(context, LAYERS, 0) or None,
+        layers=cut[0] if len(cut) == 1 else None,
+        stage_layers=cut if len(cut) > 1 else (),
     )
-    if asked.pp > MOST_PP or asked.pp * asked.micro_batches * (asked.layers or 1) > MOST_CHUNKS:
+    layers = max(cut, default=1)
+    if asked.pp > MOST_PP or asked.pp * asked.micro_batches * layers > MOST_CHUNKS:
         raise DpprofError(
             f"{asked.id}: more than a page waits for (PP {MOST_PP}, {MOST_CHUNKS:,} chunks by the "
             f"layers asked for); use `{asked.command(context.library)}`"
         )
-    return asked if asked.layers else replace(asked, layers=_same_model(context, asked))
+    return asked if cut else replace(asked, layers=_same_model(context, asked))
 
 
 def _same_model(context: Context, asked: WhatIf) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from dpprof.analysis.model import Report
+from dpprof.costs.stages import with_cut
 from dpprof.dashboards.data.library import Library, LibraryRun, analyzed
 from dpprof.dashboards.timeline.hit_test import Recent
 from dpprof.dashboards.what_if.costs import costs_of
@@ -32,7 +33,9 @@ def simulated(library: Library, asked: WhatIf) -> LibraryRun:
 def _simulated(library: Library, asked: WhatIf) -> LibraryRun:
     schedule = make_schedule(asked.schedule, asked.pp, asked.micro_batches)
     costs, notes = costs_of(library, asked.costs), tuple[str, ...]()
-    if asked.layers is not None and asked.costs in library.ids:
+    if asked.stage_layers:
+        costs = with_cut(costs, asked.stage_layers, schedule.placement.stage_count)
+    if asked.costs in library.ids:
         costs, notes = fitting_costs(costs, schedule, asked.layers)
     run = simulated_run(schedule, costs, layers=asked.layers, communication=asked.communication)
     return analyzed(asked.id, replace(run, warnings=(*run.warnings, *notes)))

@@ -43,6 +43,10 @@ _AT_ONCE = 0.05
 """Part of a message's time within which the next one follows it at once."""
 _SERIAL_OFF = 0.03
 """Share by which slots are longer than their components would take on two lanes."""
+_ALIKE = 0.01
+"""Part of a slot by which ranks may differ in what passes before anything runs."""
+_ERRORS = 3
+"""Standard errors of its median by which a rank must differ, too."""
 _OCCURRENCE = [RANK, STEP, SLOT, OPERATION, DIRECTION, MICRO_BATCH, PART, COMPONENT, LAYER]
 
 
@@ -57,7 +61,8 @@ def costs_from_run(
     whose slots show no components cost the length of the slot, for a chunk of one layer where no
     components tell the layers. Where stages differ, `model` and `stage_layers` say what each layer
     of each stage costs (`dpprof.analysis.stage_costs`). Components beside which nothing is seen to
-    run are `serial_components`; what passes in a slot before anything runs is `slot_delay_ns`. A
+    run are `serial_components`; what passes in a slot before anything runs is `slot_delay_ns`, and
+    where ranks differ in it, `rank_delay_ns`. A
     message costs the transfer time of messages that both ranks show, as latency: its size is the
     same for all. Memory is that of the manifest, where it says. `occurrences` are those of
     `component_occurrences`, where they are known. Raises `DpprofError` for a run without slots or
@@ -67,7 +72,8 @@ def costs_from_run(
     paired = (lengths[OPERATION] == OVERLAPPED_PAIR).to_numpy(bool)
     outside, inside = component_medians(lengths[~paired]), component_medians(lengths[paired])
     layers = max(1, 1 + int(lengths[LAYER].max())) if len(lengths) else 1
-    delay_ns = _slot_delay_ns(run, set(lengths[OPERATION]))
+    delays = _slot_delays(run, set(lengths[OPERATION]))
+    delay_ns = max(0, _median(delays["delay"]) or 0)
     operation_ns = _operation_ns(run, set(lengths[OPERATION]), delay_ns)
     if not outside and not inside and not operation_ns:
         raise DpprofError(
@@ -83,6 +89,7 @@ def costs_from_run(
         operation_ns=operation_ns,
         message=_message_cost(_used(run, run.held.communications)),
         slot_delay_ns=delay_ns,
+        rank_delay_ns=_rank_delays_ns(run, delays),
         memory=_memory_cost(run, layers),
         tokens_per_micro_batch=_tokens(run),
     )
@@ -189,8 +196,8 @@ def _occurrences(rows: pd.DataFrame) -> pd.DataFrame:
     return first.astype(text).assign(length=length).reset_index(drop=True)
 
 
-def _slot_delay_ns(run: Run, with_components: set[str]) -> int:
-    """How long nothing of a slot runs after it began, the median of slots with components."""
+def _slot_delays(run: Run, with_components: set[str]) -> pd.DataFrame:
+    """`delay`: how long nothing of a slot runs after it began; a row per slot with components."""
     keys = [RANK, STEP, SLOT]
     slots = run.slots[run.slots[STEP].isin(run.used_steps) & run.slots[RANK].isin([*run.pp_rank])]
     slots = slots[slots[OPERATION].astype(str).isin(with_components)]
@@ -200,9 +207,26 @@ def _slot_delay_ns(run: Run, with_components: set[str]) -> int:
         first = running.groupby(keys, observed=True)[START].min().rename("first").reset_index()
         firsts.append(first.astype({SLOT: str}))
     if not firsts:
-        return 0
+        return pd.DataFrame({RANK: [], "delay": [], "length": []}, dtype="int64")
     both = slots.astype({SLOT: str}).merge(pd.concat(firsts), on=keys)
-    return max(0, _median(both["first"] - both[START]) or 0)
+    delay, length = both["first"] - both[START], both[END] - both[START]
+    return pd.DataFrame({RANK: both[RANK], "delay": delay, "length": length})
+
+
+def _rank_delays_ns(run: Run, delays: pd.DataFrame) -> list[int]:
+    """The median delay of each pipeline rank; none where they are alike, or a rank shows none.
+
+    Ranks are alike whose delay is that of all to one per cent of a slot, or to what it varies by.
+    """
+    usual, slot_ns = delays["delay"].median(), delays["length"].median()
+    ranks = delays["delay"].groupby(delays[RANK].map(run.pp_rank))
+    medians = ranks.median()
+    spread = (ranks.quantile(0.75) - ranks.quantile(0.25)) / ranks.size() ** 0.5
+    apart = (medians - usual).abs() > (_ERRORS * spread).clip(lower=_ALIKE * slot_ns)
+    pp = 1 + max(run.pp_rank.values(), default=-1)
+    if not apart.any() or len(medians) != pp:
+        return []
+    return [max(0, round(float(medians[rank]))) for rank in range(pp)]
 
 
 def _operation_ns(run: Run, with_components: set[str], delay_ns: int) -> dict[str, int]:

@@ -15,7 +15,7 @@ from dpprof.commands._output import make_output, output_options
 from dpprof.commands._report import write_document
 from dpprof.commands.simulate import find_costs
 from dpprof.config.values import read_size
-from dpprof.costs.load import builtin_costs, load_costs
+from dpprof.costs.load import builtin_costs, load_costs, times_unknown
 from dpprof.errors import DpprofError
 from dpprof.reporters import FORMATS
 from dpprof.schedules.form import schedule_to_json
@@ -202,6 +202,7 @@ def _question(request: _Request, run: Run | None, ep: int | None) -> Question:
         chunks=_numbers(request.vpp, "--vpp"),
         names=_names(request.schedule),
         ep=ep,
+        times_unknown=times_unknown(request.costs, ep) if request.costs and ep else "",
     )
 
 

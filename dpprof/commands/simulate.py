@@ -14,7 +14,7 @@ from dpprof.commands._report import write_reports
 from dpprof.commands._schedule import find_schedule
 from dpprof.costs.load import builtin_costs, load_costs
 from dpprof.costs.profile import CostProfile
-from dpprof.costs.stages import is_uniform
+from dpprof.costs.stages import is_uniform, read_cut, with_cut
 from dpprof.reporters import FORMATS
 from dpprof.schedules.registry import schedule_names
 from dpprof.schedules.schedule import Schedule
@@ -34,7 +34,7 @@ class _SimulateRequest:
     micro_batches: int | None
     costs: str
     communication: str
-    layers: int | None
+    layers: str | None
 
 
 @click.command(
@@ -63,8 +63,8 @@ class _SimulateRequest:
 )
 @click.option(
     "--layers",
-    type=click.IntRange(1, 1000),
-    help="Layers of one stage's chunk. [default: those of the costs]",
+    metavar="N[,...]",
+    help="Layers of one stage's chunk, or of each stage, as in 2,3,3,2. [default: the costs']",
 )
 @output_options(FORMATS)
 def command(
@@ -86,12 +86,16 @@ def command(
     from dpprof.simulate.run import simulated_run
 
     costs, notes = find_costs(request.costs), tuple[str, ...]()
+    cut = () if request.layers is None else read_cut(request.layers, "--layers")
+    layers = cut[0] if len(cut) == 1 else None
+    if len(cut) > 1:
+        costs = with_cut(costs, cut, schedule.placement.stage_count)
     if _is_run(request.costs):
-        costs, notes = fitting_costs(costs, schedule, request.layers)
+        costs, notes = fitting_costs(costs, schedule, layers)
     run = simulated_run(
         schedule,
         costs,
-        layers=request.layers,
+        layers=layers,
         communication=cast("Communication", request.communication),
     )
     run = replace(run, warnings=(*run.warnings, *notes, *_bigger_model(schedule, costs)))

@@ -15,7 +15,7 @@ LONGEST_NS = 10**12
 MOST_BYTES = 2**50
 MOST_LAYERS = 1000
 
-_NO_WORK = ("message.", "slot_delay_ns")
+_NO_WORK = ("message.", "slot_delay_ns", "rank_delay_ns")
 
 PARTS = ("F", "I", "W")
 COMPONENTS = tuple(component.value for component in Component)
@@ -121,6 +121,7 @@ def _times(profile: CostProfile) -> list[tuple[str, int]]:
     delays = (
         ("message.latency_ns", profile.message.latency_ns),
         ("slot_delay_ns", profile.slot_delay_ns),
+        *((f"rank_delay_ns[{rank}]", delay) for rank, delay in enumerate(profile.rank_delay_ns)),
     )
     return [*times, *delays]
 

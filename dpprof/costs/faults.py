@@ -90,7 +90,8 @@ def _with_fault(profile: CostProfile, fault: InjectedFault) -> CostProfile:
             return msgspec.structs.replace(profile, serial_components=serial)
         case "sync":
             delay = profile.slot_delay_ns + fault.delay_ns
-            return msgspec.structs.replace(profile, slot_delay_ns=delay)
+            ranks = [own + fault.delay_ns for own in profile.rank_delay_ns]
+            return msgspec.structs.replace(profile, slot_delay_ns=delay, rank_delay_ns=ranks)
         case "activations":
             return _larger(profile, fault.factor)
         case "message":

@@ -6,12 +6,13 @@ import json
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from dpprof.costs.check import check_keys, check_values
 from dpprof.costs.profile import CostProfile
-from dpprof.costs.shape import costs_from_plain
+from dpprof.costs.shape import costs_from_plain, unknown_times
 from dpprof.errors import DpprofError
 from dpprof.system.inputs import BadInput, read_named
 
@@ -28,14 +29,30 @@ def load_costs(text: str, ep: int | None = None) -> CostProfile:
     `ep` ranks are to share the experts, which only a file with a model's shape can say. Raises
     `DpprofError` naming the file and the field for anything that is not a valid profile.
     """
+    data, where = _read(text)
+    return read_costs(data, where, ep)
+
+
+def times_unknown(text: str, ep: int) -> str:
+    """Why the costs `text` say no times where `ep` ranks share the experts; empty: they do.
+
+    Raises `DpprofError` as `load_costs` does.
+    """
+    load_costs(text, ep)
+    data, where = _read(text)
+    return unknown_times(_plain(data, where), ep)
+
+
+def _read(text: str) -> tuple[bytes, str]:
+    """What the profile of that name, or the file, holds; and what errors call it."""
     if text in builtin_costs():
         data = resources.files("dpprof.costs").joinpath(f"{text}.json").read_bytes()
-        return read_costs(data, f"built-in costs {text}", ep)
+        return data, f"built-in costs {text}"
     path = Path(text)
     if path.is_dir():
         raise DpprofError(f"{text}: a folder, not a cost profile; name a JSON or TOML file")
     try:
-        data = read_named(path)
+        return read_named(path), text
     except BadInput as error:
         raise DpprofError(f"{text}: {error}, so not a cost profile") from error
     except FileNotFoundError as error:
@@ -45,7 +62,6 @@ def load_costs(text: str, ep: int | None = None) -> CostProfile:
         ) from error
     except OSError as error:
         raise DpprofError(f"{text}: cannot be read ({error.strerror})") from error
-    return read_costs(data, text, ep)
 
 
 def read_costs(data: bytes, where: str, ep: int | None = None) -> CostProfile:
@@ -53,11 +69,7 @@ def read_costs(data: bytes, where: str, ep: int | None = None) -> CostProfile:
 
     `ep` as in `load_costs`.
     """
-    form = "TOML" if where.lower().endswith(".toml") else "JSON"
-    try:
-        plain = (tomllib.loads if form == "TOML" else json.loads)(data.decode())
-    except (ValueError, RecursionError) as error:  # bad UTF-8, JSON and TOML are ValueErrors
-        raise DpprofError(f"{where}: not {form} ({error}); correct or replace the file") from error
+    plain = _plain(data, where)
     if isinstance(plain, dict) and "shape" in plain:
         profile = costs_from_plain(plain, where, ep)
         check_values(profile, where)
@@ -76,6 +88,14 @@ def read_costs(data: bytes, where: str, ep: int | None = None) -> CostProfile:
         ) from error
     check_values(profile, where)
     return profile
+
+
+def _plain(data: bytes, where: str) -> Any:
+    form = "TOML" if where.lower().endswith(".toml") else "JSON"
+    try:
+        return (tomllib.loads if form == "TOML" else json.loads)(data.decode())
+    except (ValueError, RecursionError) as error:  # bad UTF-8, JSON and TOML are ValueErrors
+        raise DpprofError(f"{where}: not {form} ({error}); correct or replace the file") from error
 
 
 def costs_to_json(profile: CostProfile) -> str:

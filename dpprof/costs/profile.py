@@ -60,7 +60,8 @@ class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cost inside an overlapped pair, where computing slows down because communication takes part of
     the device; what it leaves out costs the same as outside. ``serial_components`` run alone: no
     other component of the slot runs beside them. ``slot_delay_ns`` is time that passes at the start
-    of every slot before its first component, as a synchronisation with the host costs it.
+    of every slot before its first component, as a synchronisation with the host costs it;
+    ``rank_delay_ns`` is that of each pipeline rank, where a schedule has as many.
 
     ``model`` lists the layers of the whole model in order, where they are not all alike, and
     ``stage_layers`` how many layers each stage has, where a schedule has as many stages; without
@@ -78,5 +79,6 @@ class CostProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tokens_per_micro_batch: int | None = None
     serial_components: list[str] = []
     slot_delay_ns: int = 0
+    rank_delay_ns: list[int] = []
     model: list[LayerCost] = []
     stage_layers: list[int] = []

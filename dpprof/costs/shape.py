@@ -62,10 +62,15 @@ class DeviceRates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What a device does: operations a second in products, bytes a second between devices.
 
     A dispatched value takes `dispatch_bytes`, a combined one and one in a pipeline message two.
+    Where `node_ranks` say how many ranks that share experts are in one machine, those exchange
+    `node_exchange_bytes_per_second`, and only those of different machines
+    `exchange_bytes_per_second`.
     """
 
     operations_per_second: float
     exchange_bytes_per_second: float
+    node_ranks: int = 0
+    node_exchange_bytes_per_second: float = 0.0
     message_bytes_per_second: float
     message_latency_ns: int = 10_000
     dispatch_bytes: int = 1  # fp8
@@ -102,12 +107,40 @@ def costs_from_plain(plain: Mapping[str, object], where: str, ep: int | None = N
         rates = msgspec.convert(plain["rates"], DeviceRates)
     except msgspec.ValidationError as error:
         raise DpprofError(f"{where}: rates: {error}; correct the field") from error
-    for field in ("operations", "exchange_bytes", "message_bytes"):
+    _check_rates(rates, where)
+    shape = read_shape(plain["shape"], where)
+    shape = shape if ep is None else _with_ep(shape, ep, where)
+    if 0 < rates.node_ranks < shape.ep and shape.ep % rates.node_ranks:
+        raise DpprofError(
+            f"{where}: ep {shape.ep} is no multiple of rates.node_ranks {rates.node_ranks}"
+        )
+    return costs_from_shape(shape, rates)
+
+
+def _check_rates(rates: DeviceRates, where: str) -> None:
+    fields = ["operations", "exchange_bytes", "message_bytes"]
+    fields += ["node_exchange_bytes"] * (rates.node_ranks != 0)
+    for field in fields:
         rate = getattr(rates, f"{field}_per_second")
         if not (math.isfinite(rate) and rate >= 1):
             raise DpprofError(f"{where}: rates.{field}_per_second is {rate}; give a number from 1")
-    shape = read_shape(plain["shape"], where)
-    return costs_from_shape(shape if ep is None else _with_ep(shape, ep, where), rates)
+    if rates.node_ranks < 0:
+        raise DpprofError(f"{where}: rates.node_ranks is {rates.node_ranks}; give a number from 1")
+
+
+def unknown_times(plain: Mapping[str, object], ep: int) -> str:
+    """Why a file with a shape says no times where `ep` ranks share the experts; empty: it does.
+
+    One rate is of the links that the shape's own ranks have: whether more or fewer ranks have
+    slower ones among theirs only `node_ranks` tells.
+    """
+    own = msgspec.convert(plain["shape"], ModelShape).ep
+    if ep == own or msgspec.convert(plain["rates"], DeviceRates).node_ranks:
+        return ""
+    return (
+        f"EP {ep}: times are not known, as the exchange's one rate is that of EP {own}; give "
+        "rates.node_ranks and rates.node_exchange_bytes_per_second"
+    )
 
 
 def _with_ep(shape: ModelShape, ep: int, where: str) -> ModelShape:
@@ -232,8 +265,8 @@ def _component_ns(
     experts, rest = mlp_parameters(msgspec.structs.replace(shape, ep=1), dense=dense)
     met = rest + (experts * shape.top_k // shape.experts if not dense and shape.experts else 0)
     mlp = round(2 * met * tokens * second)
-    rows = 0 if dense else tokens * shape.top_k * shape.hidden / rates.exchange_bytes_per_second
-    there, back = round(rows * rates.dispatch_bytes * 1e9), round(rows * _KEPT_BYTES * 1e9)
+    row_ns = 0.0 if dense else tokens * shape.hidden * exchange_seconds(shape, rates) * 1e9
+    there, back = round(row_ns * rates.dispatch_bytes), round(row_ns * _KEPT_BYTES)
     moves = {"dispatch": there, "combine": back}
     # The backward of a dispatch brings gradients back, in two bytes; that of a combine sends them.
     returns = {"dispatch": back, "combine": there}
@@ -242,6 +275,32 @@ def _component_ns(
         "I": {"attention": round((weights + 2 * scores) * second), "mlp": mlp, **returns},
         "W": {"attention": round(weights * second), "mlp": mlp},
     }
+
+
+def exchange_seconds(shape: ModelShape, rates: DeviceRates) -> float:
+    """What a byte of each token's row costs to reach its experts' ranks, in seconds.
+
+    A token goes once to every other rank that has any of its experts, and where `node_ranks` are
+    known once to every other machine, over the slower links, and from there on: both at once, as
+    DeepEP's kernels do (DeepSeek-V3 technical report, section 3.2.2), so the longer counts. Experts
+    are drawn evenly, and without a limit of machines for a token.
+    """
+    ranks = _expected_others(shape, shape.ep)
+    if not rates.node_ranks:
+        return ranks / rates.exchange_bytes_per_second
+    within = ranks / rates.node_exchange_bytes_per_second
+    machines = max(1, shape.ep // rates.node_ranks)
+    return max(within, _expected_others(shape, machines) / rates.exchange_bytes_per_second)
+
+
+def _expected_others(shape: ModelShape, groups: int) -> float:
+    """Of so many equal groups of experts, those that a token needs beside its own, in the mean.
+
+    A group is not needed where all `top_k` of the experts drawn are others'.
+    """
+    without = shape.experts - shape.experts // groups
+    missed = math.comb(without, shape.top_k) / math.comb(shape.experts, shape.top_k)
+    return (groups - 1) * (1 - missed)
 
 
 def _layer(shape: ModelShape, rates: DeviceRates, *, dense: bool) -> LayerCost:

@@ -26,6 +26,41 @@ def usual_layers(profile: CostProfile) -> CostProfile:
     return msgspec.structs.replace(profile, model=[], stage_layers=[])
 
 
+def cut_text(cut: Sequence[int]) -> str:
+    """Layers of every stage in words, as in ``2``, or ``2,3,3,2`` where stages differ."""
+    return str(cut[0]) if len(set(cut)) == 1 else ",".join(map(str, cut))
+
+
+def read_cut(text: str, where: str) -> tuple[int, ...]:
+    """Layers as `cut_text` has them; raises `DpprofError` naming `where`."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and 0 < int(word[:9]) <= 1000 for word in words):
+        raise DpprofError(
+            f"{where} {text[:40]}: give layers of a stage from 1 to 1000, one number or one for "
+            "each stage, as in 2,3,3,2"
+        )
+    return tuple(int(word) for word in words)
+
+
+def with_cut(profile: CostProfile, cut: Sequence[int], stages: int) -> CostProfile:
+    """The profile with so many layers on each of `stages` stages.
+
+    Raises `DpprofError` where there are other stages, or the profile lists other layers.
+    """
+    if len(cut) != stages:
+        raise DpprofError(
+            f"layers {cut_text(cut)}: {len(cut)} numbers for {stages} stages; give one for each, "
+            "or one for all"
+        )
+    listed = sum(layer.count for layer in profile.model)
+    if listed and listed != sum(cut):
+        raise DpprofError(
+            f"costs {profile.name}: {cut_text(cut)} are {sum(cut)} layers, and they list {listed}; "
+            "give stages that have as many together"
+        )
+    return msgspec.structs.replace(profile, stage_layers=list(cut))
+
+
 def model_layers(profile: CostProfile, stages: int) -> int:
     """Layers of the model: as many as the profile lists, else its own on each of `stages`."""
     listed = sum(layer.count for layer in profile.model) or sum(profile.stage_layers)
@@ -81,6 +116,18 @@ def stage_memory(
 ) -> tuple[MemoryCost, ...]:
     """`chunk_memory` of every stage."""
     return tuple(chunk_memory(profile, chunk) for chunk in stage_chunks(profile, stages, layers))
+
+
+def delay_notes(profile: CostProfile, pp: int) -> tuple[str, ...]:
+    """What is to be said where ranks of the costs are late in slots and a schedule has others."""
+    delays = profile.rank_delay_ns
+    if not delays or len(delays) == pp:
+        return ()
+    late = max(range(len(delays)), key=delays.__getitem__)
+    return (
+        f"slots of pipeline rank {late} of {profile.name} begin {delays[late] / 1e6:.2f} ms late; "
+        f"on PP {pp} all are taken to begin {profile.slot_delay_ns / 1e6:.2f} ms late",
+    )
 
 
 def knows_memory(profile: CostProfile) -> bool:

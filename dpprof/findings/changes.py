@@ -35,11 +35,12 @@ def long_slots(replay: Replay) -> Iterator[Change]:
         lengths, names = replay.length_ns.copy(), []
         for kind in np.unique(replay.kind[replay.pp_rank == rank]):
             slots = np.flatnonzero((replay.pp_rank == rank) & (replay.kind == kind))
-            typical = float(np.median(replay.length_ns[:, slots]))
-            long = slots[np.median(replay.length_ns[:, slots], axis=0) > _OUTLIER * typical]
+            typical = np.median(replay.length_ns[:, slots], axis=1, keepdims=True)
+            times = replay.length_ns[:, slots] / np.maximum(typical, 1)
+            long = slots[np.median(times, axis=0) > _OUTLIER]
             if len(slots) < 4 or len(long) > len(slots) / 4:
                 continue
-            lengths[:, long] = np.minimum(lengths[:, long], round(typical))
+            lengths[:, long] = np.minimum(lengths[:, long], typical.round().astype(np.int64))
             names += [_slot_text(replay, int(slot)) for slot in long]
         if names:
             yield Change(

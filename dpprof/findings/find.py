@@ -151,10 +151,10 @@ def _uneven_stages(replay: Replay, base: Lengths) -> Iterator[Finding]:
     try:
         mine = predictor.row(own)
         even = predictor.row(own, cut=balanced_cut(costs, own.placement.stage_count))
-        best = min((predictor.mended(one, own) for one in (mine, even)), key=lambda r: r.step_ns)
+        best = min((predictor.mended(one, own) for one in (mine, even)), key=_step_ns)
     except DpprofError:
         return
-    if best.step_ns >= mine.step_ns or not _foretells(mine, base):
+    if _step_ns(best) >= _step_ns(mine) or not _foretells(mine, base):
         return
     now, then = (", ".join(map(str, row.stage_layers)) for row in (mine, best))
     change = Change(
@@ -163,7 +163,7 @@ def _uneven_stages(replay: Replay, base: Lengths) -> Iterator[Finding]:
         "Megatron --decoder-first-pipeline-num-layers, --pipeline-model-parallel-layout; "
         "torchtitan module_fqns_per_model_part; DeepSpeed PipelineModule partition_method",
     )
-    yield _finding(replay, np.full(len(base), mine.step_ns - best.step_ns, np.int64), change)
+    yield _finding(replay, np.full(len(base), _step_ns(mine) - _step_ns(best), np.int64), change)
 
 
 def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
@@ -175,10 +175,10 @@ def _other_schedule(replay: Replay, base: Lengths) -> Iterator[Finding]:
     except DpprofError:
         return
     rows = (row for row in _same_stages(predictor, own, mine) if _comparable(row, mine))
-    best = min((mine, *rows), key=lambda row: row.step_ns)
-    if best.step_ns >= mine.step_ns or not _foretells(mine, base):
+    best = min((mine, *rows), key=_step_ns)
+    gain = _step_ns(mine) - _step_ns(best)
+    if gain <= 0 or not _foretells(mine, base):
         return
-    gain = mine.step_ns - best.step_ns
     unmeasured = _new_operations(best, own)
     assumed = f", {' and '.join(unmeasured)} taken from other slots' costs" if unmeasured else ""
     change = Change(
@@ -202,9 +202,14 @@ def _same_stages(predictor: Predictor, own: Schedule, mine: Row) -> Iterator[Row
             continue
 
 
+def _step_ns(row: Row) -> int:
+    assert row.step_ns is not None  # a run's own costs say all times
+    return row.step_ns
+
+
 def _foretells(mine: Row, base: Lengths) -> bool:
     """Whether the costs give the step that the run itself took: else they give no other."""
-    return bool(abs(mine.step_ns / float(base.mean()) - 1) <= MOST_OFF)
+    return bool(abs(_step_ns(mine) / float(base.mean()) - 1) <= MOST_OFF)
 
 
 def _new_operations(best: Row, own: Schedule) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dpprof.findings.change import GAP_KNOB, SLOWER, Change
 from dpprof.findings.device_time import covered
-from dpprof.findings.replay import Lengths, Replay
+from dpprof.findings.replay import Lengths, Replay, shortened
 from dpprof.schedules.actions import slot_operation
 from dpprof.schedules.components import COMMUNICATION_COMPONENTS
 from dpprof.tables.intervals import subtract
@@ -63,7 +63,8 @@ def _longer(replay: Replay) -> list[_Longer]:
 def _change(replay: Replay, longer: Sequence[_Longer], ranks: tuple[int, ...]) -> Change:
     lengths, gaps, more = replay.length_ns.astype(float), 0.0, 0.0
     for one in longer:
-        lengths[:, one.places] *= one.least_ns / one.measured_ns
+        ratio = one.least_ns / one.measured_ns
+        lengths[:, one.places] = shortened(lengths[:, one.places], ratio)
         gaps += one.idle_ns * len(one.places)
         more += (one.measured_ns - one.least_ns) * len(one.places)
     where = f" of pipeline rank {ranks[0]}" if ranks else ""

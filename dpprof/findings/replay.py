@@ -90,6 +90,19 @@ class Replay:
         return np.array([max(times.ends) for times in steps], np.int64)
 
 
+def shortened(lengths: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float64]:
+    """(steps, slots of one kind) at `ratio` of what they take in the median over all steps.
+
+    In a step whose slots are shorter than usual they get no shorter than that: what made them long
+    is not in every step.
+    """
+    by_step = np.maximum(np.median(lengths, axis=1, keepdims=True), 1)
+    short: npt.NDArray[np.float64] = lengths * np.clip(
+        ratio * np.median(lengths) / by_step, ratio, 1
+    )
+    return short
+
+
 def make_replay(run: Run, windows: Mapping[int, tuple[int, int]]) -> Replay | str:
     """The replay of a run, whose used steps have these windows (start and length in ns).
 

@@ -28,7 +28,7 @@ class SlotModels:
 
     def __init__(self, run: Run, costs: CostProfile, lengths: pd.DataFrame) -> None:
         assert run.schedule is not None
-        self._costs = msgspec.structs.replace(costs, slot_delay_ns=0)
+        self._costs = msgspec.structs.replace(costs, slot_delay_ns=0, rank_delay_ns=[])
         places = lengths.groupby([lengths[RANK].map(run.pp_rank), lengths[DIRECTION]])
         measured = {
             (int(str(place[0])), int(str(place[1]))): measured_chunk(costs, own, {})

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dpprof.analysis.observations import SLOW_RANK
 from dpprof.findings.change import GAP_KNOB, SLOWER, Change
-from dpprof.findings.replay import Replay
+from dpprof.findings.replay import Replay, shortened
 from dpprof.runs.run import Run
 from dpprof.schedules.actions import slot_operation
 from dpprof.tables.columns import COMPONENT, END, EVENTS, OPERATION, PART, RANK, READY, START, STEP
@@ -23,6 +23,8 @@ _KNOB = (
 
 _Ratios = dict[str, float]
 """How many times as long as on its peers the slots of an operation take on a rank."""
+_ByStep = npt.NDArray[np.float64]
+"""A figure of each step, or of each step and slot."""
 
 
 def slow_ranks(replay: Replay) -> Iterator[Change]:
@@ -57,24 +59,27 @@ def slow_ranks(replay: Replay) -> Iterator[Change]:
 
 
 def _like_peers(
-    replay: Replay, rank: int, typical: dict[str, dict[int, float]]
-) -> tuple[_Ratios, npt.NDArray[np.float64]]:
-    """What is slow, and all lengths with the rank's slots as long as those of the median rank."""
-    peers = {
-        operation: float(np.median([ns for other, ns in ranks.items() if other != rank]))
-        for operation, ranks in typical.items()
-        if rank in ranks and len(ranks) > 2
-    }
-    ratio = {operation: typical[operation][rank] / ns for operation, ns in peers.items() if ns}
-    slow = {operation: one for operation, one in ratio.items() if one > SLOWER}
+    replay: Replay, rank: int, typical: dict[str, dict[int, _ByStep]]
+) -> tuple[_Ratios, _ByStep]:
+    """What is slow, and all lengths with the rank's slots as long as those of the median rank.
+
+    Step by step: in a step in which the rank is no slower its slots stay as they are.
+    """
     lengths = replay.length_ns.astype(float)
-    for operation, one in slow.items():
-        chosen = (replay.pp_rank == rank) & (replay.operation == operation)
-        lengths[:, chosen] /= one
+    slow: _Ratios = {}
+    for operation, ranks in typical.items():
+        if rank not in ranks or len(ranks) <= 2:
+            continue
+        peers = np.median([ns for other, ns in ranks.items() if other != rank], axis=0)
+        ratio = ranks[rank] / np.maximum(peers, 1)
+        if np.median(ratio) > SLOWER and peers.all():
+            slow[operation] = float(np.median(ratio))
+            chosen = (replay.pp_rank == rank) & (replay.operation == operation)
+            lengths[:, chosen] /= np.maximum(ratio, 1)[:, np.newaxis]
     return slow, lengths
 
 
-def _without(replay: Replay, rank: int, slower: _Ratios) -> tuple[_Ratios, npt.NDArray[np.float64]]:
+def _without(replay: Replay, rank: int, slower: _Ratios) -> tuple[_Ratios, _ByStep]:
     """The same with the rank's components as fast as elsewhere, by the model of its slots."""
     lengths = replay.length_ns.astype(float)
     slow: _Ratios = {}
@@ -84,11 +89,11 @@ def _without(replay: Replay, rank: int, slower: _Ratios) -> tuple[_Ratios, npt.N
         if now and then and now > SLOWER * then:
             operation = slot_operation(slot)
             slow[operation] = max(slow.get(operation, 1.0), now / then)
-            lengths[:, places] *= then / now
+            lengths[:, places] = shortened(lengths[:, places], then / now)
     return slow, lengths
 
 
-def _idles(replay: Replay, pp_rank: int, without: npt.NDArray[np.float64]) -> bool:
+def _idles(replay: Replay, pp_rank: int, without: _ByStep) -> bool:
     """Whether nothing runs in at least half of the time that slots of the rank take too much."""
     own = replay.pp_rank == pp_rank
     more = replay.length_ns[:, own].sum() - without[:, own].sum()
@@ -128,12 +133,12 @@ def _slow_components(medians: pd.DataFrame, pp_rank: int) -> dict[str, float]:
     return {str(name): float(value) for name, value in slow.items()}
 
 
-def _typical(replay: Replay) -> dict[str, dict[int, float]]:
-    """operation -> pipeline rank -> median length of its slots."""
-    table: dict[str, dict[int, float]] = {}
+def _typical(replay: Replay) -> dict[str, dict[int, _ByStep]]:
+    """operation -> pipeline rank -> median length of its slots in each step."""
+    table: dict[str, dict[int, _ByStep]] = {}
     for rank in range(int(replay.pp_rank.max()) + 1):
         for operation in np.unique(replay.operation[replay.pp_rank == rank]):
             slots = (replay.pp_rank == rank) & (replay.operation == operation)
-            median = float(np.median(replay.length_ns[:, slots]))
+            median = np.median(replay.length_ns[:, slots], axis=1)
             table.setdefault(str(operation), {})[rank] = median
     return table

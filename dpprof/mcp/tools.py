@@ -160,7 +160,11 @@ def _plan(of: OfPlan, folders: Folders) -> Any:
     )
     plan = answer(question)
     rows = plan.rows[: max(0, of.rows)]
-    return {"rows": msgspec.to_builtins(rows), "more": len(plan.rows) - len(rows)}
+    return {
+        "rows": msgspec.to_builtins(rows),
+        "more": len(plan.rows) - len(rows),
+        "notes": list(plan.notes),
+    }
 
 
 TOOLS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dpprof.costs.stages import delay_notes
 from dpprof.errors import DpprofError
 from dpprof.plan.predict import Predictor
 from dpprof.plan.question import Plan, Question, Row
@@ -33,7 +34,8 @@ def answer(question: Question) -> Plan:
         reasons = "; ".join(left_out[:3]) or "no schedule has so many chunks"
         raise DpprofError(f"nothing to plan: {reasons}")
     rows = _mended(predictor, sorted(rows, key=_order))
-    return Plan(tuple(_with_trades(sorted(rows, key=_order))), tuple(left_out))
+    rows = list(_with_trades(sorted(rows, key=_order)))
+    return Plan(tuple(rows), tuple(left_out), tuple(_notes(question, rows)))
 
 
 def answers(questions: Sequence[Question]) -> Plan:
@@ -51,7 +53,15 @@ def answers(questions: Sequence[Question]) -> Plan:
         raise DpprofError(refused[0])
     rows = sorted((row for plan in plans for row in plan.rows), key=_order)
     left_out = [*(text for plan in plans for text in plan.left_out), *refused]
-    return Plan(tuple(_with_trades(rows)), tuple(left_out))
+    notes = dict.fromkeys(note for plan in plans for note in plan.notes)
+    return Plan(tuple(_with_trades(rows)), tuple(left_out), tuple(notes))
+
+
+def _notes(question: Question, rows: Sequence[Row]) -> Iterator[str]:
+    if question.times_unknown:
+        yield question.times_unknown
+    for pp in sorted({row.pp for row in rows}):
+        yield from delay_notes(question.costs, pp)
 
 
 def _sizes(question: Question) -> Iterator[tuple[str, int, int]]:
@@ -61,13 +71,17 @@ def _sizes(question: Question) -> Iterator[tuple[str, int, int]]:
                 yield name, pp, micro_batches
 
 
-def _order(row: Row) -> tuple[bool, int, int]:
-    return row.fits is False, row.step_ns, max(row.peak_bytes or (0,))
+def _order(row: Row) -> tuple[bool, bool, int, int]:
+    return row.fits is False, row.step_ns is None, row.step_ns or 0, max(row.peak_bytes or (0,))
 
 
 def _mended(predictor: Predictor, rows: list[Row]) -> list[Row]:
     """The rows, the best of those whose stages are unequal with their layers moved about."""
-    unequal = [place for place, row in enumerate(rows) if len(set(row.stage_layers)) > 1]
+    unequal = [
+        place
+        for place, row in enumerate(rows)
+        if len(set(row.stage_layers)) > 1 and row.step_ns is not None
+    ]
     for place in unequal[:_MENDED]:
         row = rows[place]
         schedule = make_schedule(row.schedule, row.pp, row.micro_batches)
@@ -98,10 +112,10 @@ def _schedule(question: Question, name: str, pp: int, micro_batches: int) -> Sch
 
 def _with_trades(rows: list[Row]) -> Iterator[Row]:
     """Mark the Pareto front of step and memory; rows come in the order of steps within a fit."""
-    known = [row for row in rows if row.peak_bytes is not None]
+    known = [row for row in rows if row.peak_bytes is not None and row.step_ns is not None]
     least: dict[int, int] = {}
     smallest: int | None = None
-    for row in sorted(known, key=lambda row: (row.step_ns, max(row.peak_bytes or (0,)))):
+    for row in sorted(known, key=lambda row: (row.step_ns or 0, max(row.peak_bytes or (0,)))):
         held = max(row.peak_bytes or (0,))
         if smallest is None or held < smallest:
             smallest = held

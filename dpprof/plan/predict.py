@@ -9,7 +9,7 @@ import msgspec
 
 from dpprof.costs.profile import CostProfile, MemoryCost
 from dpprof.costs.recompute import recomputed_bytes, with_recompute
-from dpprof.costs.stages import is_uniform, knows_memory, stage_layers, stage_memory
+from dpprof.costs.stages import cut_text, is_uniform, knows_memory, stage_layers, stage_memory
 from dpprof.errors import DpprofError
 from dpprof.plan.partition import balanced, layer_times, neighbours
 from dpprof.plan.question import Question, Row
@@ -73,7 +73,7 @@ class Predictor:
             for cut in neighbours(row.stage_layers):
                 left -= 1
                 other = self.row(schedule, row.recompute, cut)
-                if (other.fits is False, other.step_ns) < (row.fits is False, row.step_ns):
+                if _better(other, row):
                     row, better = other, True
                     break
                 if left <= 0:
@@ -88,8 +88,10 @@ class Predictor:
         return msgspec.structs.replace(costs, stage_layers=list(cut))
 
     def _timing(self, schedule: Schedule, recompute: str, cut: Cut) -> Timing:
-        alike = is_uniform(self._costs[recompute]) and len(set(cut)) == 1
-        key = (recompute, cut[0]) if alike else (recompute, cut, schedule.placement)
+        costs = self._costs[recompute]
+        alike = is_uniform(costs) and len(set(cut)) == 1
+        shared = alike and len(costs.rank_delay_ns) != schedule.pp
+        key = (recompute, cut[0]) if shared else (recompute, cut, schedule.placement)
         if key not in self._timings:
             layers = cut[0] if alike else None
             self._timings[key] = schedule_timing(schedule, self.profile(recompute, cut), layers)
@@ -118,7 +120,8 @@ class Predictor:
         over = None
         if bytes_ is not None and question.memory_bytes is not None:
             over = max(0, max(bytes_) - question.memory_bytes)
-        tokens = question.costs.tokens_per_micro_batch
+        known = not question.times_unknown
+        tokens = question.costs.tokens_per_micro_batch if known else None
         done = schedule.micro_batches * pipelines
         return Row(
             schedule=schedule.name,
@@ -129,14 +132,14 @@ class Predictor:
             layers=max(cut),
             stage_layers=cut,
             recompute=recompute,
-            step_ns=figures.step_ns,
+            step_ns=figures.step_ns if known else None,
             tokens_per_second=None if tokens is None else tokens * done / figures.step_ns * 1e9,
-            bubble_share=1 - sum(figures.busy_ns) / (figures.step_ns * schedule.pp),
+            bubble_share=_bubble_share(figures, schedule.pp) if known else None,
             peak_chunks=figures.peak_chunks,
             peak_bytes=bytes_,
             fits=None if over is None else over == 0,
             over_bytes=over,
-            what_if=_what_if(schedule, cut) if recompute == "none" else None,
+            what_if=_what_if(schedule, cut) if recompute == "none" and known else None,
             ep=question.ep,
         )
 
@@ -156,14 +159,22 @@ class Predictor:
         )
 
 
-def _what_if(schedule: Schedule, cut: Cut) -> str | None:
-    if len(set(cut)) > 1:
-        return None
+def _better(one: Row, other: Row) -> bool:
+    assert one.step_ns is not None
+    assert other.step_ns is not None
+    return (one.fits is False, one.step_ns) < (other.fits is False, other.step_ns)
+
+
+def _bubble_share(figures: Figures, pp: int) -> float:
+    return 1 - sum(figures.busy_ns) / (figures.step_ns * pp)
+
+
+def _what_if(schedule: Schedule, cut: Cut) -> str:
     asked = {
         "schedule": schedule.name,
         "pp": schedule.pp,
         "micro_batches": schedule.micro_batches,
-        "layers": cut[0],
+        "layers": cut_text(cut),
     }
     return f"/what_if?{urlencode(asked)}"
 

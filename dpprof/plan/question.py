@@ -28,11 +28,13 @@ class Question:
     recompute: tuple[str, ...] = ("none",)
     ep: int | None = None
     """Ranks among which the costs share experts, if that is known: it divides the pipelines."""
+    times_unknown: str = ""
+    """Why the costs say no times: rows then have what they hold, and nothing of time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One configuration, predicted; times in ns.
+    """One configuration, predicted; times in ns, None where the costs do not say them.
 
     `micro_batches` are those of one pipeline, `layers` those of the stage that has most of
     `stage_layers`. `peak_bytes` is by pipeline rank, None where the costs do not say what a layer
@@ -48,9 +50,9 @@ class Row:
     layers: int
     stage_layers: tuple[int, ...]
     recompute: str
-    step_ns: int
+    step_ns: int | None
     tokens_per_second: float | None
-    bubble_share: float
+    bubble_share: float | None
     peak_chunks: tuple[int, ...]
     peak_bytes: tuple[int, ...] | None
     fits: bool | None
@@ -64,7 +66,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """Rows, best first, those that do not fit last; and what was left out, with the reason."""
+    """Rows, best first, those that do not fit last; and what was left out, with the reason.
+
+    `notes` are what rows do not say of themselves: why times are None, what they leave out.
+    """
 
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()

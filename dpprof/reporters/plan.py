@@ -35,17 +35,20 @@ class PlanJson(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     check: PlanCheck | None
     left_out: list[str]
+    notes: list[str]
 
 
 def plan_json(plan: Plan, check: PlanCheck | None) -> str:
     """The JSON form; see `PlanJson`."""
-    form = PlanJson(rows=list(plan.rows), check=check, left_out=list(plan.left_out))
+    form = PlanJson(
+        rows=list(plan.rows), check=check, left_out=list(plan.left_out), notes=list(plan.notes)
+    )
     return msgspec.json.encode(form).decode()
 
 
 def plan_document(plan: Plan, check: PlanCheck | None, question: Question, shown: int) -> Document:
     """The best configuration first, then a table of the `shown` first rows."""
-    unit = time_unit(plan.rows[0].step_ns)
+    unit = time_unit(next((row.step_ns for row in plan.rows if row.step_ns is not None), None))
     columns = ("schedule", "PP", "copies", "chunks", "batches", "layers", "step", "bubble")
     shares = any(row.ep for row in plan.rows)
     more = (*(("EP",) if shares else ()), "tokens/s", "GiB", "fits", "trade")
@@ -56,7 +59,11 @@ def plan_document(plan: Plan, check: PlanCheck | None, question: Question, shown
         "beside a run: dpprof dashboard RUN, page What if",
     ]
     if shares:
-        notes.append("EP: ranks that share the experts, which changes what a rank holds, not times")
+        notes.append(
+            "EP: ranks that share the experts; it sets what a rank holds and how many ranks its "
+            "tokens go to"
+        )
+    notes += plan.notes
     if any(row.recompute == "full" for row in plan.rows):
         notes.append("layers with R: all activations are made again in the backward")
     unequal = next((row for row in plan.rows[:shown] if len(set(row.stage_layers)) > 1), None)
@@ -96,13 +103,13 @@ def _about(check: PlanCheck | None) -> tuple[str, ...]:
 def _answer(plan: Plan, unit: TimeUnit) -> str:
     best = plan.rows[0]
     if best.fits is False:
+        fastest = "is the fastest and lacks" if best.step_ns else "lacks"
         return (
-            f"nothing fits: {best.schedule} on PP {best.pp} is the fastest and lacks "
+            f"nothing fits: {best.schedule} on PP {best.pp} {fastest} "
             f"{(best.over_bytes or 0) / _GIB:.1f} GiB on its fullest rank"
         )
-    return f"{best.schedule} on PP {best.pp} with {best.chunks} chunk(s) a rank: step " + unit.full(
-        best.step_ns
-    )
+    words = f"{best.schedule} on PP {best.pp} with {best.chunks} chunk(s) a rank: "
+    return words + (f"step {unit.full(best.step_ns)}" if best.step_ns else "times are not known")
 
 
 def _cells(row: Row, unit: TimeUnit) -> tuple[Cell, ...]:
@@ -113,8 +120,8 @@ def _cells(row: Row, unit: TimeUnit) -> tuple[Cell, ...]:
         row.schedule,
         *map(str, numbers),
         _layers(row),
-        unit.text(row.step_ns),
-        f"{row.bubble_share:.1%}",
+        UNKNOWN if row.step_ns is None else unit.text(row.step_ns),
+        UNKNOWN if row.bubble_share is None else f"{row.bubble_share:.1%}",
         *([str(row.ep)] if row.ep else []),
         tokens,
         peak,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dpprof.costs.profile import CostProfile
-from dpprof.costs.stages import is_uniform, model_layers, stage_layers, usual_layers
+from dpprof.costs.stages import delay_notes, is_uniform, model_layers, stage_layers, usual_layers
 from dpprof.errors import DpprofError
 from dpprof.schedules.schedule import Schedule
 
@@ -53,5 +53,5 @@ def fitting_costs(
             f"the stages of {costs.name} are not alike, and {stages} stages of {schedule.name} are "
             f"no cut of its {whole} layers: every layer is taken to cost what the usual one does"
         )
-        return usual_layers(costs), (note,)
-    return costs, ()
+        return usual_layers(costs), (note, *delay_notes(costs, schedule.pp))
+    return costs, delay_notes(costs, schedule.pp)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from dpprof.costs.faults import InjectedFault, with_faults
 from dpprof.costs.profile import CostProfile
 from dpprof.costs.stages import Chunk, is_uniform, stage_chunks
@@ -27,16 +29,27 @@ def schedule_timing(
     `layers` of each stage may be given where all are alike; errors are those of
     `dpprof.costs.stages.stage_layers`.
     """
-    if is_uniform(profile) and not faults:
+    if is_uniform(profile) and not faults and not _has_delays(profile, schedule):
         return timing_from_profile(profile, layers)
     staged: dict[_Key, SlotTemplate] = {}
-    known: _Templates = {}
+    known: dict[int, _Templates] = {}
     for pp_rank in range(schedule.pp):
         own = with_faults(profile, faults, pp_rank)
-        shared = known if own is profile else {}
+        delay_ns = _delay_ns(profile, schedule, pp_rank)
+        shared = known.setdefault(delay_ns, {}) if own is profile else {}
         staged.update(_rank_templates(schedule, pp_rank, own, layers, shared))
     message = with_faults(profile, [one for one in faults if one.name == "message"], 0).message
     return Timing({}, message, f"costs {profile.name}", staged)
+
+
+def _has_delays(profile: CostProfile, schedule: Schedule) -> bool:
+    return bool(profile.rank_delay_ns) and len(profile.rank_delay_ns) == schedule.pp
+
+
+def _delay_ns(profile: CostProfile, schedule: Schedule, pp_rank: int) -> int:
+    """What passes before anything runs in a slot of the rank."""
+    own = _has_delays(profile, schedule)
+    return profile.rank_delay_ns[pp_rank] if own else profile.slot_delay_ns
 
 
 def rank_templates(
@@ -55,6 +68,7 @@ def _rank_templates(
     known: _Templates,
 ) -> Iterator[tuple[_Key, SlotTemplate]]:
     """Every operation in every direction; `known` keeps those of stages that are alike."""
+    profile = replace(profile, slot_delay_ns=_delay_ns(profile, schedule, pp_rank))
     chunks = stage_chunks(profile, schedule.placement.stage_count, layers)
     own = [chunks[stage] for stage in schedule.placement.stages[pp_rank]]
     for operation, ways in _slot_kinds(len(own)):

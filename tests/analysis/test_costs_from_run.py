@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from dpprof.analysis.costs_from_run import costs_from_run
+from dpprof.costs.faults import read_fault
 from dpprof.costs.load import load_costs
 from dpprof.costs.profile import CostProfile, MemoryCost, MessageCost
+from dpprof.costs.stages import delay_notes
 from dpprof.errors import DpprofError
 from dpprof.runs.manifest import RankPlace
 from dpprof.runs.run import Run
 from dpprof.schedules.registry import make_schedule
 from dpprof.simulate.engine import simulate
-from dpprof.simulate.run import simulated_run
+from dpprof.simulate.run import run_of_step, simulated_run
 from dpprof.simulate.stage_timing import schedule_timing
 from dpprof.tables.columns import EVENTS, SLOTS, make_table
 
@@ -193,3 +195,23 @@ def test_what_passes_in_slots_before_anything_runs_is_their_delay():
     assert own.slot_delay_ns == 3_000_000
     step, again = (simulate(schedule, schedule_timing(schedule, one)) for one in (costs, own))
     assert again.makespan_ns == pytest.approx(step.makespan_ns, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["1f1b", "dualpipe", "zbv"])
+def test_what_passes_on_one_rank_alone_is_its_own(name):
+    costs = replace(load_costs("deepseek-v3"), layers=1)
+    schedule = make_schedule(name, 4, 12)
+    fault = read_fault("sync@1=5ms", 4)
+    ill = simulate(schedule, schedule_timing(schedule, costs, faults=[fault]))
+    own = costs_from_run(run_of_step(ill, costs))
+    assert own.rank_delay_ns == [0, 5_000_000, 0, 0]
+    assert own.slot_delay_ns == 0
+    again = simulate(schedule, schedule_timing(schedule, own)).makespan_ns
+    assert again == pytest.approx(ill.makespan_ns, rel=1e-3)
+    (note,) = delay_notes(own, 2)
+    assert "rank 1 of measured begin 5.00 ms late; on PP 2 all are taken to begin 0.00 ms" in note
+    assert not delay_notes(own, 4)
+    sixth = read_fault("sync@1=6ms", 4)
+    both = schedule_timing(schedule, own, faults=[sixth])
+    slots = {rank: both.of_slot(rank, schedule.ranks[rank][0]).length_ns for rank in range(4)}
+    assert slots[1] - slots[2] == 11_000_000

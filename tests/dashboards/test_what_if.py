@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from dpprof.analysis.costs_from_run import costs_from_run
 from dpprof.analysis.report.analyze import analyze
+from dpprof.cli import cli
 from dpprof.commands._reading import ReadingOptions
 from dpprof.commands.dashboard import load_library
 from dpprof.costs.load import load_costs
@@ -18,6 +21,7 @@ from dpprof.dashboards.view.page import Context
 from dpprof.dashboards.view.state import ViewState
 from dpprof.dashboards.view.theme import LIGHT
 from dpprof.dashboards.what_if import costs
+from dpprof.dashboards.what_if.controls import choice
 from dpprof.dashboards.what_if.costs import costs_of
 from dpprof.dashboards.what_if.request import WhatIf, measured_of, what_if_of
 from dpprof.dashboards.what_if.simulated import Beside, beside, simulated
@@ -65,6 +69,28 @@ def test_another_schedule_cuts_the_same_model(library: Library) -> None:
     assert what_if_of(built_in).layers is None
     with pytest.raises(DpprofError, match="3 stages, by which its 8 layers do not divide"):
         what_if_of(asking(library, schedule="1f1b", pp="3"))
+
+
+def test_stages_may_be_unequal_and_are_the_same_on_the_command_line(library: Library) -> None:
+    context = asking(library, costs="1f1b", layers="1,2,2,3", micro_batches="12")
+    asked = what_if_of(context)
+    assert (asked.layers, asked.stage_layers) == (None, (1, 2, 2, 3))
+    line = asked.command(library).replace(" 1f1b --comm", f" {SAMPLES / '1f1b'} --comm")
+    assert "--layers 1,2,2,3" in line
+    shown = simulated(library, asked).report.step_ns
+    result = CliRunner().invoke(cli, [*shlex.split(line)[1:], "--format", "json"])
+    assert json.loads(result.stdout)["step_ns"] == shown
+    even = simulated(library, what_if_of(asking(library, costs="1f1b", micro_batches="12")))
+    assert shown > even.report.step_ns
+    assert "value='1,2,2,3'" in str(choice(context, asked))
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"), [("1,2,3", "3 numbers for 4 stages"), ("1,,2,3", "one for each stage")]
+)
+def test_stages_that_are_no_cut_are_refused(library: Library, layers: str, words: str) -> None:
+    with pytest.raises(DpprofError, match=words):
+        simulated(library, what_if_of(asking(library, costs="1f1b", layers=layers)))
 
 
 def test_the_command_names_the_costs_by_their_path() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +15,8 @@ from dpprof.plan.answer import answer
 from dpprof.plan.question import Question
 from dpprof.schedules.registry import make_schedule, schedule_names
 from dpprof.search.candidate import candidate
+from dpprof.simulate.engine import simulate
+from dpprof.simulate.stage_timing import schedule_timing
 
 COSTS = load_costs("deepseek-v3")
 
@@ -119,3 +122,34 @@ def test_any_row_is_written(tmp_path):
     assert (schedule["schedule"], schedule["pp"]) == (rows[2]["schedule"], 4)
     refused = CliRunner().invoke(cli, [*line, "--row", "99"])
     assert "rows; give a lower number" in str(refused.exception)
+
+
+def test_rows_of_ranks_that_are_late_are_the_simulator_s_and_other_sizes_say_so():
+    late = msgspec.structs.replace(COSTS, rank_delay_ns=[0, 4_000_000, 0, 0])
+    plan = answer(Question(ranks=4, costs=late, layers=16, micro_batches=(16,), names=("1f1b",)))
+    steps = {row.pp: row.step_ns for row in plan.rows}
+    for pp in (1, 2, 4):
+        own, schedule = late if pp == 4 else COSTS, make_schedule("1f1b", pp, 4 * pp)
+        timing = schedule_timing(schedule, own, 16 // pp)
+        assert steps[pp] == simulate(schedule, timing).makespan_ns
+    assert len(plan.notes) == 2
+    for pp, note in zip((1, 2), plan.notes, strict=True):
+        assert note.endswith(f"on PP {pp} all are taken to begin 0.00 ms late")
+    assert (
+        steps[4]
+        > answer(
+            Question(
+                ranks=4, costs=COSTS, layers=16, micro_batches=(16,), pps=(4,), names=("1f1b",)
+            )
+        )
+        .rows[0]
+        .step_ns
+    )
+
+
+def test_the_address_of_a_row_with_unequal_stages_has_them():
+    row = answer(
+        Question(ranks=4, costs=COSTS, layers=13, micro_batches=(8,), pps=(4,), names=("1f1b",))
+    ).rows[0]
+    cut = "%2C".join(map(str, row.stage_layers))
+    assert row.what_if == f"/what_if?schedule=1f1b&pp=4&micro_batches=8&layers={cut}"
