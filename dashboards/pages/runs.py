@@ -103,10 +103,10 @@ def _row(context: Context, entry: Entry, base: Entry | None, key: str) -> TableR
 
     found = verdict(entry, base)
     mood = {"passed": "better", "failed": "worse"}.get(found.word, "")
-    name: Any = html.Span(f"{entry.name} (baseline file)", title=entry.reason)
+    name: Any = html.Span(f"{entry.name} (baseline file)", title=entry.reason, className="run-name")
     if entry.id:
         alone = context.link(page="overview", runs=(entry.id,), options={}, select=None)
-        name = dcc.Link(entry.name, href=alone)
+        name = dcc.Link(entry.name, href=alone, className="run-name")
     word = html.Span(found.word, title=found.about, className=f"verdict {mood}")
     return TableRow(
         key,
