@@ -354,8 +354,8 @@ def test_messages_of_gloo_by_the_inputs_of_their_calls(build, tmp_path: Path) ->
     messages = run.events[run.events["kind"] == "p2p"]
     shown = ["group", "peer", "bytes", "start_ns", "end_ns", "ready_ns"]
     assert messages[shown].values.tolist() == [
-        ["0>1", 1, 128, 21_000, 40_000, 21_000],  # over when it is received, not when waited for
-        ["0>1", 0, 128, 5_000, 40_000, 21_000],
+        ["0>1", 1, 128, 20_000, 40_000, 20_000],  # over when it is received, not when waited for
+        ["0>1", 0, 128, 4_000, 40_000, 20_000],
     ]
     assert run.evidence == ()
 

@@ -34,6 +34,7 @@ from dpprof.trace.activities.launch_context import (
 from dpprof.trace.activities.steps import OUTSIDE, Marks, bracketed, find_marks
 from dpprof.trace.activities.unknown_kernels import UnknownKernel, unknown_kernels
 from dpprof.trace.activities.unread_rows import told_apart
+from dpprof.trace.rank.call_starts import started_ns
 from dpprof.trace.rank.host_waits import wait_warning
 from dpprof.trace.rank.identity import TraceIdentity
 from dpprof.trace.rank.memory_curve import memory_doubts, memory_table
@@ -197,7 +198,7 @@ def _values(
     rows, context = activities.rows, found.context
     values: dict[str, object] = {name: context[name] for name in _FROM_CONTEXT}
     values[columns.LANE] = _coded(activities.lane, activities.lanes)
-    values[columns.START] = trace.start_ns[rows]
+    values[columns.START] = started_ns(trace, found)
     values[columns.END] = trace.end_ns[rows]
     values[columns.KIND] = _coded(verdicts.kinds, KINDS)
     values[columns.NAME] = _names(trace, found)
