@@ -20,7 +20,7 @@ from dpprof.tables.columns import HOST_SPANS, MEMORY, SLOTS, STEP, STEPS, WAITS,
 from dpprof.tables.concat import concat_tables
 from dpprof.tables.devices import rank_of, rank_order
 from dpprof.trace.activities.kind_rules import KindRule
-from dpprof.trace.activities.lost_kernels import NO_DEVICE
+from dpprof.trace.activities.only_hosts import NO_DEVICE
 from dpprof.trace.activities.steps import StepChoice, choose_steps
 from dpprof.trace.activities.unknown_kernels import unknown_evidence
 from dpprof.trace.file_names import RunPaths

@@ -132,6 +132,26 @@ def test_devices_and_rows_of_the_host_alone_are_refused(build, tmp_path) -> None
     assert computing(report_of(build, tmp_path, events, **ours)) == 50_000
 
 
+@pytest.mark.parametrize(
+    ("sign", "words"),
+    [
+        (("cuda_runtime", "cudaDeviceSynchronize", 70, 9), "1 calls of the device's runtime"),
+        (("cuda_runtime", "cudaMemcpyAsync", 70, 9), "1 calls of the device's runtime"),
+        (("user_annotation", "nccl:all_reduce", 70, 9), "1 communications of NCCL"),
+        ("memory", "1 changes of the device's memory"),
+    ],
+)
+def test_any_sign_of_a_device_tells_host_rows_from_a_cpu_run(build, tmp_path, sign, words) -> None:
+    """Without `deviceProperties`; a job on a CPU has no such sign, whatever its backend."""
+    events = [build.step(1, 0, 100), build.operator("aten::mm", 10, 50)]
+    on_cpu = {"distributedInfo": {"rank": 0, "backend": "nccl"}}
+    gloo = [build.annotation("gloo:all_reduce", 70, 9), build.memory(5, 100)]
+    assert computing(report_of(build, tmp_path, [*events, *gloo], **on_cpu)) == 50_000
+    shown = build.memory(5, 100, kind=1) if sign == "memory" else build.span(*sign)
+    with pytest.raises(DpprofError, match=rf"{words} .*only the host was recorded"):
+        report_of(build, tmp_path, [*events, shown])
+
+
 def test_rows_of_gaudi_are_of_a_device(build, tmp_path) -> None:
     kernels = [build.kernel("matmul", 5, at, 20)[1] | {"cat": "hpu_op"} for at in (10, 40)]
     events = [build.step(1, 0, 100), build.operator("aten::mm", 1, 5), *kernels]

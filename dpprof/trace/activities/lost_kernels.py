@@ -10,6 +10,7 @@ from dpprof.evidence.evidence import DEVICE_TIME, STEP_TIME
 from dpprof.trace.activities.faults import Fault
 from dpprof.trace.activities.marks import read_marks
 from dpprof.trace.activities.nesting import innermost
+from dpprof.trace.activities.only_hosts import NO_DEVICE, only_hosts
 from dpprof.trace.read.columns import (
     DEVICE_CATEGORIES,
     Category,
@@ -19,7 +20,6 @@ from dpprof.trace.read.columns import (
     TraceColumns,
 )
 
-NO_DEVICE = "no-device-activity"
 LOST = "lost-kernels"
 _LAUNCH = re.compile(r"Launch(?:Cooperative)?Kernel|KernelLaunch", re.IGNORECASE)
 _GRAPH = re.compile(r"GraphLaunch", re.IGNORECASE)
@@ -37,7 +37,7 @@ def lost_kernels(trace: TraceColumns, elsewhere: Nanoseconds | None = None) -> l
     kernels, graphs = _launches(trace)
     launches = len(kernels) + len(graphs)
     if not len(work):
-        return [_no_device(launches)] if launches else _only_hosts(trace)
+        return [_no_device(launches)] if launches else only_hosts(trace)
     own = trace.correlation[work]
     known = own if elsewhere is None else np.append(own, elsewhere)
     lost = int((~np.isin(trace.correlation[kernels], known)).sum())
@@ -77,23 +77,6 @@ def _no_device(launches: int) -> Fault:
         "off, or another profiler had it), and the host's time is no stand-in for it; profile "
         "again with the device's activities",
     )
-
-
-def _only_hosts(trace: TraceColumns) -> list[Fault]:
-    """A fault where the process had devices of which nothing was recorded.
-
-    Not of our own runs, which say themselves that they ran on a CPU.
-    """
-    devices = trace.devices if isinstance(trace.devices, list) else []
-    if not devices or trace.dpprof is not None or not len(trace.rows(Category.OPERATOR)):
-        return []
-    words = (
-        f"{len(devices)} devices (deviceProperties) and no kernel in the trace: only the host was "
-        "recorded, and its time is no stand-in for that of a device; profile again with the "
-        "device's activities, or hide the devices from a run on the CPU"
-    )
-    touches = (*DEVICE_TIME, *STEP_TIME)
-    return [Fault(NO_DEVICE, len(devices), len(devices), touches, words)]
 
 
 def _launches(trace: TraceColumns) -> tuple[Rows, Rows]:
