@@ -20,6 +20,8 @@ MOST = 5
 _FEWEST_STEPS = 3
 _FACTOR = 1.3
 _SHARE_OF_STEP = 0.02
+_SPREADS = 4
+"""By how many of its own usual deviations (median over the steps) a length must stand out."""
 
 
 def outliers(
@@ -28,8 +30,9 @@ def outliers(
     """The slots and ranks that took long in one step; the longest first, at most five.
 
     `slots` is what `slot_lengths` gives. What stands out is more than 1.3 times the median over
-    the steps and by at least 2 % of the mean step; of fewer than three steps nothing does. A rank
-    is named where no one slot of it explains half of what its step took longer.
+    the steps, by at least 2 % of the mean step, and by more than four times what a step usually
+    deviates: what is never twice the same has no outliers. Of fewer than three steps nothing does.
+    A rank is named where no one slot of it explains half of what its step took longer.
     """
     if not step_ns or accounting.states[STEP].nunique() < _FEWEST_STEPS:
         return []
@@ -70,7 +73,9 @@ def _standing_out(rank: int, table: pd.DataFrame, by: str, least_ns: float) -> I
         usual = table.groupby(by)[what].transform("median")
         steps = table.groupby(by)[STEP].transform("nunique")
         more = table[what] - usual
-        wanted = (more > least_ns) & (table[what] > _FACTOR * usual) & (steps >= _FEWEST_STEPS)
+        usually_off = more.abs().groupby(table[by]).transform("median")
+        stands_out = more > (_SPREADS * usually_off).clip(lower=least_ns)
+        wanted = stands_out & (table[what] > _FACTOR * usual) & (steps >= _FEWEST_STEPS)
         odd = table[wanted]
         names = odd[SLOT].tolist() if by == SLOT else [""] * len(odd)
         rows = zip(

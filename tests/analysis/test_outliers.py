@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from dpprof.analysis.report.analyze import analyze
@@ -49,3 +50,18 @@ def test_a_rank_is_named_where_no_one_slot_explains_its_step(slots):
 
 def test_of_two_steps_nothing_says_which_is_usual():
     assert found(run_of({(1, 1, "F0.2"): 700}, steps=2)) == ([], [])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_never_twice_the_same_has_no_outliers(seed):
+    """A slot between 300 and 1,500 in steps of 1,000: some steps are far above its median."""
+    lengths = np.random.default_rng(seed).integers(300, 1500, 12).tolist()
+    run = run_of({(0, step, "F0.1"): int(one) for step, one in enumerate(lengths)}, steps=12)
+    assert [one for one in analyze(run).outliers if one.slot == "F0.1"] == []
+
+
+def test_a_checkpoint_every_few_steps_is_named_with_each_of_its_steps():
+    lengths = {(1, step, "F0.2"): 700 for step in (2, 5, 8)}
+    named, excess = found(run_of(lengths, steps=9))
+    assert named == [(1, step, "F0.2", "compute", 100) for step in (2, 5, 8)]
+    assert excess == [600] * 3
