@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dpprof.analysis.report.analyze import analyze
@@ -314,11 +314,17 @@ def truths(draw) -> Truth:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(truth=truths())
+@example(truth=Truth([30, 30], [5, 5], [2], {0}, {1}, set(), 0))
+@example(truth=Truth([30, 30], [5, 5], [2], {1}, {0}, set(), 0))
 def test_every_figure_is_true_or_evidence_says_that_it_is_not(
     build, tmp_path_factory, truth: Truth
 ) -> None:
     folder = tmp_path_factory.mktemp("truth")
     build.write(folder / "rank0.json", truth.events(build))
+    if truth.lost | truth.long == set(range(len(truth.lengths))):
+        with pytest.raises(DpprofError, match="no kernel in the trace"):
+            load_run(folder)  # one is lost, and no next one says where the other ends
+        return
     report = analyze(load_run(folder))
     window = 1000 * truth.marks()[-1][1]
     assert sum(step.window_ns for step in report.per_step) == report.window_ns
