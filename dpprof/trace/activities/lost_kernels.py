@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 
 from dpprof.evidence.evidence import DEVICE_TIME, STEP_TIME
 from dpprof.trace.activities.faults import Fault
@@ -40,8 +41,8 @@ def lost_kernels(trace: TraceColumns, elsewhere: Nanoseconds | None = None) -> l
         return [_no_device(launches)] if launches else only_hosts(trace)
     own = trace.correlation[work]
     known = own if elsewhere is None else np.append(own, elsewhere)
-    lost = int((~np.isin(trace.correlation[kernels], known)).sum())
-    replayed = np.isin(trace.correlation[graphs], known)
+    lost = int((~_among(trace.correlation[kernels], known)).sum())
+    replayed = _among(trace.correlation[graphs], known)
     missing = int((~replayed).sum())
     if not lost and not missing:
         return []
@@ -65,6 +66,12 @@ def lost_kernels(trace: TraceColumns, elsewhere: Nanoseconds | None = None) -> l
             "are at least what is shown, and bubbles at most; profile fewer steps",
         )
     ]
+
+
+def _among(numbers: Nanoseconds, known: Nanoseconds) -> Mask:
+    """Which numbers are known: by a table of hashes, where numpy would sort out all doubles."""
+    found: Mask = pd.Series(numbers).isin(known).to_numpy() if len(numbers) else numbers == 0
+    return found
 
 
 def _no_device(launches: int) -> Fault:

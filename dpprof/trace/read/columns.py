@@ -185,9 +185,10 @@ class TraceColumns:
 
     def rows(self, *categories: Category) -> Rows:
         """Positions of the events of these categories, in file order."""
-        wanted = np.zeros(256, dtype=bool)
-        wanted[list(categories)] = True
-        return np.flatnonzero(wanted[self.category])
+        wanted = np.zeros(len(self.category), dtype=bool)
+        for one in categories:  # comparing is many times as fast as looking each up
+            wanted |= self.category == one
+        return np.flatnonzero(wanted)
 
 
 def no_memory() -> MemoryColumns:
