@@ -2,7 +2,8 @@
 
 What counts is the time that a receiver waits once the message is under way: from when both sides
 are there to the end of the receive. Who sends late is no link (`waited_for` names him). Of the
-steps the (lower) median is taken, so that one pause names nothing.
+steps the (lower) median is taken, and three of four messages must be slow: a wire that is slow is
+slow for all, a rank that does not run now and then is no wire.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from dpprof.tables.kinds import COMPUTE
 MOST = 5
 _FACTOR = 2.0
 _SHARE_OF_STEP = 0.01
+_FASTER = 0.25
+"""The share of a link's messages that may be as fast as others'."""
 _TAKES, _EXPOSED = "takes", "exposed"
 
 
@@ -37,11 +40,13 @@ def slow_links(run: Run, step_ns: int | None) -> list[SlowLink]:
     messages = pd.concat(received, ignore_index=True)
     by_step = messages.groupby([GROUP, STEP])[[_TAKES, BYTES]].mean()
     links = by_step.groupby(level=GROUP).quantile(0.5, interpolation="lower")
-    found = [_measured(str(name), links, messages) for name in links.index]
+    faster = messages.groupby(GROUP)[_TAKES].quantile(_FASTER, interpolation="higher")
+    found = {name: _measured(str(name), links, messages) for name in links.index}
     wanted = [
         one
-        for one in found
-        if one.message_ns > _FACTOR * one.others_ns and one.excess_ns >= _SHARE_OF_STEP * step_ns
+        for name, one in found.items()
+        if min(one.message_ns, faster[name]) > _FACTOR * one.others_ns
+        and one.excess_ns >= _SHARE_OF_STEP * step_ns
     ]
     return sorted(wanted, key=lambda one: -one.excess_ns)[:MOST]
 

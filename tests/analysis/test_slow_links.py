@@ -42,6 +42,33 @@ def test_links_that_are_alike_are_not_named():
     assert slow_links(run_of(), STEP_NS) == []
 
 
+@pytest.mark.parametrize(("slow", "is_named"), [(1, False), (2, False), (3, True), (4, True)])
+def test_a_link_is_slow_where_nearly_all_its_messages_are(slow, is_named):
+    events = []
+    for step in range(3):
+        for sender in range(3):
+            for number in range(MESSAGES):
+                sent = step * STEP_NS + 10_000 * (1 + number)
+                takes = 5_000 if sender == 1 and number < slow else USUAL
+                events.append(
+                    {
+                        "rank": (sender + 1) % 3,
+                        "step": step,
+                        "kind": "p2p",
+                        "group": f"{sender}>{(sender + 1) % 3}@0",
+                    }
+                    | {
+                        "start_ns": sent,
+                        "ready_ns": sent,
+                        "end_ns": sent + takes,
+                        "bytes": 100,
+                        "name": "wait",
+                    }
+                )
+    run = build_run(events, used_steps=(0, 1, 2), world_size=3)
+    assert bool(slow_links(run, STEP_NS)) == is_named
+
+
 @pytest.mark.parametrize("late", [-5_000, 0, 50])
 def test_the_slow_link_is_named_whenever_its_receiver_comes(late):
     waits = max(late, 0)
