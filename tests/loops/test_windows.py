@@ -54,6 +54,8 @@ class Ranks:
 @pytest.fixture
 def ranks(tmp_path, monkeypatch):
     def make(when, **options):
+        for old in tmp_path.iterdir():
+            old.unlink()
         made = Ranks(tmp_path, when, **options)
         monkeypatch.setattr(module.time, "monotonic", lambda: made.clock)
         return made
@@ -82,6 +84,18 @@ def test_what_one_rank_sees_alone_begins_on_all_at_one_step(ranks):
     assert made.begun[0] == made.begun[1] == made.begun[2]
     [(begins, _)] = made.begun[0]
     assert 20 < begins < 40
+
+
+def test_a_rank_that_sees_its_reason_later_moves_no_window(ranks):
+    made = ranks("step_time > 1.5x median")
+    for number in range(1, 60):
+        slow = {20: (0.1, 0.3, 0.1), 24: (0.3, 0.1, 0.1)}
+        made.step(number, slow.get(number, (0.1, 0.1, 0.1)))
+    alone = ranks("step_time > 1.5x median")
+    for number in range(1, 60):
+        alone.step(number, [0.1, 0.3 if number == 20 else 0.1, 0.1])
+    assert made.begun == alone.begun
+    assert made.begun[0] == made.begun[1] == made.begun[2]
 
 
 def test_another_shell_may_ask_at_any_time(ranks, tmp_path):
