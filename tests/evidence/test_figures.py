@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dpprof.analysis.report.analyze import analyze
-from dpprof.evidence.evidence import DEVICE_TIME, MEMORY, STEP_TIME, Evidence
+from dpprof.evidence.evidence import COMMUNICATION, DEVICE_TIME, MEMORY, STEP_TIME, Evidence
 from dpprof.evidence.figures import touching
 from dpprof.gate.names import JOB_FIGURES
 from dpprof.reporters import render
@@ -61,6 +61,24 @@ def test_a_report_says_it_first_and_once(make_run, event) -> None:
     for other in (render(report, "markdown"), report_html(report)):
         assert other.count("2 of 9 launches") == 1
         assert "evidence does not carry" in other
+
+
+@pytest.mark.parametrize("touches", [DEVICE_TIME, COMMUNICATION])
+def test_no_share_of_any_kind_is_hidden_where_evidence_for_it_is_missing(
+    make_run, event, touches: tuple[str, ...]
+) -> None:
+    rows = [event(0, 0, 10), event(0, 4, 12, "dispatch"), event(0, 12, 20, "combine")]
+    known = analyze(make_run(rows))
+    assert [one.hidden_reason for one in known.total.by_kind.values()] == [None, None]
+    assert known.total.including_wait.hidden_share == 6 / 16
+    for ranks in ((), (0,)):
+        report = analyze(make_run(rows, evidence=(lacking(*touches, ranks=ranks),)))
+        for figures in (report.total, report.ranks[0]):
+            assert {one.hidden_reason for one in figures.by_kind.values()} == {"lost-kernels"}
+            assert figures.including_wait.hidden_share is None
+        table = render(report, "table")
+        rows_of_kinds = table[table.index("Communication by kind") :].splitlines()[:7]
+        assert not [line for line in rows_of_kinds if "%" in line]
 
 
 def test_the_window_is_the_jobs_and_with_it_the_idle_time_of_every_rank() -> None:
