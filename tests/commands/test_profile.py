@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="profiling needs torch")
 
 from dpprof import cli
-from dpprof.reference.launch.world import World
+from dpprof.reference.launch.world import JobWorld
 from dpprof.trace.load import load_run
 
 
@@ -95,7 +95,7 @@ def test_every_rank_says_whose_trace_could_not_be_written(tmp_path, capsys, monk
         def run(job):
             Path(job.folder, "rank0.json").write_text("{}")
 
-        yield World(run, lambda: None, lambda lost: [] if lost else ["rank 1 on b"])
+        yield JobWorld(run, lambda: None, lambda lost: [] if lost else ["rank 1 on b"])
 
     monkeypatch.setattr("dpprof.commands.profile._world", of_two_hosts)
     monkeypatch.setenv("RANK", "0")

@@ -42,9 +42,16 @@ def test_costs_are_never_a_path(samples: Any, browser_page: Callable[..., Page])
     assert "there are no costs 'traces'" in page.locator(".panel.error:visible").inner_text()
 
 
-@pytest.mark.parametrize("name", ["pp", "micro_batches", "layers"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pp", "is no number from 1 on"),
+        ("micro_batches", "is no number from 1 on"),
+        ("layers", "layers 1e9: give layers of a stage"),
+    ],
+)
 def test_numbers_that_are_none_are_said(
-    name: str, samples: Any, browser_page: Callable[..., Page]
+    name: str, said: str, samples: Any, browser_page: Callable[..., Page]
 ) -> None:
     page = browser_page(f"{samples.url}what_if?o.{name}=1e9")
-    assert "is no number from 1 on" in page.locator(".panel.error:visible").inner_text()
+    assert said in page.locator(".panel.error:visible").inner_text()

@@ -92,7 +92,11 @@ def test_one_run_alone_says_what_is_missing(
     samples: Any, browser_page: Callable[..., Page]
 ) -> None:
     page = browser_page(f"{samples.url}diff?runs=1f1b&baseline=1f1b")
-    assert "needs a baseline" in page.get_by_test_id("empty").inner_text()
+    assert "needs a run and another one" in page.get_by_test_id("empty").inner_text()
+    page.get_by_role("link", name="1f1b compared with dualpipe").click()
+    page.locator(WATERFALL).wait_for()
+    bars = page.locator(WATERFALL).evaluate("e => [...e.data[0].x]")
+    assert (bars[0], bars[-1]) == ("dualpipe", "1f1b")
 
 
 def test_a_table_that_is_cut_has_a_shade_and_long_names_give_way_to_figures(
